@@ -1,0 +1,46 @@
+"""Every error that mien raises on purpose. Knows nothing about anything else.
+
+MienError
+├── DataError          a source, a data set or a table that cannot be used
+├── RecipeError        a recipe or an override that cannot be used
+├── RunError           a run folder that cannot be used
+├── StorageError       a file that could not be written or locked
+├── MissingExtra       a package of an extra is not installed (also an ImportError)
+├── TrainingDiverged   a loss that is not finite
+└── Stopped            the user asked to stop; the state is saved
+
+The command line catches the root alone: one line on standard error, exit status 2
+(130 for `Stopped`). So a message says what is wrong, where (file, row) and what to do.
+"""
+
+
+class MienError(Exception):
+    """Root of the tree."""
+
+
+class DataError(MienError):
+    """A source, a data set or a table of predictions that cannot be used."""
+
+
+class RecipeError(MienError):
+    """A recipe or an override that cannot be used; the message lists every fault."""
+
+
+class RunError(MienError):
+    """A run folder that cannot be used."""
+
+
+class StorageError(MienError):
+    """A file or folder that could not be written, or that another process holds."""
+
+
+class MissingExtra(MienError, ImportError):
+    """A package that belongs to an extra is not installed."""
+
+
+class TrainingDiverged(MienError):
+    """The loss is not finite; the run keeps its last good state."""
+
+
+class Stopped(MienError):
+    """The user asked to stop; what was done is kept and the same command goes on."""

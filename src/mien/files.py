@@ -1,0 +1,128 @@
+"""Writing files and folders so that they are whole or absent. Knows nothing about their contents."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from mien.errors import MienError, StorageError
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file under a temporary name, sync it and rename it over `path`.
+
+    A crash or a full disk at any moment leaves the old file or the new one, never a part.
+    Raises StorageError where the disk refuses.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with_no_error(temporary.unlink)
+        raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
+
+
+def with_no_error(action, *arguments) -> None:
+    """Do a clean-up that may fail without hiding the error that led to it."""
+    try:
+        action(*arguments)
+    except OSError:
+        pass
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def appearing_folder(target: Path):
+    """Yield a hidden folder beside `target` that takes its name when the block ends well.
+
+    On any error the hidden folder goes, and `target` is as before.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        hidden.chmod(0o777 & ~current_umask())
+    except OSError as error:
+        raise StorageError(f"{target}: could not be made ({error.strerror})") from error
+    try:
+        yield hidden
+        hidden.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(f"{target}: could not be written ({error.strerror}); nothing was kept") from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def current_umask() -> int:
+    """Return the process's umask (it can only be read by setting it)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def locked(folder: Path, what: str):
+    """Hold `folder` for this process alone; the kernel frees it however the process ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                f"{folder}: {what} is in use by another process; wait for it or stop it"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_json(value) -> str:
+    """Return the one JSON text for a value: indented, with a newline at the end, nan refused."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def read_json(path: Path, *, what: str, newest: int, error: type[MienError]) -> dict:
+    """Read a JSON object of ours that carries `format`; `newest` is what this version knows.
+
+    Raises `error` in one line when the file is missing, damaged or of a newer format.
+    """
+    path = Path(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path.parent}: not {what} (it has no {path.name})") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+        raise error(f"{path}: {what} is damaged here, the file cannot be read ({fault})") from None
+    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
+        raise error(f"{path}: {what} is damaged here, the file has no format number")
+    if value["format"] > newest:
+        raise error(
+            f"{path}: written in format {value['format']} by a newer mien; this one reads up to "
+            f"format {newest}: pip install --upgrade mien"
+        )
+    return value

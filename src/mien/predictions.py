@@ -1,0 +1,182 @@
+"""A table of predictions, the one format for everybody's. Knows nothing about networks or pictures.
+
+A CSV file with a row a face: `id`, `label` (a class by name), `split`, one column of
+probability a class, headed by the class's name. Two more columns are optional: `group`
+(equal for copies of one picture) and `clean` (0 where the picture stands in an earlier split).
+"""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.files import write_atomic
+from mien.labels import did_you_mean
+
+REQUIRED = ("id", "label", "split")
+OPTIONAL = ("group", "clean")
+SUM_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What one recognizer says of N faces in C classes."""
+
+    classes: tuple[str, ...]
+    ids: np.ndarray  # str (N,)
+    labels: np.ndarray  # int64 (N,), indices into classes
+    splits: np.ndarray  # str (N,)
+    probs: np.ndarray  # float64 (N, C), rows sum to 1
+    groups: np.ndarray  # str (N,)
+    clean: np.ndarray  # bool (N,)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def only(self, rows: np.ndarray) -> "Predictions":
+        """Return the faces that a boolean mask or an index array picks."""
+        picked = (part[rows] for part in (self.ids, self.labels, self.splits, self.probs))
+        return Predictions(self.classes, *picked, self.groups[rows], self.clean[rows])
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a table of predictions, whole or not at all; probabilities keep 9 digits."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow((*REQUIRED, *predictions.classes, *OPTIONAL))
+    labels = np.array(predictions.classes)[predictions.labels]
+    for row in range(len(predictions)):
+        table.writerow(
+            (
+                predictions.ids[row],
+                labels[row],
+                predictions.splits[row],
+                *(f"{p:.9g}" for p in predictions.probs[row]),
+                predictions.groups[row],
+                int(predictions.clean[row]),
+            )
+        )
+    write_atomic(path, text.getvalue())
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read anybody's table of predictions; raises DataError naming file and row.
+
+    Probabilities must be finite, in 0..1, and sum to 1 within 0.01; they are then
+    scaled to sum to exactly 1.
+    """
+    path = Path(path)
+    header, rows = _read_rows(path)
+    classes = _classes(path, header)
+    column = {name: i for i, name in enumerate(header)}
+    ids = _column(rows, column["id"])
+    _refuse_repeated(path, ids)
+    return Predictions(
+        classes=classes,
+        ids=ids,
+        labels=_labels(path, rows, column["label"], classes),
+        splits=_column(rows, column["split"]),
+        probs=_probs(path, rows, [column[name] for name in classes]),
+        groups=_column(rows, column["group"]) if "group" in column else ids,
+        clean=_clean(path, rows, column.get("clean")),
+    )
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header, *rows = csv.reader(file)
+    except ValueError as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise DataError(f"{path}: not a table of predictions (not UTF-8 text)") from None
+        raise DataError(f"{path}: the file is empty; a table of predictions starts with a header") from None
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    header = [name.strip() for name in header]
+    if not rows:
+        raise DataError(f"{path}: the table has a header and no row")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(f"{path}, row {number}: {len(row)} fields, the header has {len(header)}")
+    return header, rows
+
+
+def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
+    for name in REQUIRED:
+        if name not in header:
+            raise DataError(f'{path}: no column "{name}"{did_you_mean(name, header)}')
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise DataError(f'{path}: column "{twice}" stands twice')
+    classes = tuple(name for name in header if name not in REQUIRED + OPTIONAL)
+    if len(classes) < 2:
+        raise DataError(f"{path}: at least two columns of class probabilities are needed")
+    return classes
+
+
+def _column(rows: list[list[str]], index: int) -> np.ndarray:
+    return np.array([row[index] for row in rows], dtype=str)
+
+
+def _refuse_repeated(path: Path, ids: np.ndarray) -> None:
+    seen: dict[str, int] = {}
+    for number, identity in enumerate(ids, start=2):
+        if identity in seen:
+            raise DataError(f'{path}, row {number}: id "{identity}" stands in row {seen[identity]} too')
+        seen[identity] = number
+
+
+def _labels(path: Path, rows: list[list[str]], index: int, classes: tuple[str, ...]) -> np.ndarray:
+    known = {name: i for i, name in enumerate(classes)}
+    labels = np.empty(len(rows), np.int64)
+    for i, row in enumerate(rows):
+        if row[index] not in known:
+            raise DataError(
+                f'{path}, row {i + 2}: label "{row[index]}" has no column of probabilities'
+                f"{did_you_mean(row[index], classes)} (labels are class names, not numbers)"
+            )
+        labels[i] = known[row[index]]
+    return labels
+
+
+def _probs(path: Path, rows: list[list[str]], indices: list[int]) -> np.ndarray:
+    try:
+        probs = np.array([[row[i] for i in indices] for row in rows]).astype(np.float64)
+    except ValueError:
+        number, word = next(
+            (n, row[i]) for n, row in enumerate(rows, start=2) for i in indices if not _is_float(row[i])
+        )
+        raise DataError(f'{path}, row {number}: "{word}" is no probability') from None
+    outside = ~((probs >= 0) & (probs <= 1 + SUM_TOLERANCE)).all(1)
+    if outside.any():
+        worst = int(np.flatnonzero(outside)[0])
+        raise DataError(
+            f"{path}, row {worst + 2}: probabilities must be between 0 and 1 "
+            f"(columns that are no class must be taken out; logits need a softmax first)"
+        )
+    sums = probs.sum(1)
+    wrong = np.abs(sums - 1) > SUM_TOLERANCE
+    if wrong.any():
+        worst = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"{path}, row {worst + 2}: the probabilities sum to {sums[worst]:.4g}, not 1")
+    return probs / sums[:, None]
+
+
+def _is_float(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
+
+
+def _clean(path: Path, rows: list[list[str]], index: int | None) -> np.ndarray:
+    if index is None:
+        return np.ones(len(rows), bool)
+    for number, row in enumerate(rows, start=2):
+        if row[index] not in ("0", "1"):
+            raise DataError(f'{path}, row {number}: column "clean" takes 0 or 1, not "{row[index]}"')
+    return np.array([row[index] == "1" for row in rows])
