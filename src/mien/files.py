@@ -32,6 +32,17 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file and sync it; StorageError where the disk refuses."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written ({error.strerror})") from error
+
+
 def with_no_error(action, *arguments) -> None:
     """Do a clean-up that may fail without hiding the error that led to it."""
     try:

@@ -1,0 +1,198 @@
+"""The command line: each command parses, calls the function of its room, and prints. Knows nothing else.
+
+Rooms are imported when their command runs, so `mien --help` needs none of them.
+"""
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError, MissingExtra, Stopped
+
+EXIT_ERROR = 2
+EXIT_STOPPED = 130
+
+app = typer.Typer(
+    name="mien",
+    help="Trains, judges and ships recognizers of facial expression.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command; every foreseen fault is one line on standard error and exit status 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except Stopped as stopped:
+        sys.exit(_said(str(stopped), EXIT_STOPPED))
+    except KeyboardInterrupt:
+        sys.exit(_said("stopped; nothing half-done was kept", EXIT_STOPPED))
+    except MienError as error:
+        sys.exit(_said(str(error), EXIT_ERROR))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went, as `head` does
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        sys.exit(_said(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
+    except ModuleNotFoundError as error:
+        sys.exit(_said(str(missing_extra(error)), EXIT_ERROR))
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
+    """Return the error that names the extra which brings a missing package."""
+    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare"}
+    package = (error.name or "").partition(".")[0]
+    if package not in extras:
+        raise error
+    return MissingExtra(f"{package} is not installed: pip install 'mien[{extras[package]}]'")
+
+
+def _said(text: str, status: int) -> int:
+    print(f"mien: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(help="fer2013.tar.gz, fer2013.csv or fer2013.csv.gz")],
+    dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
+    votes: Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv, to keep its votes")] = None,
+) -> None:
+    """Make a data set of FER2013's archive or table."""
+    from mien.dataset import summary
+    from mien.pack import pack
+
+    info = pack(source, dataset, votes=votes)
+    print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+
+
+@app.command()
+def info(path: Annotated[Path, typer.Argument(help="a data set, run, recipe or table of predictions")]) -> None:
+    """Say what a file or folder of mien's is."""
+    from mien.info import info
+
+    print(info(path))
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe's name or a .toml file")],
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as optimizer.lr=0.05")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="how many runs, seeds 0, 1, …")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
+    out: Annotated[Path, typer.Option(help="where the runs' folders NAME-sSEED lie")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default")] = None,
+) -> None:
+    """Train a recipe on a data set; stopped at any moment, the same command goes on."""
+    from mien.recipe import read_recipe
+
+    chosen = read_recipe(recipe, tuple(overrides or ()))
+    from mien.dataset import read_dataset
+    from mien.networks.engine import choose_engine
+    from mien.progress import Terminal
+    from mien.train import train
+
+    development = read_dataset(dataset).development()
+    engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
+    with _stop_asked() as stop:
+        for seed in range(first_seed, first_seed + seeds):
+            folder = out / f"{chosen.name}-s{seed}"
+            run = train(chosen, development, folder, seed=seed, engine=engine, stop=stop, progress=Terminal())
+            told = run.result()
+            print(
+                f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
+                f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
+            )
+
+
+@contextmanager
+def _stop_asked():
+    """Yield a question: was Ctrl-C pressed or SIGTERM sent? A second one stops at once."""
+    asked = []
+
+    def note(signum, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(signum)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs")],
+    test: Annotated[bool, typer.Option("--test", help="open the test split too; recorded in the run")] = False,
+    data: Annotated[Path | None, typer.Option(help="where the data set lies now, if it was moved")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+) -> None:
+    """Write a run's predictions on val, and on test when asked."""
+    from mien.evaluate import evaluate
+    from mien.judge import accuracy
+
+    for run in runs:
+        for split in ("val", "test") if test else ("val",):
+            told = evaluate(run, split=split, data=data, device=device)
+            clean = told.only(told.clean)
+            note = "" if len(clean) == len(told) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
+            print(f"{run}: {split} accuracy {accuracy(told.labels, told.probs):.1%}{note} ({len(told):,} faces)")
+
+
+@app.command()
+def judge(
+    tables: Annotated[list[Path], typer.Argument(metavar="PREDICTIONS...", help="tables of predictions (CSV)")],
+    seeds: Annotated[bool, typer.Option("--seeds", help="the tables are seeds of one network")] = False,
+    split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+    per_class: Annotated[bool, typer.Option("--per-class", help="precision, recall and F1 by class")] = False,
+) -> None:
+    """Judge anybody's predictions: figures with 95 % intervals, and paired tests between tables."""
+    from mien.judge.report import judge_tables
+
+    print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="folders of evaluated runs; one name is one network")],
+    out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/compare"),
+    split: Annotated[str, typer.Option(help="test or val")] = "test",
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+) -> None:
+    """Make the report that compares runs: one HTML file, its figures and its numbers."""
+    from mien.compare import compare, summary
+
+    print(summary(compare(runs, out, split=split, draws=draws)))

@@ -1,0 +1,66 @@
+"""What a file or folder of mien's is, in words. Knows every format and changes none."""
+
+from pathlib import Path
+
+from mien.dataset import read_dataset, summary
+from mien.errors import DataError
+from mien.predictions import read_predictions
+from mien.recipe import read_recipe, shipped_recipes, to_toml
+from mien.run import read_run
+
+
+def info(path: Path) -> str:
+    """Return lines about a data set, a run, a recipe (path or shipped name) or a table of predictions.
+
+    Raises the room's own error for one that is damaged, DataError for anything else.
+    """
+    path = Path(path)
+    if (path / "dataset.json").exists():
+        return _dataset(path)
+    if (path / "run.json").exists():
+        return _run(path)
+    if path.suffix == ".csv" and path.is_file():
+        return _predictions(path)
+    if path.suffix == ".toml" or str(path) in shipped_recipes():
+        return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder, and no shipped recipe of that name")
+    raise DataError(f"{path}: not a data set, a run, a recipe or a table of predictions of mien's")
+
+
+def _dataset(path: Path) -> str:
+    info = read_dataset(path).info
+    files = ", ".join(info.origin.get("files", {}))
+    told = f"data set, {info.side} x {info.side} grey faces from {files}, fingerprint {info.fingerprint}"
+    return f"{path}: {told}\n{summary(info)}"
+
+
+def _run(path: Path) -> str:
+    run = read_run(path)
+    network = run.network()
+    lines = [
+        f"{path}: run of {run.name}, seed {run.seed}, on data {run.data.fingerprint}",
+        f"network: {run.recipe.network.kind}, {network['parameters']:,} parameters, "
+        f"{network['multiply_adds']:,} multiply-adds a face",
+        f"engine: {', '.join(f'{key} {value}' for key, value in run.engine.items())}",
+    ]
+    if run.complete:
+        told = run.result()
+        lines.append(
+            f"complete: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
+            f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
+        )
+    else:
+        lines.append("not complete: the command that began it goes on with it")
+    openings = run.openings()
+    lines.append(f"test split: opened {len(openings)} times" + "".join(f"\n  {o['time']}" for o in openings))
+    return "\n".join(lines)
+
+
+def _predictions(path: Path) -> str:
+    told = read_predictions(path)
+    splits = ", ".join(sorted(set(told.splits)))
+    return (
+        f"{path}: predictions of {len(told):,} faces ({splits}; {int(told.clean.sum()):,} clean) "
+        f"in {len(told.classes)} classes: {', '.join(told.classes)}"
+    )

@@ -1,0 +1,115 @@
+"""Resampling of faces and seeds. Knows nothing about labels, files or what a score means.
+
+Efron, "Bootstrap methods", 1979; whole groups are drawn (copies of one face are one
+observation: Davison and Hinkley, "Bootstrap methods and their application", 1997, chapter 3.8).
+A draw of faces is a vector of how often each group was drawn; multiplied with the groups'
+sums it gives the sums of the drawn faces, so that no face is ever copied.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.judge.scores import Interval, Sums, bin_of
+
+LEAST_DRAWS, MOST_DRAWS = 100, 100_000
+BAND_DRAWS = 1_000
+QUANTILES = (0.025, 0.975)
+CHUNK_CELLS = 2**21  # 16 MB of numbers at a time
+
+
+def check_draws(draws: int, seed: int) -> None:
+    """Raise DataError unless `draws` and `seed` can be used."""
+    if not isinstance(draws, int | np.integer) or not LEAST_DRAWS <= draws <= MOST_DRAWS:
+        raise DataError(f"draws must be a whole number from {LEAST_DRAWS} to {MOST_DRAWS:,}, not {draws}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise DataError(f"seed must be a whole number from 0 up, not {seed}")
+
+
+def bootstrap(
+    networks: Sequence[Sums],
+    figures: Callable[[Sums], np.ndarray],
+    *,
+    draws: int,
+    seed: int,
+    names: Sequence[str] = ("",),
+) -> list[np.ndarray]:
+    """Return for each network the figures of resampled faces and seeds, float64 (draws, figures).
+
+    A network's sums have leading axes (K, G): seeds and groups of faces, the same groups for
+    all networks. `figures` turns sums (...) into numbers (..., figures). All networks see the
+    same faces in a draw, so differences of draws are paired; a network's seeds are drawn by its
+    name, so that neither order nor company of the networks changes its draws.
+    """
+    groups = networks[0].flat.shape[1]
+    faces_rng = np.random.default_rng([seed, 0])
+    seed_rngs = [np.random.default_rng([seed, 1, *name.encode()]) for name in names]
+    widest = max(sums.flat.size // groups for sums in networks)
+    chunk = max(1, CHUNK_CELLS // max(groups, widest))
+    parts = [[] for _ in networks]
+    for start in range(0, draws, chunk):
+        times = _times_drawn(faces_rng, min(chunk, draws - start), groups)
+        for part, sums, rng in zip(parts, networks, seed_rngs, strict=True):
+            drawn = Sums(times @ sums.flat, sums.classes)  # (K, chunk, ...)
+            part.append(_over_seeds(figures(drawn), rng))
+    return [np.concatenate(part) for part in parts]
+
+
+def _times_drawn(rng: np.random.Generator, draws: int, groups: int) -> np.ndarray:
+    """Return how often each group was drawn when as many groups are drawn as there are, (draws, G)."""
+    picked = rng.integers(groups, size=(draws, groups))
+    picked += np.arange(draws)[:, None] * groups
+    return np.bincount(picked.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
+
+
+def _over_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the mean over seeds (K, draws, figures) -> (draws, figures), with the noise of few seeds."""
+    seeds, draws, _ = values.shape
+    mean = values.mean(0)
+    if seeds == 1:
+        return mean
+    picked = rng.integers(seeds, size=(draws, seeds)).T
+    again = np.take_along_axis(values, picked[..., None], axis=0).mean(0)
+    # Seeds drawn from K seeds spread by (K - 1) / K of their true variance, since they scatter
+    # around their own mean; the factor gives the mean of K seeds its unbiased variance s^2 / K.
+    return mean + np.sqrt(seeds / (seeds - 1)) * (again - mean)
+
+
+def interval(
+    point: float, values: np.ndarray, *, lowest: float, highest: float, recenter: bool = False
+) -> Interval:
+    """Return the percentile interval of resampled values (draws,), cut to lowest..highest.
+
+    `recenter` moves the values so that their median is the point.
+    """
+    if recenter:
+        values = values - (np.median(values) - point)
+    low, high = np.clip(np.quantile(values, QUANTILES), lowest, highest)
+    # With few faces or classes that vanish from a draw, a percentile can miss the point.
+    return Interval(float(point), float(min(low, point)), float(max(high, point)))
+
+
+def calibrated_band(
+    confidences: Sequence[np.ndarray], group: np.ndarray, *, seed: int, draws: int = BAND_DRAWS
+) -> tuple[float, float]:
+    """Return the 95 % band of the ECE that perfectly calibrated seeds with these confidences show.
+
+    `confidences` holds one float64 (N,) a seed, `group` is int64 (N,) from 0 up. Consistency
+    resampling: Broecker and Smith, "Increasing the reliability of reliability diagrams", 2007;
+    Vaicenavicius et al., "Evaluating model calibration in classification", AISTATS 2019.
+    """
+    rng = np.random.default_rng([seed, 2])
+    bins = [bin_of(confidence) for confidence in confidences]
+    eces = np.empty(draws)
+    for draw in range(draws):
+        # Copies and seeds share one throw: they err on the same faces, and the ECEs of seeds
+        # thrown apart would have a mean that spreads too little.
+        luck = rng.random(group.max() + 1)[group]
+        gaps = [
+            np.abs(np.bincount(number, confidence - (luck < confidence))).sum()
+            for number, confidence in zip(bins, confidences, strict=True)
+        ]
+        eces[draw] = np.mean(gaps) / len(group)
+    low, high = np.quantile(eces, QUANTILES)
+    return float(low), float(high)

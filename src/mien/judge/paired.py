@@ -1,0 +1,215 @@
+"""Differences between networks on the same faces. Knows nothing about files or pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.judge.alignment import align, group_numbers
+from mien.judge.bootstrap import bootstrap, check_draws, interval
+from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
+from mien.judge.verdict import sums_by_seed
+from mien.predictions import Predictions
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPair:
+    """McNemar's table of one seed of each network: faces that only one of them reads rightly."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Network a minus network b on the same faces."""
+
+    a: str
+    b: str
+    faces: int
+    scores: dict[str, Interval]  # by METRICS, difference of the means over seeds
+    seed_pairs: list[SeedPair]  # seed i of a with seed i of b, as many as both have
+    p: float  # over all seed pairs
+    p_holm: float  # the same, adjusted for all pairs of networks compared together
+    conclusion: str  # of a's accuracy against b's: "better", "worse" or "cannot tell"
+    sentence: str  # the same in plain English, with its numbers and limits
+
+    def to_dict(self) -> dict:
+        """Return the difference as plain dicts, lists and numbers, ready for JSON."""
+        return asdict(self)
+
+
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """Return the exact two-sided p that two networks are right equally often, 1 without any evidence.
+
+    `only_a` and `only_b` count the faces that only one network reads rightly. McNemar, "Note
+    on the sampling error of the difference between correlated proportions", 1947, with the
+    binomial (n, 1/2) in place of the chi-squared. It takes faces for independent: copies of
+    one face make p too small. Raises DataError for a negative count.
+    """
+    only_a, only_b = int(only_a), int(only_b)
+    if min(only_a, only_b) < 0:
+        raise DataError(f"counts of faces cannot be negative: {only_a}, {only_b}")
+    n = only_a + only_b
+    ways = all_ways = 1
+    # Whole numbers of any length: exact, and the division below rounds once.
+    for k in range(min(only_a, only_b)):
+        ways = ways * (n - k) // (k + 1)
+        all_ways += ways
+    return min(1.0, 2 * all_ways / 2**n)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return the p values adjusted so that the chance of any false finding stays below the level.
+
+    Holm, "A simple sequentially rejective multiple test procedure", 1979. The order is kept.
+    """
+    ps = np.asarray(ps, np.float64)
+    order = np.argsort(ps, kind="stable")
+    steps = np.minimum(1, np.maximum.accumulate(ps[order] * np.arange(len(ps), 0, -1)))
+    adjusted = np.empty(len(ps))
+    adjusted[order] = steps
+    return adjusted.tolist()
+
+
+def differences(
+    networks: Mapping[str, Sequence[Predictions]], *, draws: int = 2000, seed: int = 0
+) -> list[Difference]:
+    """Compare every two networks, in the mapping's order; each maps to the predictions of its seeds.
+
+    Intervals are those of `judge` for the difference: both networks see the same drawn faces,
+    the seeds of each are drawn apart. "better" and "worse" need an accuracy interval without 0
+    and p_holm < 0.05; all else is "cannot tell". Raises DataError as `judge` does.
+    """
+    check_draws(draws, seed)
+    tables = _aligned(networks)
+    if len(tables) < 2:
+        return []
+    labels = next(iter(tables.values()))[0].labels
+    group = group_numbers(next(iter(tables.values()))[0])
+    sums = {name: sums_by_seed(seeds, group) for name, seeds in tables.items()}
+    values = bootstrap(list(sums.values()), scores_of, draws=draws, seed=seed, names=list(sums))
+    values = dict(zip(sums, values, strict=True))
+    points = {name: scores_of(Sums(s.flat.sum(1), s.classes)).mean(0) for name, s in sums.items()}
+    right = {name: [table.probs.argmax(1) == labels for table in seeds] for name, seeds in tables.items()}
+    found = []
+    for a, b in combinations(tables, 2):
+        scores = _score_intervals(points[a] - points[b], values[a] - values[b])
+        pairs = _seed_pairs(right[a], right[b])
+        p = combined_p([pair.p for pair in pairs])
+        found.append(Difference(a, b, len(labels), scores, pairs, p, p, "cannot tell", ""))
+    adjusted = holm([difference.p for difference in found])
+    accuracies = {name: float(points[name][METRICS.index("accuracy")]) for name in tables}
+    seeds = {name: len(each) for name, each in tables.items()}
+    return [
+        _concluded(replace(difference, p_holm=p), accuracies, seeds, comparisons=len(found))
+        for difference, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def combined_p(ps: Sequence[float]) -> float:
+    """Return one p for several tests of one claim, valid however they depend on each other.
+
+    Twice the median: Rueschendorf, "Random variables with maximum sums", 1982; Vovk and Wang,
+    "Combining p-values via averaging", 2020. A single p stays as it is.
+    """
+    return ps[0] if len(ps) == 1 else min(1.0, 2 * float(np.median(ps)))
+
+
+def _aligned(networks: Mapping[str, Sequence[Predictions]]) -> dict[str, list[Predictions]]:
+    for name, seeds in networks.items():
+        if not len(seeds):
+            raise DataError(f"{name}: there is no table of predictions to judge")
+    places = [(name, i) for name, seeds in networks.items() for i in range(len(seeds))]
+    if not places:
+        return {}
+    tables = align(
+        [networks[name][i] for name, i in places], [f"{name}, table {i + 1}" for name, i in places]
+    )
+    found: dict[str, list[Predictions]] = {name: [] for name in networks}
+    for (name, _), table in zip(places, tables, strict=True):
+        found[name].append(table)
+    return found
+
+
+def _seed_pairs(right_a: Sequence[np.ndarray], right_b: Sequence[np.ndarray]) -> list[SeedPair]:
+    found = []
+    for a, b in zip(right_a, right_b, strict=False):
+        only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+        found.append(SeedPair(only_a, only_b, mcnemar_exact(only_a, only_b)))
+    return found
+
+
+def _score_intervals(points: np.ndarray, values: np.ndarray) -> dict[str, Interval]:
+    # Recentered for the reason given in verdict.py: the biases of two ECEs need not cancel.
+    return {
+        name: interval(point, drawn, lowest=-HIGHEST[name], highest=HIGHEST[name], recenter=name == "ece")
+        for name, point, drawn in zip(METRICS, points, values.T, strict=True)
+    }
+
+
+def _concluded(
+    difference: Difference, accuracies: Mapping[str, float], seeds: Mapping[str, int], comparisons: int
+) -> Difference:
+    accuracy = difference.scores["accuracy"]
+    significant = difference.p_holm < LEVEL
+    conclusion = "cannot tell"
+    if significant and accuracy.low > 0:
+        conclusion = "better"
+    if significant and accuracy.high < 0:
+        conclusion = "worse"
+    difference = replace(difference, conclusion=conclusion)
+    parts = (
+        _numbers(difference, accuracies, seeds, comparisons),
+        _disagreement(accuracy, significant),
+        _meaning(difference, one_seed=min(seeds[difference.a], seeds[difference.b]) == 1),
+    )
+    return replace(difference, sentence=" ".join(part for part in parts if part))
+
+
+def _numbers(
+    difference: Difference, accuracies: Mapping[str, float], seeds: Mapping[str, int], comparisons: int
+) -> str:
+    a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
+    of_a, of_b = (f"{seeds[name]} seeds" if seeds[name] > 1 else "one seed" for name in (a, b))
+    trained = f"{of_a} each" if of_a == of_b else f"{of_a} of {a}, {of_b} of {b}"
+    p = f"p = {difference.p_holm:.4f}" if difference.p_holm >= 0.0001 else "p < 0.0001"
+    return (
+        f"{a} reads {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {difference.faces:,} faces rightly "
+        f"({trained}): a difference of {_points(accuracy.point)} points, 95% interval "
+        f"{_points(accuracy.low)} to {_points(accuracy.high)}, {p}"
+        f"{f' (Holm, {comparisons} comparisons)' if comparisons > 1 else ''}."
+    )
+
+
+def _disagreement(accuracy: Interval, significant: bool) -> str:
+    excludes_zero = accuracy.low > 0 or accuracy.high < 0
+    if excludes_zero == significant:
+        return ""
+    if excludes_zero:
+        return f"Interval and test disagree: the interval excludes 0, but p is not below {LEVEL}."
+    return f"Interval and test disagree: p is below {LEVEL}, but the interval includes 0."
+
+
+def _meaning(difference: Difference, *, one_seed: bool) -> str:
+    a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
+    unknown = "With one seed the spread over seeds is unknown, so this is about these trained networks"
+    if difference.conclusion == "cannot tell":
+        meaning = (
+            f"This cannot tell which is better: a true difference anywhere from {_points(accuracy.low)} "
+            f"to {_points(accuracy.high)} points fits the data."
+        )
+    elif one_seed:
+        meaning = f"As trained here, {a} is {difference.conclusion} than {b} on faces like these."
+    else:
+        meaning = f"{a} is {difference.conclusion} than {b} on faces like these."
+    return f"{meaning} {unknown}, not about their recipes." if one_seed else meaning
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:z.1f}"

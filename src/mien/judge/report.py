@@ -1,0 +1,67 @@
+"""What `mien judge` prints: everybody's tables read, judged and told in words."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.judge.paired import differences
+from mien.judge.text import per_class_table, table
+from mien.judge.verdict import judge
+from mien.labels import did_you_mean
+from mien.predictions import Predictions, read_predictions
+
+
+def judge_tables(
+    paths: Sequence[Path],
+    *,
+    as_seeds: bool = False,
+    split: str | None = None,
+    draws: int = 2000,
+    per_class: bool = False,
+) -> str:
+    """Return the figures of tables of predictions, with 95 % intervals, as text for a terminal.
+
+    Each table is a network of its own, or (`as_seeds`) all are seeds of one. Where some faces are
+    not clean, the clean part is told beside the whole. Tables of the same faces are compared
+    pair by pair. Raises DataError naming file and row.
+    """
+    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
+    networks = {" + ".join(tables): list(tables.values())} if as_seeds else {n: [t] for n, t in tables.items()}
+    verdicts, parts = {}, []
+    for name, seeds in networks.items():
+        verdicts[name] = judge(seeds, draws=draws)
+        if not seeds[0].clean.all():
+            verdicts[f"{name}, clean"] = judge([seed.only(seed.clean) for seed in seeds], draws=draws)
+    parts.append(table(verdicts))
+    if per_class:
+        parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
+    if len(networks) > 1 and _same_faces(networks):
+        parts += [difference.sentence for difference in differences(networks, draws=draws)]
+    return "\n".join(parts).rstrip()
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the paths by the shortest ends that tell them apart."""
+    paths = [Path(path) for path in paths]
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = [str(Path(*path.parts[-parts:]).with_suffix("")) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, paths, strict=True))
+    raise DataError(f"{paths[0]}: the same table is given twice")
+
+
+def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predictions:
+    splits = sorted(set(predictions.splits))
+    if split is None and len(splits) > 1:
+        raise DataError(f"{path}: holds the splits {', '.join(splits)}; say which with --split")
+    if split is not None and split not in splits:
+        raise DataError(f'{path}: no row of split "{split}"{did_you_mean(split, splits)} It has {", ".join(splits)}')
+    return predictions if split is None else predictions.only(predictions.splits == split)
+
+
+def _same_faces(networks: dict[str, list[Predictions]]) -> bool:
+    faces = [np.sort(seeds[0].ids) for seeds in networks.values()]
+    return all(np.array_equal(one, other) for one, other in pairwise(faces))

@@ -1,0 +1,118 @@
+"""The verdict on one network: every score with its interval. Knows nothing about other networks."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from mien.judge.alignment import align, group_numbers
+from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval
+from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
+from mien.predictions import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How one class is read; shares in 0..1, means over seeds."""
+
+    label: str
+    support: int  # faces of the class
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What is known of one network on one set of faces."""
+
+    faces: int
+    groups: int  # of copies of one face; equal to faces where there are no copies
+    seeds: int
+    scores: dict[str, Interval]  # by METRICS; mean over seeds
+    per_seed: list[dict[str, float]]  # by METRICS, one entry a seed
+    seed_sd: dict[str, float] | None  # by METRICS, sample standard deviation; None with one seed
+    per_class: list[ClassScores]  # in the order of the classes
+    confusion: np.ndarray  # float64 (C, C), mean count over seeds; rows true, columns predicted
+    ece_band: tuple[float, float]  # 95 % band of the ECE of a perfectly calibrated network this sure
+
+    def to_dict(self) -> dict:
+        """Return the verdict as plain dicts, lists and numbers, ready for JSON."""
+        return asdict(self) | {"confusion": self.confusion.tolist(), "ece_band": list(self.ece_band)}
+
+
+def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 0) -> Verdict:
+    """Judge one network by the predictions of its seeds on the same faces.
+
+    Intervals are 95 % percentile intervals of a bootstrap by face (copies of one face drawn
+    together) and, with several seeds, by seed. With one seed they do not hold the spread over
+    seeds; with very few the spread is a guess from few values, and where it outweighs that of
+    the faces the intervals cover less than 95 %. A share of no faces, like the precision of a
+    class never guessed, is 0 with the interval 0..1. Raises DataError where the tables do not
+    fit together (see `align`) and where `draws` is not 100 to 100,000.
+    """
+    check_draws(draws, seed)
+    tables = align(predictions)
+    group = group_numbers(tables[0])
+    sums = sums_by_seed(tables, group)
+    total = Sums(sums.flat.sum(1), sums.classes)
+    points = _figures(total)  # (K, figures)
+    (values,) = bootstrap([sums], _figures, draws=draws, seed=seed)  # (draws, figures)
+    scores = points[:, : len(METRICS)]
+    return Verdict(
+        faces=len(tables[0]),
+        groups=int(group.max()) + 1,
+        seeds=len(tables),
+        scores=_score_intervals(scores.mean(0), values),
+        per_seed=[dict(zip(METRICS, row, strict=True)) for row in scores.tolist()],
+        seed_sd=_spread(scores),
+        per_class=_per_class(tables[0].classes, total, points.mean(0), values),
+        confusion=np.mean([confusion(table.labels, table.probs) for table in tables], axis=0),
+        ece_band=calibrated_band([table.probs.max(1) for table in tables], group, seed=seed),
+    )
+
+
+def sums_by_seed(tables: Sequence[Predictions], group: np.ndarray) -> Sums:
+    """Return the sums of each group of faces, with leading axes (seeds, groups)."""
+    sums = [add_up(table.labels, table.probs, group) for table in tables]
+    return Sums(np.stack([each.flat for each in sums]), sums[0].classes)
+
+
+def _figures(sums: Sums) -> np.ndarray:
+    """Return the scores and then three shares a class, (..., 6 + 3 C)."""
+    shares = shares_of(sums)
+    return np.concatenate([scores_of(sums), shares.reshape(*shares.shape[:-2], -1)], axis=-1)
+
+
+def _score_intervals(points: np.ndarray, values: np.ndarray) -> dict[str, Interval]:
+    # The ECE of a finite sample is too large, and that of a resample too large once more
+    # (it takes the sample's noise for truth), so its draws are moved back to the point.
+    return {
+        name: interval(point, drawn, lowest=0, highest=HIGHEST[name], recenter=name == "ece")
+        for name, point, drawn in zip(METRICS, points, values.T, strict=False)
+    }
+
+
+def _spread(scores: np.ndarray) -> dict[str, float] | None:
+    if len(scores) == 1:
+        return None
+    return dict(zip(METRICS, scores.std(0, ddof=1).tolist(), strict=True))
+
+
+def _per_class(
+    classes: Sequence[str], total: Sums, points: np.ndarray, values: np.ndarray
+) -> list[ClassScores]:
+    shape = (len(classes), 3)
+    points = points[len(METRICS) :].reshape(shape)
+    values = values[:, len(METRICS) :].reshape(-1, *shape)
+    known = np.stack([total.guessed, total.true, total.guessed + total.true], axis=-1).any(0)  # (C, 3)
+    found = []
+    for i, label in enumerate(classes):
+        shares = [
+            interval(points[i, j], values[:, i, j], lowest=0, highest=1)
+            if known[i, j]
+            else Interval(0.0, 0.0, 1.0)
+            for j in range(3)
+        ]
+        found.append(ClassScores(label, int(total.true[0, i]), *shares))
+    return found

@@ -1,0 +1,27 @@
+"""The networks, as torch classes. Knows nothing about losses, files or runs.
+
+A network takes float (B, 1, S, S) made by `as_input` and returns logits (B, classes).
+"""
+
+from importlib import import_module
+
+from mien.recipe import Network
+
+NETWORKS = {
+    "cnn": "mien.networks.cnn:CNN",
+    "densenet": "mien.networks.densenet:DenseNet",
+}
+
+
+def build(options: Network, *, side: int, classes: int):
+    """Return the network that a recipe's options describe, freshly initialized from torch's generator."""
+    module, name = NETWORKS[options.kind].split(":")
+    return getattr(import_module(module), name)(options, side=side, classes=classes)
+
+
+def as_input(images):
+    """Return uint8 faces (B, S, S) as a network's input, float32 (B, 1, S, S) within -2..2.
+
+    One fixed scale for every network: it is part of what a shipped model promises.
+    """
+    return ((images.float() - 128) / 64).unsqueeze(1)

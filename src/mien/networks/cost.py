@@ -1,0 +1,55 @@
+"""What a network costs and how it is built up, measured on the network itself."""
+
+import torch
+from torch import nn
+
+from mien.networks import as_input
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def describe(network: nn.Module, side: int) -> dict:
+    """Return parameters, multiply-adds of one face and the stages, as written to `network.json`.
+
+    A multiply-add is one multiplication with its addition in a convolution or a linear layer;
+    norms, activations and pooling are not counted, as in the papers' tables.
+    """
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
+    multiply_adds: dict[nn.Module, int] = {}
+
+    def note(module, inputs, output):
+        shapes[module] = tuple(output.shape[1:])
+        if isinstance(module, nn.Conv2d):
+            multiply_adds[module] = module.weight.numel() * output.shape[2] * output.shape[3]
+        elif isinstance(module, nn.Linear):
+            multiply_adds[module] = module.weight.numel()
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    was_training = network.training
+    try:
+        network.eval()
+        with torch.inference_mode():
+            network(as_input(torch.zeros(1, side, side, dtype=torch.uint8)))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    stages = [
+        {
+            "kind": kind,
+            "label": label,
+            "layers": len(module) if kind == "dense" else 1,
+            "shape": list(shapes[module]),
+            "parameters": parameter_count(module),
+            "multiply_adds": sum(multiply_adds.get(m, 0) for m in module.modules()),
+        }
+        for kind, label, module in network.stages()
+    ]
+    return {
+        "parameters": parameter_count(network),
+        "multiply_adds": sum(multiply_adds.values()),
+        "stages": stages,
+    }

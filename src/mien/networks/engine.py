@@ -1,0 +1,86 @@
+"""How a network runs on this machine: device, precision, memory layout, threads. Knows nothing about recipes.
+
+The one place that chooses them, by rules that were measured (docs/architecture.md, "Engine"), not
+by timing at each start: a choice that flips with the machine's load would change a run's bytes.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.errors import RunError
+from mien.networks import as_input
+
+INFERENCE_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The choices that a run records, so that it is taken up again with the same ones."""
+
+    device: str
+    precision: str  # "fp32" or "bf16"
+    layout: str  # "channels-first" or "channels-last"
+    threads: int
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device in the chosen layout."""
+        layout = torch.channels_last if self.layout == "channels-last" else torch.contiguous_format
+        return network.to(self.device, memory_format=layout)
+
+    def autocast(self):
+        """Return the context in which the forward pass runs."""
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int | None = None) -> Engine:
+    """Return the fastest engine that was measured for this kind of machine.
+
+    bf16 where the hardware multiplies it (CPUs with avx512_bf16 or AMX, GPUs that support it),
+    else fp32; channels-last everywhere. Raises RunError for a device that is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise RunError(f'device "{device}" is not there; this machine has cpu{" and cuda" * torch.cuda.is_available()}')
+    if precision == "auto":
+        precision = "bf16" if _multiplies_bf16(device) else "fp32"
+    return Engine(device, precision, "channels-last", threads or torch.get_num_threads())
+
+
+def _multiplies_bf16(device: str) -> bool:
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()  # no public question exists in torch 2.9
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, images: torch.Tensor, engine: Engine, *, mirror: bool) -> np.ndarray:
+    """Return class probabilities, float64 (N, classes), of uint8 faces (N, S, S) on the device.
+
+    With `mirror`, the mean of those of the face and of its mirror picture.
+    """
+    was_training = network.training
+    network.eval()
+    parts = []
+    for batch in images.split(INFERENCE_BATCH):
+        views = [batch, batch.flip(2)] if mirror else [batch]
+        with engine.autocast():
+            logits = [network(as_input(view)) for view in views]
+        parts.append(torch.stack([part.double().softmax(1) for part in logits]).mean(0).cpu())
+    network.train(was_training)
+    return torch.cat(parts).numpy()
+
+
+@contextmanager
+def on_threads(threads: int):
+    """Run a block on so many CPU threads: sums, and so bytes, depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,81 @@
+"""FER2013's table (Goodfellow et al. 2013): emotion, pixels, Usage. Knows nothing about files."""
+
+import csv
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.labels import FER2013_SPLITS, LABELS, did_you_mean
+
+SIDE = 48
+COLUMNS = ("emotion", "pixels", "Usage")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One row: SIDE * SIDE grey bytes, label, split, and where it stood."""
+
+    pixels: bytes
+    label: str
+    split: str
+    source: str
+
+
+def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
+    """Yield the faces of a table, in its order; DataError names the table and the row.
+
+    Row 1 is the header, as in a spreadsheet.
+    """
+    rows = csv.reader(lines)
+    number = 1
+    try:
+        columns = _columns(name, next(rows, None))
+        for number, row in enumerate(rows, start=2):
+            if row:
+                yield _face(f"{name}, row {number}", row, columns)
+    except csv.Error as error:
+        raise DataError(f"{name}, row {number + 1}: not a table row ({error})") from None
+    if number == 1:
+        raise DataError(f"{name}: the table has a header and no face")
+
+
+def _columns(name: str, header: list[str] | None) -> tuple[int, int, int]:
+    if header is None:
+        raise DataError(f"{name}: the file is empty")
+    for column in COLUMNS:
+        if column not in header:
+            raise DataError(f'{name}: no column "{column}"{did_you_mean(column, header)}')
+        if header.count(column) > 1:
+            raise DataError(f'{name}: column "{column}" stands twice')
+    return tuple(header.index(column) for column in COLUMNS)
+
+
+def _face(where: str, row: list[str], columns: tuple[int, int, int]) -> Face:
+    if len(row) <= max(columns):
+        raise DataError(f"{where}: {len(row)} fields, too few")
+    emotion, pixels, usage = (row[column] for column in columns)
+    if not (emotion.isascii() and emotion.isdigit() and int(emotion) < len(LABELS)):
+        raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(LABELS) - 1}')
+    if usage not in FER2013_SPLITS:
+        known = ", ".join(FER2013_SPLITS)
+        raise DataError(f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}')
+    return Face(parse_pixels(pixels, where), LABELS[int(emotion)], FER2013_SPLITS[usage], where)
+
+
+def parse_pixels(text: str, where: str) -> bytes:
+    """Return the grey bytes of a row's text: SIDE * SIDE whole numbers from 0 to 255."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # numpy only warns of text that is no number
+        try:
+            values = np.fromstring(text, np.int64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            raise DataError(f"{where}: pixels hold something that is not a whole number") from None
+    if len(values) != SIDE * SIDE:
+        raise DataError(f"{where}: {len(values):,} pixels, {SIDE} x {SIDE} = {SIDE * SIDE:,} are needed")
+    if values.min() < 0 or values.max() > 255:
+        worst = values.min() if values.min() < 0 else values.max()
+        raise DataError(f"{where}: pixel value {worst} is outside 0 to 255")
+    return values.astype(np.uint8).tobytes()

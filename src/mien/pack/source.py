@@ -1,0 +1,77 @@
+"""The text of a table that is plain, gzipped or in a tar archive. Knows nothing about its columns.
+
+Nothing is extracted to disk: members of an archive are only read, and an archive with a member
+that climbs out or is a link is refused whole.
+"""
+
+import gzip
+import io
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from mien.errors import DataError
+
+Row = TypeVar("Row")
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK_BYTES = 1 << 20
+
+
+def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) -> Iterator[Row]:
+    """Yield what `parse(name, lines)` makes of the one table in `path`.
+
+    The file is read to its last byte, so damage behind the table is noticed too.
+    Raises DataError for a file that is cut short, damaged, unsafe or no table.
+    """
+    try:
+        if _is_archive(path):
+            with tarfile.open(path) as archive:
+                yield from _rows_in_archive(path, archive, parse)
+        else:
+            with open(path, "rb") as raw:
+                zipped = raw.peek(2)[:2] == GZIP_MAGIC
+                yield from parse(path.name, _text(gzip.open(raw) if zipped else raw))
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text table (it holds bytes that are not UTF-8)") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
+        raise DataError(f"{path}: cut short or damaged ({error})") from None
+
+
+def _is_archive(path: Path) -> bool:
+    """Tell a tar archive by its first block, or by its name when that block is damaged."""
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return ".tar" in path.suffixes or path.suffix == ".tgz"
+
+
+def _rows_in_archive(path: Path, archive: tarfile.TarFile, parse) -> Iterator:
+    found = None
+    for member in archive:
+        _refuse_unsafe(path, member)
+        if not (member.isfile() and member.name.endswith(".csv")):
+            continue
+        if found:
+            raise DataError(f"{path}: holds two tables, {found} and {member.name}; unpack the one you mean")
+        found = member.name
+        yield from parse(f"{path.name}:{member.name}", _text(archive.extractfile(member)))
+    if not found:
+        raise DataError(f"{path}: the archive holds no .csv table")
+    while archive.fileobj.read(CHUNK_BYTES):
+        pass  # to the end, where gzip's checksum is compared
+
+
+def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise DataError(f'{path}: member "{member.name}" climbs out of the archive; refused')
+    if not (member.isfile() or member.isdir()):
+        kind = "link" if member.issym() or member.islnk() else "device or pipe"
+        raise DataError(f'{path}: member "{member.name}" is a {kind}; refused')
+
+
+def _text(raw) -> io.TextIOWrapper:
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

@@ -1,0 +1,317 @@
+"""Charts of plain numbers, each one figure. Knows nothing about networks, runs or verdicts.
+
+A chart takes its title, a quiet second line and numbers, and returns a matplotlib Figure; draw
+inside `figures.themed()` and write with `figures.save`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mien.pages.figures import (
+    SMALL,
+    TEXT,
+    TITLE_HEIGHT,
+    WIDTH,
+    axes_at,
+    canvas,
+    new_figure,
+    text_width,
+    title,
+    write_at,
+)
+from mien.pages.text import shortened, thousands
+from mien.pages.theme import LIGHT
+
+LONGEST_LABEL = 16  # characters of a class's name
+RIGHT = WIDTH - 14
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A name with its look; what it holds depends on the chart."""
+
+    name: str
+    color: str
+    marker: str
+    values: Sequence = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A row of `ranges`: one or two (point, low, high), the second drawn hollow, and single dots."""
+
+    name: str
+    color: str
+    marker: str
+    spans: Sequence[tuple[float, float, float]]
+    dots: Sequence[float] = field(default=())
+    band: tuple[float, float] | None = None  # drawn behind
+
+
+def legend(axes, y: float, entries: Sequence[Series], *, left: float = 8) -> float:
+    """Write markers with names in flowing lines from pixel row `y` on; return the next free row."""
+    x = left
+    for entry in entries:
+        name = shortened(entry.name, 40)
+        width = 16 + text_width(name, SMALL) + 12
+        if x > left and x + width > WIDTH:
+            x, y = left, y + 15
+        axes.plot(x + 5, y - 3.5, entry.marker, color=entry.color, markersize=6)
+        axes.text(x + 14, y, name, fontsize=SMALL, va="baseline")
+        x += width
+    return y + 15
+
+
+def _label_space(labels: Sequence[str]) -> float:
+    return 14 + max(text_width(shortened(label, LONGEST_LABEL)) for label in labels)
+
+
+def bars(main: str, rest: str, rows: Sequence[str], series: Sequence[Series]):
+    """Counts as horizontal bars: `series[i].values` has a count a row; each bar carries its number."""
+    thick, gap = 11, 13
+    group = thick * len(series) + gap
+    height = TITLE_HEIGHT + 20 + group * len(rows) + 6
+    figure = new_figure(height)
+    title(figure, main, rest)
+    axes = canvas(figure)
+    top = legend(axes, TITLE_HEIGHT + 10, series)
+    left = _label_space(rows)
+    most = max(max(s.values) for s in series) or 1
+    room = RIGHT - left - text_width(thousands(most), SMALL)
+    for i, row in enumerate(rows):
+        y = top + i * group
+        axes.text(left - 8, y + thick * len(series) / 2, shortened(row, LONGEST_LABEL), ha="right", va="center")
+        for j, entry in enumerate(series):
+            length = entry.values[i] / most * room
+            axes.barh(y + j * thick, length, thick - 2, left=left, align="edge", color=entry.color)
+            axes.text(left + length + 4, y + (j + 0.5) * thick - 1, thousands(entry.values[i]),
+                      fontsize=SMALL, va="center", color=LIGHT["muted"])  # fmt: skip
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+    return figure
+
+
+def ranges(main: str, rest: str, rows: Sequence[Range], *, write, ticks, zero: bool = False):
+    """Points with whiskers: a row each; `write(point, low, high)` gives a row's text, `ticks` a tick's.
+
+    `zero` marks 0, the place of no difference.
+    """
+    row_height, left = 52, 14
+    height = TITLE_HEIGHT + row_height * len(rows) + 34
+    figure = new_figure(height)
+    title(figure, main, rest)
+    axes = axes_at(figure, left, TITLE_HEIGHT, RIGHT - left, row_height * len(rows) + 6)
+    for i, row in enumerate(rows):
+        text = write(*row.spans[0])
+        write_at(figure, left, TITLE_HEIGHT + i * row_height + 13, shortened(row.name, 30))
+        write_at(figure, RIGHT, TITLE_HEIGHT + i * row_height + 13, text, ha="right", fontsize=SMALL)
+        y = i * row_height + 28
+        if row.band:
+            axes.fill_between(row.band, y - 9, y + 15, color=LIGHT["faint"], linewidth=0)
+        for j, (point, low, high) in enumerate(row.spans):
+            axes.plot((low, high), (y + 10 * j,) * 2, color=row.color, linewidth=1.2 if j else 2.4)
+            fill = LIGHT["paper"] if j else row.color
+            axes.plot(point, y + 10 * j, row.marker, color=row.color, markerfacecolor=fill, markersize=5 if j else 7)
+        axes.plot(row.dots, np.full(len(row.dots), y - 7), "|", color=LIGHT["muted"], markersize=6)
+    if zero:
+        axes.axvline(0, color=LIGHT["ink"], linewidth=1)
+    axes.set_ylim(row_height * len(rows) + 6, 0)
+    _spread_limits(axes, rows, zero)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda value, _: ticks(value))
+    return figure
+
+
+def _spread_limits(axes, rows: Sequence[Range], zero: bool) -> None:
+    """Give the x axis room around everything, and never less than a little."""
+    values = [v for row in rows for span in row.spans for v in span] + [d for row in rows for d in row.dots]
+    values += [edge for row in rows if row.band for edge in row.band] + ([0.0] if zero else [])
+    low, high = min(values), max(values)
+    room = max(0.08 * (high - low), 0.002)
+    axes.set_xlim(low - room, high + room)
+
+
+def class_ranges(main: str, rest: str, classes: Sequence[str], series: Sequence[Series]):
+    """Shares in 0..1 with whiskers by class: `series[i].values` has (point, low, high) a class."""
+    step = 11
+    row_height = max(24, step * len(series) + 12)
+    left = _label_space(classes)
+    figure = new_figure(TITLE_HEIGHT + 20 + row_height * len(classes) + 30 + 15 * (len(series) // 2))
+    title(figure, main, rest)
+    top = legend(canvas(figure), TITLE_HEIGHT + 10, series)
+    axes = axes_at(figure, left, top, RIGHT - left, row_height * len(classes))
+    for j, entry in enumerate(series):
+        y = np.arange(len(classes)) * row_height + row_height / 2 + (j - (len(series) - 1) / 2) * step
+        point, low, high = np.array(entry.values).T
+        axes.hlines(y, low, high, color=entry.color, linewidth=1.6)
+        axes.plot(point, y, entry.marker, color=entry.color, markersize=5.5)
+    axes.set(xlim=(0, 1), ylim=(row_height * len(classes), 0))
+    axes.set_yticks(np.arange(len(classes)) * row_height + row_height / 2)
+    axes.set_yticklabels([shortened(c, LONGEST_LABEL) for c in classes], color=LIGHT["ink"], fontsize=TEXT)
+    _percent_axis(axes.xaxis)
+    axes.grid(axis="x")
+    axes.hlines(np.arange(1, len(classes)) * row_height, 0, 1, color=LIGHT["faint"], linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def _percent_axis(axis) -> None:
+    axis.set_ticks(np.linspace(0, 1, 6))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}{' %' if value > 0.99 else ''}")
+
+
+def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_loss: float):
+    """Loss and accuracy over epochs, one above the other, train and val of every seed.
+
+    A seed is a dict of lists epoch, train_loss, val_loss, train_accuracy, val_accuracy, and
+    `kept`, the epoch whose weights were kept. `top_loss` ends the axis of the loss.
+    """
+    height, left = 150, 46
+    figure = new_figure(TITLE_HEIGHT + 22 + 2 * (height + 26) + 18)
+    title(figure, main, rest)
+    over = canvas(figure)
+    over.plot((8, 26), (TITLE_HEIGHT + 6,) * 2, color=color, linewidth=2)
+    over.plot((70, 88), (TITLE_HEIGHT + 6,) * 2, color=LIGHT["muted"], linewidth=1.4, linestyle=(0, (3, 2)))
+    over.plot(146, TITLE_HEIGHT + 6, "o", color=color, markersize=6)
+    for x, word in ((31, "val"), (93, "train"), (154, "epoch kept")):
+        over.text(x, TITLE_HEIGHT + 10, word, fontsize=SMALL)
+    last = max(seed["epoch"][-1] for seed in seeds)
+    for i, (figure_name, top) in enumerate((("loss", top_loss), ("accuracy", 1))):
+        y = TITLE_HEIGHT + 38 + i * (height + 26)
+        write_at(figure, 8, y - 6, figure_name, fontsize=SMALL, color=LIGHT["muted"])
+        axes = axes_at(figure, left, y, RIGHT - left, height)
+        for seed in seeds:
+            _history(axes, seed, figure_name, color)
+        axes.set(xlim=(1 - 0.02 * last, last + 0.02 * last), ylim=(0, top))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y")
+        if figure_name == "accuracy":
+            _percent_axis(axes.yaxis)
+    write_at(figure, RIGHT, size_below(y, height), "epoch", fontsize=SMALL, color=LIGHT["muted"], ha="right")
+    return figure
+
+
+def size_below(y: float, height: float) -> float:
+    """Return the baseline of the text below an axis's tick labels."""
+    return y + height + 30
+
+
+def _history(axes, seed: dict, figure_name: str, color: str) -> None:
+    train, val = seed[f"train_{figure_name}"], seed[f"val_{figure_name}"]
+    few = {"marker": ".", "markersize": 4} if len(seed["epoch"]) < 3 else {}
+    axes.plot(seed["epoch"], train, color=LIGHT["muted"], linewidth=1.1, linestyle=(0, (3, 2)), **few)
+    axes.plot(seed["epoch"], val, color=color, linewidth=1.5, **few)
+    if seed["kept"] in seed["epoch"]:
+        axes.plot(seed["kept"], val[seed["epoch"].index(seed["kept"])], "o", color=color, markersize=5.5,
+                  clip_on=False, zorder=5)  # fmt: skip
+
+
+def probabilities(main: str, rest: str, classes: Sequence[str], color: str, own, others):
+    """For each class, how its probability is distributed over its own faces and over all others.
+
+    `own` and `others` are shares of faces, (C, bins), each row summing to 1 (or 0 without faces).
+    Heights are square roots of shares, or the one bin near 0 would flatten all the rest.
+    """
+    row, left, overlap = 46, _label_space(classes), 6
+    figure = new_figure(TITLE_HEIGHT + 24 + row * len(classes) + overlap + 36)
+    title(figure, main, rest)
+    over = canvas(figure)
+    look = (Series("faces of the class", color, "s"), Series("all other faces", LIGHT["muted"], "_"))
+    top = legend(over, TITLE_HEIGHT + 10, look)
+    axes = axes_at(figure, left, top, RIGHT - left, row * len(classes) + overlap)
+    own, others = np.sqrt(own), np.sqrt(others)
+    tallest = max(own.max(), others.max(), 1e-9)
+    edges = np.linspace(0, 1, own.shape[1] + 1)
+    for i, name in enumerate(classes):
+        base = (i + 1) * row + overlap
+        for heights, fill in ((own[i], True), (others[i], False)):
+            y = base - heights / tallest * (row + overlap - 8)
+            if fill:
+                axes.stairs(y, edges, baseline=base, fill=True, color=color, alpha=0.75, linewidth=0)
+            else:
+                axes.stairs(y, edges, baseline=base, color=LIGHT["ink"], linewidth=1)
+        axes.hlines(base, 0, 1, color=LIGHT["faint"], linewidth=0.8)
+        axes.text(-0.03, base - 6, shortened(name, LONGEST_LABEL), ha="right", va="baseline", fontsize=TEXT)
+    axes.set(xlim=(0, 1), ylim=(row * len(classes) + overlap, 0))
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    _percent_axis(axes.xaxis)
+    write_at(figure, RIGHT, top + row * len(classes) + overlap + 32, "probability given to the class",
+             fontsize=SMALL, color=LIGHT["muted"], ha="right")  # fmt: skip
+    return figure
+
+
+def reliability(main: str, rest: str, look: Series, bins):
+    """Accuracy against confidence with the counts below.
+
+    `bins` has arrays over bins: edges (bins + 1), count, confidence, accuracy, low and high (the
+    band of perfect calibration); nan where a bin is empty.
+    """
+    left, side, below = 46, WIDTH - 46 - 14, 62
+    figure = new_figure(TITLE_HEIGHT + side + below + 62)
+    title(figure, main, rest)
+    axes = axes_at(figure, left, TITLE_HEIGHT + 6, side, side)
+    full = np.asarray(bins.count) > 0
+    axes.plot((0, 1), (0, 1), color=LIGHT["muted"], linewidth=0.8)
+    axes.vlines(bins.confidence[full], bins.low[full], bins.high[full], color=LIGHT["faint"], linewidth=9)
+    axes.plot(bins.confidence[full], bins.accuracy[full], look.marker, linestyle="-", linewidth=1,
+              color=look.color, markersize=6)  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    _percent_axis(axes.yaxis)
+    axes.set_xticks(np.linspace(0, 1, 6), [""] * 6)
+    write_at(figure, left + 6, TITLE_HEIGHT + 20, "share read rightly", fontsize=SMALL, color=LIGHT["muted"])
+    counts = axes_at(figure, left, TITLE_HEIGHT + 6 + side + 12, side, below)
+    counts.stairs(bins.count, bins.edges, fill=True, color=look.color, alpha=0.75, linewidth=0)
+    counts.set(xlim=(0, 1), ylim=(0, max(bins.count) * 1.05 or 1))
+    counts.set_yticks([0, max(bins.count)], ["0", thousands(max(bins.count))])
+    _percent_axis(counts.xaxis)
+    write_at(figure, left + 6, TITLE_HEIGHT + 30 + side, "faces", fontsize=SMALL, color=LIGHT["muted"])
+    write_at(figure, RIGHT, TITLE_HEIGHT + side + below + 52, "probability of the class read",
+             fontsize=SMALL, color=LIGHT["muted"], ha="right")  # fmt: skip
+    return figure
+
+
+def matrix(main: str, rest: str, classes: Sequence[str], shades, texts):
+    """A square table by true (rows) and read (columns) class, shaded by opacity.
+
+    `shades` is (C, C) in -1..1, blue above 0 and orange below; `texts` (C, C) of str. Above 12
+    classes the texts are left out.
+    """
+    left, top = _label_space(classes) + 16, TITLE_HEIGHT + 20 + _label_space(classes) * 0.72
+    cell = (RIGHT - left) / len(classes)
+    height = top + cell * len(classes) + 10
+    figure = new_figure(height)
+    title(figure, main, rest)
+    axes = canvas(figure)
+    axes.text(left, TITLE_HEIGHT + 10, "read as", fontsize=SMALL, color=LIGHT["muted"])
+    axes.text(10, top + cell * len(classes) / 2, "labeled", fontsize=SMALL, color=LIGHT["muted"],
+              rotation=90, ha="center", va="center")  # fmt: skip
+    for i, name in enumerate(shortened(c, LONGEST_LABEL) for c in classes):
+        middle = (i + 0.5) * cell
+        axes.text(left - 7, top + middle, name, ha="right", va="center")
+        axes.text(left + middle - 2, top - 6, name, rotation=45, ha="left", va="bottom", rotation_mode="anchor")
+    from matplotlib.patches import Rectangle
+
+    for (row, column), shade in np.ndenumerate(np.asarray(shades)):
+        x, y = left + column * cell, top + row * cell
+        if abs(shade) > 0.004:
+            color = LIGHT["more"] if shade > 0 else LIGHT["less"]
+            axes.add_patch(Rectangle((x, y), cell, cell, color=color, alpha=CELL_OPACITY * abs(shade), linewidth=0))
+        if len(classes) <= 12:
+            weight = "bold" if row == column else "normal"
+            axes.text(x + cell / 2, y + cell / 2, texts[row][column], ha="center", va="center",
+                      fontsize=SMALL, weight=weight)  # fmt: skip
+    lines = [n * cell for n in range(len(classes) + 1)]
+    axes.hlines([top + n for n in lines], left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
+    axes.vlines([left + n for n in lines], top, top + cell * len(classes), color=LIGHT["faint"], linewidth=0.6)
+    return figure
+
+
+CELL_OPACITY = 0.62
+"""The strongest cell; ink keeps a contrast of 4.5 on it in both modes."""

@@ -1,0 +1,176 @@
+"""Figures in the pages' look: made here, written as SVG and PNG, put into a page as SVG.
+
+Everything is laid out in pixels of a figure that is `WIDTH` wide, about a phone's page, so that
+its text can be read there; a wider page sets several side by side. Only this module, `charts`,
+`faces` and `drawing` draw with matplotlib, and they import it when they draw.
+"""
+
+import io
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.errors import MissingExtra
+from mien.files import write_atomic
+from mien.pages.text import shortened
+from mien.pages.theme import LIGHT
+
+WIDTH = 360
+TEXT, SMALL = 11, 10
+PNG_SCALE = 2.5  # picture pixels per pixel of the layout
+POINTS_PER_INCH = 72  # one pixel of the layout is one point of matplotlib's
+
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": TEXT,
+    "text.color": LIGHT["ink"],
+    "axes.edgecolor": LIGHT["faint"],
+    "axes.facecolor": "none",
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.labelsize": SMALL,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": LIGHT["faint"],
+    "ytick.color": LIGHT["faint"],
+    "xtick.labelcolor": LIGHT["muted"],
+    "ytick.labelcolor": LIGHT["muted"],
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "grid.color": LIGHT["faint"],
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": LIGHT["paper"],
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure as it stands in a page, and the stem of its two files."""
+
+    name: str
+    label: str  # what it shows, for those who cannot see it
+    svg: str  # markup without anything that a page does not need
+
+
+@contextmanager
+def themed():
+    """Draw inside this block; raises MissingExtra where matplotlib is not installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtra("matplotlib is missing: pip install 'mien[compare]'") from None
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def new_figure(height: float, width: float = WIDTH):
+    """Return an empty matplotlib Figure of this many pixels, outside pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), dpi=POINTS_PER_INCH)
+
+
+def size(figure) -> tuple[float, float]:
+    """Return a figure's width and height in pixels."""
+    width, height = figure.get_size_inches() * POINTS_PER_INCH
+    return float(width), float(height)
+
+
+def axes_at(figure, left: float, top: float, width: float, height: float, **options):
+    """Return new axes at a place given in pixels from the figure's upper left corner."""
+    all_width, all_height = size(figure)
+    place = (left / all_width, 1 - (top + height) / all_height, width / all_width, height / all_height)
+    return figure.add_axes(place, **options)
+
+
+def canvas(figure):
+    """Return axes over the whole figure whose coordinates are pixels from the upper left corner."""
+    width, height = size(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return axes
+
+
+def write_at(figure, x: float, y: float, text: str, **options) -> None:
+    """Write text whose baseline starts at a place given in pixels from the upper left corner."""
+    width, height = size(figure)
+    figure.text(x / width, 1 - y / height, text, **{"va": "baseline", "fontsize": TEXT, **options})
+
+
+def title(figure, main: str, rest: str = "") -> None:
+    """Write a figure's bold title and, below it, a quiet second line."""
+    write_at(figure, 8, 17, shortened(main, 44), fontsize=12, weight="bold")
+    write_at(figure, 8, 33, shortened(rest, 62), fontsize=SMALL, color=LIGHT["muted"])
+
+
+TITLE_HEIGHT = 42
+"""Pixels that `title` takes."""
+
+
+def text_width(text: str, fontsize: float = TEXT) -> float:
+    """Return about how many pixels a text takes; a little too many rather than too few."""
+    return 0.62 * fontsize * len(text)
+
+
+def save(figure, folder: Path, name: str, label: str) -> Drawn:
+    """Write `name`.svg and `name`.png into a folder, the same bytes for the same figure.
+
+    Returns the figure for a page. Raises StorageError where the disk refuses.
+    """
+    svg = _svg(figure, name)
+    write_atomic(Path(folder) / f"{name}.svg", svg)
+    write_atomic(Path(folder) / f"{name}.png", _png(figure))
+    return Drawn(name, label, inline(svg, name))
+
+
+def _svg(figure, name: str) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def _png(figure) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=POINTS_PER_INCH * PNG_SCALE, metadata={"Software": None})
+    return data.getvalue()
+
+
+def inline(svg: str, name: str) -> str:
+    """Return an SVG file's markup for a page: themed, small, its ids starting with `name`."""
+    svg = svg[svg.index("<svg") :].strip()
+    for unneeded in (r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>"):
+        svg = re.sub(unneeded, "", svg, flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', svg).group()
+    svg = re.sub(r"^<svg[^>]*>", f"<svg {box}>", svg)
+    svg = _own_ids(svg, name)
+    for variable, color in LIGHT.items():
+        svg = svg.replace(color, f"var(--{variable})")
+    svg = re.sub(r' d="([^"]*)"', lambda path: f' d="{_rounded(path[1])}"', svg)
+    return re.sub(r">\s+<", "><", re.sub(r"\s+", " ", svg))
+
+
+def _own_ids(svg: str, name: str) -> str:
+    """Drop the ids that nothing refers to and prefix the others, since ids must be unique in a page."""
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+
+    def renamed(found: re.Match) -> str:
+        return f' id="{name}-{found[1]}"' if found[1] in used else ""
+
+    svg = re.sub(r' id="([^"]*)"', renamed, svg)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+
+
+def _rounded(path: str) -> str:
+    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):z.2f}", path)

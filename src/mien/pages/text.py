@@ -1,0 +1,68 @@
+"""Numbers as a reader wants them. Knows nothing about HTML."""
+
+from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+SMALLEST_P = 0.001
+
+
+def percent(share: float, places: int = 1) -> str:
+    """Return a share in 0..1 as percent: 0.6985 is "69.8 %" or "69.9 %" by rounding half to even."""
+    return f"{100 * share:.{places}f}{NO_BREAK}%"
+
+
+def points(difference: float, places: int = 1) -> str:
+    """Return a difference of shares in percentage points, with its sign: "+1.3"."""
+    return signed(100 * difference, places)
+
+
+def signed(value: float, places: int) -> str:
+    """Return a number with its sign, a true minus and no negative zero."""
+    return f"{value:+z.{places}f}".replace("-", MINUS)
+
+
+def decimal(value: float, places: int = 3) -> str:
+    """Return a number with a true minus."""
+    return f"{value:z.{places}f}".replace("-", MINUS)
+
+
+def thousands(value: float) -> str:
+    """Return a count with commas, rounded to a whole number."""
+    return f"{round(value):,}"
+
+
+def millions(value: float) -> str:
+    """Return a large count in millions: "35.6 M", "0.28 M"; below ten thousand the number itself."""
+    if value < 10_000:
+        return thousands(value)
+    return f"{value / 1e6:.{1 if value >= 1e7 else 2}f}{NO_BREAK}M"
+
+
+def p_value(p: float) -> str:
+    """Return a p value with three digits; what is smaller than 0.001 is told as such."""
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration: "48 s", "12 min", "2 h 05 min"."""
+    if value < 120:
+        return f"{value:.0f}{NO_BREAK}s"
+    minutes = round(value / 60)
+    if minutes < 120:
+        return f"{minutes}{NO_BREAK}min"
+    return f"{minutes // 60}{NO_BREAK}h {minutes % 60:02}{NO_BREAK}min"
+
+
+def joined(words: Sequence[str], last: str = "and") -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the text, cut in its middle where it is longer than `length` characters."""
+    if len(text) <= length:
+        return text
+    kept = length - 1
+    return f"{text[: kept - kept // 2]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - kept // 2 :]}"

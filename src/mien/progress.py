@@ -1,0 +1,86 @@
+"""How far long work has come: a bar on a terminal, plain lines in a log. Knows nothing about the work."""
+
+import sys
+import time
+
+LINE_EVERY_SECONDS = 30.0
+
+
+class Progress:
+    """Says nothing: the default for use as a library. `step` is called often, `epoch` once an epoch."""
+
+    def begin(self, name: str, epochs: int, steps_per_epoch: int, epoch: int, step: int) -> None:
+        """Work on `name` starts or goes on at `epoch` and `step`."""
+
+    def step(self, epoch: int, step: int) -> None:
+        """`step` steps of `epoch` are done."""
+
+    def epoch(self, row: dict) -> None:
+        """An epoch is done; `row` is its row of metrics."""
+
+    def end(self) -> None:
+        """The work is complete."""
+
+
+class Terminal(Progress):
+    """A bar with time left on a terminal, else a line an epoch and one each half minute."""
+
+    def __init__(self, stream=None):
+        self._stream = stream or sys.stderr
+        self._bar = None
+
+    def begin(self, name, epochs, steps_per_epoch, epoch, step):
+        """Start the bar, or write the first line."""
+        self._name, self._epochs, self._steps = name, epochs, steps_per_epoch
+        self._first = epoch * steps_per_epoch + step
+        self._began = self._said = time.monotonic()
+        self._best = ""
+        if self._stream.isatty():
+            self._bar = self._make_bar(name, epochs * steps_per_epoch)
+        elif self._first:
+            self._say(f"goes on in epoch {epoch + 1}, step {step + 1}")
+
+    def step(self, epoch, step):
+        """Move the bar, or write a line when the last one is old."""
+        done = epoch * self._steps + step
+        if self._bar:
+            self._bar.update(self._task, completed=done, note=f"epoch {epoch + 1}/{self._epochs}{self._best}")
+        elif time.monotonic() - self._said > LINE_EVERY_SECONDS:
+            self._say(f"epoch {epoch + 1}/{self._epochs}, step {step}/{self._steps}, {self._left(done)}")
+
+    def epoch(self, row):
+        """Write the epoch's figures."""
+        self._best = f", val {row['val_accuracy']:.1%}"
+        if not self._bar:
+            self._say(
+                f"epoch {row['epoch']}/{self._epochs}: train loss {row['train_loss']:.3f} "
+                f"accuracy {row['train_accuracy']:.1%}, val loss {row['val_loss']:.3f} "
+                f"accuracy {row['val_accuracy']:.1%}, {self._left(row['epoch'] * self._steps)}"
+            )
+
+    def end(self):
+        """Close the bar."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _make_bar(self, name, total):
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn(name), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        bar = Bar(*columns, *times, console=Console(file=self._stream))
+        self._task = bar.add_task(name, total=total, completed=self._first, note="")
+        bar.start()
+        return bar
+
+    def _left(self, done: int) -> str:
+        pace = (time.monotonic() - self._began) / max(1, done - self._first)
+        seconds = round(pace * (self._epochs * self._steps - done))
+        return f"{seconds // 60}:{seconds % 60:02d} left"
+
+    def _say(self, text: str) -> None:
+        self._said = time.monotonic()
+        print(f"{self._name}: {text}", file=self._stream, flush=True)

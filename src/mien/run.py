@@ -1,0 +1,139 @@
+"""A run: the folder that `mien train` makes and `mien evaluate` adds to. Knows nothing about torch.
+
+run.json             what the run depends on: name, seed, data, engine; written first
+recipe.toml          the recipe with every field written out
+network.json         parameters, multiply-adds, stages
+metrics.csv          a row an epoch
+state.safetensors    where training stands; gone when it is complete
+weights.safetensors  the chosen weights
+result.json          the chosen epoch and its figures; written last, marks the run complete
+environment.json     packages, machine, seconds of each session (all that differs between equal runs)
+predictions-SPLIT.csv, openings.jsonl   from `mien evaluate`
+"""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mien.dataset import DatasetInfo
+from mien.errors import RunError
+from mien.files import read_json, to_json, write_atomic
+from mien.predictions import Predictions, read_predictions
+from mien.recipe import Recipe, read_recipe, to_toml
+
+FORMAT = 1
+WHAT = "a mien run"
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The data set that a run was trained on."""
+
+    path: str
+    fingerprint: str
+    side: int
+    labels: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    origin: dict
+
+    @classmethod
+    def of(cls, info: DatasetInfo) -> "RunData":
+        """Return what a run keeps of a data set's description."""
+        path = str(info.folder.resolve())
+        return cls(path, info.fingerprint, info.side, info.labels, info.counts, info.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as its files tell it."""
+
+    folder: Path
+    recipe: Recipe
+    seed: int
+    data: RunData
+    engine: dict  # device, precision, layout, threads
+
+    @property
+    def name(self) -> str:
+        """The recipe's name; runs of one name differ by seed alone."""
+        return self.recipe.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether training came to its end."""
+        return (self.folder / "result.json").exists()
+
+    def result(self) -> dict:
+        """Return epochs, kept_epoch, stopped_early, val figures and weights_sha256; RunError before the end."""
+        if not self.complete:
+            raise RunError(f"{self.folder}: training is not complete; the command that began it goes on with it")
+        return self._json("result.json")
+
+    def network(self) -> dict:
+        """Return parameters, multiply_adds and stages (kind, label, layers, shape, parameters, multiply_adds)."""
+        return self._json("network.json")
+
+    def environment(self) -> dict:
+        """Return packages, machine and sessions; `train_seconds` is the sum over sessions."""
+        return self._json("environment.json")
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Return a dict an epoch: epoch (from 1), lr, train_loss, train_accuracy, val_loss, val_accuracy."""
+        try:
+            with open(self.folder / "metrics.csv", encoding="utf-8", newline="") as file:
+                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError) as fault:
+            raise RunError(f"{self.folder / 'metrics.csv'}: {WHAT} is damaged here ({fault})") from None
+
+    def predictions(self, split: str) -> Predictions:
+        """Return the predictions on a split; RunError when `mien evaluate` has not made them."""
+        path = self.folder / f"predictions-{split}.csv"
+        if not path.exists():
+            option = " --test" if split == "test" else ""
+            raise RunError(f"{self.folder}: no predictions on {split} yet: mien evaluate{option} {self.folder}")
+        return read_predictions(path)
+
+    def openings(self) -> list[dict]:
+        """Return each recorded opening of the test split: time, weights_sha256, data_fingerprint."""
+        path = self.folder / "openings.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def _json(self, name: str) -> dict:
+        return read_json(self.folder / name, what=WHAT, newest=FORMAT, error=RunError)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run; raises RunError in one line when the folder is none, is damaged or is of a newer format."""
+    folder = Path(folder)
+    told = read_json(folder / "run.json", what=WHAT, newest=FORMAT, error=RunError)
+    try:
+        data = RunData(**{**told["data"], "labels": tuple(told["data"]["labels"])})
+        return Run(folder, read_recipe(folder / "recipe.toml"), told["seed"], data, told["engine"])
+    except (KeyError, TypeError) as fault:
+        raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
+
+
+def write_run(run: Run, network: dict) -> None:
+    """Write what is known of a run before its first step; `run.json` comes last."""
+    write_atomic(run.folder / "recipe.toml", to_toml(run.recipe))
+    write_json(run.folder / "network.json", network)
+    told = {"name": run.name, "seed": run.seed, "data": asdict(run.data), "engine": run.engine}
+    write_json(run.folder / "run.json", told)
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Write one of a run's JSON files with its format number."""
+    write_atomic(path, to_json({"format": FORMAT, **value}))
+
+
+def write_metrics(run: Run, rows: list[dict]) -> None:
+    """Write `metrics.csv` whole."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_atomic(run.folder / "metrics.csv", text.getvalue())

@@ -1,0 +1,255 @@
+"""One `train()` that reads from top to bottom. Knows nothing about the test split or the terminal."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mien.dataset import Development, Faces
+from mien.errors import DataError, RunError, Stopped, TrainingDiverged
+from mien.files import locked, sha256_file, with_no_error
+from mien.judge import accuracy, log_loss
+from mien.networks import as_input, build
+from mien.networks.cost import describe
+from mien.networks.engine import Engine, choose_engine, on_threads, probabilities
+from mien.progress import Progress
+from mien.recipe import Optimizer, Recipe, differing_fields
+from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
+from mien.train.augment import augment
+from mien.train.environment import environment
+from mien.train.schedule import Standing, finished, judge_epoch, lr_at
+from mien.train.state import load_state, save_state, save_weights
+
+CHECK_EVERY_STEPS = 50
+SAVE_EVERY_SECONDS = 30.0
+
+
+def train(
+    recipe: Recipe,
+    data: Development,
+    folder: Path,
+    *,
+    seed: int = 0,
+    engine: Engine | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+    save_every_seconds: float = SAVE_EVERY_SECONDS,
+) -> Run:
+    """Train a network and return its complete run; take the run up where it stands if it was begun.
+
+    On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
+    however often the training was stopped in between.
+
+    Raises RunError when `folder` holds another run, StorageError when it is in use or the disk is
+    full, TrainingDiverged for a loss that is not finite, Stopped (state saved) when `stop()` is true.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = progress or Progress()
+    with locked(folder, "the run"):
+        run = _begin_or_take_up(recipe, data, folder, seed, engine)
+        state_path = folder / "state.safetensors"
+        if run.complete:
+            with_no_error(state_path.unlink)
+            return run
+        engine = Engine(**run.engine)
+        with on_threads(engine.threads), torch.random.fork_rng(devices=[]):
+            return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
+
+
+def _train(run, data, engine, state_path, stop, progress, save_every_seconds) -> Run:
+    recipe, seed = run.recipe, run.seed
+
+    # ---- network, optimizer, and where they stand
+    torch.manual_seed(derive_seed(seed, "init", 0))
+    network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
+    optimizer = make_optimizer(network, recipe.optimizer)
+    best, standing = None, Standing(lr=recipe.optimizer.lr)
+    if state_path.exists():
+        best, standing = load_state(state_path, network, optimizer)
+    standing.sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0})
+    began = saved = time.monotonic()
+
+    # ---- data: uint8 on the device, whole
+    images = torch.from_numpy(data.train.images).to(engine.device)
+    labels = torch.from_numpy(data.train.labels).to(engine.device)
+    val_images = torch.from_numpy(data.val.images).to(engine.device)
+    weights = class_weights(data.train, recipe, data.info.labels).to(engine.device)
+    batch_size = min(recipe.training.batch_size, len(data.train))
+    steps_per_epoch = len(data.train) // batch_size
+    generator = torch.Generator(engine.device)
+    ordered_epoch, order = -1, torch.empty(0)
+
+    def save() -> None:
+        standing.sessions[-1]["seconds"] = time.monotonic() - began
+        save_state(state_path, network, optimizer, best, standing)
+
+    progress.begin(f"{run.folder.name}", recipe.training.epochs, steps_per_epoch, standing.epoch, standing.step)
+    while not finished(recipe, standing):
+        if ordered_epoch != standing.epoch:
+            ordered_epoch, order = standing.epoch, epoch_order(seed, standing.epoch, len(images), engine.device)
+            network.train()
+            loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64, device=engine.device)
+            correct = torch.tensor(standing.correct, device=engine.device)
+
+        # ---- one step
+        step_seed = derive_seed(seed, "step", standing.epoch * steps_per_epoch + standing.step)
+        generator.manual_seed(step_seed)
+        torch.manual_seed(step_seed)
+        batch = order[standing.step * batch_size : (standing.step + 1) * batch_size]
+        x = as_input(augment(images[batch], recipe.augment, generator=generator))
+        target = labels[batch]
+        for group in optimizer.param_groups:
+            group["lr"] = lr_at(recipe, standing, steps_per_epoch)
+        with engine.autocast():
+            logits = network(x).float()
+        losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=recipe.training.label_smoothing)
+        loss = (losses * weights[target]).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+        # ---- the epoch's sums stay on the device until someone looks
+        loss_sum += loss.detach().double() * len(batch)
+        correct += (logits.detach().argmax(1) == target).sum()
+        standing.step += 1
+        standing.seen += len(batch)
+        at_end = standing.step == steps_per_epoch
+        stopping = stop()
+        saving = stopping or time.monotonic() - saved > save_every_seconds
+        if at_end or saving or standing.step % CHECK_EVERY_STEPS == 0:
+            standing.loss_sum, standing.correct = loss_sum.item(), correct.item()
+            check_finite(run, standing, optimizer)
+        progress.step(standing.epoch, standing.step)
+
+        # ---- end of the epoch: look at val, keep the best
+        if at_end:
+            probs = probabilities(network, val_images, engine, mirror=False)
+            row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
+            if judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"]) and recipe.training.keep == "best":
+                best = {name: value.clone() for name, value in network.state_dict().items()}
+            standing.rows.append(row)
+            standing.next_epoch()
+            write_metrics(run, standing.rows)
+            progress.epoch(row)
+
+        if saving:
+            save()
+            saved = time.monotonic()
+        if stopping and not finished(recipe, standing):
+            raise Stopped(f"{run.folder}: stopped in epoch {standing.epoch + 1}; the same command goes on from here")
+
+    # ---- the chosen weights, then what marks the run complete
+    standing.sessions[-1]["seconds"] = time.monotonic() - began
+    save_weights(run.folder / "weights.safetensors", best if best is not None else network.state_dict())
+    write_json(run.folder / "environment.json", environment(engine, standing.sessions))
+    write_json(run.folder / "result.json", result(run, standing))
+    with_no_error(state_path.unlink)
+    progress.end()
+    return run
+
+
+def derive_seed(seed: int, purpose: str, number: int) -> int:
+    """Return 63 bits for one purpose, so that no two draws of a run share a stream."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def epoch_order(seed: int, epoch: int, count: int, device: str) -> torch.Tensor:
+    """Return the faces' order in an epoch, int64 (count,), from the seed and the epoch alone."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
+    return torch.randperm(count, generator=generator).to(device)
+
+
+def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer; weight decay acts on kernels, not on norms and biases."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if options.kind == "adam":
+        return torch.optim.Adam(groups, lr=options.lr)
+    return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
+
+
+def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:
+    """Return a loss weight a class, float32 (C,): 1, or N / (C * count) when balanced."""
+    counts = np.bincount(faces.labels, minlength=len(labels))
+    if recipe.training.class_weights == "none":
+        return torch.ones(len(labels))
+    if not counts.all():
+        missing = ", ".join(name for name, count in zip(labels, counts, strict=True) if not count)
+        raise DataError(f"no train face is labelled {missing}: training.class_weights=balanced needs every class")
+    return torch.from_numpy(len(faces) / (len(labels) * counts)).float()
+
+
+def check_finite(run: Run, standing: Standing, optimizer: torch.optim.Optimizer) -> None:
+    """Stop a run whose loss is broken, before such a state could be saved."""
+    if not np.isfinite(standing.loss_sum):
+        raise TrainingDiverged(
+            f"{run.folder}: the loss is not finite by epoch {standing.epoch + 1}, step {standing.step}; "
+            f"lower optimizer.lr (the rate was {optimizer.param_groups[0]['lr']:.3g} here)"
+        )
+
+
+def metrics_row(standing: Standing, lr: float, labels: np.ndarray, probs: np.ndarray) -> dict:
+    """Return an epoch's row of `metrics.csv`; train figures are those of the augmented batches."""
+    return {
+        "epoch": standing.epoch + 1,
+        "lr": lr,
+        "train_loss": standing.loss_sum / standing.seen,
+        "train_accuracy": standing.correct / standing.seen,
+        "val_loss": log_loss(labels, probs),
+        "val_accuracy": accuracy(labels, probs),
+    }
+
+
+def result(run: Run, standing: Standing) -> dict:
+    """Return what `result.json` says: nothing that differs between equal runs."""
+    keep_best = run.recipe.training.keep == "best"
+    kept = standing.best_epoch if keep_best else standing.epoch
+    row = standing.rows[kept - 1]
+    return {
+        "kept_epoch": kept,
+        "epochs": standing.epoch,
+        "stopped_early": standing.epoch < run.recipe.training.epochs,
+        "val": {"accuracy": row["val_accuracy"], "log_loss": row["val_loss"]},
+        "weights_sha256": sha256_file(run.folder / "weights.safetensors"),
+    }
+
+
+def _begin_or_take_up(recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None) -> Run:
+    """Return the run in `folder`, begun now or earlier; RunError when it is not the one asked for."""
+    wanted = RunData.of(data.info)
+    if (folder / "run.json").exists():
+        run = read_run(folder)
+        _refuse_other(run, recipe, wanted, seed)
+        return run
+    leftovers = {"recipe.toml", "network.json"}
+    foreign = sorted(f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp"))
+    if foreign:
+        raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
+    if len(data.train) < 2:
+        raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
+    engine = engine or choose_engine(precision=recipe.training.precision)
+    chosen = {"device": engine.device, "precision": engine.precision}
+    run = Run(folder, recipe, seed, wanted, {**chosen, "layout": engine.layout, "threads": engine.threads})
+    network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
+    write_run(run, describe(network, wanted.side))
+    return run
+
+
+def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int) -> None:
+    faults = differing_fields(run.recipe, recipe)
+    if run.name != recipe.name:
+        faults.append(f"name ({run.name} there, {recipe.name} here)")
+    if run.seed != seed:
+        faults.append(f"seed ({run.seed} there, {seed} here)")
+    if run.data.fingerprint != data.fingerprint:
+        faults.append(f"data ({run.data.fingerprint} there, {data.fingerprint} here)")
+    if faults:
+        raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")

@@ -1,0 +1,66 @@
+"""Learning rates and stopping as pure functions. Knows nothing about torch or files."""
+
+from dataclasses import dataclass, field
+
+from mien.recipe import Recipe
+
+PLATEAU_MIN_DELTA = 1e-4  # Keras's default, the study's
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where a training stands: all of its state that is no tensor."""
+
+    lr: float  # the plateau schedule's current rate
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done within the epoch
+    loss_sum: float = 0.0  # over the epoch's faces so far
+    correct: int = 0
+    seen: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    lowest_loss: float = float("inf")
+    flat_epochs: int = 0
+    rows: list[dict] = field(default_factory=list)  # of metrics.csv
+    sessions: list[dict] = field(default_factory=list)  # started, seconds
+
+    def next_epoch(self) -> None:
+        """Go to the first step of the next epoch."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
+
+
+def lr_at(recipe: Recipe, standing: Standing, steps_per_epoch: int) -> float:
+    """Return the learning rate of the next step.
+
+    One-cycle (Smith & Topin 2018, without the momentum cycle): linear up over the warm-up
+    share of all steps, linear down to zero at the last.
+    """
+    if recipe.schedule.kind != "one-cycle":
+        return standing.lr
+    steps = recipe.training.epochs * steps_per_epoch
+    done = standing.epoch * steps_per_epoch + standing.step
+    warm = max(1.0, recipe.schedule.warmup * steps)
+    return recipe.optimizer.lr * min((done + 1) / warm, (steps - done) / (steps - warm + 1))
+
+
+def judge_epoch(recipe: Recipe, standing: Standing, val_accuracy: float, val_loss: float) -> bool:
+    """Note the best epoch and move the plateau schedule; return whether this epoch is the best yet."""
+    if val_loss < standing.lowest_loss - PLATEAU_MIN_DELTA:
+        standing.lowest_loss, standing.flat_epochs = val_loss, 0
+    else:
+        standing.flat_epochs += 1
+        if recipe.schedule.kind == "plateau" and standing.flat_epochs >= recipe.schedule.patience:
+            lowered = max(standing.lr * recipe.schedule.factor, recipe.schedule.floor)
+            standing.lr, standing.flat_epochs = min(standing.lr, lowered), 0
+    if val_accuracy <= standing.best_accuracy:
+        return False
+    standing.best_accuracy, standing.best_epoch = val_accuracy, standing.epoch + 1
+    return True
+
+
+def finished(recipe: Recipe, standing: Standing) -> bool:
+    """Tell whether training is over: all epochs done, or none better for `patience` epochs."""
+    patience = recipe.training.patience
+    waited = standing.epoch - standing.best_epoch
+    return standing.epoch >= recipe.training.epochs or (0 < patience <= waited)

@@ -1,0 +1,76 @@
+"""A training's state as one safetensors file, and back. Knows nothing about data or schedules.
+
+One file, renamed into place whole, so network, optimizer, best weights and standing can never
+be of different moments. Generator states need no place in it: each step seeds its generators
+from (seed, step).
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from mien.errors import RunError
+from mien.files import write_atomic
+from mien.train.schedule import Standing
+
+FORMAT = 1
+
+
+def save_state(path: Path, network: nn.Module, optimizer, best: dict | None, standing: Standing) -> None:
+    """Write all that the next step depends on."""
+    tensors = _prefixed("network", network.state_dict())
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= _prefixed(f"optimizer/{index}", slots)
+    if best is not None:
+        tensors |= _prefixed("best", best)
+    told = json.dumps({"format": FORMAT, **dataclasses.asdict(standing)})
+    write_atomic(path, save(_plain(tensors), metadata={"standing": told}))
+
+
+def load_state(path: Path, network: nn.Module, optimizer) -> tuple[dict | None, Standing]:
+    """Put a saved state into `network` and `optimizer`; return the best weights and the standing."""
+    try:
+        with safe_open(path, "pt") as file:
+            told = json.loads(file.metadata()["standing"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as fault:
+        raise RunError(f"{path}: the state is damaged ({fault}); delete the run folder and start anew") from None
+    if told.pop("format") > FORMAT:
+        raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
+    network.load_state_dict(_group(tensors, "network"))
+    _load_optimizer(optimizer, _group(tensors, "optimizer"))
+    return _group(tensors, "best") or None, Standing(**told)
+
+
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write a network's state dict as safetensors."""
+    write_atomic(path, save(_plain(weights)))
+
+
+def _load_optimizer(optimizer, flat: dict[str, torch.Tensor]) -> None:
+    """Fill the optimizer's slots, each in the layout of its parameter as a fresh step would make it."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, value in flat.items():
+        index, slot = name.split("/")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(value)
+        optimizer.state[parameter][slot] = value
+
+
+def _prefixed(prefix: str, tensors: dict) -> dict[str, torch.Tensor]:
+    return {f"{prefix}/{name}": t for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+
+
+def _group(tensors: dict, prefix: str) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) + 1 :]: t for name, t in tensors.items() if name.startswith(f"{prefix}/")}
+
+
+def _plain(tensors: dict) -> dict[str, torch.Tensor]:
+    """Return the tensors in plain layout on the CPU, as safetensors wants them."""
+    return {name: t.detach().cpu().contiguous() for name, t in tensors.items()}

@@ -1,0 +1,60 @@
+"""What the tests share: a toy data set that a network learns in seconds, and FER2013 where it is there."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.dataset import read_dataset, writing_dataset
+from mien.labels import LABELS
+
+TOY_SIDE = 16
+TOY_COUNTS = {"train": 12, "val": 5, "test": 5}  # faces a class
+
+
+def toy_face(rng: np.random.Generator, label: int, side: int = TOY_SIDE) -> bytes:
+    """A noisy grey square with one bright bar whose height tells the class."""
+    face = rng.integers(60, 120, (side, side))
+    top = 1 + label * 2
+    face[top : top + 2, 2:-2] += 110
+    return face.astype(np.uint8).tobytes()
+
+
+def write_toy(folder: Path, *, copies: int = 2, side: int = TOY_SIDE, counts=None) -> Path:
+    """Write a toy data set whose first `copies` test faces stand in train too."""
+    rng = np.random.default_rng(7)
+    first = []
+    with writing_dataset(folder, side=side, labels=LABELS) as writer:
+        for split, count in (counts or TOY_COUNTS).items():
+            for number in range(count * len(LABELS)):
+                label = number % len(LABELS)
+                pixels = toy_face(rng, label, side)
+                if split == "train":
+                    first.append(pixels)
+                elif split == "test" and number < copies:
+                    pixels = first[number]
+                writer.add(pixels, label=LABELS[label], split=split, source=f"toy {split} {number}")
+        writer.finish({"kind": "toy", "files": {}})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> Path:
+    """The folder of the toy data set."""
+    return write_toy(tmp_path_factory.mktemp("data") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_data(toy):
+    """The toy data set's train and val."""
+    return read_dataset(toy).development()
+
+
+@pytest.fixture(scope="session")
+def fer2013() -> Path:
+    """FER2013's challenge archive, from MIEN_FER2013; skips without it."""
+    path = os.environ.get("MIEN_FER2013")
+    if not path:
+        pytest.skip("MIEN_FER2013 does not say where fer2013.tar.gz lies")
+    return Path(path)
