@@ -1,6 +1,9 @@
 """What the tests share: a toy data set that a network learns in seconds, and FER2013 where it is there."""
 
 import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # toy networks are faster so, also in the processes that tests start
+
 from pathlib import Path
 
 import numpy as np

@@ -29,7 +29,9 @@ def judge_tables(
     pair by pair. Raises DataError naming file and row.
     """
     tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
-    networks = {" + ".join(tables): list(tables.values())} if as_seeds else {n: [t] for n, t in tables.items()}
+    networks = (
+        {" + ".join(tables): list(tables.values())} if as_seeds else {n: [t] for n, t in tables.items()}
+    )
     verdicts, parts = {}, []
     for name, seeds in networks.items():
         verdicts[name] = judge(seeds, draws=draws)
@@ -58,7 +60,9 @@ def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predic
     if split is None and len(splits) > 1:
         raise DataError(f"{path}: holds the splits {', '.join(splits)}; say which with --split")
     if split is not None and split not in splits:
-        raise DataError(f'{path}: no row of split "{split}"{did_you_mean(split, splits)} It has {", ".join(splits)}')
+        raise DataError(
+            f'{path}: no row of split "{split}"{did_you_mean(split, splits)} It has {", ".join(splits)}'
+        )
     return predictions if split is None else predictions.only(predictions.splits == split)
 
 

@@ -30,15 +30,16 @@ def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
     Row 1 is the header, as in a spreadsheet.
     """
     rows = csv.reader(lines)
-    number = 1
+    number, faces = 1, 0
     try:
         columns = _columns(name, next(rows, None))
         for number, row in enumerate(rows, start=2):
             if row:
+                faces += 1
                 yield _face(f"{name}, row {number}", row, columns)
     except csv.Error as error:
         raise DataError(f"{name}, row {number + 1}: not a table row ({error})") from None
-    if number == 1:
+    if not faces:
         raise DataError(f"{name}: the table has a header and no face")
 
 

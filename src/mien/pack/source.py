@@ -33,7 +33,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
         else:
             with open(path, "rb") as raw:
                 zipped = raw.peek(2)[:2] == GZIP_MAGIC
-                yield from parse(path.name, _text(gzip.open(raw) if zipped else raw))
+                yield from _rows(path.name, gzip.open(raw) if zipped else raw, parse)
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text table (it holds bytes that are not UTF-8)") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
@@ -57,7 +57,7 @@ def _rows_in_archive(path: Path, archive: tarfile.TarFile, parse) -> Iterator:
         if found:
             raise DataError(f"{path}: holds two tables, {found} and {member.name}; unpack the one you mean")
         found = member.name
-        yield from parse(f"{path.name}:{member.name}", _text(archive.extractfile(member)))
+        yield from _rows(f"{path.name}:{member.name}", archive.extractfile(member), parse)
     if not found:
         raise DataError(f"{path}: the archive holds no .csv table")
     while archive.fileobj.read(CHUNK_BYTES):
@@ -73,5 +73,6 @@ def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
         raise DataError(f'{path}: member "{member.name}" is a {kind}; refused')
 
 
-def _text(raw) -> io.TextIOWrapper:
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+def _rows(name: str, raw, parse) -> Iterator:
+    with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        yield from parse(name, text)

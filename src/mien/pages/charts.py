@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.pages.figures import (
+    EDGE,
     SMALL,
     TEXT,
     TITLE_HEIGHT,
@@ -25,7 +26,7 @@ from mien.pages.text import shortened, thousands
 from mien.pages.theme import LIGHT
 
 LONGEST_LABEL = 16  # characters of a class's name
-RIGHT = WIDTH - 14
+RIGHT = WIDTH - 22  # room for the half of the last tick's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,13 @@ class Range:
     band: tuple[float, float] | None = None  # drawn behind
 
 
-def legend(axes, y: float, entries: Sequence[Series], *, left: float = 8) -> float:
+def legend(axes, y: float, entries: Sequence[Series], *, left: float = EDGE, right: float = WIDTH) -> float:
     """Write markers with names in flowing lines from pixel row `y` on; return the next free row."""
     x = left
     for entry in entries:
         name = shortened(entry.name, 40)
         width = 16 + text_width(name, SMALL) + 12
-        if x > left and x + width > WIDTH:
+        if x > left and x + width > right:
             x, y = left, y + 15
         axes.plot(x + 5, y - 3.5, entry.marker, color=entry.color, markersize=6)
         axes.text(x + 14, y, name, fontsize=SMALL, va="baseline")
@@ -82,7 +83,9 @@ def bars(main: str, rest: str, rows: Sequence[str], series: Sequence[Series]):
     room = RIGHT - left - text_width(thousands(most), SMALL)
     for i, row in enumerate(rows):
         y = top + i * group
-        axes.text(left - 8, y + thick * len(series) / 2, shortened(row, LONGEST_LABEL), ha="right", va="center")
+        axes.text(
+            left - 8, y + thick * len(series) / 2, shortened(row, LONGEST_LABEL), ha="right", va="center"
+        )
         for j, entry in enumerate(series):
             length = entry.values[i] / most * room
             axes.barh(y + j * thick, length, thick - 2, left=left, align="edge", color=entry.color)
@@ -97,34 +100,42 @@ def ranges(main: str, rest: str, rows: Sequence[Range], *, write, ticks, zero: b
 
     `zero` marks 0, the place of no difference.
     """
-    row_height, left = 52, 14
-    height = TITLE_HEIGHT + row_height * len(rows) + 34
-    figure = new_figure(height)
+    texts = [(shortened(row.name, 44), write(*row.spans[0])) for row in rows]
+    beside = all(text_width(n) + text_width(t, SMALL) < WIDTH - EDGE for n, t in texts)
+    words = 18 if beside else 34  # pixels of a row above its whiskers
+    row_height = words + 36
+    figure = new_figure(TITLE_HEIGHT + row_height * len(rows) + 34)
     title(figure, main, rest)
-    axes = axes_at(figure, left, TITLE_HEIGHT, RIGHT - left, row_height * len(rows) + 6)
-    for i, row in enumerate(rows):
-        text = write(*row.spans[0])
-        write_at(figure, left, TITLE_HEIGHT + i * row_height + 13, shortened(row.name, 30))
-        write_at(figure, RIGHT, TITLE_HEIGHT + i * row_height + 13, text, ha="right", fontsize=SMALL)
-        y = i * row_height + 28
-        if row.band:
-            axes.fill_between(row.band, y - 9, y + 15, color=LIGHT["faint"], linewidth=0)
-        for j, (point, low, high) in enumerate(row.spans):
-            axes.plot((low, high), (y + 10 * j,) * 2, color=row.color, linewidth=1.2 if j else 2.4)
-            fill = LIGHT["paper"] if j else row.color
-            axes.plot(point, y + 10 * j, row.marker, color=row.color, markerfacecolor=fill, markersize=5 if j else 7)
-        axes.plot(row.dots, np.full(len(row.dots), y - 7), "|", color=LIGHT["muted"], markersize=6)
-    if zero:
-        axes.axvline(0, color=LIGHT["ink"], linewidth=1)
+    axes = axes_at(figure, EDGE + 14, TITLE_HEIGHT, RIGHT - EDGE - 14, row_height * len(rows) + 6)
     axes.set_ylim(row_height * len(rows) + 6, 0)
     _spread_limits(axes, rows, zero)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x")
-    axes.set_axisbelow(True)
     axes.locator_params(axis="x", nbins=5)
-    axes.xaxis.set_major_formatter(lambda value, _: ticks(value))
+    lines = [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    for i, (row, (name, text)) in enumerate(zip(rows, texts, strict=True)):
+        top = i * row_height
+        write_at(figure, EDGE, TITLE_HEIGHT + top + 13, name)
+        place = {"x": RIGHT, "ha": "right"} if beside else {"x": EDGE, "ha": "left"}
+        write_at(figure, y=TITLE_HEIGHT + top + words - 5, text=text, fontsize=SMALL, **place)
+        axes.vlines(lines, top + words, top + row_height - 4, color=LIGHT["faint"], linewidth=0.6)
+        if zero:
+            axes.vlines(0, top + words, top + row_height - 4, color=LIGHT["ink"], linewidth=1)
+        _whiskers(axes, row, top + words + 13)
+    axes.set_yticks([])
+    axes.set_xticks(lines, [ticks(line) for line in lines])
+    axes.spines["left"].set_visible(False)
     return figure
+
+
+def _whiskers(axes, row: Range, y: float) -> None:
+    if row.band:
+        axes.fill_between(row.band, y - 12, y + 16, color=LIGHT["faint"], linewidth=0)
+    for j, (point, low, high) in enumerate(row.spans):
+        axes.plot((low, high), (y + 10 * j,) * 2, color=row.color, linewidth=1.2 if j else 2.4)
+        fill = LIGHT["paper"] if j else row.color
+        axes.plot(
+            point, y + 10 * j, row.marker, color=row.color, markerfacecolor=fill, markersize=5 if j else 7
+        )
+    axes.plot(row.dots, np.full(len(row.dots), y - 8), "|", color=LIGHT["ink"], markersize=6)
 
 
 def _spread_limits(axes, rows: Sequence[Range], zero: bool) -> None:
@@ -173,18 +184,18 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
     `kept`, the epoch whose weights were kept. `top_loss` ends the axis of the loss.
     """
     height, left = 150, 46
-    figure = new_figure(TITLE_HEIGHT + 22 + 2 * (height + 26) + 18)
+    figure = new_figure(TITLE_HEIGHT + 22 + 2 * (height + 32) + 34)
     title(figure, main, rest)
     over = canvas(figure)
-    over.plot((8, 26), (TITLE_HEIGHT + 6,) * 2, color=color, linewidth=2)
-    over.plot((70, 88), (TITLE_HEIGHT + 6,) * 2, color=LIGHT["muted"], linewidth=1.4, linestyle=(0, (3, 2)))
-    over.plot(146, TITLE_HEIGHT + 6, "o", color=color, markersize=6)
-    for x, word in ((31, "val"), (93, "train"), (154, "epoch kept")):
+    over.plot((EDGE, 20), (TITLE_HEIGHT + 6,) * 2, color=color, linewidth=2)
+    over.plot((64, 82), (TITLE_HEIGHT + 6,) * 2, color=LIGHT["muted"], linewidth=1.4, linestyle=(0, (3, 2)))
+    over.plot(140, TITLE_HEIGHT + 6, "o", color=color, markersize=6)
+    for x, word in ((25, "val"), (87, "train"), (149, "epoch kept")):
         over.text(x, TITLE_HEIGHT + 10, word, fontsize=SMALL)
     last = max(seed["epoch"][-1] for seed in seeds)
     for i, (figure_name, top) in enumerate((("loss", top_loss), ("accuracy", 1))):
-        y = TITLE_HEIGHT + 38 + i * (height + 26)
-        write_at(figure, 8, y - 6, figure_name, fontsize=SMALL, color=LIGHT["muted"])
+        y = TITLE_HEIGHT + 44 + i * (height + 38)
+        write_at(figure, EDGE, y - 10, figure_name, fontsize=SMALL, color=LIGHT["muted"])
         axes = axes_at(figure, left, y, RIGHT - left, height)
         for seed in seeds:
             _history(axes, seed, figure_name, color)
@@ -193,13 +204,8 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
         axes.grid(axis="y")
         if figure_name == "accuracy":
             _percent_axis(axes.yaxis)
-    write_at(figure, RIGHT, size_below(y, height), "epoch", fontsize=SMALL, color=LIGHT["muted"], ha="right")
+    write_at(figure, RIGHT, y + height + 32, "epoch", fontsize=SMALL, color=LIGHT["muted"], ha="right")
     return figure
-
-
-def size_below(y: float, height: float) -> float:
-    """Return the baseline of the text below an axis's tick labels."""
-    return y + height + 30
 
 
 def _history(axes, seed: dict, figure_name: str, color: str) -> None:
@@ -222,7 +228,7 @@ def probabilities(main: str, rest: str, classes: Sequence[str], color: str, own,
     figure = new_figure(TITLE_HEIGHT + 24 + row * len(classes) + overlap + 36)
     title(figure, main, rest)
     over = canvas(figure)
-    look = (Series("faces of the class", color, "s"), Series("all other faces", LIGHT["muted"], "_"))
+    look = (Series("faces of the class", color, "s"), Series("all other faces", LIGHT["ink"], "_"))
     top = legend(over, TITLE_HEIGHT + 10, look)
     axes = axes_at(figure, left, top, RIGHT - left, row * len(classes) + overlap)
     own, others = np.sqrt(own), np.sqrt(others)
@@ -253,27 +259,28 @@ def reliability(main: str, rest: str, look: Series, bins):
     `bins` has arrays over bins: edges (bins + 1), count, confidence, accuracy, low and high (the
     band of perfect calibration); nan where a bin is empty.
     """
-    left, side, below = 46, WIDTH - 46 - 14, 62
-    figure = new_figure(TITLE_HEIGHT + side + below + 62)
+    left, side, below = 46, RIGHT - 46, 62
+    top = TITLE_HEIGHT + 26
+    figure = new_figure(top + side + below + 66)
     title(figure, main, rest)
-    axes = axes_at(figure, left, TITLE_HEIGHT + 6, side, side)
+    quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
+    write_at(figure, EDGE, top - 13, "share read rightly", **quiet)
+    axes = axes_at(figure, left, top, side, side)
     full = np.asarray(bins.count) > 0
     axes.plot((0, 1), (0, 1), color=LIGHT["muted"], linewidth=0.8)
     axes.vlines(bins.confidence[full], bins.low[full], bins.high[full], color=LIGHT["faint"], linewidth=9)
     axes.plot(bins.confidence[full], bins.accuracy[full], look.marker, linestyle="-", linewidth=1,
-              color=look.color, markersize=6)  # fmt: skip
+              color=look.color, markersize=6, clip_on=False)  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1))
     _percent_axis(axes.yaxis)
     axes.set_xticks(np.linspace(0, 1, 6), [""] * 6)
-    write_at(figure, left + 6, TITLE_HEIGHT + 20, "share read rightly", fontsize=SMALL, color=LIGHT["muted"])
-    counts = axes_at(figure, left, TITLE_HEIGHT + 6 + side + 12, side, below)
+    counts = axes_at(figure, left, top + side + 16, side, below)
     counts.stairs(bins.count, bins.edges, fill=True, color=look.color, alpha=0.75, linewidth=0)
     counts.set(xlim=(0, 1), ylim=(0, max(bins.count) * 1.05 or 1))
     counts.set_yticks([0, max(bins.count)], ["0", thousands(max(bins.count))])
     _percent_axis(counts.xaxis)
-    write_at(figure, left + 6, TITLE_HEIGHT + 30 + side, "faces", fontsize=SMALL, color=LIGHT["muted"])
-    write_at(figure, RIGHT, TITLE_HEIGHT + side + below + 52, "probability of the class read",
-             fontsize=SMALL, color=LIGHT["muted"], ha="right")  # fmt: skip
+    write_at(figure, left + 6, top + side + 28, "faces", **quiet)
+    write_at(figure, RIGHT, top + side + below + 50, "probability of the class read", ha="right", **quiet)
     return figure
 
 
@@ -295,21 +302,27 @@ def matrix(main: str, rest: str, classes: Sequence[str], shades, texts):
     for i, name in enumerate(shortened(c, LONGEST_LABEL) for c in classes):
         middle = (i + 0.5) * cell
         axes.text(left - 7, top + middle, name, ha="right", va="center")
-        axes.text(left + middle - 2, top - 6, name, rotation=45, ha="left", va="bottom", rotation_mode="anchor")
+        axes.text(
+            left + middle - 2, top - 6, name, rotation=45, ha="left", va="bottom", rotation_mode="anchor"
+        )
     from matplotlib.patches import Rectangle
 
     for (row, column), shade in np.ndenumerate(np.asarray(shades)):
         x, y = left + column * cell, top + row * cell
         if abs(shade) > 0.004:
             color = LIGHT["more"] if shade > 0 else LIGHT["less"]
-            axes.add_patch(Rectangle((x, y), cell, cell, color=color, alpha=CELL_OPACITY * abs(shade), linewidth=0))
+            axes.add_patch(
+                Rectangle((x, y), cell, cell, color=color, alpha=CELL_OPACITY * abs(shade), linewidth=0)
+            )
         if len(classes) <= 12:
             weight = "bold" if row == column else "normal"
             axes.text(x + cell / 2, y + cell / 2, texts[row][column], ha="center", va="center",
                       fontsize=SMALL, weight=weight)  # fmt: skip
     lines = [n * cell for n in range(len(classes) + 1)]
     axes.hlines([top + n for n in lines], left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
-    axes.vlines([left + n for n in lines], top, top + cell * len(classes), color=LIGHT["faint"], linewidth=0.6)
+    axes.vlines(
+        [left + n for n in lines], top, top + cell * len(classes), color=LIGHT["faint"], linewidth=0.6
+    )
     return figure
 
 

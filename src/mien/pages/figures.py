@@ -17,7 +17,8 @@ from mien.pages.text import shortened
 from mien.pages.theme import LIGHT
 
 WIDTH = 360
-TEXT, SMALL = 11, 10
+EDGE = 2  # pixels left of a figure's text
+TEXT, SMALL = 11.5, 10.5
 PNG_SCALE = 2.5  # picture pixels per pixel of the layout
 POINTS_PER_INCH = 72  # one pixel of the layout is one point of matplotlib's
 
@@ -108,8 +109,9 @@ def write_at(figure, x: float, y: float, text: str, **options) -> None:
 
 def title(figure, main: str, rest: str = "") -> None:
     """Write a figure's bold title and, below it, a quiet second line."""
-    write_at(figure, 8, 17, shortened(main, 44), fontsize=12, weight="bold")
-    write_at(figure, 8, 33, shortened(rest, 62), fontsize=SMALL, color=LIGHT["muted"])
+    width = size(figure)[0]
+    write_at(figure, EDGE, 17, shortened(main, int(width / 8)), fontsize=12.5, weight="bold")
+    write_at(figure, EDGE, 34, shortened(rest, int(width / 6.2)), fontsize=SMALL, color=LIGHT["muted"])
 
 
 TITLE_HEIGHT = 42

@@ -51,15 +51,18 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
-    with locked(folder, "the run"):
+    with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
         run = _begin_or_take_up(recipe, data, folder, seed, engine)
         state_path = folder / "state.safetensors"
         if run.complete:
             with_no_error(state_path.unlink)
             return run
         engine = Engine(**run.engine)
-        with on_threads(engine.threads), torch.random.fork_rng(devices=[]):
-            return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
+        try:
+            with on_threads(engine.threads):
+                return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
+        finally:
+            progress.end()
 
 
 def _train(run, data, engine, state_path, stop, progress, save_every_seconds) -> Run:
@@ -150,7 +153,6 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     write_json(run.folder / "environment.json", environment(engine, standing.sessions))
     write_json(run.folder / "result.json", result(run, standing))
     with_no_error(state_path.unlink)
-    progress.end()
     return run
 
 

@@ -1,0 +1,48 @@
+# make run DATA=fer2013.tar.gz   environment, then archive to report (SEEDS=3 for three seeds)
+# make test                      environment, then the tests (MIEN_FER2013=fer2013.tar.gz for those on real faces)
+
+SEEDS ?= 1
+NAME = $(firstword $(subst ., ,$(notdir $(DATA))))
+MIEN = .venv/bin/mien
+
+.PHONY: run test test-all bench results wheel clean
+
+run: .venv/with-all
+ifndef DATA
+	@echo "make run needs faces: get fer2013.tar.gz from Kaggle's 'Challenges in Representation Learning:" \
+	"Facial Expression Recognition Challenge', then: make run DATA=path/to/fer2013.tar.gz" >&2; exit 2
+else
+	$(MIEN) pack "$(DATA)" "data/$(NAME)"
+	$(MIEN) train quick-densenet "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
+	$(MIEN) train quick-cnn "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
+	$(MIEN) evaluate --test $(call runs_of,quick-densenet quick-cnn)
+	$(MIEN) compare $(call runs_of,quick-densenet quick-cnn) --out "reports/$(NAME)"
+endif
+
+# the folders of the seeds that were asked for, of each recipe
+runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"runs/$(NAME)/$(recipe)-s$(seed)"))
+
+test: .venv/with-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/python -m pytest
+
+test-all: .venv/with-test
+	.venv/bin/python -m pytest -m 'slow or not slow'
+
+bench: .venv/with-all
+	for script in bench/*.py; do .venv/bin/python $$script || exit 1; done
+
+# results/*.csv from a report of `make run DATA=… SEEDS=3`, and README's table from them
+results: .venv/with-all
+	.venv/bin/python scripts/results.py "reports/$(NAME)"
+
+wheel: .venv/with-test
+	scripts/environment .venv wheel
+
+.venv/with-%: pyproject.toml
+	scripts/environment .venv $*
+	touch $@
+
+clean:
+	rm -rf .venv build dist

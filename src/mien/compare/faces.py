@@ -1,0 +1,97 @@
+"""Turns galleries into sheets for `figures/` and into pieces for the page. Chooses no face."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.compare.figures import Judged
+from mien.compare.galleries import Gallery, Shown
+from mien.pages import percent
+from mien.pages.faces import Tile, bar_sheet, data_uri, sheet
+from mien.pages.figures import save
+
+COLUMNS = {"samples": 8, "mistakes": 5, "disagreements": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A face in the page."""
+
+    face: Shown
+    uri: str
+    bars: list[dict]  # a row a class: name, whether it is the label, shares by network
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A gallery in the page."""
+
+    gallery: Gallery
+    pieces: list[Piece]
+
+    def of_class(self, label: str) -> list[Piece]:
+        """Return the pieces of one class."""
+        return [piece for piece in self.pieces if piece.face.label == label]
+
+
+def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[Pieces]]:
+    """Write a sheet of each gallery and return the galleries for the page, by kind.
+
+    Without a data set there is nothing to show and the answer has no pieces.
+    """
+    found: dict[str, list[Pieces]] = {kind: [] for kind in ("samples", "random", "mistakes", "disagreements")}
+    if judged.material.dataset is None:
+        return found
+    for gallery in galleries:
+        pictures = judged.material.dataset.pictures([face.id for face in gallery.faces])
+        bars = [_bars(judged, face) if gallery.kind == "random" else [] for face in gallery.faces]
+        if gallery.kind == "random":
+            figure = _random_sheet(judged, gallery, pictures, bars)
+        else:
+            tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
+            figure = sheet(_heading(gallery), _key(gallery), tiles, COLUMNS[gallery.kind])
+        save(figure, judged.folder, gallery.name, gallery.title)
+        pieces = [
+            Piece(face, data_uri(picture), bar)
+            for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
+        ]
+        found[gallery.kind].append(Pieces(gallery, pieces))
+    return found
+
+
+def _heading(gallery: Gallery) -> str:
+    return f"Mistakes of {gallery.title}" if gallery.kind == "mistakes" else gallery.title
+
+
+def _key(gallery: Gallery) -> str:
+    """Return a sheet's second line, which tells what the letters below the faces mean."""
+    if gallery.kind != "disagreements":
+        return gallery.rest
+    return ", ".join(f"{letter}: {name}" for letter, name in zip("ab", gallery.networks, strict=True))
+
+
+def _lines(gallery: Gallery, face: Shown) -> tuple[str, ...]:
+    guesses = [f"{g.label} {percent(g.probability, 0)}" for g in face.guesses]
+    if gallery.kind == "mistakes":
+        return (f"labeled {face.label}", f"read as {guesses[0]}")
+    if gallery.kind == "disagreements":
+        return (f"a {guesses[0]}", f"b {guesses[1]}")
+    return (face.label,)
+
+
+def _bars(judged: Judged, face: Shown) -> list[dict]:
+    shares = [net.probs[face.row] for net in judged.material.networks]
+    return [
+        {"label": label, "true": label == face.label, "shares": [float(share[c]) for share in shares]}
+        for c, label in enumerate(judged.material.classes)
+    ]
+
+
+def _random_sheet(judged: Judged, gallery: Gallery, pictures: np.ndarray, bars: list[list[dict]]):
+    tiles = [
+        Tile(picture, (), [bar["shares"] for bar in rows], [bar["true"] for bar in rows].index(True))
+        for picture, rows in zip(pictures, bars, strict=True)
+    ]
+    rest = f"{gallery.rest}; the label is bold"
+    return bar_sheet(gallery.title, rest, tiles, judged.material.classes, judged.looks())

@@ -1,0 +1,203 @@
+"""Writes every number of a report as CSV, a file a subject. Computes next to nothing."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.compare.figures import Judged
+from mien.compare.galleries import Gallery
+from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
+from mien.files import write_atomic
+from mien.judge import METRICS, Interval
+
+PARTS = ("clean", "all")
+RANGE = ("point", "low", "high")
+
+
+def write_numbers(judged: Judged, galleries: Sequence[Gallery], folder: Path) -> None:
+    """Write the tables into a folder; figures keep 9 digits, shares are 0..1, times are seconds."""
+    tables = (_networks, _scores, _seeds, _differences, _mcnemar, _classes, _confusion, _counts, _histories,
+              _probabilities, _reliability, _stages, _openings)  # fmt: skip
+    for table in tables:
+        header, rows = table(judged)
+        _write(folder / f"{table.__name__[1:]}.csv", header, rows)
+    _write(folder / "faces.csv", *_faces(galleries))
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    write_atomic(path, text.getvalue())
+
+
+def _cell(value):
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.9g}"
+    return value
+
+
+def _range(value: Interval) -> tuple[float, float, float]:
+    return value.point, value.low, value.high
+
+
+def _networks(judged: Judged):
+    rows = (
+        (net.name, net.told["parameters"], net.told["multiply_adds"], len(net.runs), net.mean_seconds())
+        for net in judged.material.networks
+    )
+    return ("network", "parameters", "multiply_adds", "seeds", "mean_train_seconds"), rows
+
+
+def _scores(judged: Judged):
+    rows = []
+    for name, parts in judged.verdicts.items():
+        for part in PARTS:
+            verdict = parts[part]
+            for metric in METRICS:
+                sd = verdict.seed_sd[metric] if verdict.seed_sd else ""
+                band = verdict.ece_band if metric == "ece" else ("", "")
+                rows.append((name, part, verdict.faces, metric, *_range(verdict.scores[metric]), sd, *band))
+    return ("network", "part", "faces", "score", *RANGE, "seed_sd", "calibrated_low", "calibrated_high"), rows
+
+
+def _seeds(judged: Judged):
+    rows = []
+    for net in judged.material.networks:
+        for i, run in enumerate(net.runs):
+            result, seconds = run.result(), run.environment()["train_seconds"]
+            told = (result["epochs"], result["kept_epoch"], float(seconds))
+            for part in PARTS:
+                scores = judged.verdicts[net.name][part].per_seed[i]
+                rows.append((net.name, run.seed, part, *(scores[m] for m in METRICS), *told))
+    return ("network", "seed", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
+
+
+def _differences(judged: Judged):
+    rows = [
+        (d.a, d.b, part, d.faces, metric, *_range(d.scores[metric]), d.p, d.p_holm, d.conclusion)
+        for part in PARTS
+        for d in judged.differences[part]
+        for metric in METRICS
+    ]
+    return ("a", "b", "part", "faces", "score", *RANGE, "accuracy_p", "accuracy_p_holm", "conclusion"), rows
+
+
+def _mcnemar(judged: Judged):
+    seeds = {net.name: [run.seed for run in net.runs] for net in judged.material.networks}
+    rows = [
+        (d.a, a_seed, d.b, b_seed, part, pair.only_a, pair.only_b, pair.p)
+        for part in PARTS
+        for d in judged.differences[part]
+        for a_seed, b_seed, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
+    ]
+    return ("a", "seed_a", "b", "seed_b", "part", "only_a_right", "only_b_right", "p"), rows
+
+
+def _classes(judged: Judged):
+    rows = [
+        (name, part, c.label, c.support, figure, *_range(getattr(c, figure)))
+        for name, parts in judged.verdicts.items()
+        for part in PARTS
+        for c in parts[part].per_class
+        for figure in ("precision", "recall", "f1")
+    ]
+    return ("network", "part", "class", "faces", "score", *RANGE), rows
+
+
+def _confusion(judged: Judged):
+    classes = judged.material.classes
+    rows = []
+    for name, parts in judged.verdicts.items():
+        for part in PARTS:
+            counts = parts[part].confusion
+            shares = normalized(counts)
+            for (i, j), count in np.ndenumerate(counts):
+                rows.append((name, part, classes[i], classes[j], float(count), float(shares[i, j])))
+    return ("network", "part", "labeled", "read_as", "mean_faces", "share_of_labeled"), rows
+
+
+def _counts(judged: Judged):
+    counts = judged.material.data.counts
+    return ("split", "class", "faces"), [
+        (s, c, n) for s, by_class in counts.items() for c, n in by_class.items()
+    ]
+
+
+def _histories(judged: Judged):
+    rows, header = [], ("network", "seed")
+    for net in judged.material.networks:
+        for run in net.runs:
+            metrics = run.metrics()
+            header = ("network", "seed", *metrics[0])
+            rows += [(net.name, run.seed, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
+    return header, rows
+
+
+def _probabilities(judged: Judged):
+    rows = []
+    edges = np.linspace(0, 1, PROBABILITY_BINS + 1)
+    for part in PARTS:
+        for name, tables in judged.material.tables(part).items():
+            for whose, shares in zip(("of the class", "all other"), probability_shares(tables), strict=True):
+                for (c, b), share in np.ndenumerate(shares):
+                    label = judged.material.classes[c]
+                    rows.append(
+                        (name, part, label, whose, float(edges[b]), float(edges[b + 1]), float(share))
+                    )
+    return ("network", "part", "class", "faces", "from", "to", "share"), rows
+
+
+def _reliability(judged: Judged):
+    names = ("count", "confidence", "accuracy", "low", "high")
+    rows = []
+    for part in PARTS:
+        for name, tables in judged.material.tables(part).items():
+            bins = reliability_bins(tables)
+            for i, values in enumerate(zip(*(bins[n] for n in names), strict=True)):
+                edges = float(bins["edges"][i]), float(bins["edges"][i + 1])
+                rows.append((name, part, *edges, *(float(v) for v in values)))
+    header = ("network", "part", "from", "to", "mean_faces", "mean_probability", "share_right",
+              "calibrated_low", "calibrated_high")  # fmt: skip
+    return header, rows
+
+
+def _stages(judged: Judged):
+    rows = [
+        (
+            net.name,
+            i,
+            s["kind"],
+            s["label"],
+            s["layers"],
+            "x".join(map(str, s["shape"])),
+            s["parameters"],
+            s["multiply_adds"],
+        )
+        for net in judged.material.networks
+        for i, s in enumerate(net.told["stages"], start=1)
+    ]
+    return ("network", "stage", "kind", "label", "layers", "shape", "parameters", "multiply_adds"), rows
+
+
+def _openings(judged: Judged):
+    rows = [
+        (run.folder.name, o["time"], o.get("split", ""), o["weights_sha256"], o["data_fingerprint"])
+        for net in judged.material.networks
+        for run in net.runs
+        for o in run.openings()
+    ]
+    return ("run", "time", "split", "weights_sha256", "data_fingerprint"), rows
+
+
+def _faces(galleries: Sequence[Gallery]):
+    rows = []
+    for gallery in galleries:
+        for face in gallery.faces:
+            told = [(g.network, g.label, g.probability) for g in face.guesses] or [("", "", "")]
+            rows += [(gallery.name, face.id, face.label, *guess) for guess in told]
+    return ("figure", "id", "label", "network", "read_as", "probability"), rows

@@ -1,0 +1,331 @@
+"""The tables and sentences of a report's page. Draws nothing and computes no score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from mien.compare.figures import SHARES, Judged
+from mien.compare.material import Material, Network
+from mien.judge import METRICS, Difference, Interval
+from mien.pages import decimal, joined, p_value, percent, points, thousands
+from mien.pages.text import millions, seconds, signed
+from mien.recipe import Recipe, to_toml
+
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error (ECE)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: each row starts with its own heading; a body may have a heading of its own."""
+
+    caption: str
+    head: Sequence[str]
+    bodies: Sequence[tuple[str, Sequence[Sequence[str]]]]
+
+
+def score(metric: str, value: float) -> str:
+    """Return a score as text: shares as percent, the others with three decimal places."""
+    return percent(value) if metric in SHARES else decimal(value)
+
+
+def _interval(metric: str, value: Interval) -> Markup:
+    """Return a score with its interval in a quiet second line."""
+    if metric in SHARES:
+        low, high = f"{100 * value.low:.1f}", f"{100 * value.high:.1f}"
+    else:
+        low, high = decimal(value.low), decimal(value.high)
+    return Markup("{} <small>{} to {}</small>").format(score(metric, value.point), low, high)
+
+
+def _change(metric: str, value: Interval) -> Markup:
+    """Return a difference with its interval; shares in percentage points."""
+    parts = (value.point, value.low, value.high)
+    if metric in SHARES:
+        texts = [points(v) for v in parts]
+    else:
+        texts = [signed(v, 3) for v in parts]
+    return Markup("{} <small>{} to {}</small>").format(*texts)
+
+
+def parts_of(judged: Judged) -> list[tuple[str, str]]:
+    """Return (part, its words with the number of faces) in the order in which they are shown."""
+    verdicts = next(iter(judged.verdicts.values()))
+    split, whole = judged.material.split, thousands(verdicts["all"].faces)
+    if not judged.material.has_copies:
+        return [("all", f"the whole {split} split, {whole} faces")]
+    clean = thousands(verdicts["clean"].faces)
+    return [
+        ("clean", f"clean part of {split}, {clean} faces"),
+        ("all", f"the whole {split} split, {whole} faces"),
+    ]
+
+
+def tables(judged: Judged) -> dict:
+    """Return every table of the page by name."""
+    material = judged.material
+    return {
+        "networks": network_tables(judged),
+        "seeds": seed_tables(judged),
+        "differences": difference_tables(judged),
+        "mcnemar": mcnemar_table(judged),
+        "classes": class_tables(judged),
+        "counts": count_table(judged),
+        "stages": stage_tables(judged),
+        "openings": openings_table(material),
+        "runs": run_table(material),
+        "packages": package_table(material),
+    }
+
+
+def network_tables(judged: Judged) -> list[Table]:
+    """Return what each network reaches on each part and what it costs, a column a network."""
+    networks = judged.material.networks
+    head = ["", *(net.name for net in networks)]
+    found = []
+    for part, words in parts_of(judged):
+        verdicts = [judged.verdicts[net.name][part] for net in networks]
+        rows = [(TITLES[m], *(_interval(m, verdict.scores[m]) for verdict in verdicts)) for m in METRICS]
+        band = (f"{decimal(v.ece_band[0])} to {decimal(v.ece_band[1])}" for v in verdicts)
+        rows.append(("ECE if perfectly calibrated", *band))
+        found.append(Table(words[0].upper() + words[1:], head, [("", rows)]))
+    return [*found, Table("What each network costs", head, [("", _costs(networks))])]
+
+
+def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
+    return [
+        ("seeds", *(str(len(net.runs)) for net in networks)),
+        ("parameters", *(thousands(net.told["parameters"]) for net in networks)),
+        ("multiply-adds a face", *(millions(net.told["multiply_adds"]) for net in networks)),
+        ("epoch kept, of epochs", *(_epochs(net) for net in networks)),
+        ("training, mean of seeds", *(seconds(net.mean_seconds()) for net in networks)),
+        ("trained on", *(_engines(net) for net in networks)),
+    ]
+
+
+def _epochs(net: Network) -> str:
+    told = [f"{r['kept_epoch']} of {r['epochs']}" for r in (run.result() for run in net.runs)]
+    return ", ".join(dict.fromkeys(told))
+
+
+def _engines(net: Network) -> str:
+    return "; ".join(dict.fromkeys(engine_text(run) for run in net.runs))
+
+
+def engine_text(run) -> str:
+    """Return on what a run was trained, in words."""
+    engine = run.engine
+    threads = (
+        f", {engine['threads']} threads" if engine.get("threads") and engine.get("device") == "cpu" else ""
+    )
+    return f"{engine.get('device', '?')}, {engine.get('precision', '?')}{threads}"
+
+
+def seed_tables(judged: Judged) -> list[Table]:
+    """Return every seed's scores with their mean and spread, a table a part."""
+    titles = [{"ece": "ECE", "brier": "Brier"}.get(m, TITLES[m]) for m in METRICS]
+    head = ["seed", *titles, "epoch kept", "accuracy on val", "training"]
+    tables = []
+    for part, words in parts_of(judged):
+        bodies = []
+        for net in judged.material.networks:
+            verdict = judged.verdicts[net.name][part]
+            rows = [
+                (f"seed {run.seed}", *(score(m, scores[m]) for m in METRICS), *_training(run))
+                for run, scores in zip(net.runs, verdict.per_seed, strict=True)
+            ]
+            bodies.append((net.name, [*rows, *_spread(verdict)]))
+        tables.append(Table(f"Every seed, {words}", head, bodies))
+    return tables
+
+
+def _training(run) -> tuple[str, str, str]:
+    result = run.result()
+    epochs = f"{result['kept_epoch']} of {result['epochs']}"
+    return epochs, percent(result["val"]["accuracy"]), seconds(run.environment()["train_seconds"])
+
+
+def _spread(verdict) -> list[tuple[str, ...]]:
+    mean = ("mean", *(score(m, verdict.scores[m].point) for m in METRICS), "", "", "")
+    if verdict.seed_sd is None:
+        return []
+    sd = (
+        score(m, verdict.seed_sd[m]) if m not in SHARES else f"{100 * verdict.seed_sd[m]:.1f}"
+        for m in METRICS
+    )
+    return [mean, ("standard deviation", *sd, "", "", "")]
+
+
+def difference_tables(judged: Judged) -> list[Table]:
+    """Return the differences of all pairs, a table a pair, and McNemar's tests of all seed pairs."""
+    parts = parts_of(judged)
+    tables = []
+    for number, first in enumerate(judged.differences["all"]):
+        found = [judged.differences[part][number] for part, _ in parts]
+        rows = [(TITLES[m], *(_change(m, d.scores[m]) for d in found)) for m in METRICS]
+        tests = [
+            ("p over all seed pairs", *(p_value(d.p) for d in found)),
+            (f"p by Holm, {_comparisons(judged)}", *(p_value(d.p_holm) for d in found)),
+            (f"{first.a} is", *(conclusion(d) for d in found)),
+        ]
+        caption = f"{first.a} minus {first.b}; shares in percentage points"
+        tables.append(
+            Table(caption, ["", *(words for _, words in parts)], [("", rows), ("accuracy, tested", tests)])
+        )
+    return tables
+
+
+def _comparisons(judged: Judged) -> str:
+    count = len(judged.differences["all"])
+    return f"{count} comparisons" if count > 1 else "1 comparison"
+
+
+def conclusion(difference: Difference) -> str:
+    """Return the conclusion as it ends "a is …"."""
+    return "not told apart" if difference.conclusion == "cannot tell" else difference.conclusion
+
+
+def mcnemar_table(judged: Judged) -> Table:
+    """Return McNemar's exact tests, a row a pair of seeds."""
+    seeds = {net.name: [run.seed for run in net.runs] for net in judged.material.networks}
+    bodies = []
+    for part, words in parts_of(judged):
+        for d in judged.differences[part]:
+            rows = [
+                (f"seeds {a} and {b}", thousands(pair.only_a), thousands(pair.only_b), p_value(pair.p))
+                for a, b, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
+            ]
+            bodies.append((f"{d.a} and {d.b}, {words}", rows))
+    head = ["", "only the first reads", "only the second reads", "p"]
+    return Table(
+        "McNemar's exact test by pair of seeds: faces that only one of the two reads rightly", head, bodies
+    )
+
+
+def class_tables(judged: Judged) -> list[Table]:
+    """Return precision, recall and F1 of each class, a table a part."""
+    tables = []
+    for part, words in parts_of(judged):
+        bodies = []
+        for net in judged.material.networks:
+            rows = [
+                (
+                    c.label,
+                    thousands(c.support),
+                    *(_interval("accuracy", v) for v in (c.precision, c.recall, c.f1)),
+                )
+                for c in judged.verdicts[net.name][part].per_class
+            ]
+            bodies.append((net.name, rows))
+        tables.append(Table(f"Each class, {words}", ["class", "faces", "precision", "recall", "F1"], bodies))
+    return tables
+
+
+def count_table(judged: Judged) -> Table:
+    """Return the data set's counts, a row a class."""
+    counts = judged.material.data.counts
+    splits = list(counts)
+    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in judged.material.data.labels]
+    total = ("all", *(thousands(sum(counts[s].values())) for s in splits))
+    return Table("Faces by class and split", ["class", *splits], [("", [*rows, total])])
+
+
+def stage_tables(judged: Judged) -> list[Table]:
+    """Return each network's stages with their cost."""
+    head = ["stage", "gives", "parameters", "multiply-adds"]
+    tables = []
+    for net in judged.material.networks:
+        rows = [
+            (
+                s["label"],
+                " × ".join(f"{n:,}" for n in s["shape"]),
+                thousands(s["parameters"]),
+                thousands(s["multiply_adds"]),
+            )
+            for s in net.told["stages"]
+        ]
+        total = ("all", "", thousands(net.told["parameters"]), thousands(net.told["multiply_adds"]))
+        tables.append(Table(f"Stages of {net.name}", head, [("", [*rows, total])]))
+    return tables
+
+
+def run_table(material: Material) -> Table:
+    """Return where and how long each run was trained."""
+    rows = []
+    for net in material.networks:
+        for run in net.runs:
+            told = run.environment()
+            machine = told.get("machine", {})
+            times = seconds(told["train_seconds"]), str(len(told.get("sessions", ())))
+            weights = run.result()["weights_sha256"][:12]
+            on = engine_text(run), run.engine.get("layout", ""), machine.get("cpu", "")
+            rows.append((run.folder.name, *on, *times, weights))
+    head = ["run", "trained on", "layout", "processor", "training", "sessions", "weights (sha256)"]
+    return Table("The runs", head, [("", rows)])
+
+
+def package_table(material: Material) -> Table:
+    """Return the packages' versions over all runs."""
+    found: dict[str, dict[str, None]] = {}
+    for net in material.networks:
+        for run in net.runs:
+            told = run.environment()
+            system = {key: told.get("machine", {}).get(key) for key in ("python", "system")}
+            for name, version in {**system, **told.get("packages", {})}.items():
+                found.setdefault(name, {})[str(version)] = None
+    rows = [(name, joined(list(versions), "or")) for name, versions in found.items()]
+    return Table("What the runs were trained with", ["", "version"], [("", rows)])
+
+
+def openings_table(material: Material) -> Table:
+    """Return every recorded opening of the test split."""
+    rows = []
+    for net in material.networks:
+        for run in net.runs:
+            kept = run.result()["weights_sha256"]
+            for opening in run.openings():
+                same = "yes" if opening["weights_sha256"] == kept else "no"
+                data = "yes" if opening["data_fingerprint"] == material.data.fingerprint else "no"
+                rows.append((run.folder.name, opening["time"], same, data))
+    head = ["run", "time", "with the weights kept", "on this data"]
+    return Table("Every recorded opening of the test split", head, [("", rows)])
+
+
+def chosen_by(recipe: Recipe) -> str:
+    """Return which split chose what in a run of this recipe, as one sentence."""
+    training = recipe.training
+    parts = []
+    if training.keep == "best":
+        parts.append("the epoch whose weights are kept is the one with the highest accuracy on val")
+    else:
+        parts.append("the last epoch's weights are kept, so no epoch was chosen")
+    if training.patience:
+        parts.append(f"training ends after {training.patience} epochs without a better accuracy on val")
+    else:
+        parts.append(f"training always runs for {training.epochs} epochs")
+    if recipe.schedule.kind == "plateau":
+        parts.append("the learning rate falls when the loss on val stands still")
+    return "; ".join(parts)
+
+
+def origin(material: Material) -> list[tuple[str, str]]:
+    """Return where the faces come from as (name, value), nested names joined."""
+    return _flat("", material.data.origin)
+
+
+def _flat(name: str, value) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _flat(f"{name} {key}".strip(), inner)]
+    return [(name, str(value))]
+
+
+def recipes(material: Material) -> list[tuple[str, str]]:
+    """Return each network's recipe with every field written out."""
+    return [(net.name, to_toml(net.runs[0].recipe)) for net in material.networks]

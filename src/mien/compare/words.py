@@ -1,0 +1,104 @@
+"""The sentences at the head of a report. Computes no score."""
+
+from dataclasses import dataclass
+
+from mien.compare.figures import Judged
+from mien.judge import Difference
+from mien.pages import joined, percent, thousands
+from mien.pages.text import millions
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A conclusion: in a few words, in full, and what the whole split says where it is another set."""
+
+    head: str
+    sentence: str
+    whole: str
+
+
+def report_title(judged: Judged) -> str:
+    """Return the page's title."""
+    names = [net.name for net in judged.material.networks]
+    if len(names) == 1:
+        return f"{names[0]}, judged"
+    if len(names) == 2:
+        return f"{names[0]} or {names[1]}?"
+    return f"{joined(names)}, compared"
+
+
+def compared(judged: Judged) -> str:
+    """Return what was compared, as one sentence."""
+    material = judged.material
+    told = [f"{n.name} ({millions(n.told['parameters'])} parameters, {n.seeds})" for n in material.networks]
+    verb = "read" if len(told) > 1 else "reads"
+    whole = f"{thousands(len(material.faces))} faces of the {material.split} split"
+    return f"{joined(told)} {verb} the {whole}, {len(material.classes)} classes."
+
+
+def findings(judged: Judged) -> list[Finding]:
+    """Return the conclusion of each pair, or that of a network on its own."""
+    if len(judged.material.networks) == 1:
+        return [_alone(judged)]
+    pairs = zip(judged.differences["clean"], judged.differences["all"], strict=True)
+    return [_pair(judged, clean, whole) for clean, whole in pairs]
+
+
+def _alone(judged: Judged) -> Finding:
+    net = judged.material.networks[0]
+    clean, whole = judged.verdicts[net.name]["clean"], judged.verdicts[net.name]["all"]
+    sentence = f"{net.name} reads {_accuracy(clean)} rightly ({net.seeds})."
+    if len(net.runs) == 1:
+        sentence += " With one seed the spread over seeds is unknown and not in the interval."
+    beside = f"Of the whole split it reads {_accuracy(whole)}." if judged.material.has_copies else ""
+    return Finding(f"{percent(clean.scores['accuracy'].point)} read rightly", sentence, beside)
+
+
+def _accuracy(verdict) -> str:
+    value = verdict.scores["accuracy"]
+    interval = f"95 % interval {100 * value.low:.1f} to {100 * value.high:.1f}"
+    return f"{percent(value.point)} of {thousands(verdict.faces)} faces ({interval})"
+
+
+def _pair(judged: Judged, clean: Difference, whole: Difference) -> Finding:
+    beside = ""
+    if judged.material.has_copies:
+        same = "the same" if whole.conclusion == clean.conclusion else "another conclusion"
+        beside = f"On the whole split, {same}: {whole.sentence}"
+    return Finding(_head(judged, clean), clean.sentence, beside)
+
+
+def _head(judged: Judged, found: Difference) -> str:
+    seeds = {net.name: len(net.runs) for net in judged.material.networks}
+    trained = " as trained here" if min(seeds[found.a], seeds[found.b]) == 1 else ""
+    if found.conclusion == "cannot tell":
+        return f"{found.a} and {found.b} cannot be told apart"
+    better, other = (found.a, found.b) if found.conclusion == "better" else (found.b, found.a)
+    return f"{better}{trained} is better than {other}"
+
+
+def about_clean(judged: Judged) -> str:
+    """Return why the conclusion is drawn from the clean part, or that there are no copies."""
+    material = judged.material
+    faces = material.faces
+    earlier = {"train": "", "val": "train", "test": "train or val"}.get(material.split, "an earlier split")
+    copies = len(faces) - int(faces.clean.sum())
+    split = material.split
+    if not copies:
+        return f"No face of the {split} split stands in {earlier} too, so the clean part is the whole split."
+    return (
+        f"Of the {thousands(len(faces))} faces of {split}, {thousands(copies)} stand in {earlier} too, pixel "
+        f"for pixel. A network may have learned those by heart, so the conclusion is drawn from the other "
+        f"{thousands(len(faces) - copies)}, the clean part; the whole split stands beside it."
+    )
+
+
+def about_data(judged: Judged) -> str:
+    """Return the data set's size, side, classes and splits as one sentence."""
+    data = judged.material.data
+    splits = {name: sum(counts.values()) for name, counts in data.counts.items()}
+    told = joined([f"{thousands(count)} in {name}" for name, count in splits.items()])
+    return (
+        f"The data set holds {thousands(sum(splits.values()))} faces of {data.side} × {data.side} pixels in "
+        f"{len(data.labels)} classes: {told}."
+    )

@@ -1,0 +1,201 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from mien import recipe
+from mien.errors import RecipeError, RunError
+from mien.networks import NETWORKS, as_input, build
+from mien.networks.cost import describe, parameter_count
+from mien.networks.engine import Engine, choose_engine, probabilities
+from mien.recipe import read_recipe, shipped_recipes
+
+PLAIN = Engine("cpu", "fp32", "channels-first", 2)
+
+
+def network_of(name: str, side: int = 48, *overrides: str) -> nn.Module:
+    """Return a shipped recipe's network, the same at each call."""
+    torch.manual_seed(0)
+    return build(read_recipe(name, overrides).network, side=side, classes=7)
+
+
+def some_images(count: int = 5, side: int = 48) -> torch.Tensor:
+    """Return random uint8 faces."""
+    return torch.randint(0, 256, (count, side, side), dtype=torch.uint8, generator=torch.manual_seed(1))
+
+
+def test_the_registry_and_the_recipes_know_the_same_networks():
+    """Each kind of network in a recipe has one class, and the other way round."""
+    assert set(recipe.NETWORKS) == set(NETWORKS)
+
+
+def test_the_studys_cnn_has_its_529511_parameters():
+    """The plain CNN is the study's, to the last trainable parameter."""
+    assert 529_511 == parameter_count(network_of("study-cnn"))
+
+
+def test_the_studys_densenet_has_its_layout():
+    """Its best trial has dense blocks of 4, 26 and 4 layers at 12, 6 and 3 pixels, 0.90 M parameters, 36 M multiply-adds."""
+    told = describe(network_of("study-densenet"), 48)
+    blocks = [(s["layers"], s["shape"][1]) for s in told["stages"] if s["kind"] == "dense"]
+
+    assert [(4, 12), (26, 6), (4, 3)] == blocks
+    assert 899_241 == told["parameters"]
+    assert 35_852_622 == told["multiply_adds"]
+
+
+def test_the_quick_densenet_is_small():
+    """The DenseNet for a CPU has 0.28 M parameters and 36 M multiply-adds."""
+    told = describe(network_of("quick-densenet"), 48)
+
+    assert 275_119 == told["parameters"]
+    assert 35_556_840 == told["multiply_adds"]
+
+
+def test_a_dense_layer_keeps_all_it_was_given():
+    """A dense block's output starts with its input: features are reused, not made anew."""
+    network = network_of("quick-densenet").eval()
+    x = torch.rand(2, 48, 24, 24)
+
+    assert torch.equal(x, network.blocks[0](x)[:, :48])
+
+
+def test_dropout_does_not_widen_a_block():
+    """Dropout acts on a layer's new channels, as in the paper; the study's doubled the block."""
+    with_dropout = describe(network_of("study-densenet"), 48)
+    without = describe(network_of("study-densenet", 48, "network.dropout=0"), 48)
+
+    assert without["parameters"] == with_dropout["parameters"]
+    assert any(isinstance(m, nn.Dropout) for m in network_of("study-densenet").blocks[0].modules())
+
+
+def test_a_transition_never_pools_a_side_of_two():
+    """Many blocks on a small face keep a side of at least one pixel."""
+    network = network_of("study-densenet", 48, "network.num_blocks=8", "network.max_layers=4")
+
+    assert (3, 7) == tuple(network(as_input(some_images(3))).shape)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_stages_account_for_every_parameter(name):
+    """The drawing and the cost table leave nothing of the network out."""
+    told = describe(network_of(name), 48)
+
+    assert told["parameters"] == sum(stage["parameters"] for stage in told["stages"])
+    assert told["multiply_adds"] == sum(stage["multiply_adds"] for stage in told["stages"])
+
+
+def test_multiply_adds_agree_with_torchs_counter():
+    """Our count of multiply-adds is half of the operations that torch counts itself."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = network_of("quick-densenet").eval()
+    with FlopCounterMode(display=False) as counter:
+        network(as_input(some_images(1)))
+
+    assert counter.get_total_flops() == 2 * describe(network, 48)["multiply_adds"]
+
+
+def test_describing_leaves_the_network_as_it_was():
+    """Counting costs changes neither weights nor mode nor running statistics."""
+    network = network_of("quick-densenet")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    describe(network, 48)
+
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert not network._forward_hooks
+
+
+def test_a_face_too_small_for_the_cnn_is_told_in_words():
+    """Five poolings of 16 pixels leave nothing; the recipe's field is named."""
+    with pytest.raises(RecipeError, match="network.channels halves a side of 16 too often"):
+        network_of("quick-cnn", 16)
+
+
+def test_input_is_scaled_alike_for_every_network():
+    """Grey 0, 128 and 255 become -2, 0 and almost 2, in one channel."""
+    x = as_input(torch.tensor([[[0, 128], [255, 64]]], dtype=torch.uint8))
+
+    assert [[[[-2.0, 0.0], [1.984375, -1.0]]]] == x.tolist()
+
+
+def gradients(name: str, engine: Engine, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and all gradients of one batch on an engine, without dropout."""
+    overrides = ("network.dropout=0", "network.hidden_dropout=0") if "cnn" in name else ("network.dropout=0",)
+    network = engine.place(network_of(name, 48, *overrides).to(dtype)).train()
+    with engine.autocast():
+        logits = network(as_input(some_images(32)).to(dtype)).to(dtype)
+    nn.functional.cross_entropy(logits, torch.arange(32) % 7).backward()
+    return logits.detach(), torch.cat([p.grad.flatten() for p in network.parameters()])
+
+
+@pytest.mark.parametrize("name", ["quick-densenet", "quick-cnn"])
+def test_channels_last_equals_the_plain_path(name):
+    """In double precision, where rounding hides nothing, the layouts give the same logits and gradients."""
+    plain = gradients(name, PLAIN, torch.float64)
+    fast = gradients(name, replace(PLAIN, layout="channels-last"), torch.float64)
+
+    assert torch.allclose(plain[0], fast[0], rtol=1e-9, atol=1e-12)
+    assert torch.allclose(plain[1], fast[1], rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["quick-densenet", "quick-cnn"])
+def test_bf16_equals_the_plain_path_within_its_rounding(name):
+    """bf16 keeps 8 bits: logits agree to a few percent and gradients point the same way."""
+    plain_logits, plain = gradients(name, PLAIN)
+    fast_logits, fast = gradients(name, replace(PLAIN, precision="bf16"))
+
+    assert (plain_logits - fast_logits).norm() < 0.05 * plain_logits.norm()
+    assert torch.cosine_similarity(plain, fast, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("name", ["quick-densenet", "study-densenet", "quick-cnn"])
+def test_onnx_answers_as_torch_does(name):
+    """Each network exports, and onnxruntime reads the same probabilities from the same bytes within 1e-5."""
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network_of(name).eval()
+
+        def forward(self, images):
+            return self.network(as_input(images.squeeze(1))).softmax(1)
+
+    images = some_images(4).unsqueeze(1)
+    file = io.BytesIO()
+    with pytest.warns(DeprecationWarning):  # torch's own exporter takes 20 times as long
+        torch.onnx.export(Whole(), (images,), file, input_names=["images"], dynamo=False)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    (answers,) = session.run(None, {"images": images.numpy()})
+
+    assert np.abs(answers - Whole()(images).detach().numpy()).max() < 1e-5
+
+
+def test_probabilities_are_those_of_the_face_and_its_mirror():
+    """With `mirror`, a face and its mirror picture get the same answer; rows sum to one."""
+    network, images = network_of("quick-densenet"), some_images(3)
+    probs = probabilities(network, images, PLAIN, mirror=True)
+    mirrored = probabilities(network, images.flip(2), PLAIN, mirror=True)
+    plain = probabilities(network, images, PLAIN, mirror=False)
+
+    assert np.allclose(probs, mirrored, atol=1e-6)
+    assert not np.allclose(probs, plain, atol=1e-6)
+    assert np.allclose(1, probs.sum(1))
+    assert network.training
+
+
+def test_a_device_that_is_not_there_is_told():
+    """Asking for a device that this machine lacks ends in words."""
+    with pytest.raises(RunError, match='device "tpu" is not there'):
+        choose_engine(device="tpu")
+
+
+def test_the_engine_takes_what_the_recipe_fixes():
+    """A recipe's precision wins over what this machine would choose."""
+    assert "fp32" == choose_engine(device="cpu", precision="fp32").precision
+    assert choose_engine(device="cpu") == choose_engine(device="cpu")

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mien.errors import DataError, MienError
+from mien.labels import LABELS
+from mien.predictions import Predictions, read_predictions, write_predictions
+
+
+def some_predictions(probs: np.ndarray) -> Predictions:
+    """Return predictions with these probabilities and arbitrary labels."""
+    count, classes = probs.shape
+    return Predictions(
+        classes=LABELS[:classes],
+        ids=np.array([f"face {n}" for n in range(count)]),
+        labels=np.arange(count) % classes,
+        splits=np.full(count, "test"),
+        probs=probs,
+        groups=np.array([str(n // 2) for n in range(count)]),
+        clean=np.arange(count) % 3 > 0,
+    )
+
+
+@given(arrays(float, st.tuples(st.integers(1, 20), st.integers(2, 7)), elements=st.floats(0.001, 1)))
+def test_a_table_comes_back_as_it_was_written(tmp_path_factory, weights):
+    """Every column survives the file; probabilities to 8 digits."""
+    told = some_predictions(weights / weights.sum(1, keepdims=True))
+    path = tmp_path_factory.mktemp("predictions") / "p.csv"
+    write_predictions(path, told)
+    read = read_predictions(path)
+
+    for part in ("ids", "labels", "splits", "groups", "clean"):
+        assert getattr(told, part).tolist() == getattr(read, part).tolist()
+    assert told.classes == read.classes
+    assert np.allclose(told.probs, read.probs, rtol=1e-7, atol=1e-9)
+
+
+HEAD = "id,label,split,happy,sad\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        (HEAD, "a header and no row"),
+        ("id,lable,split,happy,sad\n1,sad,test,0,1\n", 'no column "label"; did you mean "lable"'),
+        ("id,label,split,happy,happy\n1,happy,test,0,1\n", 'column "happy" stands twice'),
+        ("id,label,split,happy\n1,happy,test,1\n", "at least two columns of class probabilities"),
+        (HEAD + "1,sad,test,0\n", "row 2: 4 fields, the header has 5"),
+        (HEAD + "1,sad,test,0,1\n1,sad,test,0,1\n", 'row 3: id "1" stands in row 2 too'),
+        (HEAD + "1,4,test,0,1\n", 'row 2: label "4" has no column .* class names, not numbers'),
+        (HEAD + "1,hapy,test,0,1\n", 'label "hapy" has no column .*did you mean "happy"'),
+        (HEAD + "1,sad,test,0,x\n", 'row 2: "x" is no probability'),
+        (HEAD + "1,sad,test,,1\n", 'row 2: "" is no probability'),
+        (HEAD + "1,sad,test,0,nan\n", "row 2: probabilities must be between 0 and 1"),
+        (HEAD + "1,sad,test,-3.1,4.1\n", "row 2: probabilities must be between 0 and 1"),
+        (HEAD + "1,sad,test,0.4,0.4\n", "row 2: the probabilities sum to 0.8, not 1"),
+        ("id,label,split,happy,sad,clean\n1,sad,test,0,1,yes\n", 'row 2: column "clean" takes 0 or 1'),
+    ],
+)
+def test_a_bad_table_is_told_with_its_row(tmp_path, text, message):
+    """Each fault of somebody's table gets one line that names file and row."""
+    path = tmp_path / "theirs.csv"
+    path.write_text(text)
+
+    with pytest.raises(DataError, match=f"theirs.csv.*{message}"):
+        read_predictions(path)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_table_or_an_error_of_ours(tmp_path_factory, content):
+    """No file, however wild, brings anything but predictions or a DataError."""
+    path = tmp_path_factory.mktemp("wild") / "p.csv"
+    path.write_bytes(content)
+    try:
+        told = read_predictions(path)
+    except MienError as error:
+        assert str(path) in str(error)
+    else:
+        assert np.allclose(1, told.probs.sum(1))
+
+
+def test_extra_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):
+    """A table saved by a spreadsheet is read all the same."""
+    path = tmp_path / "sheet.csv"
+    path.write_bytes("\ufeffid, label,split,happy,sad\r\n1,sad,test,0.25,0.75\r\n".encode())
+
+    assert ["sad"] == [LABELS[4]]
+    assert [1] == read_predictions(path).labels.tolist()
