@@ -39,7 +39,7 @@ def test_the_studys_cnn_has_its_529511_parameters():
 
 
 def test_the_studys_densenet_has_its_layout():
-    """Its best trial has dense blocks of 4, 26 and 4 layers at 12, 6 and 3 pixels, 0.90 M parameters, 36 M multiply-adds."""
+    """Its best trial: 4, 26 and 4 layers at 12, 6 and 3 pixels, 0.90 M parameters, 36 M multiply-adds."""
     told = describe(network_of("study-densenet"), 48)
     blocks = [(s["layers"], s["shape"][1]) for s in told["stages"] if s["kind"] == "dense"]
 
@@ -124,7 +124,9 @@ def test_input_is_scaled_alike_for_every_network():
     assert [[[[-2.0, 0.0], [1.984375, -1.0]]]] == x.tolist()
 
 
-def gradients(name: str, engine: Engine, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+def gradients(
+    name: str, engine: Engine, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits and all gradients of one batch on an engine, without dropout."""
     overrides = ("network.dropout=0", "network.hidden_dropout=0") if "cnn" in name else ("network.dropout=0",)
     network = engine.place(network_of(name, 48, *overrides).to(dtype)).train()

@@ -94,7 +94,10 @@ BAD_TABLES = {
     "label 7": (f"{HEADER}7,{PIXELS},Training\n", 'row 2: emotion "7" is not a number from 0 to 6'),
     "label word": (f"{HEADER}happy,{PIXELS},Training\n", 'row 2: emotion "happy" is not a number'),
     "label -1": (f"{HEADER}-1,{PIXELS},Training\n", 'row 2: emotion "-1" is not a number'),
-    "split": (f"{HEADER}3,{PIXELS},Trainig\n", 'row 2: Usage "Trainig" is not one of .*did you mean "Training"'),
+    "split": (
+        f"{HEADER}3,{PIXELS},Trainig\n",
+        'row 2: Usage "Trainig" is not one of .*did you mean "Training"',
+    ),
     "long line": (f"{HEADER}3,{'7 ' * 500_000},Training\n", "row 2: not a table row"),
     "late fault": (HEADER + ROW * 5 + "3,1,Training\n", "row 7: 1 pixels"),
 }
@@ -148,7 +151,17 @@ def bad_archive(kind: str, path: Path) -> str:
 
 @pytest.mark.parametrize(
     "kind",
-    ["climbs", "absolute", "symlink", "hardlink", "fifo", "no table", "two tables", "not utf-8", "random bytes"],
+    [
+        "climbs",
+        "absolute",
+        "symlink",
+        "hardlink",
+        "fifo",
+        "no table",
+        "two tables",
+        "not utf-8",
+        "random bytes",
+    ],
 )
 def test_a_foreign_or_unsafe_archive_is_refused(tmp_path, kind):
     """Members that climb out, links, pipes and archives of other things are refused, nothing is extracted."""
@@ -177,7 +190,7 @@ def test_a_truncated_source_is_never_taken_for_whole(tmp_path_factory, cut, kind
 
 
 def test_a_flipped_bit_in_an_archive_is_noticed(tmp_path):
-    """gzip's checksum is read to the end, so even a legible wrong pixel is found."""
+    """Gzip's checksum is read to the end, so even a legible wrong pixel is found."""
     path = archive_of(tmp_path / "faces.tar.gz", HEADER + ROW)
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
@@ -208,9 +221,7 @@ def test_any_pixels_come_back(pixels):
     assert pixels.tobytes() == parse_pixels(" ".join(map(str, pixels)), "row 2")
 
 
-VOTE_HEADER = (
-    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
-)
+VOTE_HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
 VOTE_ROW = "Training,fer0.png,4,0,0,1,3,2,0,0,0,0\n"
 
 
@@ -221,8 +232,10 @@ def test_votes_stand_in_the_table(tmp_path):
     pack(source, tmp_path / "faces", votes=votes)
     lines = (tmp_path / "faces" / "table.csv").read_text().splitlines()
 
-    assert lines[0].endswith("vote_neutral,vote_happiness,vote_surprise,vote_sadness,vote_anger,"
-                             "vote_disgust,vote_fear,vote_contempt,vote_unknown,vote_NF")
+    assert lines[0].endswith(
+        "vote_neutral,vote_happiness,vote_surprise,vote_sadness,vote_anger,"
+        "vote_disgust,vote_fear,vote_contempt,vote_unknown,vote_NF"
+    )
     assert lines[1].endswith(",4,0,0,1,3,2,0,0,0,0")
 
 
@@ -233,7 +246,10 @@ def test_votes_stand_in_the_table(tmp_path):
         ("Usage,Image name\n", 'no column "neutral"'),
         (VOTE_HEADER, "0 rows of votes, fewer than there are faces"),
         (VOTE_HEADER + VOTE_ROW * 2, "2 rows of votes for 1 faces"),
-        (VOTE_HEADER + VOTE_ROW.replace("Training", "PublicTest"), "row 2: votes for a val face, but .* train"),
+        (
+            VOTE_HEADER + VOTE_ROW.replace("Training", "PublicTest"),
+            "row 2: votes for a val face, but .* train",
+        ),
         (VOTE_HEADER + VOTE_ROW.replace("4", "x"), 'row 2: "x" is not a number of votes'),
         (VOTE_HEADER + "Training,x,1\n", "row 2: 3 fields, too few"),
     ],

@@ -26,7 +26,9 @@ def test_a_recipe_written_out_reads_back_as_equal(name, tmp_path):
 
 def test_an_override_changes_one_field():
     """`key=value` is read by the field's type and leaves all others."""
-    recipe = read_recipe("quick-densenet", ("network.growth=8,16,24", "optimizer.lr=1e-2", "augment.flip=false"))
+    recipe = read_recipe(
+        "quick-densenet", ("network.growth=8,16,24", "optimizer.lr=1e-2", "augment.flip=false")
+    )
 
     assert (8, 16, 24) == recipe.network.growth
     assert 0.01 == recipe.optimizer.lr

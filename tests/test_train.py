@@ -45,9 +45,15 @@ def final_bytes(folder) -> list[bytes]:
 RECIPES = {
     "sgd": toy_recipe("quick-densenet", "training.epochs=3"),
     "adam": toy_recipe(
-        "study-cnn", "training.epochs=6", "training.patience=2", "schedule.patience=1", "training.precision=fp32"
+        "study-cnn",
+        "training.epochs=6",
+        "training.patience=2",
+        "schedule.patience=1",
+        "training.precision=fp32",
     ),
-    "dropout": toy_recipe("quick-densenet", "training.epochs=3", "network.dropout=0.3", "network.activation=pre"),
+    "dropout": toy_recipe(
+        "quick-densenet", "training.epochs=3", "network.dropout=0.3", "network.activation=pre"
+    ),
 }
 
 
@@ -159,7 +165,18 @@ def test_ten_runs_killed_at_random_moments_end_in_the_same_bytes(toy, toy_data, 
 def test_ctrl_c_saves_and_the_same_command_goes_on(toy, toy_data, tmp_path):
     """Ctrl-C ends the command with status 130 and one line; given again, it ends in the same bytes."""
     epochs = "training.epochs=60"
-    command = [sys.executable, "-m", "mien", "train", "quick-densenet", str(toy), *TOY, epochs, "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "train",
+        "quick-densenet",
+        str(toy),
+        *TOY,
+        epochs,
+        "--out",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "quick-densenet-s0"
     while not (folder / "metrics.csv").exists():
@@ -239,7 +256,12 @@ def test_another_run_is_never_overwritten(toy_data, tmp_path, recipe, seed, mess
     train(toy_recipe("quick-cnn", *short), toy_data, tmp_path / "run")
 
     with pytest.raises(RunError, match=f"holds another run.*{message}"):
-        train(replace(recipe, training=toy_recipe("quick-cnn", *short).training), toy_data, tmp_path / "run", seed=seed)
+        train(
+            replace(recipe, training=toy_recipe("quick-cnn", *short).training),
+            toy_data,
+            tmp_path / "run",
+            seed=seed,
+        )
 
 
 def test_a_run_on_other_data_is_refused(toy_data, tmp_path):

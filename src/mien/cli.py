@@ -92,7 +92,9 @@ def pack(
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(help="a data set, run, recipe or table of predictions")]) -> None:
+def info(
+    path: Annotated[Path, typer.Argument(help="a data set, run, recipe or table of predictions")],
+) -> None:
     """Say what a file or folder of mien's is."""
     from mien.info import info
 
@@ -104,7 +106,8 @@ def train(
     recipe: Annotated[str, typer.Argument(help="a shipped recipe's name or a .toml file")],
     dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as optimizer.lr=0.05")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as optimizer.lr=0.05"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="how many runs, seeds 0, 1, …")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
@@ -155,7 +158,9 @@ def _stop_asked():
 @app.command()
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="folders of complete runs")],
-    test: Annotated[bool, typer.Option("--test", help="open the test split too; recorded in the run")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="open the test split too; recorded in the run")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="where the data set lies now, if it was moved")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
@@ -168,12 +173,16 @@ def evaluate(
             told = evaluate(run, split=split, data=data, device=device)
             clean = told.only(told.clean)
             note = "" if len(clean) == len(told) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
-            print(f"{run}: {split} accuracy {accuracy(told.labels, told.probs):.1%}{note} ({len(told):,} faces)")
+            print(
+                f"{run}: {split} accuracy {accuracy(told.labels, told.probs):.1%}{note} ({len(told):,} faces)"
+            )
 
 
 @app.command()
 def judge(
-    tables: Annotated[list[Path], typer.Argument(metavar="PREDICTIONS...", help="tables of predictions (CSV)")],
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="tables of predictions (CSV)")
+    ],
     seeds: Annotated[bool, typer.Option("--seeds", help="the tables are seeds of one network")] = False,
     split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,

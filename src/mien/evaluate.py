@@ -19,7 +19,9 @@ from mien.predictions import Predictions, write_predictions
 from mien.run import Run, read_run
 
 
-def evaluate(folder: Path, *, split: str = "val", data: Path | None = None, device: str = "auto") -> Predictions:
+def evaluate(
+    folder: Path, *, split: str = "val", data: Path | None = None, device: str = "auto"
+) -> Predictions:
     """Return a complete run's predictions on `val` or `test`, written to `predictions-SPLIT.csv`.
 
     Predictions that stand there already are returned as they are, so a run opens the test split

@@ -70,7 +70,12 @@ class Terminal(Progress):
         from rich.progress import Progress as Bar
 
         columns = (TextColumn(name), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        times = (
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         bar = Bar(*columns, *times, console=Console(file=self._stream))
         self._task = bar.add_task(name, total=total, completed=self._first, note="")
         bar.start()

@@ -126,7 +126,9 @@ SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "evaluati
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with mien, by name."""
     folder = resources.files("mien") / "recipes"
-    return {Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")}
+    return {
+        Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")
+    }
 
 
 def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -143,7 +145,9 @@ def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as a recipe ({getattr(error, 'strerror', None) or error})") from None
+        raise RecipeError(
+            f"{path}: cannot be read as a recipe ({getattr(error, 'strerror', None) or error})"
+        ) from None
     faults: list[str] = []
     for override in overrides:
         _apply(tree, override, faults)
@@ -182,13 +186,20 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
     if not isinstance(written, int) or written > FORMAT:
         raise RecipeError(f"{where}: written in format {written}; this mien reads up to format {FORMAT}")
     name = tree.pop("name", None)
-    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name) or name[0] == ".":
+    if (
+        not isinstance(name, str)
+        or not name
+        or not all(c.isalnum() or c in "-_." for c in name)
+        or name[0] == "."
+    ):
         faults.append(f"name must be a word of letters, digits, - _ . and is {name!r}")
     for section in sorted(set(tree) - set(SECTIONS)):
         faults.append(f'unknown section "{section}"{did_you_mean(section, SECTIONS)}')
     parts = {"network": _network(tree.get("network"), faults)}
     for section in SECTIONS[1:]:
-        parts[section] = _section(Recipe.__dataclass_fields__[section].type, tree.get(section, {}), section, faults)
+        parts[section] = _section(
+            Recipe.__dataclass_fields__[section].type, tree.get(section, {}), section, faults
+        )
     if not faults:
         recipe = Recipe(name=name, **parts)
         faults += _contradictions(recipe)
@@ -200,7 +211,9 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
 def _network(options, faults: list[str]) -> Network | None:
     if not isinstance(options, dict) or options.get("kind") not in NETWORKS:
         kind = options.get("kind") if isinstance(options, dict) else None
-        faults.append(f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(kind, NETWORKS)}")
+        faults.append(
+            f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(kind, NETWORKS)}"
+        )
         return None
     return _section(NETWORKS[options["kind"]], options, "network", faults)
 
@@ -251,9 +264,13 @@ def _contradictions(recipe: Recipe) -> list[str]:
     if isinstance(network, DenseNet):
         peak = (network.num_blocks, network.min_layers, network.max_layers)
         if bool(network.layers) == any(peak):
-            faults.append("give network.layers, or network.num_blocks with min_layers and max_layers, and not both")
+            faults.append(
+                "give network.layers, or network.num_blocks with min_layers and max_layers, and not both"
+            )
         elif any(peak) and not (min(peak) > 0 and network.min_layers <= network.max_layers):
-            faults.append("network.num_blocks and min_layers must be at least 1, max_layers at least min_layers")
+            faults.append(
+                "network.num_blocks and min_layers must be at least 1, max_layers at least min_layers"
+            )
         elif len(network.growth) not in (1, len(block_layers(network))):
             faults.append(
                 f"network.growth has {len(network.growth)} values for {len(block_layers(network))} blocks"
@@ -309,5 +326,7 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     found = []
     for section in SECTIONS:
         a, b = dataclasses.asdict(getattr(one, section)), dataclasses.asdict(getattr(other, section))
-        found += [f"{section}.{k} ({a.get(k)} there, {b.get(k)} here)" for k in {**a, **b} if a.get(k) != b.get(k)]
+        found += [
+            f"{section}.{k} ({a.get(k)} there, {b.get(k)} here)" for k in {**a, **b} if a.get(k) != b.get(k)
+        ]
     return found

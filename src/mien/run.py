@@ -68,7 +68,9 @@ class Run:
     def result(self) -> dict:
         """Return epochs, kept_epoch, stopped_early, val figures and weights_sha256; RunError before the end."""
         if not self.complete:
-            raise RunError(f"{self.folder}: training is not complete; the command that began it goes on with it")
+            raise RunError(
+                f"{self.folder}: training is not complete; the command that began it goes on with it"
+            )
         return self._json("result.json")
 
     def network(self) -> dict:
@@ -92,7 +94,9 @@ class Run:
         path = self.folder / f"predictions-{split}.csv"
         if not path.exists():
             option = " --test" if split == "test" else ""
-            raise RunError(f"{self.folder}: no predictions on {split} yet: mien evaluate{option} {self.folder}")
+            raise RunError(
+                f"{self.folder}: no predictions on {split} yet: mien evaluate{option} {self.folder}"
+            )
         return read_predictions(path)
 
     def openings(self) -> list[dict]:

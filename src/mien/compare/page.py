@@ -199,11 +199,11 @@ def mcnemar_table(judged: Judged) -> Table:
     for part, words in parts_of(judged):
         for d in judged.differences[part]:
             rows = [
-                (f"seeds {a} and {b}", thousands(pair.only_a), thousands(pair.only_b), p_value(pair.p))
+                (f"{a} and {b}", thousands(pair.only_a), thousands(pair.only_b), p_value(pair.p))
                 for a, b, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
             ]
             bodies.append((f"{d.a} and {d.b}, {words}", rows))
-    head = ["", "only the first reads", "only the second reads", "p"]
+    head = ["seeds", "only the first reads", "only the second reads", "p"]
     return Table(
         "McNemar's exact test by pair of seeds: faces that only one of the two reads rightly", head, bodies
     )

@@ -1,12 +1,13 @@
 """What `mien judge` prints: everybody's tables read, judged and told in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from mien.errors import DataError
+from mien.judge.alignment import align
 from mien.judge.paired import differences
 from mien.judge.text import per_class_table, table
 from mien.judge.verdict import judge
@@ -26,22 +27,26 @@ def judge_tables(
 
     Each table is a network of its own, or (`as_seeds`) all are seeds of one. Where some faces are
     not clean, the clean part is told beside the whole. Tables of the same faces are compared
-    pair by pair. Raises DataError naming file and row.
+    pair by pair, on the clean part. Raises DataError naming file and row.
     """
     tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
-    networks = (
-        {" + ".join(tables): list(tables.values())} if as_seeds else {n: [t] for n, t in tables.items()}
-    )
-    verdicts, parts = {}, []
+    comparable = as_seeds or _same_faces(tables.values())
+    if comparable:
+        tables = dict(zip(tables, align(list(tables.values()), list(tables)), strict=True))
+    networks = {n: [t] for n, t in tables.items()}
+    if as_seeds:
+        networks = {" + ".join(tables): list(tables.values())}
+    cleaned = {name: [seed.only(seed.clean) for seed in seeds] for name, seeds in networks.items()}
+    verdicts = {}
     for name, seeds in networks.items():
         verdicts[name] = judge(seeds, draws=draws)
-        if not seeds[0].clean.all():
-            verdicts[f"{name}, clean"] = judge([seed.only(seed.clean) for seed in seeds], draws=draws)
-    parts.append(table(verdicts))
+        if len(cleaned[name][0]) < len(seeds[0]):
+            verdicts[f"{name}, clean"] = judge(cleaned[name], draws=draws)
+    parts = [table(verdicts)]
     if per_class:
         parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
-    if len(networks) > 1 and _same_faces(networks):
-        parts += [difference.sentence for difference in differences(networks, draws=draws)]
+    if len(networks) > 1 and comparable:
+        parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
     return "\n".join(parts).rstrip()
 
 
@@ -61,11 +66,10 @@ def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predic
         raise DataError(f"{path}: holds the splits {', '.join(splits)}; say which with --split")
     if split is not None and split not in splits:
         raise DataError(
-            f'{path}: no row of split "{split}"{did_you_mean(split, splits)} It has {", ".join(splits)}'
+            f'{path}: no row of split "{split}"{did_you_mean(split, splits)} (it has {", ".join(splits)})'
         )
     return predictions if split is None else predictions.only(predictions.splits == split)
 
 
-def _same_faces(networks: dict[str, list[Predictions]]) -> bool:
-    faces = [np.sort(seeds[0].ids) for seeds in networks.values()]
-    return all(np.array_equal(one, other) for one, other in pairwise(faces))
+def _same_faces(tables: Iterable[Predictions]) -> bool:
+    return all(np.array_equal(np.sort(a.ids), np.sort(b.ids)) for a, b in pairwise(tables))

@@ -45,7 +45,9 @@ def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise RunError(f'device "{device}" is not there; this machine has cpu{" and cuda" * torch.cuda.is_available()}')
+        raise RunError(
+            f'device "{device}" is not there; this machine has cpu{" and cuda" * torch.cuda.is_available()}'
+        )
     if precision == "auto":
         precision = "bf16" if _multiplies_bf16(device) else "fp32"
     return Engine(device, precision, "channels-last", threads or torch.get_num_threads())

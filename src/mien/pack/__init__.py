@@ -52,8 +52,9 @@ def _already_there(target: Path, origin: dict) -> DatasetInfo:
     try:
         info = read_dataset(target).info
     except MienError as fault:
-        raise DataError(f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name")\
-            from None
+        raise DataError(
+            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
+        ) from None
     if info.origin != origin:
         raise DataError(f"{target}: exists and was packed from other files; delete it or give another name")
     return info

@@ -62,7 +62,9 @@ def _face(where: str, row: list[str], columns: tuple[int, int, int]) -> Face:
         raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(LABELS) - 1}')
     if usage not in FER2013_SPLITS:
         known = ", ".join(FER2013_SPLITS)
-        raise DataError(f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}')
+        raise DataError(
+            f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}'
+        )
     return Face(parse_pixels(pixels, where), LABELS[int(emotion)], FER2013_SPLITS[usage], where)
 
 

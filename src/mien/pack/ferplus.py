@@ -18,7 +18,9 @@ class Votes:
     def of(self, number: int, split: str, source: str) -> tuple[str, ...]:
         """Return face `number`'s counts; DataError when the two tables do not line up."""
         if number >= len(self.rows):
-            raise DataError(f"{self.path}: {len(self.rows):,} rows of votes, fewer than there are faces ({source})")
+            raise DataError(
+                f"{self.path}: {len(self.rows):,} rows of votes, fewer than there are faces ({source})"
+            )
         voted_split, counts = self.rows[number]
         if voted_split != split:
             raise DataError(
@@ -47,7 +49,9 @@ def read_votes(path: Path) -> Votes:
         if column not in header:
             raise DataError(f'{path}: no column "{column}"{did_you_mean(column, header)}')
     usage, counts = header.index("Usage"), [header.index(name) for name in FERPLUS_VOTES]
-    return Votes(path, tuple(_row(f"{path}, row {n}", row, usage, counts) for n, row in enumerate(rows[1:], start=2)))
+    return Votes(
+        path, tuple(_row(f"{path}, row {n}", row, usage, counts) for n, row in enumerate(rows[1:], start=2))
+    )
 
 
 def _row(where: str, row: list[str], usage: int, counts: list[int]) -> tuple[str, tuple[str, ...]]:

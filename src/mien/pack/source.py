@@ -33,7 +33,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
         else:
             with open(path, "rb") as raw:
                 zipped = raw.peek(2)[:2] == GZIP_MAGIC
-                yield from _rows(path.name, gzip.open(raw) if zipped else raw, parse)
+                yield from _rows(path.name, gzip.GzipFile(fileobj=raw) if zipped else raw, parse)
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text table (it holds bytes that are not UTF-8)") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:

@@ -92,10 +92,15 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         standing.sessions[-1]["seconds"] = time.monotonic() - began
         save_state(state_path, network, optimizer, best, standing)
 
-    progress.begin(f"{run.folder.name}", recipe.training.epochs, steps_per_epoch, standing.epoch, standing.step)
+    progress.begin(
+        f"{run.folder.name}", recipe.training.epochs, steps_per_epoch, standing.epoch, standing.step
+    )
     while not finished(recipe, standing):
         if ordered_epoch != standing.epoch:
-            ordered_epoch, order = standing.epoch, epoch_order(seed, standing.epoch, len(images), engine.device)
+            ordered_epoch, order = (
+                standing.epoch,
+                epoch_order(seed, standing.epoch, len(images), engine.device),
+            )
             network.train()
             loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64, device=engine.device)
             correct = torch.tensor(standing.correct, device=engine.device)
@@ -111,7 +116,9 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
             group["lr"] = lr_at(recipe, standing, steps_per_epoch)
         with engine.autocast():
             logits = network(x).float()
-        losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=recipe.training.label_smoothing)
+        losses = F.cross_entropy(
+            logits, target, reduction="none", label_smoothing=recipe.training.label_smoothing
+        )
         loss = (losses * weights[target]).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -134,7 +141,10 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         if at_end:
             probs = probabilities(network, val_images, engine, mirror=False)
             row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
-            if judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"]) and recipe.training.keep == "best":
+            if (
+                judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"])
+                and recipe.training.keep == "best"
+            ):
                 best = {name: value.clone() for name, value in network.state_dict().items()}
             standing.rows.append(row)
             standing.next_epoch()
@@ -145,7 +155,9 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
             save()
             saved = time.monotonic()
         if stopping and not finished(recipe, standing):
-            raise Stopped(f"{run.folder}: stopped in epoch {standing.epoch + 1}; the same command goes on from here")
+            raise Stopped(
+                f"{run.folder}: stopped in epoch {standing.epoch + 1}; the same command goes on from here"
+            )
 
     # ---- the chosen weights, then what marks the run complete
     standing.sessions[-1]["seconds"] = time.monotonic() - began
@@ -172,7 +184,10 @@ def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimi
     """Return the recipe's optimizer; weight decay acts on kernels, not on norms and biases."""
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": kernels, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": kernels, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     if options.kind == "adam":
         return torch.optim.Adam(groups, lr=options.lr)
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
@@ -185,7 +200,9 @@ def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torc
         return torch.ones(len(labels))
     if not counts.all():
         missing = ", ".join(name for name, count in zip(labels, counts, strict=True) if not count)
-        raise DataError(f"no train face is labelled {missing}: training.class_weights=balanced needs every class")
+        raise DataError(
+            f"no train face is labelled {missing}: training.class_weights=balanced needs every class"
+        )
     return torch.from_numpy(len(faces) / (len(labels) * counts)).float()
 
 
@@ -224,7 +241,9 @@ def result(run: Run, standing: Standing) -> dict:
     }
 
 
-def _begin_or_take_up(recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None) -> Run:
+def _begin_or_take_up(
+    recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None
+) -> Run:
     """Return the run in `folder`, begun now or earlier; RunError when it is not the one asked for."""
     wanted = RunData.of(data.info)
     if (folder / "run.json").exists():
@@ -232,7 +251,9 @@ def _begin_or_take_up(recipe: Recipe, data: Development, folder: Path, seed: int
         _refuse_other(run, recipe, wanted, seed)
         return run
     leftovers = {"recipe.toml", "network.json"}
-    foreign = sorted(f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp"))
+    foreign = sorted(
+        f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp")
+    )
     if foreign:
         raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
     if len(data.train) < 2:

@@ -39,7 +39,9 @@ def load_state(path: Path, network: nn.Module, optimizer) -> tuple[dict | None, 
             told = json.loads(file.metadata()["standing"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as fault:
-        raise RunError(f"{path}: the state is damaged ({fault}); delete the run folder and start anew") from None
+        raise RunError(
+            f"{path}: the state is damaged ({fault}); delete the run folder and start anew"
+        ) from None
     if told.pop("format") > FORMAT:
         raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
     network.load_state_dict(_group(tensors, "network"))

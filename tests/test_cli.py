@@ -1,0 +1,184 @@
+import subprocess
+import sys
+
+import pytest
+from small_table import predictions, table
+from test_train import TOY_CNN
+from typer.main import get_command
+
+from mien.cli import app
+
+COMMANDS = get_command(app).commands
+
+
+def mien(*arguments, cwd=None) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "mien", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_has_help(name):
+    """Every command says what it does and every option of it has help."""
+    command = COMMANDS[name]
+
+    assert command.help
+    assert [] == [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
+
+
+def test_each_command_has_its_room():
+    """A command and its room carry the same word."""
+    from test_imports import ORDER
+
+    assert set(COMMANDS) <= set(ORDER)
+
+
+def test_the_way_from_table_to_report(tmp_path):
+    """pack, train over two seeds, evaluate, judge and compare, with nothing but files between them."""
+    (tmp_path / "fer2013.csv").write_text(table(84))
+    small = ("network.channels=4,8", "network.hidden=8", "training.epochs=2", "training.batch_size=14")
+    steps = [
+        ("pack", "fer2013.csv", "faces"),
+        ("train", "quick-cnn", "faces", "--seeds", 2, *small),
+        ("train", "quick-cnn", "faces", "--seeds", 2, *small, "name=other", "optimizer.lr=0.01"),
+        ("evaluate", "--test", "runs/quick-cnn-s0", "runs/quick-cnn-s1", "runs/other-s0", "runs/other-s1"),
+        (
+            "judge",
+            "runs/quick-cnn-s0/predictions-test.csv",
+            "runs/other-s0/predictions-test.csv",
+            "--per-class",
+        ),
+        (
+            "compare",
+            "runs/quick-cnn-s0",
+            "runs/quick-cnn-s1",
+            "runs/other-s0",
+            "runs/other-s1",
+            "--out",
+            "report",
+        ),
+        ("info", "faces"),
+        ("info", "runs/quick-cnn-s1"),
+    ]
+    said = []
+    for step in steps:
+        done = mien(*step, cwd=tmp_path)
+        assert 0 == done.returncode, done.stderr
+        said.append(done.stdout)
+
+    assert "fingerprint" in said[0]
+    assert ["runs/quick-cnn-s0", "runs/quick-cnn-s1"] == [line.split(":")[0] for line in said[1].splitlines()]
+    assert 8 == said[3].count("accuracy")
+    assert "precision %" in said[4]
+    assert "report.html" in said[5]
+    assert (tmp_path / "report" / "report.html").exists()
+    assert "opened 1 times" in said[7]
+
+
+def test_judge_takes_tables_as_seeds(tmp_path):
+    """--seeds gives one column for all tables, with the number of seeds."""
+    for seed in (0, 1):
+        (tmp_path / f"s{seed}.csv").write_text(predictions(seed=seed))
+    done = mien("judge", "--seeds", "s0.csv", "s1.csv", cwd=tmp_path)
+
+    assert 0 == done.returncode, done.stderr
+    assert "s0 + s1" in done.stdout
+    assert "spread over seeds is unknown" not in done.stdout
+
+
+BAD = {
+    "no source": (("pack", "gone.tar.gz", "faces"), "gone.tar.gz: no such file"),
+    "bad table": (("pack", "bad.csv", "faces"), "bad.csv, row 2: 1 pixels"),
+    "no data set": (("train", "quick-cnn", "gone"), "gone: not a mien data set"),
+    "no recipe": (("train", "quick-cn", "faces"), 'did you mean "quick-cnn"?'),
+    "bad field": (
+        ("train", "quick-cnn", "faces", "training.epoch=3"),
+        'unknown field "training.epoch"; did you mean',
+    ),
+    "bad device": (("train", "quick-cnn", "packed", "--device", "tpu"), 'device "tpu" is not there'),
+    "no run": (("evaluate", "gone"), "gone: not a mien run"),
+    "no table": (("judge", "gone.csv"), "gone.csv: cannot be read"),
+    "bad split": (("judge", "good.csv", "--split", "tset"), 'no row of split "tset"; did you mean "test"?'),
+    "twice": (("judge", "good.csv", "good.csv"), "the same table is given twice"),
+    "no comparison": (("compare", "gone"), "gone: not a mien run"),
+    "no info": (("info", "gone"), "gone: no such file or folder"),
+    "odd info": (("info", "."), "not a data set, a run, a recipe or a table"),
+    "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with good and bad inputs."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "bad.csv").write_text("emotion,pixels,Usage\n3,1,Training\n")
+    (folder / "good.csv").write_text(predictions())
+    (folder / "good-table.csv").write_text(table())
+    assert 0 == mien("pack", "good-table.csv", "packed", cwd=folder).returncode
+    return folder
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_input_gets_one_line_and_status_2(workplace, fault):
+    """Each fault ends in one line on standard error, status 2, nothing on standard output and no new file."""
+    arguments, message = BAD[fault]
+    before = sorted(workplace.rglob("*"))
+    done = mien(*arguments, cwd=workplace)
+
+    assert 2 == done.returncode
+    assert 1 == len(done.stderr.splitlines()), done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("mien: ")
+    assert "" == done.stdout
+    assert before == sorted(workplace.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("pakc",), ("pack",), ("train", "quick-cnn", "packed", "--seeds", "0")]
+)
+def test_wrong_usage_ends_with_status_2(workplace, arguments):
+    """A missing command or argument, an unknown one or a value out of bounds is told without a traceback."""
+    done = mien(*arguments, cwd=workplace)
+
+    assert 2 == done.returncode
+    assert "Traceback" not in done.stderr
+
+
+def test_progress_is_plain_lines_in_a_log(workplace):
+    """Where standard error is no terminal, each epoch is a line with its figures and the time left."""
+    done = mien(
+        "train", "quick-cnn", "packed", *TOY_CNN, "training.epochs=3", "--out", "logged", cwd=workplace
+    )
+    lines = done.stderr.splitlines()
+
+    assert 3 == len(lines)
+    assert lines[0].startswith("quick-cnn-s0: epoch 1/3: train loss")
+    assert lines[2].endswith("0:00 left")
+    assert "\x1b" not in done.stderr
+
+
+def test_progress_is_a_bar_on_a_terminal(workplace):
+    """On a terminal there is a bar that ends at 100 %."""
+    import os
+    import pty
+
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-m", "mien", "train", "quick-cnn", "packed", *TOY_CNN, "training.epochs=3"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [*command, "--out", "barred"], stderr=writer, stdout=subprocess.PIPE, cwd=workplace, env=environment
+    )
+    os.close(writer)
+    said = b""
+    while True:
+        try:
+            chunk = os.read(reader, 4096)
+        except OSError:
+            break
+        said += chunk
+    process.communicate()
+    os.close(reader)
+
+    assert 0 == process.returncode
+    assert "100 %" in said.decode()
+    assert "━" in said.decode()
