@@ -7,11 +7,12 @@ MIEN = .venv/bin/mien
 
 .PHONY: run test test-all bench results wheel clean
 
-run: .venv/with-all
 ifndef DATA
+run:
 	@echo "make run needs faces: get fer2013.tar.gz from Kaggle's 'Challenges in Representation Learning:" \
 	"Facial Expression Recognition Challenge', then: make run DATA=path/to/fer2013.tar.gz" >&2; exit 2
 else
+run: .venv/with-all
 	$(MIEN) pack "$(DATA)" "data/$(NAME)"
 	$(MIEN) train quick-densenet "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
 	$(MIEN) train quick-cnn "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
@@ -33,9 +34,9 @@ test-all: .venv/with-test
 bench: .venv/with-all
 	for script in bench/*.py; do .venv/bin/python $$script || exit 1; done
 
-# results/*.csv from a report of `make run DATA=… SEEDS=3`, and README's table from them
+# results/*.csv from the report of `make run DATA=… SEEDS=3`, README's table and the recipes' claims from them
 results: .venv/with-all
-	.venv/bin/python scripts/results.py "reports/$(NAME)"
+	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 
 wheel: .venv/with-test
 	scripts/environment .venv wheel

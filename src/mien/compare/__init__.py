@@ -198,7 +198,9 @@ def summary(comparison: Comparison) -> str:
         lines[0] = f"clean part of {comparison.split}: {faces:,} of {all_faces:,} faces"
         told = (f"{name} {percent(v.scores['accuracy'].point)}" for name, v in whole.items())
         lines.append(_filled(f"On the whole split: accuracy of {joined(list(told))}.") + "\n")
-    lines += [_filled(found.sentence) + "\n" for found in comparison.differences["clean"]]
+    sentences = [found.sentence for found in comparison.differences["clean"]]
+    sentences = sentences or [words.alone_sentence(*next(iter(clean.items())))]
+    lines += [_filled(sentence) + "\n" for sentence in sentences]
     lines += [_filled(comparison.missing) + "\n"] if comparison.missing else []
     return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
 

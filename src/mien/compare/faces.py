@@ -50,6 +50,7 @@ def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[
             figure = _random_sheet(judged, gallery, pictures, bars)
         else:
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
+            tiles = _by_class(judged, gallery, tiles) if gallery.kind == "samples" else tiles
             figure = sheet(_heading(gallery), _key(gallery), tiles, COLUMNS[gallery.kind])
         save(figure, judged.folder, gallery.name, gallery.title)
         pieces = [
@@ -57,6 +58,15 @@ def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[
             for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
         ]
         found[gallery.kind].append(Pieces(gallery, pieces))
+    return found
+
+
+def _by_class(judged: Judged, gallery: Gallery, tiles: list[Tile]) -> list[Tile | None]:
+    """Return the tiles with gaps, so that each class has a row of its own."""
+    found: list[Tile | None] = []
+    for label in judged.material.data.labels:
+        row = [tile for tile, face in zip(tiles, gallery.faces, strict=True) if face.label == label]
+        found += [*row, *[None] * (COLUMNS["samples"] - len(row))]
     return found
 
 

@@ -112,7 +112,7 @@ def _decimals_text(point: float, low: float, high: float) -> str:
 
 
 def _percent_tick(value: float) -> str:
-    return f"{100 * value:g} %"
+    return f"{100 * value:g}%"
 
 
 def _decimal_tick(value: float) -> str:
@@ -215,7 +215,7 @@ def _confusion_shares(judged: Judged, net: Network) -> Drawn:
     )
     recall = ", ".join(f"{c} {percent(shares[i, i], 0)}" for i, c in enumerate(classes))
     label = f"Shares of each true class by class read by {net.name}; read rightly: {recall}"
-    return save(figure, judged.folder, f"confusion-shares-{net.name}", label)
+    return save(figure, judged.folder, f"confusion_shares-{net.name}", label)
 
 
 def _hundredths(shares: np.ndarray) -> list[list[str]]:
@@ -237,7 +237,7 @@ def _confusion_difference(judged: Judged, a: Network, b: Network) -> Drawn:
     )
     diagonal = ", ".join(f"{c} {points(change[i, i], 0)}" for i, c in enumerate(judged.material.classes))
     label = f"Difference of the shares, {a.name} minus {b.name}, in points; read rightly: {diagonal}"
-    return save(figure, judged.folder, f"confusion-difference-{a.name}-{b.name}", label)
+    return save(figure, judged.folder, f"confusion_difference-{a.name}+{b.name}", label)
 
 
 def _by_class(judged: Judged, figure_name: str) -> Drawn:

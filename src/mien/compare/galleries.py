@@ -104,7 +104,7 @@ def _disagreements(material: Material, a: Network, b: Network, most: int) -> Gal
     faces = _shown(material, only[order][:most], (a, b))
     rest = f"{len(faces)} of the {len(only):,} faces that it alone reads rightly"
     return Gallery(
-        f"only-{a.name}-not-{b.name}",
+        f"only-{a.name}+not-{b.name}",
         "disagreements",
         f"{a.name}, not {b.name}",
         rest,

@@ -41,7 +41,7 @@ def reliability_bins(tables: Sequence[Predictions]) -> dict[str, np.ndarray]:
     """Return the reliability diagram of a network's seeds with the band of perfect calibration.
 
     edges (bins + 1); count (mean over seeds), confidence and accuracy (over all seeds), low and
-    high (bins): where 95 % of perfectly calibrated seeds would have a bin's accuracy. nan where
+    high (bins): where 95% of perfectly calibrated seeds would have a bin's accuracy. nan where
     a bin is empty.
     """
     found = [reliability(table.labels, table.probs) for table in tables]
@@ -64,7 +64,7 @@ def reliability_bins(tables: Sequence[Predictions]) -> dict[str, np.ndarray]:
 
 
 def binomial_band(n: int, p: float) -> tuple[float, float]:
-    """Return the shares k / n between which 95 % of binomial (n, p) counts lie."""
+    """Return the shares k / n between which 95% of binomial (n, p) counts lie."""
     if n == 0 or not 0 < p < 1:
         return p, p
     k = np.arange(n + 1)

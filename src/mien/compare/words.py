@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from mien.compare.figures import Judged
-from mien.judge import Difference
+from mien.judge import Difference, Verdict
 from mien.pages import joined, percent, thousands
-from mien.pages.text import millions
+from mien.pages.text import millions, typeset
+
+COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
+SMALLEST_P = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ def report_title(judged: Judged) -> str:
         return f"{names[0]}, judged"
     if len(names) == 2:
         return f"{names[0]} or {names[1]}?"
-    return f"{joined(names)}, compared"
+    return f"{COUNTS.get(len(names), len(names))} networks compared"
 
 
 def compared(judged: Judged) -> str:
@@ -47,25 +50,38 @@ def findings(judged: Judged) -> list[Finding]:
 def _alone(judged: Judged) -> Finding:
     net = judged.material.networks[0]
     clean, whole = judged.verdicts[net.name]["clean"], judged.verdicts[net.name]["all"]
-    sentence = f"{net.name} reads {_accuracy(clean)} rightly ({net.seeds})."
-    if len(net.runs) == 1:
-        sentence += " With one seed the spread over seeds is unknown and not in the interval."
     beside = f"Of the whole split it reads {_accuracy(whole)}." if judged.material.has_copies else ""
-    return Finding(f"{percent(clean.scores['accuracy'].point)} read rightly", sentence, beside)
+    head = f"{percent(clean.scores['accuracy'].point)} read rightly"
+    return Finding(head, alone_sentence(net.name, clean), beside)
 
 
-def _accuracy(verdict) -> str:
+def alone_sentence(name: str, verdict: Verdict) -> str:
+    """Return what may be said of a network on its own."""
+    seeds = "one seed" if verdict.seeds == 1 else f"{verdict.seeds} seeds"
+    sentence = f"{name} reads {_accuracy(verdict)} rightly ({seeds})."
+    if verdict.seeds == 1:
+        sentence += " With one seed the spread over seeds is unknown and not in the interval."
+    return sentence
+
+
+def _accuracy(verdict: Verdict) -> str:
     value = verdict.scores["accuracy"]
-    interval = f"95 % interval {100 * value.low:.1f} to {100 * value.high:.1f}"
+    interval = f"95% interval {100 * value.low:.1f} to {100 * value.high:.1f}"
     return f"{percent(value.point)} of {thousands(verdict.faces)} faces ({interval})"
 
 
 def _pair(judged: Judged, clean: Difference, whole: Difference) -> Finding:
     beside = ""
     if judged.material.has_copies:
-        same = "the same" if whole.conclusion == clean.conclusion else "another conclusion"
-        beside = f"On the whole split, {same}: {whole.sentence}"
-    return Finding(_head(judged, clean), clean.sentence, beside)
+        same = whole.conclusion == clean.conclusion
+        value = whole.scores["accuracy"]
+        p = f"p = {whole.p_holm:.4f}" if whole.p_holm >= SMALLEST_P else f"p < {SMALLEST_P}"
+        beside = (
+            f"On the whole split {'the conclusion is the same' if same else _head(judged, whole)}: a difference "
+            f"of {100 * value.point:.1f} points, 95% interval {100 * value.low:.1f} to "
+            f"{100 * value.high:.1f}, {p}."
+        )
+    return Finding(_head(judged, clean), typeset(clean.sentence), typeset(beside))
 
 
 def _head(judged: Judged, found: Difference) -> str:

@@ -26,6 +26,10 @@ from mien.pages.text import shortened, thousands
 from mien.pages.theme import LIGHT
 
 LONGEST_LABEL = 16  # characters of a class's name
+LONGEST_SLANTED = 8  # a longer one would leave the figure, so names stand upright
+MOST_TEXTS = 12  # classes whose cells have room for a number
+CELL_OPACITY = 0.62  # of the strongest cell; ink keeps a contrast of 4.5 on it in both modes
+FAINTEST_SHADE = 0.004
 RIGHT = WIDTH - 22  # room for the half of the last tick's text
 
 
@@ -174,7 +178,7 @@ def class_ranges(main: str, rest: str, classes: Sequence[str], series: Sequence[
 
 def _percent_axis(axis) -> None:
     axis.set_ticks(np.linspace(0, 1, 6))
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}{' %' if value > 0.99 else ''}")
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}{'%' if value > 0.99 else ''}")
 
 
 def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_loss: float):
@@ -290,41 +294,39 @@ def matrix(main: str, rest: str, classes: Sequence[str], shades, texts):
     `shades` is (C, C) in -1..1, blue above 0 and orange below; `texts` (C, C) of str. Above 12
     classes the texts are left out.
     """
-    left, top = _label_space(classes) + 16, TITLE_HEIGHT + 20 + _label_space(classes) * 0.72
+    upright = max(map(len, classes)) > LONGEST_SLANTED
+    left = _label_space(classes) + 16
+    top = TITLE_HEIGHT + 20 + _label_space(classes) * (1 if upright else 0.72)
     cell = (RIGHT - left) / len(classes)
-    height = top + cell * len(classes) + 10
-    figure = new_figure(height)
+    bottom = top + cell * len(classes)
+    figure = new_figure(bottom + 10)
     title(figure, main, rest)
     axes = canvas(figure)
-    axes.text(left, TITLE_HEIGHT + 10, "read as", fontsize=SMALL, color=LIGHT["muted"])
-    axes.text(10, top + cell * len(classes) / 2, "labeled", fontsize=SMALL, color=LIGHT["muted"],
-              rotation=90, ha="center", va="center")  # fmt: skip
+    quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
+    axes.text(left, TITLE_HEIGHT + 10, "read as", **quiet)
+    axes.text(10, (top + bottom) / 2, "labeled", rotation=90, ha="center", va="center", **quiet)
     for i, name in enumerate(shortened(c, LONGEST_LABEL) for c in classes):
         middle = (i + 0.5) * cell
         axes.text(left - 7, top + middle, name, ha="right", va="center")
-        axes.text(
-            left + middle - 2, top - 6, name, rotation=45, ha="left", va="bottom", rotation_mode="anchor"
-        )
-    from matplotlib.patches import Rectangle
-
-    for (row, column), shade in np.ndenumerate(np.asarray(shades)):
-        x, y = left + column * cell, top + row * cell
-        if abs(shade) > 0.004:
-            color = LIGHT["more"] if shade > 0 else LIGHT["less"]
-            axes.add_patch(
-                Rectangle((x, y), cell, cell, color=color, alpha=CELL_OPACITY * abs(shade), linewidth=0)
-            )
-        if len(classes) <= 12:
-            weight = "bold" if row == column else "normal"
-            axes.text(x + cell / 2, y + cell / 2, texts[row][column], ha="center", va="center",
-                      fontsize=SMALL, weight=weight)  # fmt: skip
-    lines = [n * cell for n in range(len(classes) + 1)]
-    axes.hlines([top + n for n in lines], left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
-    axes.vlines(
-        [left + n for n in lines], top, top + cell * len(classes), color=LIGHT["faint"], linewidth=0.6
-    )
+        place = (left + middle, top - 5) if upright else (left + middle - 2, top - 6)
+        slant = {"rotation": 90, "va": "center"} if upright else {"rotation": 45, "va": "bottom"}
+        axes.text(*place, name, ha="left", rotation_mode="anchor", **slant)
+    _cells(axes, left, top, cell, np.asarray(shades), texts)
+    edges = np.arange(len(classes) + 1) * cell
+    axes.hlines(top + edges, left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
+    axes.vlines(left + edges, top, bottom, color=LIGHT["faint"], linewidth=0.6)
     return figure
 
 
-CELL_OPACITY = 0.62
-"""The strongest cell; ink keeps a contrast of 4.5 on it in both modes."""
+def _cells(axes, left: float, top: float, cell: float, shades: np.ndarray, texts) -> None:
+    from matplotlib.patches import Rectangle
+
+    for (row, column), shade in np.ndenumerate(shades):
+        x, y = left + column * cell, top + row * cell
+        if abs(shade) > FAINTEST_SHADE:
+            look = {"color": LIGHT["more" if shade > 0 else "less"], "alpha": CELL_OPACITY * abs(shade)}
+            axes.add_patch(Rectangle((x, y), cell, cell, linewidth=0, **look))
+        if len(shades) <= MOST_TEXTS:
+            weight = "bold" if row == column else "normal"
+            middle = x + cell / 2, y + cell / 2
+            axes.text(*middle, texts[row][column], ha="center", va="center", fontsize=SMALL, weight=weight)

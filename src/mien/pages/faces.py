@@ -49,14 +49,16 @@ def data_uri(picture: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
-def sheet(main: str, rest: str, tiles: Sequence[Tile], columns: int):
-    """Return a figure of faces in rows of `columns`, each with its lines of text below."""
+def sheet(main: str, rest: str, tiles: Sequence[Tile | None], columns: int):
+    """Return a figure of faces in rows of `columns`, each with its lines of text below; None is a gap."""
     face = (SHEET_WIDTH - 2 * EDGE) / columns - 10
-    lines = max((len(tile.lines) for tile in tiles), default=0)
+    lines = max((len(tile.lines) for tile in tiles if tile), default=0)
     step = face + 8 + 13 * lines + 4
     rows = -(-len(tiles) // columns)
     figure, axes = _sheet_canvas(main, rest, rows * step)
     for number, tile in enumerate(tiles):
+        if tile is None:
+            continue
         x, y = EDGE + number % columns * (face + 10), TITLE_HEIGHT + 6 + number // columns * step
         _face(axes, tile.picture, x, y, face)
         longest = int(face / text_width("x", SMALL)) + 2

@@ -49,6 +49,7 @@ RC = {
     "figure.facecolor": LIGHT["paper"],
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
     "path.simplify": False,
+    "text.parse_math": False,  # a class may be called "$5 smile"
 }
 
 

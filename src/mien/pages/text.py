@@ -1,5 +1,6 @@
 """Numbers as a reader wants them. Knows nothing about HTML."""
 
+import re
 from collections.abc import Sequence
 
 MINUS = "\N{MINUS SIGN}"
@@ -8,8 +9,8 @@ SMALLEST_P = 0.001
 
 
 def percent(share: float, places: int = 1) -> str:
-    """Return a share in 0..1 as percent: 0.6985 is "69.8 %" or "69.9 %" by rounding half to even."""
-    return f"{100 * share:.{places}f}{NO_BREAK}%"
+    """Return a share in 0..1 as percent: 0.6987 is "69.9%"."""
+    return f"{100 * share:.{places}f}%"
 
 
 def points(difference: float, places: int = 1) -> str:
@@ -52,6 +53,12 @@ def seconds(value: float) -> str:
     if minutes < 120:
         return f"{minutes}{NO_BREAK}min"
     return f"{minutes // 60}{NO_BREAK}h {minutes % 60:02}{NO_BREAK}min"
+
+
+def typeset(sentence: str) -> str:
+    """Return a sentence with true minus signs, and with "p = 0.03" kept on one line."""
+    sentence = re.sub(r"(?<=\s)-(?=\d)", MINUS, sentence)
+    return re.sub(r"\bp ([=<]) ", rf"p{NO_BREAK}\1{NO_BREAK}", sentence)
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
