@@ -1,4 +1,5 @@
 import os
+import shutil
 import stat
 
 import pytest
@@ -35,6 +36,20 @@ def test_an_appearing_folder_is_whole_or_absent(tmp_path):
 
     assert ["data"] == [p.name for p in tmp_path.iterdir()]
     assert "x" == (tmp_path / "data" / "whole").read_text()
+
+
+def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
+    """An abandoned hidden folder is removed, one that is still being written is not."""
+    abandoned = tmp_path / ".data.abc.partial"
+    abandoned.mkdir()
+    (abandoned / "half").write_text("x")
+    with appearing_folder(tmp_path / "data") as outer:
+        assert not abandoned.exists()
+        with appearing_folder(tmp_path / "data"):
+            assert outer.exists()
+        shutil.rmtree(tmp_path / "data")
+
+    assert ["data"] == [p.name for p in tmp_path.iterdir()]
 
 
 def test_an_appearing_folder_has_the_users_permissions(tmp_path):

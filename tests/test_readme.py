@@ -67,7 +67,10 @@ def test_readme_names_every_shipped_recipe():
 def test_make_run_goes_the_whole_way(tmp_path):
     """`make run` packs, trains, evaluates and compares; without DATA it says where faces are to be had."""
     planned = subprocess.run(
-        ["make", "-n", "run", "DATA=faces/fer2013.tar.gz", "SEEDS=2"], cwd=ROOT, capture_output=True, text=True
+        ["make", "-n", "run", "DATA=faces/fer2013.tar.gz", "SEEDS=2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     words = [line.split()[1] for line in planned.stdout.splitlines() if line.startswith(".venv/bin/mien")]
     told = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True)

@@ -37,7 +37,8 @@ def toy_recipe(name: str = "quick-densenet", *overrides: str):
 
 
 def final_bytes(folder) -> list[bytes]:
-    """Return all that must be the same in equal runs."""
+    """Return all that must be the same in equal runs, of a folder that holds nothing else."""
+    assert {*FINAL, "environment.json"} == {p.name for p in folder.iterdir()}
     return [(folder / name).read_bytes() for name in FINAL]
 
 

@@ -19,7 +19,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises StorageError where the disk refuses.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -60,27 +60,46 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `write_atomic` left in a folder when a process was killed in the middle of it."""
+    for path in folder.glob(".*.tmp"):
+        with_no_error(path.unlink)
+
+
 @contextmanager
 def appearing_folder(target: Path):
     """Yield a hidden folder beside `target` that takes its name when the block ends well.
 
-    On any error the hidden folder goes, and `target` is as before.
+    On any error the hidden folder goes, and `target` is as before. One that a killed process
+    left behind goes when the next one for the same target begins.
     """
     target = Path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in target.parent.glob(f".{target.name}.*.partial"):
+            _remove_abandoned(leftover)
         hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         hidden.chmod(0o777 & ~current_umask())
     except OSError as error:
         raise StorageError(f"{target}: could not be made ({error.strerror})") from error
     try:
-        yield hidden
-        hidden.rename(target)
-        sync_folder(target.parent)
+        with locked(hidden, "the folder"):
+            yield hidden
+            hidden.rename(target)
+            sync_folder(target.parent)
     except OSError as error:
         raise StorageError(f"{target}: could not be written ({error.strerror}); nothing was kept") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove a hidden folder unless a process still writes it."""
+    try:
+        with locked(folder, "the folder"):
+            shutil.rmtree(folder, ignore_errors=True)
+    except (StorageError, FileNotFoundError):
+        pass
 
 
 def current_umask() -> int:

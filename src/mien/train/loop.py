@@ -12,7 +12,7 @@ from torch import nn
 
 from mien.dataset import Development, Faces
 from mien.errors import DataError, RunError, Stopped, TrainingDiverged
-from mien.files import locked, sha256_file, with_no_error
+from mien.files import locked, remove_leftovers, sha256_file, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.cost import describe
@@ -163,6 +163,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     standing.sessions[-1]["seconds"] = time.monotonic() - began
     save_weights(run.folder / "weights.safetensors", best if best is not None else network.state_dict())
     write_json(run.folder / "environment.json", environment(engine, standing.sessions))
+    remove_leftovers(run.folder)
     write_json(run.folder / "result.json", result(run, standing))
     with_no_error(state_path.unlink)
     return run
