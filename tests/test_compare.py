@@ -3,22 +3,15 @@ import html
 import json
 import re
 import shutil
-import subprocess
-import sys
 from itertools import combinations
 
-import numpy as np
 import pytest
 from report_runs import write_faces, write_fake_run, write_fake_runs
 
 from mien.compare import compare, summary
-from mien.compare.galleries import choose
 from mien.compare.material import gather
-from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
 from mien.errors import RunError, StorageError
-from mien.judge import METRICS, reliability
-from mien.labels import LABELS
-from mien.predictions import read_predictions
+from mien.judge import METRICS
 
 A, B = "quick-densenet", "quick-cnn"
 FIGURES = {
@@ -95,7 +88,7 @@ def test_every_figure_is_a_file(report):
 
 def test_every_figure_stands_in_the_page(report, page):
     """Drawn figures stand in the page as SVG with a label, and every face of the galleries as a picture."""
-    labels = re.findall(r'role="img" aria-label="([^"]+)"><svg viewBox', page)
+    labels = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="([^"]+)">', page)
     faces = {row["id"]: row for row in rows(report, "faces")}
 
     assert len(labels) == len(FIGURES - FACES)
@@ -196,6 +189,7 @@ def test_the_page_is_well_formed(page):
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
     assert page.count("<img ") == page.count(' alt="A face labeled ')
+    assert page.count("<svg ") == page.count(' role="img" aria-label="')
     assert '<html lang="en">' in page
     assert "<th>" not in page
 
@@ -290,6 +284,18 @@ def test_without_the_data_set_there_are_no_pictures(lonely):
     assert {row["figure"] for row in rows(lonely, "faces")} == {"random", f"mistakes-{B}"}
 
 
+def test_a_page_that_would_be_too_large_leaves_its_pictures_out(runs, tmp_path, monkeypatch):
+    """Where the faces would make the page too large, they stay in `figures/` and the page says so."""
+    monkeypatch.setattr("mien.compare.LARGEST_PAGE_BYTES", 300_000)
+
+    made = compare(runs[-1:], tmp_path / "report", draws=100)
+
+    page = made.page.read_text(encoding="utf-8")
+    assert "<img" not in page
+    assert "no pictures of faces, which would make it too large; they are in figures/." in plain(page)
+    assert (made.folder / "figures" / f"mistakes-{B}.png").exists()
+
+
 def test_a_changed_data_set_gives_no_pictures(runs, tmp_path):
     """Pictures come only from the very data set that the runs were trained on."""
     faces = write_faces(tmp_path / "faces")
@@ -341,85 +347,6 @@ def test_a_comparison_can_be_written_as_json(report):
     assert told["differences"]["clean"][0]["conclusion"] == "better"
 
 
-def test_galleries_show_what_they_say(runs):
-    """Mistakes are wrong and sorted by sureness; of a disagreement the first is right and the second wrong."""
-    material = gather(runs, "test")
-    clean = set(material.faces.ids[material.faces.clean])
-    galleries = {gallery.name: gallery for gallery in choose(material)}
-
-    assert set(galleries) == FACES
-    for name, gallery in galleries.items():
-        assert gallery.kind == "samples" or {face.id for face in gallery.faces} <= clean, name
-    for name in (A, B):
-        faces = galleries[f"mistakes-{name}"].faces
-        sure = [face.guesses[0].probability for face in faces]
-        assert all(face.guesses[0].label != face.label for face in faces)
-        assert sure == sorted(sure, reverse=True)
-    for face in galleries[f"only-{A}+not-{B}"].faces:
-        assert [guess.label == face.label for guess in face.guesses] == [True, False]
-
-
-def test_labels_of_test_come_from_predictions_alone(runs, monkeypatch):
-    """A report asks the data set for val's table alone and never opens its test split."""
-    from mien.dataset import Dataset
-
-    asked = []
-    table = Dataset.table
-    monkeypatch.setattr(Dataset, "table", lambda self, split: asked.append(split) or table(self, split))
-    monkeypatch.setattr(Dataset, "open_test", lambda self: pytest.fail("the test split was opened"))
-
-    choose(gather(runs, "test"))
-
-    assert asked == ["val"]
-
-
-def test_normalized_rows_sum_to_one_or_nothing():
-    """A class without faces has a row of zeros."""
-    shares = normalized(np.array([[2.0, 2.0], [0.0, 0.0]]))
-
-    assert shares.tolist() == [[0.5, 0.5], [0.0, 0.0]]
-
-
-def test_binomial_band_holds_95_percent():
-    """Less than 2.5% of the counts lie below the band and less than 2.5% above it."""
-    rng = np.random.default_rng(0)
-    for n, p in ((1, 0.5), (20, 0.9), (400, 0.31)):
-        low, high = binomial_band(n, p)
-        drawn = rng.binomial(n, p, 200_000) / n
-
-        assert (drawn < low - 1e-9).mean() <= 0.027
-        assert (drawn > high + 1e-9).mean() <= 0.027
-    assert binomial_band(0, 0.3) == (0.3, 0.3)
-
-
-def test_reliability_of_one_seed_is_that_of_the_judge(runs):
-    """With one seed the diagram shows the judge's own numbers; with equal seeds it stays the same."""
-    table = read_predictions(runs[0] / "predictions-test.csv")
-    told = reliability(table.labels, table.probs)
-
-    for tables in ([table], [table, table]):
-        bins = reliability_bins(tables)
-        for name in ("count", "confidence", "accuracy"):
-            assert np.allclose(bins[name], getattr(told, name), equal_nan=True)
-
-
-def test_probability_shares_sum_to_one(runs):
-    """Each class's probability is spread over its own faces and over all others, each to 1."""
-    own, others = probability_shares([read_predictions(runs[0] / "predictions-test.csv")])
-
-    assert own.shape == others.shape == (len(LABELS), 25)
-    assert np.allclose(own.sum(1), 1)
-    assert np.allclose(others.sum(1), 1)
-
-
-def test_importing_compare_loads_nothing_heavy():
-    """Neither torch nor matplotlib nor jinja2 is loaded before a report is made."""
-    code = "import mien.compare, sys; print({'torch', 'matplotlib', 'jinja2', 'PIL'} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert answer.stdout.strip() == "set()"
-
-
 @pytest.fixture(scope="module")
 def browser():
     """A real Chromium, without a network of its own."""
@@ -453,7 +380,8 @@ def test_the_page_reads_well_in_a_browser(browser, report, width, scheme):
     overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     paper = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     boxes = tab.evaluate(
-        "[...document.querySelectorAll('.panel')].map(p => p.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"
+        "[...document.querySelectorAll('.panel')].map(p => p.getBoundingClientRect())"
+        ".map(b => [b.left, b.top, b.right, b.bottom])"
     )
     tab.close()
 

@@ -166,7 +166,9 @@ def test_inline_drops_what_a_page_does_not_need():
         '<metadata>x</metadata><style>*{a:b}</style><!-- c --><path d="M 1.23456 -0.0001"/></svg>'
     )
 
-    assert inline(svg, "n") == '<svg viewBox="0 0 360 90"><path d="M 1.23 0.00"/></svg>'
+    assert inline(svg, "n", 'A "b"') == (
+        '<svg viewBox="0 0 360 90" role="img" aria-label="A &quot;b&quot;"><path d="M 1.23 0.00"/></svg>'
+    )
 
 
 def test_long_class_names_stay_inside_a_matrix():

@@ -4,7 +4,6 @@
 SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
 """
 
-import os
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from mien.compare.galleries import choose
 from mien.compare.material import Material, gather
 from mien.compare.numbers import write_numbers
 from mien.errors import StorageError
-from mien.files import appearing_folder, sync_folder, write_atomic
+from mien.files import appearing_folder, sync_folder, with_no_error, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
 from mien.pages import joined, percent, render
 from mien.pages.figures import themed
@@ -89,9 +88,8 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
                 (folder / name).mkdir()
             judged = Judged(material, verdicts, found, folder / "figures")
             galleries = choose(material)
-            context = {"judged": judged, "drawn": draw(judged), "runs": runs, "out": out, "draws": draws}
-            html = _html(**context, galleries=place_faces(judged, galleries))
-            write_atomic(folder / PAGE, html)
+            drawn, faces = draw(judged), place_faces(judged, galleries)
+            write_atomic(folder / PAGE, _html(judged, drawn, faces, runs=runs, out=out, draws=draws))
             write_numbers(judged, galleries, folder / "numbers")
     return Comparison(out, out / PAGE, split, verdicts, found, material.missing)
 
@@ -110,7 +108,7 @@ def _differences(material: Material, draws: int) -> dict[str, list[Difference]]:
 
 
 def _html(
-    *, judged: Judged, drawn: dict, galleries: dict, runs: Sequence[Path], out: Path, draws: int
+    judged: Judged, drawn: dict, galleries: dict, *, runs: Sequence[Path], out: Path, draws: int
 ) -> str:
     """Return the page; where it would be too large, the one without pictures of faces."""
     material = judged.material
@@ -149,9 +147,7 @@ def _html(
         return html
     note = "This page has no pictures of faces, which would make it too large; they are in figures/."
     judged = replace(judged, material=replace(material, missing=note))
-    return _html(
-        judged=judged, drawn=drawn, galleries=dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws
-    )
+    return _html(judged, drawn, dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws)
 
 
 def _refuse_other_contents(out: Path) -> None:
@@ -165,27 +161,32 @@ def _refuse_other_contents(out: Path) -> None:
 
 @contextmanager
 def _replacing_folder(target: Path):
-    """Yield a hidden folder that takes the target's name, and place, when the block ends well."""
+    """Yield a hidden folder that takes the target's name, and its place, when the block ends well."""
+    fresh, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    _tidy(target, fresh, old)
     if not target.exists() or not any(target.iterdir()):
         with appearing_folder(target) as folder:
             yield folder
         return
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
     with appearing_folder(fresh) as folder:
         yield folder
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
     try:
         target.rename(old)
-        try:
-            fresh.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
+        fresh.rename(target)
         sync_folder(target.parent)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _tidy(target, fresh, old)
         raise StorageError(f"{target}: the old report could not be replaced ({error.strerror})") from error
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(target: Path, fresh: Path, old: Path) -> None:
+    """Undo a replacement that ended in its middle: the old report gets its place back."""
+    if old.exists() and not target.exists():
+        with_no_error(old.rename, target)
+    for folder in (fresh, old):
+        if target.exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def summary(comparison: Comparison) -> str:

@@ -50,8 +50,8 @@ def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[
             figure = _random_sheet(judged, gallery, pictures, bars)
         else:
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
-            tiles = _by_class(judged, gallery, tiles) if gallery.kind == "samples" else tiles
-            figure = sheet(_heading(gallery), _key(gallery), tiles, COLUMNS[gallery.kind])
+            placed = _by_class(judged, gallery, tiles) if gallery.kind == "samples" else tiles
+            figure = sheet(_heading(gallery), _key(gallery), placed, COLUMNS[gallery.kind])
         save(figure, judged.folder, gallery.name, gallery.title)
         pieces = [
             Piece(face, data_uri(picture), bar)

@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from mien.compare.material import Material, Network
+from mien.dataset import Dataset
 
 SAMPLES_PER_CLASS = 8
 RANDOM_FACES = 20
@@ -59,13 +60,13 @@ def choose(material: Material) -> list[Gallery]:
     for a, b in pairs:
         found += [_disagreements(material, a, b, each), _disagreements(material, b, a, each)]
     if material.dataset is not None:
-        found.insert(0, _samples(material))
+        found.insert(0, _samples(material, material.dataset))
     return [gallery for gallery in found if gallery.faces]
 
 
-def _samples(material: Material) -> Gallery:
+def _samples(material: Material, dataset: Dataset) -> Gallery:
     """Choose faces of `val` by class, since nobody should get used to the faces of `test`."""
-    table = material.dataset.table("val")
+    table = dataset.table("val")
     rng = np.random.default_rng(0)
     faces = []
     for label in material.data.labels:

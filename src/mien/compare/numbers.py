@@ -24,7 +24,7 @@ def write_numbers(judged: Judged, galleries: Sequence[Gallery], folder: Path) ->
     for table in tables:
         header, rows = table(judged)
         _write(folder / f"{table.__name__[1:]}.csv", header, rows)
-    _write(folder / "faces.csv", *_faces(galleries))
+    _write(folder / "faces.csv", *_faces(judged, galleries))
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -129,13 +129,14 @@ def _counts(judged: Judged):
 
 
 def _histories(judged: Judged):
-    rows, header = [], ("network", "seed")
+    rows: list[tuple] = []
+    columns: list[str] = []
     for net in judged.material.networks:
         for run in net.runs:
             metrics = run.metrics()
-            header = ("network", "seed", *metrics[0])
+            columns = list(metrics[0])
             rows += [(net.name, run.seed, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
-    return header, rows
+    return ("network", "seed", *columns), rows
 
 
 def _probabilities(judged: Judged):
@@ -194,10 +195,15 @@ def _openings(judged: Judged):
     return ("run", "time", "split", "weights_sha256", "data_fingerprint"), rows
 
 
-def _faces(galleries: Sequence[Gallery]):
+def _faces(judged: Judged, galleries: Sequence[Gallery]):
+    classes = judged.material.classes
+    probs = {net.name: net.probs for net in judged.material.networks}
     rows = []
     for gallery in galleries:
         for face in gallery.faces:
-            told = [(g.network, g.label, g.probability) for g in face.guesses] or [("", "", "")]
-            rows += [(gallery.name, face.id, face.label, *guess) for guess in told]
-    return ("figure", "id", "label", "network", "read_as", "probability"), rows
+            for guess in face.guesses:
+                shares = (float(share) for share in probs[guess.network][face.row])
+                rows.append((gallery.name, face.id, face.label, guess.network, guess.label, *shares))
+            if not face.guesses:
+                rows.append((gallery.name, face.id, face.label, "", "", *[""] * len(classes)))
+    return ("figure", "id", "label", "network", "read_as", *classes), rows

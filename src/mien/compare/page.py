@@ -11,6 +11,7 @@ from mien.judge import METRICS, Difference, Interval
 from mien.pages import decimal, joined, p_value, percent, points, thousands
 from mien.pages.text import millions, seconds, signed
 from mien.recipe import Recipe, to_toml
+from mien.run import Run
 
 TITLES = {
     "accuracy": "accuracy",
@@ -115,17 +116,17 @@ def _epochs(net: Network) -> str:
     return ", ".join(dict.fromkeys(told))
 
 
-def _engines(net: Network) -> str:
-    return "; ".join(dict.fromkeys(engine_text(run) for run in net.runs))
+def _engines(net: Network) -> Markup:
+    return Markup("; ").join(dict.fromkeys(engine_text(run) for run in net.runs))
 
 
-def engine_text(run) -> str:
-    """Return on what a run was trained, in words."""
+def engine_text(run: Run) -> Markup:
+    """Return on what a run was trained, in words; the threads of a processor stand in a second line."""
     engine = run.engine
-    threads = (
-        f", {engine['threads']} threads" if engine.get("threads") and engine.get("device") == "cpu" else ""
-    )
-    return f"{engine.get('device', '?')}, {engine.get('precision', '?')}{threads}"
+    text = Markup("{}, {}").format(engine.get("device", "?"), engine.get("precision", "?"))
+    if engine.get("device") == "cpu" and engine.get("threads"):
+        text += Markup(" <small>{} threads</small>").format(engine["threads"])
+    return text
 
 
 def seed_tables(judged: Judged) -> list[Table]:
@@ -172,7 +173,7 @@ def difference_tables(judged: Judged) -> list[Table]:
         rows = [(TITLES[m], *(_change(m, d.scores[m]) for d in found)) for m in METRICS]
         tests = [
             ("p over all seed pairs", *(p_value(d.p) for d in found)),
-            (f"p by Holm, {_comparisons(judged)}", *(p_value(d.p_holm) for d in found)),
+            (f"p by Holm{_comparisons(judged)}", *(p_value(d.p_holm) for d in found)),
             (f"{first.a} is", *(conclusion(d) for d in found)),
         ]
         caption = f"{first.a} minus {first.b}; shares in percentage points"
@@ -184,7 +185,7 @@ def difference_tables(judged: Judged) -> list[Table]:
 
 def _comparisons(judged: Judged) -> str:
     count = len(judged.differences["all"])
-    return f"{count} comparisons" if count > 1 else "1 comparison"
+    return f", {count} comparisons" if count > 1 else ""
 
 
 def conclusion(difference: Difference) -> str:

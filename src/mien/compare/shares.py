@@ -70,4 +70,5 @@ def binomial_band(n: int, p: float) -> tuple[float, float]:
     k = np.arange(n + 1)
     ways = np.array([math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in k])
     below = np.cumsum(np.exp(ways + k * math.log(p) + (n - k) * math.log1p(-p)))
-    return float(np.searchsorted(below, TAIL)) / n, float(min(n, np.searchsorted(below, 1 - TAIL))) / n
+    low, high = (int(np.searchsorted(below, share)) for share in (TAIL, 1 - TAIL))
+    return low / n, min(n, high) / n

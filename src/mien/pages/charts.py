@@ -118,8 +118,8 @@ def ranges(main: str, rest: str, rows: Sequence[Range], *, write, ticks, zero: b
     for i, (row, (name, text)) in enumerate(zip(rows, texts, strict=True)):
         top = i * row_height
         write_at(figure, EDGE, TITLE_HEIGHT + top + 13, name)
-        place = {"x": RIGHT, "ha": "right"} if beside else {"x": EDGE, "ha": "left"}
-        write_at(figure, y=TITLE_HEIGHT + top + words - 5, text=text, fontsize=SMALL, **place)
+        x, side = (RIGHT, "right") if beside else (EDGE, "left")
+        write_at(figure, x, TITLE_HEIGHT + top + words - 5, text, fontsize=SMALL, ha=side)
         axes.vlines(lines, top + words, top + row_height - 4, color=LIGHT["faint"], linewidth=0.6)
         if zero:
             axes.vlines(0, top + words, top + row_height - 4, color=LIGHT["ink"], linewidth=1)
@@ -203,7 +203,8 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
         axes = axes_at(figure, left, y, RIGHT - left, height)
         for seed in seeds:
             _history(axes, seed, figure_name, color)
-        axes.set(xlim=(1 - 0.02 * last, last + 0.02 * last), ylim=(0, top))
+        room = max(0.02 * last, 0.4)
+        axes.set(xlim=(1 - room, last + room), ylim=(0, top))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")
         if figure_name == "accuracy":

@@ -36,13 +36,13 @@ def network(main: str, told: dict, *, side: int, most_channels: int, color: str)
     figure = new_figure(TITLE_HEIGHT + sum(heights) + GAP * len(stages))
     title(figure, main, rest)
     axes = canvas(figure)
-    y, before, left_at = TITLE_HEIGHT + 6, None, 0.0
-    for stage, height in zip(stages, heights, strict=True):
-        top, bottom = _stage(axes, stage, before, y, height, scale, color)
+    y, left_at = TITLE_HEIGHT + 6.0, 0.0
+    for before, stage, height in zip([face, *stages], stages, heights, strict=False):
+        top, bottom = _stage(axes, stage, before["shape"][0], y, height, scale, color)
         _words(axes, stage, y + height / 2)
-        if before:
+        if stage is not face:
             _arrow(axes, left_at + 3, top - 1)
-        y, before, left_at = y + height + GAP, stage, bottom
+        y, left_at = y + height + GAP, bottom
     return figure
 
 
@@ -91,9 +91,9 @@ def _row_height(stage: dict, scale: tuple[float, float]) -> float:
 
 
 def _stage(
-    axes, stage: dict, before: dict | None, y: float, height: float, scale, color: str
+    axes, stage: dict, channels: int, y: float, height: float, scale, color: str
 ) -> tuple[float, float]:
-    """Draw one stage in a row that starts at pixel `y`; return its upper and lower edge."""
+    """Draw one stage, which takes `channels`, in a row from pixel `y` on; return its upper and lower edge."""
     from matplotlib.patches import Rectangle
 
     width, tall = _extent(stage, scale)
@@ -105,7 +105,7 @@ def _stage(
         fill = LIGHT["muted"] if stage["kind"] == "input" else color
         axes.add_patch(Rectangle((LEFT, top), width, tall, color=fill, alpha=0.85, linewidth=0))
         return top, top + tall
-    taken = before["shape"][0] * scale[0]
+    taken = channels * scale[0]
     axes.add_patch(Rectangle((LEFT, top), taken, tall, color=color, alpha=0.85, linewidth=0))
     step = (width - taken) / stage["layers"]
     edges = [LEFT + taken + n * step for n in range(stage["layers"])]

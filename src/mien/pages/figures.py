@@ -5,6 +5,7 @@ its text can be read there; a wider page sets several side by side. Only this mo
 `faces` and `drawing` draw with matplotlib, and they import it when they draw.
 """
 
+import html
 import io
 import re
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class Drawn:
 
     name: str
     label: str  # what it shows, for those who cannot see it
-    svg: str  # markup without anything that a page does not need
+    svg: str  # markup for a page
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def save(figure, folder: Path, name: str, label: str) -> Drawn:
     svg = _svg(figure, name)
     write_atomic(Path(folder) / f"{name}.svg", svg)
     write_atomic(Path(folder) / f"{name}.png", _png(figure))
-    return Drawn(name, label, inline(svg, name))
+    return Drawn(name, label, inline(svg, name, label))
 
 
 def _svg(figure, name: str) -> str:
@@ -150,13 +151,13 @@ def _png(figure) -> bytes:
     return data.getvalue()
 
 
-def inline(svg: str, name: str) -> str:
-    """Return an SVG file's markup for a page: themed, small, its ids starting with `name`."""
+def inline(svg: str, name: str, label: str) -> str:
+    """Return an SVG file's markup for a page: themed, small, labeled, its ids starting with `name`."""
     svg = svg[svg.index("<svg") :].strip()
     for unneeded in (r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>"):
         svg = re.sub(unneeded, "", svg, flags=re.DOTALL)
-    box = re.search(r'viewBox="[^"]*"', svg).group()
-    svg = re.sub(r"^<svg[^>]*>", f"<svg {box}>", svg)
+    (box,) = re.findall(r'^<svg[^>]*(viewBox="[^"]*")', svg)
+    svg = re.sub(r"^<svg[^>]*>", lambda _: f'<svg {box} role="img" aria-label="{html.escape(label)}">', svg)
     svg = _own_ids(svg, name)
     for variable, color in LIGHT.items():
         svg = svg.replace(color, f"var(--{variable})")
