@@ -487,3 +487,27 @@ def test_a_damaged_run_is_told_in_one_line(toy_data, tmp_path, kind, message):
 
     with pytest.raises(MienError, match=message):
         read_run(folder)
+
+
+def test_too_little_memory_is_told_in_words(toy_data, tmp_path, monkeypatch):
+    """When torch cannot allocate, the run ends in one line that says what to lower."""
+
+    def exhausted(*arguments):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("mien.train.loop.augment", exhausted)
+
+    with pytest.raises(RunError, match="not enough memory; lower training.batch_size"):
+        train(toy_recipe(), toy_data, tmp_path / "run")
+
+
+def test_a_run_begun_elsewhere_is_told_of_its_device(toy_data, tmp_path):
+    """A run begun on a GPU is not silently gone on with where there is none."""
+    recipe = toy_recipe("quick-cnn", "training.epochs=2")
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
+    path = tmp_path / "run" / "run.json"
+    path.write_text(path.read_text().replace('"device": "cpu"', '"device": "tpu"'))
+
+    with pytest.raises(RunError, match='device "tpu" is not there'):
+        train(recipe, toy_data, tmp_path / "run")

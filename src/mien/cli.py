@@ -113,7 +113,9 @@ def train(
     first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
     out: Annotated[Path, typer.Option(help="where the runs' folders NAME-sSEED lie")] = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads, all cores by default; a run begun keeps its own")
+    ] = None,
 ) -> None:
     """Train a recipe on a data set; stopped at any moment, the same command goes on."""
     from mien.recipe import read_recipe

@@ -44,13 +44,17 @@ def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise RunError(
-            f'device "{device}" is not there; this machine has cpu{" and cuda" * torch.cuda.is_available()}'
-        )
+    require_device(device)
     if precision == "auto":
         precision = "bf16" if _multiplies_bf16(device) else "fp32"
     return Engine(device, precision, "channels-last", threads or torch.get_num_threads())
+
+
+def require_device(device: str) -> None:
+    """Raise RunError when this machine lacks a device."""
+    cuda = torch.cuda.is_available()
+    if device != "cpu" and not (cuda and device.startswith("cuda")):
+        raise RunError(f'device "{device}" is not there; this machine has cpu{" and cuda" if cuda else ""}')
 
 
 def _multiplies_bf16(device: str) -> bool:

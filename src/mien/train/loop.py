@@ -16,7 +16,7 @@ from mien.files import locked, remove_leftovers, sha256_file, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.cost import describe
-from mien.networks.engine import Engine, choose_engine, on_threads, probabilities
+from mien.networks.engine import Engine, choose_engine, on_threads, probabilities, require_device
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
@@ -58,9 +58,16 @@ def train(
             with_no_error(state_path.unlink)
             return run
         engine = Engine(**run.engine)
+        require_device(engine.device)
         try:
             with on_threads(engine.threads):
                 return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
+        except (MemoryError, RuntimeError) as fault:
+            if "memory" not in str(fault):
+                raise
+            raise RunError(
+                f"{folder}: not enough memory; lower training.batch_size or the network's size"
+            ) from fault
         finally:
             progress.end()
 
