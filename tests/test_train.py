@@ -492,7 +492,7 @@ def test_a_damaged_run_is_told_in_one_line(toy_data, tmp_path, kind, message):
 def test_too_little_memory_is_told_in_words(toy_data, tmp_path, monkeypatch):
     """When torch cannot allocate, the run ends in one line that says what to lower."""
 
-    def exhausted(*arguments):
+    def exhausted(*arguments, **options):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("mien.train.loop.augment", exhausted)

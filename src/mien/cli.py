@@ -122,11 +122,12 @@ def train(
 
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
+
+    development = read_dataset(dataset).development()
     from mien.networks.engine import choose_engine
     from mien.progress import Terminal
     from mien.train import train
 
-    development = read_dataset(dataset).development()
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
     with _stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
