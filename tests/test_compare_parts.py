@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from report_runs import write_fake_runs
 
-from mien.compare import _replacing_folder
 from mien.compare.galleries import choose
 from mien.compare.material import gather
 from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
 from mien.dataset import Dataset
+from mien.files import replacing_folder
 from mien.judge import reliability
 from mien.labels import LABELS
 from mien.predictions import read_predictions
@@ -108,7 +108,7 @@ def test_a_replacement_that_was_killed_loses_nothing(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "page").write_text(name)
 
-    with pytest.raises(KeyError), _replacing_folder(target):
+    with pytest.raises(KeyError), replacing_folder(target):
         raise KeyError
 
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
@@ -118,7 +118,7 @@ def test_a_replacement_that_was_killed_loses_nothing(tmp_path):
 def test_a_replaced_report_is_the_new_one(tmp_path):
     """The new folder takes the old one's place whole, and nothing else stays."""
     for word in ("one", "two"):
-        with _replacing_folder(tmp_path / "report") as folder:
+        with replacing_folder(tmp_path / "report") as folder:
             (folder / word).write_text(word)
 
     assert [path.name for path in tmp_path.iterdir()] == ["report"]

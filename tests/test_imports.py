@@ -105,12 +105,13 @@ def test_only_evaluate_opens_the_test_split():
         ("import mien.pack, mien.info, mien.judge, mien.predictions, mien.recipe, mien.run", set()),
         ("import mien.judge.report", set()),
         ("import mien.compare", set()),
+        ("import mien.faces", set()),
         ("import mien.train, mien.evaluate", {"torch", "safetensors"}),
     ],
 )
 def test_an_import_brings_no_more_than_it_needs(statement, allowed):
     """In a fresh interpreter, each room loads the heavy packages it owns and no others."""
-    heavy = {"torch", "safetensors", "matplotlib", "jinja2", "rich", "scipy", "sklearn", "PIL"}
+    heavy = {"torch", "safetensors", "matplotlib", "jinja2", "rich", "scipy", "sklearn", "PIL", "onnxruntime"}
     code = f"import sys; {statement}; print(*[m for m in {sorted(heavy)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

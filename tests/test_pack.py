@@ -268,7 +268,7 @@ def test_what_is_no_file_is_refused_without_hanging(tmp_path):
     """A missing file, a folder and a pipe are named; the pipe is not waited for."""
     os.mkfifo(tmp_path / "pipe")
 
-    for name, message in (("gone", "no such file"), (".", "a folder"), ("pipe", "not a regular file")):
+    for name, message in (("gone", "no such file"), (".", "no picture in this folder"), ("pipe", "not a regular file")):
         with pytest.raises(DataError, match=message):
             pack(tmp_path / name, tmp_path / "faces")
 

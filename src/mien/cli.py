@@ -15,6 +15,7 @@ import typer
 from mien import __version__
 from mien.errors import MienError, MissingExtra, Stopped
 
+EXIT_LEFT_OUT = 1
 EXIT_ERROR = 2
 EXIT_STOPPED = 130
 
@@ -50,7 +51,7 @@ def main() -> None:
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
-    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare"}
+    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error
@@ -79,16 +80,50 @@ def _root(
 
 @app.command()
 def pack(
-    source: Annotated[Path, typer.Argument(help="fer2013.tar.gz, fer2013.csv or fer2013.csv.gz")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="fer2013.tar.gz, its .csv (or .csv.gz), icml_face_data.csv, a folder of class folders, "
+            "RAF-DB's folder, a .csv of path,label[,split], or parquet"
+        ),
+    ],
     dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
     votes: Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv, to keep its votes")] = None,
+    side: Annotated[int, typer.Option(help="pixels a side of the data set's faces")] = 48,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…", help="keep an own set of classes; FOUND=NAME maps a name, FOUND= leaves it out"
+        ),
+    ] = "",
+    detect: Annotated[
+        bool, typer.Option("--detect", help="find and align the largest face of each photo first")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="stop at the first picture that is broken")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the splits, where the source has none")] = 0,
 ) -> None:
-    """Make a data set of FER2013's archive or table."""
+    """Make a data set of any source of faces; exit status 1 where pictures were left out."""
     from mien.dataset import summary
     from mien.pack import pack
+    from mien.progress import TerminalCounting
 
-    info = pack(source, dataset, votes=votes)
+    items = [item for item in labels.split(",") if item.strip()]
+    info = pack(
+        source,
+        dataset,
+        votes=votes,
+        side=side,
+        labels=items,
+        detect=detect,
+        strict=strict,
+        seed=seed,
+        progress=TerminalCounting(),
+    )
     print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+    if info.left_out:
+        raise typer.Exit(EXIT_LEFT_OUT)
 
 
 @app.command()

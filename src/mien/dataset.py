@@ -3,15 +3,17 @@
 `faces.npy` is uint8 (N, S, S). `table.csv` has a row a face, in the same order:
 id, label, split, source, group (the id of the first face with the same pixels) and, where
 known, votes or other truth. `dataset.json` holds the side S, the ordered labels, where the
-faces come from, the counts, and the sha256 of pixels and table.
+faces come from, the counts, and the sha256 of pixels and table. Where faces were left out,
+`left-out.csv` has a row for each: source and reason.
 """
 
 import csv
 import hashlib
 import io
-import json
 import os
+import textwrap
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +22,14 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.files import appearing_folder, read_json, sha256_file, to_json
-from mien.labels import SPLITS, did_you_mean
+from mien.labels import SPLITS
 
 FORMAT = 1
 COLUMNS = ("id", "label", "split", "source", "group")
+LEFT_OUT_FILE = "left-out.csv"
+LEFT_OUT_COLUMNS = ("source", "reason")
+MOST_LEFT_OUT_SHOWN = 10
+TERMINAL_WIDTH = 100
 WHAT = "a mien data set"
 
 
@@ -52,6 +58,8 @@ class DatasetInfo:
     counts: dict[str, dict[str, int]]  # split -> label -> faces
     pixels_sha256: str
     table_sha256: str
+    left_out: int = 0  # faces named in left-out.csv
+    notes: tuple[str, ...] = ()  # sentences on how it was made
 
     @property
     def fingerprint(self) -> str:
@@ -73,6 +81,14 @@ class Development:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Every face of a data set with every column of its table, test split and all: what an audit reads."""
+
+    images: np.ndarray  # uint8 (N, S, S), memory-mapped
+    table: dict[str, np.ndarray]  # str (N,) by column
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A data set read and checked; pixels stay memory-mapped until a split is taken."""
 
@@ -87,6 +103,10 @@ class Dataset:
     def open_test(self) -> Faces:
         """Return the `test` split. Only `mien evaluate` calls this, and it records each call."""
         return self._faces("test")
+
+    def whole(self) -> Whole:
+        """Return all faces. Only `mien audit` calls this: it looks for copies and knows no network."""
+        return Whole(self._images, self._table)
 
     def pictures(self, ids) -> np.ndarray:
         """Return the pixels, uint8 (n, S, S), of faces by id, for pages that show them."""
@@ -132,6 +152,8 @@ def read_info(folder: Path) -> DatasetInfo:
             counts=value["counts"],
             pixels_sha256=value["pixels_sha256"],
             table_sha256=value["table_sha256"],
+            left_out=int(value.get("left_out", 0)),
+            notes=tuple(value.get("notes", ())),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise DataError(f"{folder / 'dataset.json'}: {WHAT} is damaged here ({fault!r})") from None
@@ -173,60 +195,100 @@ def _check_sha256(path: Path, expected: str, skip: int = 0) -> None:
         raise DataError(f"{path}: the file is cut short or was changed after packing; pack it again")
 
 
+@dataclass(slots=True)
+class Row:
+    """A face's row in the table. `split` may be None until the data set is finished."""
+
+    id: str
+    label: str
+    split: str | None
+    source: str
+    group: str
+    extra: tuple = ()
+
+
 class DatasetWriter:
-    """Writes a data set face by face in constant memory; used through `writing_dataset`."""
+    """Writes a data set face by face, pixels in constant memory; used through `writing_dataset`."""
 
     def __init__(self, folder: Path, side: int, labels: tuple[str, ...], extra: tuple[str, ...]):
         self.side, self.labels = side, labels
-        self.count = 0
+        self.rows: list[Row] = []
+        self.left_out: list[tuple[str, str]] = []
         self._folder = folder
+        self._extra = extra
         self._first: dict[bytes, str] = {}
-        self._copied: set[str] = set()
-        self._counts = {split: Counter() for split in SPLITS}
         self._pixels = hashlib.sha256()
         self._faces = open(folder / "faces.npy", "wb")  # noqa: SIM115 (closed by close)
         self._faces.write(_npy_header(0, side))
-        self._text = open(folder / "table.csv", "w", encoding="utf-8", newline="")  # noqa: SIM115
-        self._table = csv.writer(self._text, lineterminator="\n")
-        self._table.writerow(COLUMNS + extra)
 
-    def add(self, pixels: bytes, *, label: str, split: str, source: str, extra: tuple = ()) -> None:
-        """Append one face: S*S grey bytes, row by row. Its id is its number, from 0."""
-        identity = str(self.count)
+    def add(
+        self,
+        pixels: bytes,
+        *,
+        label: str,
+        split: str | None,
+        source: str,
+        extra: tuple = (),
+        identity: str | None = None,
+    ) -> None:
+        """Append one face: S*S grey bytes, row by row. Its id is its number, from 0, unless one is given."""
+        identity = str(len(self.rows)) if identity is None else identity
         group = self._first.setdefault(hashlib.blake2b(pixels, digest_size=16).digest(), identity)
-        if group != identity:
-            self._copied.add(group)
-        self._table.writerow((identity, label, split, source, group, *extra))
+        self.rows.append(Row(identity, label, split, source, group, extra))
         self._faces.write(pixels)
         self._pixels.update(pixels)
-        self._counts[split][label] += 1
-        self.count += 1
 
-    def finish(self, origin: dict) -> None:
-        """Complete the three files."""
+    def leave_out(self, source: str, reason: str) -> None:
+        """Note a face that is not in the data set, and why."""
+        self.left_out.append((source, reason))
+
+    def finish(self, origin: dict, *, notes: Iterable[str] = ()) -> None:
+        """Complete the files; every row must have its split by now. `notes` say how it was made."""
         self._faces.seek(0)
-        self._faces.write(_npy_header(self.count, self.side))
+        self._faces.write(_npy_header(len(self.rows), self.side))
         self.close()
+        table = [(r.id, r.label, r.split, r.source, r.group, *r.extra) for r in self.rows]
+        _write_csv(self._folder / "table.csv", COLUMNS + self._extra, table)
+        if self.left_out:
+            _write_csv(self._folder / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, self.left_out)
+        counts = Counter((r.split, r.label) for r in self.rows)
+        sizes = Counter(r.group for r in self.rows)
         described = {
             "format": FORMAT,
             "side": self.side,
             "labels": self.labels,
-            "faces": self.count,
-            "identical": {"groups": len(self._copied), "redundant": self.count - len(self._first)},
+            "faces": len(self.rows),
+            "identical": {
+                "groups": sum(size > 1 for size in sizes.values()),
+                "redundant": len(self.rows) - len(sizes),
+            },
+            "left_out": len(self.left_out),
+            "notes": list(notes),
             "origin": origin,
-            "counts": {s: {name: self._counts[s][name] for name in self.labels} for s in SPLITS},
+            "counts": {s: {name: counts[s, name] for name in self.labels} for s in SPLITS},
             "pixels_sha256": self._pixels.hexdigest(),
             "table_sha256": sha256_file(self._folder / "table.csv"),
         }
         (self._folder / "dataset.json").write_text(to_json(described), encoding="utf-8")
 
     def close(self) -> None:
-        """Close the files; harmless when they are closed already."""
-        for file in (self._faces, self._text):
-            if not file.closed:
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
+        """Close the file of pixels; harmless when it is closed already."""
+        if not self._faces.closed:
+            _sync(self._faces)
+            self._faces.close()
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
+        _sync(file)
+
+
+def _sync(file) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager
@@ -254,20 +316,27 @@ def _npy_header_bytes(count: int, side: int) -> int:
 
 
 def summary(info: DatasetInfo) -> str:
-    """Return the data set's counts by split and label as lines of text."""
+    """Return the data set's counts by split and label, how it was made and what was left out, as text."""
     width = max(len(label) for label in info.labels) + 2
     lines = [f"{'':10}" + "".join(f"{label:>{width}}" for label in info.labels) + f"{'all':>9}"]
     for split in SPLITS:
         row = "".join(f"{info.counts[split][label]:>{width},}" for label in info.labels)
         lines.append(f"{split:10}{row}{info.count(split):>9,}")
+    lines += [textwrap.fill(note, TERMINAL_WIDTH, break_on_hyphens=False) for note in info.notes]
+    if info.left_out:
+        lines.append(f"{info.left_out:,} left out, each with its reason in {info.folder / LEFT_OUT_FILE}:")
+        lines += [f"  {source}: {reason}" for source, reason in read_left_out(info)[:MOST_LEFT_OUT_SHOWN]]
+        lines += ["  …"] * (info.left_out > MOST_LEFT_OUT_SHOWN)
     return "\n".join(lines)
 
 
-def unknown_label(word: str, labels: tuple[str, ...]) -> str:
-    """Return the end of a message about a label that is not known."""
-    return f'"{word}" is not one of {", ".join(labels)}{did_you_mean(word, labels)}'
-
-
-def dumps_origin(origin: dict) -> str:
-    """Return an origin as one comparable text."""
-    return json.dumps(origin, sort_keys=True)
+def read_left_out(info: DatasetInfo) -> list[tuple[str, str]]:
+    """Return (source, reason) of each face that is not in the data set."""
+    if not info.left_out:
+        return []
+    path = info.folder / LEFT_OUT_FILE
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [(row[0], row[1]) for row in list(csv.reader(file))[1:]]
+    except (OSError, UnicodeDecodeError, csv.Error, IndexError) as fault:
+        raise DataError(f"{path}: {WHAT} is damaged here ({fault})") from None

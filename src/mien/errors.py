@@ -2,6 +2,7 @@
 
 MienError
 ├── DataError          a source, a data set or a table that cannot be used
+│   └── PictureError   one picture that cannot be used; the message is the reason alone
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
 ├── StorageError       a file that could not be written or locked
@@ -20,6 +21,10 @@ class MienError(Exception):
 
 class DataError(MienError):
     """A source, a data set or a table of predictions that cannot be used."""
+
+
+class PictureError(DataError):
+    """A picture that cannot be used. The message is the reason; who knows the place adds it."""
 
 
 class RecipeError(MienError):

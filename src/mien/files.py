@@ -93,6 +93,45 @@ def appearing_folder(target: Path):
         shutil.rmtree(hidden, ignore_errors=True)
 
 
+def refuse_other_contents(out: Path, contents: set[str]) -> None:
+    """Raise StorageError where anything but an earlier report with these contents would be lost."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise StorageError(f"{out}: not a folder; choose another place for the report")
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if names and names != contents:
+        raise StorageError(f"{out}: holds other files than a report; choose a folder that does not exist yet")
+
+
+@contextmanager
+def replacing_folder(target: Path):
+    """Yield a hidden folder that takes the target's name, and its place, when the block ends well."""
+    fresh, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    _tidy(target, fresh, old)
+    if not target.exists() or not any(target.iterdir()):
+        with appearing_folder(target) as folder:
+            yield folder
+        return
+    with appearing_folder(fresh) as folder:
+        yield folder
+    try:
+        target.rename(old)
+        fresh.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        _tidy(target, fresh, old)
+        raise StorageError(f"{target}: the old report could not be replaced ({error.strerror})") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(target: Path, fresh: Path, old: Path) -> None:
+    """Undo a replacement that ended in its middle: the old report gets its place back."""
+    if old.exists() and not target.exists():
+        with_no_error(old.rename, target)
+    for folder in (fresh, old):
+        if target.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Remove a hidden folder unless a process still writes it."""
     try:

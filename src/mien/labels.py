@@ -1,9 +1,10 @@
-"""The names and orders of expression classes. Knows nothing about files or pictures.
+"""The names and orders of expression classes and splits. Knows nothing about files or pictures.
 
 A swapped label order is the classic silent fault of this field (FER2013's table and its
 folder copies differ), so the orders stand here once and everything else imports them.
 """
 
+import re
 from difflib import get_close_matches
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -26,6 +27,46 @@ FERPLUS_VOTES = (
     "NF",
 )
 """Columns of FER+'s vote table, after `Usage` and `Image name`. NF is "not a face"."""
+
+
+RAFDB = {
+    "1": "surprise",
+    "2": "fear",
+    "3": "disgust",
+    "4": "happy",
+    "5": "sad",
+    "6": "angry",
+    "7": "neutral",
+}
+"""The numbers of RAF-DB's basic set (Li et al. 2017)."""
+
+SYNONYMS = {
+    "angry": ("anger", "angered"),
+    "disgust": ("disgusted",),
+    "fear": ("fearful", "afraid", "scared"),
+    "happy": ("happiness", "joy", "joyful"),
+    "sad": ("sadness", "sorrow"),
+    "surprise": ("surprised", "suprise", "suprised"),
+    "neutral": ("neutrality", "no emotion"),
+}
+"""What other sets, and their misspelled copies, call the seven."""
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "publictest", "public test"), "val"),
+    **dict.fromkeys(("test", "testing", "privatetest", "private test"), "test"),
+}
+
+
+def plain(word: str) -> str:
+    """Return a name without case, numbering and separators: "03_Happy " and "happy" are one."""
+    word = re.sub(r"[\s_-]+", " ", word.casefold()).strip()
+    return re.sub(r"^\d+[ .]+(?=\D)", "", word)
+
+
+def split_of(word: str) -> str | None:
+    """Return the split that a word means, or None."""
+    return SPLIT_WORDS.get(plain(word))
 
 
 def did_you_mean(word: str, known) -> str:

@@ -1,7 +1,15 @@
-"""How far long work has come: a bar on a terminal, plain lines in a log. Knows nothing about the work."""
+"""How far long work has come: a bar on a terminal, plain lines in a log. Knows nothing about the work.
+
+`Progress` and `Terminal` follow a training by epochs and steps, `Counting` and `TerminalCounting`
+work that is so many things, one after the other.
+"""
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Thing = TypeVar("Thing")
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -65,27 +73,74 @@ class Terminal(Progress):
             self._bar = None
 
     def _make_bar(self, name, total):
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (TextColumn(name), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        times = (
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        bar = Bar(*columns, *times, console=Console(file=self._stream))
-        self._task = bar.add_task(name, total=total, completed=self._first, note="")
-        bar.start()
+        bar, self._task = _bar(self._stream, name, total, self._first)
         return bar
 
     def _left(self, done: int) -> str:
-        pace = (time.monotonic() - self._began) / max(1, done - self._first)
-        seconds = round(pace * (self._epochs * self._steps - done))
-        return f"{seconds // 60}:{seconds % 60:02d} left"
+        return _time_left(self._began, done - self._first, self._epochs * self._steps - done)
 
     def _say(self, text: str) -> None:
         self._said = time.monotonic()
         print(f"{self._name}: {text}", file=self._stream, flush=True)
+
+
+class Counting:
+    """Says nothing: the default for use as a library."""
+
+    def over(self, name: str, total: int, things: Iterable[Thing]) -> Iterator[Thing]:
+        """Yield the things as they come, counted against `total`."""
+        return iter(things)
+
+
+class TerminalCounting(Counting):
+    """A bar with time left on a terminal, else a line each half minute."""
+
+    def __init__(self, stream=None):
+        self._stream = stream or sys.stderr
+
+    def over(self, name, total, things):
+        """Yield the things and tell how many there have been."""
+        counted = self._bar if self._stream.isatty() else self._lines
+        return counted(name, total, things)
+
+    def _bar(self, name, total, things):
+        bar, task = _bar(self._stream, name, total, 0)
+        try:
+            for done, thing in enumerate(things, start=1):
+                yield thing
+                bar.update(task, completed=done)
+        finally:
+            bar.stop()
+
+    def _lines(self, name, total, things):
+        began = said = time.monotonic()
+        for done, thing in enumerate(things, start=1):
+            yield thing
+            if time.monotonic() - said > LINE_EVERY_SECONDS:
+                said = time.monotonic()
+                left = _time_left(began, done, total - done)
+                print(f"{name}: {done:,} of {total:,}, {left}", file=self._stream, flush=True)
+
+
+def _bar(stream, name: str, total: int, done: int):
+    """Return a started bar of rich's and its one task."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(name), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    times = (
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    bar = Bar(*columns, *times, console=Console(file=stream))
+    task = bar.add_task(name, total=total, completed=done, note="")
+    bar.start()
+    return bar, task
+
+
+def _time_left(began: float, done: int, remaining: int) -> str:
+    seconds = round((time.monotonic() - began) / max(1, done) * remaining)
+    return f"{seconds // 60}:{seconds % 60:02d} left"

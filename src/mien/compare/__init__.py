@@ -4,10 +4,8 @@
 SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
 """
 
-import shutil
 import textwrap
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +16,7 @@ from mien.compare.figures import MOST_PAIRS, Judged, draw
 from mien.compare.galleries import choose
 from mien.compare.material import Material, gather
 from mien.compare.numbers import write_numbers
-from mien.errors import StorageError
-from mien.files import appearing_folder, sync_folder, with_no_error, write_atomic
+from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
 from mien.pages import joined, percent, render
 from mien.pages.figures import themed
@@ -78,12 +75,12 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
     holds anything else, MissingExtra without matplotlib.
     """
     out = Path(out)
-    _refuse_other_contents(out)
+    refuse_other_contents(out, CONTENTS)
     with themed():
         material = gather(runs, split)
         verdicts = _judge(material, draws)
         found = _differences(material, draws)
-        with _replacing_folder(out) as folder:
+        with replacing_folder(out) as folder:
             for name in ("figures", "numbers"):
                 (folder / name).mkdir()
             judged = Judged(material, verdicts, found, folder / "figures")
@@ -148,45 +145,6 @@ def _html(
     note = "This page has no pictures of faces, which would make it too large; they are in figures/."
     judged = replace(judged, material=replace(material, missing=note))
     return _html(judged, drawn, dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws)
-
-
-def _refuse_other_contents(out: Path) -> None:
-    """Refuse a place where anything but a report of ours would be lost."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise StorageError(f"{out}: not a folder; choose another place for the report")
-    names = {path.name for path in out.iterdir()} if out.exists() else set()
-    if names and names != CONTENTS:
-        raise StorageError(f"{out}: holds other files than a report; choose a folder that does not exist yet")
-
-
-@contextmanager
-def _replacing_folder(target: Path):
-    """Yield a hidden folder that takes the target's name, and its place, when the block ends well."""
-    fresh, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
-    _tidy(target, fresh, old)
-    if not target.exists() or not any(target.iterdir()):
-        with appearing_folder(target) as folder:
-            yield folder
-        return
-    with appearing_folder(fresh) as folder:
-        yield folder
-    try:
-        target.rename(old)
-        fresh.rename(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        _tidy(target, fresh, old)
-        raise StorageError(f"{target}: the old report could not be replaced ({error.strerror})") from error
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _tidy(target: Path, fresh: Path, old: Path) -> None:
-    """Undo a replacement that ended in its middle: the old report gets its place back."""
-    if old.exists() and not target.exists():
-        with_no_error(old.rename, target)
-    for folder in (fresh, old):
-        if target.exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def summary(comparison: Comparison) -> str:

@@ -1,48 +1,184 @@
-"""Packing: any source of faces becomes a data set. Knows nothing about networks or judging."""
+"""Packing: any source of faces becomes a data set. Knows nothing about networks or judging.
 
+`source.py` streams the text of tables, `fer2013.py`, `listing.py`, `folders.py` and `parquet.py`
+read what is there, `items.py` turns pictures into faces, `naming.py` tells which class a name
+means, `splits.py` makes the splits that a source lacks.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.dataset import WHAT, DatasetInfo, read_dataset, writing_dataset
 from mien.errors import DataError, MienError
 from mien.files import sha256_file
-from mien.labels import FERPLUS_VOTES, LABELS
+from mien.labels import FERPLUS_VOTES
 from mien.pack.fer2013 import SIDE, read_faces
-from mien.pack.ferplus import read_votes
-from mien.pack.source import rows_of
+from mien.pack.ferplus import Votes, read_votes
+from mien.pack.folders import is_picture, read_folder
+from mien.pack.items import Developer, Face, Item, LeftOut, digest_of
+from mien.pack.listing import is_listing, read_listing
+from mien.pack.naming import Naming
+from mien.pack.parquet import count_rows, read_parquet
+from mien.pack.source import is_archive, rows_of
+from mien.pack.splits import fill_splits
+from mien.pack.tree import walk
+from mien.progress import Counting
+
+__all__ = ["pack"]
+
+SMALLEST, LARGEST = 16, 512  # sides of a data set's faces
+NOTES = {
+    "animated": "animated; the first frame was taken",
+    "not square": "not square; the middle square was taken",
+    "enlarged": "smaller than the data set's side and enlarged",
+    "several faces": "photos of several faces; the largest was taken",
+}
 
 
-def pack(source: Path, target: Path, *, votes: Path | None = None) -> DatasetInfo:
-    """Make a data set of FER2013: its `fer2013.tar.gz`, or its `fer2013.csv`, plain or gzipped.
+@dataclass(slots=True)
+class Source:
+    """A source that was looked at: what it holds, and what tells it from others."""
 
-    `votes` is FER+'s `fer2013new.csv`; its ten vote counts then stand in the table. A data set
-    that was made of the same files already is checked and left as it is.
+    kind: str
+    items: Callable[[], Iterable[Item]]  # read anew at each call
+    files: dict[str, str]  # name -> sha256, of its tables
+    total: int | None = None  # items, where that is known beforehand
+    pictures: bool = True  # whether there are picture files beside the tables
+    notes: list[str] = field(default_factory=list)
 
-    Raises DataError, in one line that names file and row, for anything that is not as it should
-    be; then there is no data set.
+
+def pack(
+    source: Path,
+    target: Path,
+    *,
+    votes: Path | None = None,
+    side: int = SIDE,
+    labels: Sequence[str] = (),
+    detect: bool = False,
+    strict: bool = False,
+    seed: int = 0,
+    progress: Counting | None = None,
+) -> DatasetInfo:
+    """Make a data set of S x S grey faces at `target`, whole or not at all.
+
+    `source` is FER2013's archive or table (or `icml_face_data.csv`), a table path,label[,split],
+    a folder of class folders, RAF-DB's basic set, or parquet files. `votes` is FER+'s
+    `fer2013new.csv`; its ten vote counts then stand in the table. `labels` are the items of
+    `--labels` (see `naming.py`). `detect` finds and aligns the largest face of each photo.
+
+    A picture that cannot be used is left out and named in `left-out.csv`; with `strict` it is a
+    DataError. A data set that was made of the same source in the same way is checked and left
+    as it is. Raises DataError, in one line that names file and row, for anything else that is
+    not as it should be; then there is no data set.
     """
     source, target = Path(source), Path(target)
     votes = Path(votes) if votes is not None else None
-    origin = {"kind": "fer2013", "files": {p.name: _fingerprint(p) for p in (source, votes) if p is not None}}
+    if not SMALLEST <= side <= LARGEST:
+        raise DataError(f"--side must be from {SMALLEST} to {LARGEST} pixels and is {side}")
+    naming = Naming(labels)
+    opened = _open(source, naming, detect)
+    if votes is not None and opened.kind != "fer2013":
+        raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")
+    given = {"side": (side, SIDE), "labels": (list(labels), []), "detect": (detect, False), "seed": (seed, 0)}
+    options = {name: value for name, (value, default) in given.items() if value != default}
+    origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": options} if options else {})
+    if votes is not None:
+        origin["files"][votes.name] = _sha256(votes)
     if target.exists():
+        if opened.pictures:
+            origin["files"]["pictures"] = digest_of(opened.items())
         return _already_there(target, origin)
     vote_rows = read_votes(votes) if votes is not None else None
+    developer = Developer(side, _finder() if detect else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if vote_rows else ()
-    with writing_dataset(target, side=SIDE, labels=LABELS, extra=extra) as writer:
-        for face in rows_of(source, read_faces):
-            counts = vote_rows.of(writer.count, face.split, face.source) if vote_rows else ()
-            writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=counts)
+    with writing_dataset(target, side=side, labels=naming.labels, extra=extra) as writer:
+        developed = developer.develop(opened.items())
+        for face in (progress or Counting()).over(f"pack {source.resolve().name}", opened.total, developed):
+            _write(writer, face, vote_rows, strict, source)
+        if not writer.rows:
+            raise DataError(f"{source}: {_no_face(writer.left_out)}")
         if vote_rows:
-            vote_rows.must_be_used_up(writer.count)
-        writer.finish(origin)
+            vote_rows.must_be_used_up(len(writer.rows))
+        if opened.pictures:
+            origin["files"]["pictures"] = developer.digest.hexdigest()
+        noted = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
+        writer.finish(origin, notes=(*opened.notes, *noted, *fill_splits(writer.rows, seed=seed)))
     return read_dataset(target).info
 
 
-def _fingerprint(path: Path) -> str:
-    if path.is_dir():
-        raise DataError(f"{path}: a folder; mien pack reads fer2013.tar.gz, fer2013.csv or fer2013.csv.gz")
+def _write(writer, face: Face | LeftOut, votes: Votes | None, strict: bool, source: Path) -> None:
+    if isinstance(face, LeftOut):
+        if strict:
+            raise DataError(f"{source}: {face.source}: {face.reason} (without --strict the rest is packed)")
+        writer.leave_out(face.source, face.reason)
+        return
+    counts = votes.of(len(writer.rows), face.split, face.source) if votes else ()
+    writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=counts)
+
+
+def _no_face(left_out: list[tuple[str, str]]) -> str:
+    if not left_out:
+        return "there is no face in it"
+    first, reason = left_out[0]
+    return f"none of its {len(left_out):,} pictures can be used; the first, {first}: {reason}"
+
+
+def _finder():
+    from mien.faces import Finder
+
+    return Finder()
+
+
+def _open(source: Path, naming: Naming, detect: bool) -> Source:
+    """Look at a source and tell its kind; its faces are not read yet."""
+    if source.is_dir():
+        return _open_folder(source, naming, detect)
+    sha256 = _sha256(source)
+    if source.suffix == ".parquet":
+        return _parquet("parquet", [source], naming, {source.name: sha256})
+    listed = next(rows_of(source, _first_row), None)
+    if listed is None or not is_listing(listed):
+        if naming.own or detect:
+            raise DataError(f"{source}: a table of FER2013's pixels takes neither --labels nor --detect")
+        return Source("fer2013", lambda: rows_of(source, read_faces), {source.name: sha256}, pictures=False)
+    if is_archive(source):
+        raise DataError(f"{source}: its table names pictures by path; unpack it and pack the table")
+
+    def pictures(name: str, lines: Iterable[str]) -> Iterator[Item]:
+        return read_listing(name, lines, root=source.parent, naming=naming)
+
+    return Source("table", lambda: rows_of(source, pictures), {source.name: sha256})
+
+
+def _first_row(_: str, lines: Iterable[str]) -> Iterator[list[str]]:
+    try:
+        yield next(csv.reader(lines), [])
+    except csv.Error:
+        return  # the reader of faces tells it with its row
+
+
+def _open_folder(source: Path, naming: Naming, detect: bool) -> Source:
+    tree = walk(source)
+    tables = [Path(tree.path(file)) for file in tree.files if file.suffix == ".parquet"]
+    if tables and not any(map(is_picture, tree.files)):
+        files = {str(path.relative_to(source)): _sha256(path) for path in tables}
+        return _parquet("parquet", tables, naming, files)
+    notes: list[str] = []
+    items = read_folder(tree, naming, whole_photos=detect, note=notes.append)
+    return Source("folder", lambda: items, {}, len(items), notes=notes)
+
+
+def _parquet(kind: str, tables: list[Path], naming: Naming, files: dict[str, str]) -> Source:
+    total = count_rows(tables)
+    return Source(kind, lambda: read_parquet(tables, naming), files, total, pictures=False)
+
+
+def _sha256(path: Path) -> str:
     try:
         if not path.is_file():
-            raise DataError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+            raise DataError(f"{path}: {'not a regular file' if path.exists() else 'no such file or folder'}")
         return sha256_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,27 +1,22 @@
-"""FER2013's table (Goodfellow et al. 2013): emotion, pixels, Usage. Knows nothing about files."""
+"""FER2013's table (Goodfellow et al. 2013): emotion, pixels, Usage. Knows nothing about files.
+
+`icml_face_data.csv` has the same columns in another order, with a space before their names; the
+challenge's `train.csv` has no Usage, and its faces no split.
+"""
 
 import csv
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from mien.errors import DataError
 from mien.labels import FER2013_SPLITS, LABELS, did_you_mean
+from mien.pack.items import Face
 
 SIDE = 48
 COLUMNS = ("emotion", "pixels", "Usage")
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """One row: SIDE * SIDE grey bytes, label, split, and where it stood."""
-
-    pixels: bytes
-    label: str
-    split: str
-    source: str
+OPTIONAL = "Usage"
 
 
 def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
@@ -43,29 +38,40 @@ def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
         raise DataError(f"{name}: the table has a header and no face")
 
 
-def _columns(name: str, header: list[str] | None) -> tuple[int, int, int]:
+def _columns(name: str, header: list[str] | None) -> dict[str, int]:
     if header is None:
         raise DataError(f"{name}: the file is empty")
+    header = [column.strip() for column in header]
+    if not set(COLUMNS) & set(header):
+        raise DataError(f"{name}: neither the columns {', '.join(COLUMNS)} nor path, label{_near(header)}")
     for column in COLUMNS:
-        if column not in header:
+        if column not in header and column != OPTIONAL:
             raise DataError(f'{name}: no column "{column}"{did_you_mean(column, header)}')
         if header.count(column) > 1:
             raise DataError(f'{name}: column "{column}" stands twice')
-    return tuple(header.index(column) for column in COLUMNS)
+    return {column: header.index(column) for column in COLUMNS if column in header}
 
 
-def _face(where: str, row: list[str], columns: tuple[int, int, int]) -> Face:
-    if len(row) <= max(columns):
+def _near(header: list[str]) -> str:
+    return next(
+        (near for column in (*COLUMNS, "path", "label") if (near := did_you_mean(column, header))), ""
+    )
+
+
+def _face(where: str, row: list[str], columns: dict[str, int]) -> Face:
+    if len(row) <= max(columns.values()):
         raise DataError(f"{where}: {len(row)} fields, too few")
-    emotion, pixels, usage = (row[column] for column in columns)
+    told = {column: row[index].strip() for column, index in columns.items()}
+    emotion, usage = told["emotion"], told.get(OPTIONAL)
     if not (emotion.isascii() and emotion.isdigit() and int(emotion) < len(LABELS)):
         raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(LABELS) - 1}')
-    if usage not in FER2013_SPLITS:
+    if usage is not None and usage not in FER2013_SPLITS:
         known = ", ".join(FER2013_SPLITS)
         raise DataError(
             f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}'
         )
-    return Face(parse_pixels(pixels, where), LABELS[int(emotion)], FER2013_SPLITS[usage], where)
+    split = None if usage is None else FER2013_SPLITS[usage]
+    return Face(parse_pixels(told["pixels"], where), LABELS[int(emotion)], split, where)
 
 
 def parse_pixels(text: str, where: str) -> bytes:

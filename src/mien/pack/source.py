@@ -18,6 +18,7 @@ from mien.errors import DataError
 Row = TypeVar("Row")
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 22  # characters; more are not looked for, so that no file fills the memory
 
 
 def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) -> Iterator[Row]:
@@ -27,7 +28,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
     Raises DataError for a file that is cut short, damaged, unsafe or no table.
     """
     try:
-        if _is_archive(path):
+        if is_archive(path):
             with tarfile.open(path) as archive:
                 yield from _rows_in_archive(path, archive, parse)
         else:
@@ -40,7 +41,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
         raise DataError(f"{path}: cut short or damaged ({error})") from None
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
     """Tell a tar archive by its first block, or by its name when that block is damaged."""
     try:
         return tarfile.is_tarfile(path)
@@ -75,4 +76,13 @@ def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
 
 def _rows(name: str, raw, parse) -> Iterator:
     with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield from parse(name, text)
+        yield from parse(name, _lines(name, text))
+
+
+def _lines(name: str, text: io.TextIOBase) -> Iterator[str]:
+    number = 0
+    while line := text.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{name}, line {number}: longer than {LONGEST_LINE:,} characters")
+        yield line

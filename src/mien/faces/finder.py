@@ -1,0 +1,138 @@
+"""Where the faces are in a picture: CenterFace in onnxruntime. Knows nothing about files or expressions.
+
+The network lies beside this module; nothing is ever downloaded. Measured on 2026-11-24: it finds 97 % of 700
+training faces of FER2013 and 99 of the 100 face crops (25 x 25) in scikit-image's "lfw_subset". It finds no face
+in the 100 other crops there, in 19 photos and pictures of things, nor in 228 small pieces of
+these; the best of all that scores 0.33.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.faces.decode import decode, distinct
+from mien.faces.face import Face
+
+MODEL = Path(__file__).with_name("centerface.onnx")
+LONG_SIDE = 640  # pixels that the network sees of a picture's long side
+THRESHOLD = 0.35
+MOST_OVERLAP = 0.3
+MULTIPLE = 32  # the network's input sides are multiples of it
+CLOSE_SIDE = 240  # pixels of the long side in the close look, for small pictures and such as are all face
+CLOSE_BORDER = 40  # pixels of black around it there
+
+
+class Finder:
+    """Finds faces. It may be used by several threads at once.
+
+    The network is read at the first call, 0.1 s; ModuleNotFoundError there where onnxruntime is missing.
+    """
+
+    def __init__(self, *, threads: int = 1) -> None:
+        self._threads = threads
+        self._session = None
+        self._lock = threading.Lock()
+
+    def find(
+        self, picture: np.ndarray, *, long_side: int = LONG_SIDE, threshold: float = THRESHOLD
+    ) -> list[Face]:
+        """Return the faces in a picture uint8 (H, W, 3) RGB or (H, W) grey, the largest box first.
+
+        A picture whose long side is longer than `long_side` pixels is looked at in that size. Where
+        nothing is found, and in small pictures at once, a close look follows: a face that fills the
+        picture is best seen in a middle size with room around it. Faces score above
+        `threshold`. ValueError when the array is no such picture.
+        """
+        _check(picture)
+        side = min(max(picture.shape[:2]), long_side)
+        faces = self._look(picture, side, 0, threshold) if side > CLOSE_SIDE else []
+        return faces or self._look(picture, min(long_side, CLOSE_SIDE), CLOSE_BORDER, threshold)
+
+    def _look(self, picture: np.ndarray, side: int, border: int, threshold: float) -> list[Face]:
+        seen = view(picture, side, border)
+        boxes, scores, landmarks = decode(*self._run(seen.pixels), threshold)
+        kept = distinct(boxes, MOST_OVERLAP)
+        faces = [_face(seen, boxes[i], scores[i], landmarks[i]) for i in kept]
+        height, width = picture.shape[:2]
+        inside = [face for face in faces if _middle_inside(face.box, width, height)]
+        return sorted(inside, key=lambda face: -face.area)
+
+    def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
+        """Return heat, log scale, offset and landmarks for pixels float32 (1, 3, H, W)."""
+        with self._lock:
+            if self._session is None:
+                self._session = open_session(self._threads)
+        outputs = self._session.run(["537", "538", "539", "540"], {"input.1": pixels})
+        return [output[0] for output in outputs]
+
+
+def open_session(threads: int = 1):
+    """Return an onnxruntime session of the network on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # it keeps a plan for each size of picture
+    options.log_severity_level = 3  # it warns of weights that the network does not use
+    return onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
+
+
+def largest_face(finder: Finder, picture: np.ndarray) -> Face | None:
+    """Return the largest face in a picture, None where there is none; see `Finder.find`."""
+    return next(iter(finder.find(picture)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture as the network sees it, and the way back to the picture's own pixels."""
+
+    pixels: np.ndarray  # float32 (1, 3, H, W), RGB, 0..255, H and W multiples of 32
+    origin: tuple[float, float]  # x and y, where the picture begins in it
+    scale: tuple[float, float]  # pixels of the picture a pixel of it, along x and y
+
+
+def view(picture: np.ndarray, side: int, border: int = 0) -> View:
+    """Return the view of a picture uint8 (H, W, 3) or (H, W) whose long side becomes `side` pixels.
+
+    Shrinking averages over areas. Around it there are `border` pixels of black, and more at the right and
+    below, up to multiples of 32.
+    """
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    factor = side / max(width, height)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    image = Image.fromarray(picture)
+    if factor < 1:
+        image = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
+    elif factor > 1:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    across, down = (-(-(length + 2 * border) // MULTIPLE) * MULTIPLE for length in size)
+    pixels = np.zeros((1, 3, down, across), np.float32)
+    seen = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    pixels[0, :, border : border + size[1], border : border + size[0]] = seen
+    return View(pixels, (border, border), (width / size[0], height / size[1]))
+
+
+def _face(seen: View, box: np.ndarray, score: float, landmarks: np.ndarray) -> Face:
+    """Return a face in the picture's pixels for one in those of the view."""
+    corner = (box[:2] - seen.origin) * seen.scale
+    size = box[2:] * seen.scale
+    points = (landmarks - seen.origin) * seen.scale
+    points.flags.writeable = False
+    return Face((*corner.tolist(), *size.tolist()), float(score), points)
+
+
+def _middle_inside(box: tuple[float, float, float, float], width: int, height: int) -> bool:
+    left, top, across, down = box
+    return 0 <= left + across / 2 < width and 0 <= top + down / 2 < height
+
+
+def _check(picture: np.ndarray) -> None:
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or not picture.size:
+        raise ValueError(f"no picture: {picture.dtype} {picture.shape}; uint8 (H, W) or (H, W, 3) is needed")
+    if picture.ndim == 3 and picture.shape[2] != 3:
+        raise ValueError(f"no picture: {picture.shape[2]} channels; a grey one or RGB is needed")

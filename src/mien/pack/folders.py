@@ -1,0 +1,122 @@
+"""Class folders in every usual spelling, and RAF-DB's basic set: what the way to a picture says of it."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import PurePosixPath
+
+from mien.errors import DataError
+from mien.labels import FER2013_SPLITS, RAFDB, split_of
+from mien.pack.items import Found, Item
+from mien.pack.naming import LEFT_OUT, Naming
+from mien.pack.tree import Tree, shown
+from mien.pictures import SUFFIXES, read_file
+
+FER2013_NAME = re.compile(rf"({'|'.join(FER2013_SPLITS)})_")
+RAFDB_NAME = re.compile(r"(train|test)_\d+(_aligned)?$")
+RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how it is published
+
+
+def is_picture(file: PurePosixPath) -> bool:
+    """Tell whether a file's name is that of a picture."""
+    return file.suffix.lower() in SUFFIXES
+
+
+def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callable[[str], None]) -> list[Item]:
+    """Return a folder's pictures with label and split by RAF-DB's list, its numbers or names of folders.
+
+    `whole_photos` prefers RAF-DB's original photos to its aligned faces. `note` takes what the
+    summary should say. DataError for names that mean no class and for splits that contradict.
+    """
+    pictures = [file for file in tree.files if is_picture(file)]
+    if not pictures:
+        raise DataError(f"{tree.root}: {_nothing_found(tree)}")
+    lists = [file for file in tree.files if file.name in RAFDB_LISTS]
+    others = Counter(
+        f.suffix.lower() or "no ending" for f in tree.files if not is_picture(f) and f not in lists
+    )
+    if others:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
+        note(f"Passed over, since their names are not those of pictures: {told}.")
+    if lists:
+        found = _rafdb_by_list(tree, lists[0], pictures, whole_photos)
+        note(f"RAF-DB: labels from {shown(lists[0])}.")
+    elif all(RAFDB_NAME.match(f.stem) and f.parent.name in RAFDB for f in pictures):
+        found = [(f, RAFDB[f.parent.name], _split(tree, f)) for f in pictures]
+        note("RAF-DB: folders 1 to 7 are surprise, fear, disgust, happy, sad, angry, neutral.")
+    else:
+        found = [(f, _class_folder(f, naming), _split(tree, f)) for f in pictures]
+        if any(FER2013_NAME.match(f.name) for f in pictures):
+            note("Splits from file names: Training_ is train, PublicTest_ val, PrivateTest_ test.")
+    return [*tree.closed, *_items(tree, found, naming, note)]
+
+
+def _items(tree: Tree, found, naming: Naming, note) -> Iterator[Found]:
+    naming.check((name for _, name, _ in found), str(tree.root))
+    unwanted = Counter(name for _, name, _ in found if naming.class_of(name) == LEFT_OUT)
+    for name, count in unwanted.items():
+        note(f'{count:,} pictures of "{shown(name)}" are not in it, as asked.')
+    for file, name, split in found:
+        if (label := naming.class_of(name)) != LEFT_OUT:
+            yield Found(partial(read_file, tree.path(file)), label, split, shown(file))
+
+
+def _class_folder(file: PurePosixPath, naming: Naming) -> str:
+    """Return the nearest folder's name that means a class, else that of the nearest one that is no split."""
+    folders = [name for name in reversed(file.parent.parts) if split_of(name) is None]
+    known = next((name for name in folders if naming.class_of(name) is not None), None)
+    return known or (folders[0] if folders else "(no folder)")
+
+
+def _split(tree: Tree, file: PurePosixPath) -> str | None:
+    by_name = FER2013_NAME.match(file.name)
+    if by_name:
+        return FER2013_SPLITS[by_name[1]]
+    splits = {split_of(name) for name in file.parent.parts} - {None}
+    if len(splits) > 1:
+        raise DataError(
+            f"{tree.root}: {shown(file)} lies in folders of two splits, {' and '.join(sorted(splits))}"
+        )
+    if splits:
+        return splits.pop()
+    by_name = RAFDB_NAME.match(file.stem)
+    return by_name[1] if by_name else None
+
+
+def _rafdb_by_list(tree: Tree, listed: PurePosixPath, pictures, whole_photos: bool):
+    """Return (file, label, split) for each line `train_00001.jpg 5` of RAF-DB's list."""
+    by_stem: dict[str, PurePosixPath] = {}
+    for file in pictures:
+        stem = file.stem.removesuffix("_aligned")
+        aligned = file.stem.endswith("_aligned")
+        if stem not in by_stem or aligned != whole_photos:
+            by_stem[stem] = file
+    found = []
+    for number, line in enumerate(_lines(tree, listed), start=1):
+        where = f"{shown(listed)}, row {number}"
+        name, _, label = line.strip().partition(" ")
+        if label.strip() not in RAFDB or not RAFDB_NAME.match(PurePosixPath(name).stem):
+            raise DataError(
+                f'{tree.root}: {where}: "{shown(line[:60])}" is not "train_NUMBER.jpg LABEL", LABEL 1 to 7'
+            )
+        file = by_stem.get(PurePosixPath(name).stem)
+        if file is None:
+            raise DataError(f"{tree.root}: {where}: there is no picture {name} (nor its _aligned one)")
+        found.append((file, RAFDB[label.strip()], name.partition("_")[0]))
+    return found
+
+
+def _lines(tree: Tree, listed: PurePosixPath) -> list[str]:
+    try:
+        text = read_file(tree.path(listed)).decode("utf-8")
+    except (DataError, UnicodeDecodeError) as fault:
+        raise DataError(f"{tree.root}: {shown(listed)}: cannot be read ({fault})") from None
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _nothing_found(tree: Tree) -> str:
+    tables = [shown(file) for file in tree.files if file.suffix in (".csv", ".gz", ".zip", ".tgz", ".tar")]
+    if tables:
+        return f"no picture in this folder; did you mean the file {tables[0]} in it?"
+    return f"no picture in this folder (files of other kinds: {len(tree.files):,})"

@@ -1,0 +1,60 @@
+"""A table of pictures by path: path, label and, where told, split. Opens no picture."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from mien.errors import DataError
+from mien.labels import SPLITS, did_you_mean, split_of
+from mien.pack.items import Found
+from mien.pack.naming import LEFT_OUT, Naming
+from mien.pack.tree import shown
+from mien.pictures import read_file
+
+COLUMNS = ("path", "label")
+
+
+def is_listing(header: list[str]) -> bool:
+    """Tell whether a table's header is that of a list of pictures."""
+    return set(COLUMNS) <= {name.strip() for name in header}
+
+
+def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming) -> Iterator[Found]:
+    """Yield the pictures of a table; paths start at `root`. DataError names the table and the row."""
+    rows = csv.reader(lines)
+    number = 1
+    try:
+        header = [column.strip() for column in next(rows)]
+        for column in (*COLUMNS, "split"):
+            if header.count(column) > 1:
+                raise DataError(f'{name}: column "{column}" stands twice')
+        for number, row in enumerate(rows, start=2):
+            if row:
+                yield from _picture(f"{name}, row {number}", row, header, root, naming)
+    except csv.Error as error:
+        raise DataError(f"{name}, row {number + 1}: not a table row ({error})") from None
+
+
+def _picture(where: str, row: list[str], header: list[str], root: Path, naming: Naming) -> Iterator[Found]:
+    if len(row) != len(header):
+        raise DataError(f"{where}: {len(row)} fields, the header has {len(header)}")
+    told = {column: field.strip() for column, field in zip(header, row, strict=True)}
+    if not told["path"]:
+        raise DataError(f"{where}: no path")
+    naming.check([told["label"]], where)
+    label = naming.class_of(told["label"])
+    if label != LEFT_OUT:
+        read = partial(read_file, root / told["path"])
+        yield Found(read, label, _split(where, told.get("split", "")), shown(told["path"]))
+
+
+def _split(where: str, word: str) -> str | None:
+    if not word:
+        return None
+    split = split_of(word)
+    if split is None:
+        raise DataError(
+            f'{where}: split "{word[:40]}" is not one of {", ".join(SPLITS)}{did_you_mean(word, SPLITS)}'
+        )
+    return split

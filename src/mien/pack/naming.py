@@ -1,0 +1,83 @@
+"""Which class a found name means. Knows nothing about files.
+
+By default names mean the seven of FER2013, by name and synonym, never by number: a number means
+another class in each data set. `--labels` changes that: NAME keeps an own set of the classes
+named, in their order; FOUND=NAME maps a found name; FOUND= leaves its faces out.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from mien.errors import DataError
+from mien.labels import LABELS, SYNONYMS, did_you_mean, plain
+
+LEFT_OUT = ""
+MOST_NAMED = 12
+
+
+class Naming:
+    """The classes of a data set to be, and what means them."""
+
+    def __init__(self, items: Sequence[str] = ()):
+        named, mapped = [], {}
+        for item in items:
+            found, equals, name = (part.strip() for part in item.partition("="))
+            if not found or (not equals and not plain(found)):
+                raise DataError(f'--labels: "{item}" is not NAME, FOUND=NAME or FOUND=')
+            if equals:
+                mapped[plain(found)] = name
+            else:
+                named.append(found)
+        self.own = bool(named)
+        self.labels = _in_order([*named, *mapped.values()] if named else LABELS)
+        self._meant = {word: name for name in self.labels for word in _words(name)}
+        for found, name in mapped.items():
+            self._meant[found] = self._target(name)
+
+    def _target(self, name: str) -> str:
+        if name == LEFT_OUT:
+            return LEFT_OUT
+        meant = self._meant.get(plain(name))
+        if not meant:
+            raise DataError(
+                f'--labels: "{name}" is not one of {", ".join(self.labels)}{did_you_mean(name, LABELS)}'
+            )
+        return meant
+
+    def class_of(self, found: str) -> str | None:
+        """Return the class that a found name means, LEFT_OUT where it is not wanted, None where it means none."""
+        return self._meant.get(plain(found))
+
+    def check(self, found: Iterable[str], where: str) -> None:
+        """Raise DataError that lists the names which mean no class, and how to map or keep them."""
+        unknown = sorted({name for name in found if self.class_of(name) is None})
+        if not unknown:
+            return
+        shown = ", ".join(f'"{name}"' for name in unknown[:MOST_NAMED])
+        more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+        near = did_you_mean(unknown[0], self._meant)
+        raise DataError(f"{where}: {shown}{more} {self._not_known(unknown)}{near}")
+
+    def _not_known(self, unknown: list[str]) -> str:
+        numbers = all(name.strip().isdigit() for name in unknown)
+        first = unknown[0].strip()
+        if numbers:
+            return f"mean no class, since numbers differ from set to set; say what they mean: --labels {first}=happy,…"
+        mean = "means" if len(unknown) == 1 else "mean"
+        return (
+            f"{mean} none of {', '.join(self.labels)}; map it with --labels {first}=neutral, leave it out with "
+            f"--labels {first}= or keep an own set with --labels and all its names"
+        )
+
+
+def _words(name: str) -> list[str]:
+    return [plain(name), *SYNONYMS.get(plain(name), ())]
+
+
+def _in_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names once each; where all are of the seven, in the order of the seven and no other."""
+    wanted = dict.fromkeys(name for name in names if name != LEFT_OUT)
+    standard = {word: label for label in LABELS for word in _words(label)}
+    if all(plain(name) in standard for name in wanted):
+        meant = {standard[plain(name)] for name in wanted}
+        return tuple(label for label in LABELS if label in meant)
+    return tuple(wanted)

@@ -1,0 +1,66 @@
+"""Makes the splits that a source lacks. Knows nothing about pictures or files.
+
+Faces without a split are train's; a split that is missing is then drawn from train: a tenth of
+each class, identical pictures kept together, by a hash of seed and source, so that the same face
+falls to the same side however the source grows.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from mien.dataset import Row
+from mien.labels import SPLITS
+
+SHARE = 0.1
+FEWEST = 3  # faces of a class that are enough for one in a drawn split
+
+
+def fill_splits(rows: Sequence[Row], *, seed: int) -> list[str]:
+    """Give every row its split, in place; return what the summary should say of it."""
+    loose = [row for row in rows if row.split is None]
+    for row in loose:
+        row.split = "train"
+    there = {row.split for row in rows}
+    missing = [split for split in SPLITS if split not in there]
+    if "train" in missing:
+        return [f"There is no face for {' and '.join(missing)}, and none was drawn: that needs train faces."]
+    for split in reversed(missing):
+        _draw(rows, split, seed)
+    return _notes(len(loose), len(rows), missing, seed)
+
+
+def _notes(loose: int, faces: int, missing: list[str], seed: int) -> list[str]:
+    notes = []
+    if loose and loose < faces:
+        notes.append(f"{loose:,} faces had no split and are in train or drawn from it.")
+    if missing:
+        had = (
+            "The source has no splits"
+            if loose == faces
+            else f"The source has no {' and no '.join(missing)} split"
+        )
+        notes.append(
+            f"{had}: {' and '.join(missing)} were drawn from train, {SHARE:.0%} of each class each, seed {seed}, "
+            "identical pictures kept together. One person may stand in several splits; a table of "
+            "path,label,split tells them apart."
+        )
+    return notes
+
+
+def _draw(rows: Sequence[Row], split: str, seed: int) -> None:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.group].append(row)
+    faces = Counter(row.label for row in rows if row.split == "train")
+    wanted = {label: round(SHARE * n) or int(n >= FEWEST) for label, n in faces.items()}
+    free = [group for group in groups.values() if all(row.split == "train" for row in group)]
+    for group in sorted(free, key=lambda group: _key(seed, split, group[0])):
+        if wanted[group[0].label] >= len(group):
+            wanted[group[0].label] -= len(group)
+            for row in group:
+                row.split = split
+
+
+def _key(seed: int, split: str, row: Row) -> bytes:
+    return hashlib.blake2b(f"{seed}/{split}/{row.source}".encode(), digest_size=16).digest()

@@ -1,0 +1,63 @@
+"""The files below a folder, whatever lies there. Knows nothing about labels.
+
+Links to folders are followed, a folder that holds itself is not; nothing is opened here.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mien.errors import DataError
+from mien.pack.items import LeftOut
+
+SYSTEM_NAMES = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
+
+
+@dataclass(slots=True)
+class Tree:
+    """Files by their way from the root, in order of name, and folders that could not be looked into."""
+
+    root: Path
+    files: list[PurePosixPath] = field(default_factory=list)
+    closed: list[LeftOut] = field(default_factory=list)
+
+    def path(self, file: PurePosixPath) -> str:
+        """Return where a file lies."""
+        return str(self.root / file)
+
+
+def walk(root: Path) -> Tree:
+    """Return all files below a folder but hidden ones and those that systems leave."""
+    tree = Tree(root)
+    _look_into(tree, PurePosixPath(), ())
+    return tree
+
+
+def _look_into(tree: Tree, folder: PurePosixPath, above: tuple[tuple[int, int], ...]) -> None:
+    here = tree.root / folder
+    try:
+        status = here.stat()
+        mark = (status.st_dev, status.st_ino)
+        if mark in above:
+            tree.closed.append(LeftOut(shown(folder), "a link to a folder that holds it"))
+            return
+        with os.scandir(here) as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError as error:
+        if not above:
+            raise DataError(f"{tree.root}: cannot be read ({error.strerror})") from None
+        tree.closed.append(LeftOut(shown(folder), f"the folder cannot be opened ({error.strerror})"))
+        return
+    for name, is_folder in found:
+        if name.startswith(".") or name in SYSTEM_NAMES:
+            continue
+        if is_folder:
+            _look_into(tree, folder / name, (*above, mark))
+        else:
+            tree.files.append(folder / name)
+
+
+def shown(name: PurePosixPath | str) -> str:
+    """Return a name as text that stands in a table and on a terminal: line breaks and odd bytes escaped."""
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

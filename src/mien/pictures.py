@@ -1,0 +1,189 @@
+"""Any picture file becomes grey or RGB bytes, or one line that says why not. Knows nothing about data sets.
+
+Nothing a file holds can hang, crash or fill the memory: what is no regular file is not opened,
+a picture's size is checked before it is decoded, and formats that run programs (EPS) are not read.
+docs/inputs.md lists what each kind of bad file gets.
+"""
+
+import io
+import os
+import stat
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import PictureError
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff")
+    + (".pgm", ".ppm", ".pnm", ".jp2", ".avif")
+)
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+LARGEST_FILE_BYTES = 256 * 2**20
+LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common cameras make
+SMALLEST_SIDE = 8
+LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
+SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+UNKNOWN_WHITE = ("I", "F")
+LFS = b"version https://git-lfs"
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture, upright."""
+
+    pixels: np.ndarray  # uint8 (H, W) grey, or (H, W, 3) RGB
+    animated: bool = False  # whether it is the first of several frames
+
+
+def read_file(path: Path | str) -> bytes:
+    """Return the bytes of a regular file; PictureError for anything else, without waiting for it."""
+    try:
+        _refuse_other_than_file(Path(path).stat())
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            status = os.fstat(handle)
+            _refuse_other_than_file(status)
+            if status.st_size > LARGEST_FILE_BYTES:
+                raise PictureError(f"{status.st_size:,} bytes, more than {LARGEST_FILE_BYTES:,}")
+            return file.read(LARGEST_FILE_BYTES)
+    except FileNotFoundError:
+        raise PictureError("a link to nothing" if Path(path).is_symlink() else "no such file") from None
+    except OSError as error:
+        raise PictureError(f"cannot be opened ({error.strerror})") from None
+    except ValueError:
+        raise PictureError("no such file (the name holds a NUL)") from None
+
+
+def _refuse_other_than_file(status: os.stat_result) -> None:
+    for asks, kind in KINDS:
+        if asks(status.st_mode):
+            raise PictureError(f"{kind}, not a file")
+
+
+def decode(data: bytes, *, color: bool = False) -> Picture:
+    """Return a picture file's first frame as grey bytes, or as RGB with `color`.
+
+    Turned as its EXIF orientation says; 16-bit grey scaled to 8; what is transparent is shown on
+    white. Raises PictureError with the reason for anything that cannot be read rightly.
+    """
+    if not data:
+        raise PictureError("an empty file")
+    if data.startswith(LFS):
+        raise PictureError("a git-LFS pointer, not the picture: git lfs pull")
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            _refuse_size(image.size)
+            animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            pixels = _pixels(ImageOps.exif_transpose(image), color)
+    except PictureError:
+        raise
+    except Image.DecompressionBombError:
+        raise PictureError(f"more than {LARGEST_PIXELS:,} pixels") from None
+    except Image.UnidentifiedImageError:
+        raise PictureError("not a picture of a kind that mien reads") from None
+    except MemoryError:
+        raise PictureError("not enough memory to decode it") from None
+    except Exception as fault:  # Pillow's readers raise whatever their parsing stumbles over
+        raise PictureError(f"damaged or cut short ({_first_words(fault)})") from None
+    return Picture(pixels, animated)
+
+
+def _first_words(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:80] or type(fault).__name__
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _refuse_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > LARGEST_PIXELS:
+        raise PictureError(f"{width:,} x {height:,} is more than {LARGEST_PIXELS:,} pixels")
+    if min(size) < SMALLEST_SIDE:
+        raise PictureError(
+            f"{width:,} x {height:,} pixels are too few for a face; {SMALLEST_SIDE} a side at least"
+        )
+
+
+def _pixels(image, color: bool) -> np.ndarray:
+    from PIL import Image
+
+    if image.mode in UNKNOWN_WHITE:
+        raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
+    if image.mode in SIXTEEN_BIT:
+        values = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    if image.mode not in ("L", "1", "RGB"):
+        image = image.convert("RGB")
+    return np.array(image.convert("RGB" if color else "L"))
+
+
+@contextmanager
+def quiet():
+    """Keep Pillow's warnings about odd files from the terminal; what matters of them is a PictureError.
+
+    Warnings are a setting of the whole process, so this stands around many calls of `decode`, not in it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def square(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return the middle square of a grey picture uint8 (H, W) as uint8 (side, side).
+
+    Area-true where it shrinks: each new pixel is the mean of all that it covers, computed in whole
+    numbers, so that it is the same everywhere. Bicubic where it grows. PictureError for a picture
+    too long to be one of a face alone.
+    """
+    height, width = pixels.shape
+    short, long = min(height, width), max(height, width)
+    if long > LARGEST_RATIO * short:
+        raise PictureError(
+            f"{width:,} x {height:,} pixels are too long for a face alone; find it with --detect"
+        )
+    top, left = (height - short) // 2, (width - short) // 2
+    middle = pixels[top : top + short, left : left + short]
+    if short == side:
+        return np.ascontiguousarray(middle)
+    if short > side:
+        return shrink(middle, side)
+    from PIL import Image
+
+    return np.array(Image.fromarray(middle).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return a square grey picture uint8 (n, n), n >= side, as uint8 (side, side), each pixel a mean."""
+    n = len(pixels)
+    covered = _overlaps(n, side)
+    sums = covered @ pixels.astype(np.float64) @ covered.T  # whole numbers below 2**53: exact
+    return ((2 * sums.astype(np.int64) + n * n) // (2 * n * n)).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _overlaps(n: int, side: int) -> np.ndarray:
+    """Return how much of pixel j of n new pixel i of `side` covers, in 1 / side of a pixel: (side, n)."""
+    old, new = np.arange(n) * side, np.arange(side)[:, None] * n
+    return np.clip(np.minimum(old + side, new + n) - np.maximum(old, new), 0, None).astype(np.float64)
