@@ -1,5 +1,6 @@
 """What the tests share: a toy data set that a network learns in seconds, and FER2013 where it is there."""
 
+import importlib.util
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # toy networks are faster so, also in the processes that tests start
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.dataset import read_dataset, writing_dataset
 from mien.labels import LABELS
@@ -61,3 +63,15 @@ def fer2013() -> Path:
     if not path:
         pytest.skip("MIEN_FER2013 does not say where fer2013.tar.gz lies")
     return Path(path)
+
+
+def photo(package: str, *parts: str) -> np.ndarray:
+    """A photo that ships inside a package, uint8 (H, W, 3); the package is not imported."""
+    folder = Path(importlib.util.find_spec(package).submodule_search_locations[0])
+    return np.array(Image.open(folder.joinpath(*parts)).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """NASA's portrait of Eileen Collins, public domain, 512 x 512, as scikit-image ships it."""
+    return photo("skimage", "data", "astronaut.png")

@@ -88,7 +88,8 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             _refuse_size(image.size)
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            pixels = _pixels(ImageOps.exif_transpose(image), color)
+            sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
+            pixels = _pixels(ImageOps.exif_transpose(image), color, sixteen_bit)
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -124,14 +125,14 @@ def _refuse_size(size: tuple[int, int]) -> None:
         )
 
 
-def _pixels(image, color: bool) -> np.ndarray:
+def _pixels(image, color: bool, sixteen_bit: bool) -> np.ndarray:
     from PIL import Image
 
-    if image.mode in UNKNOWN_WHITE:
-        raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
-    if image.mode in SIXTEEN_BIT:
+    if sixteen_bit:
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in UNKNOWN_WHITE:
+        raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     if image.mode not in ("L", "1", "RGB"):

@@ -89,7 +89,12 @@ def pack(
     if target.exists():
         if opened.pictures:
             origin["files"]["pictures"] = digest_of(opened.items())
-        return _already_there(target, origin)
+        info = _already_there(target, origin)
+        if strict and info.left_out:
+            raise DataError(
+                f"{target}: was packed without --strict, and {info.left_out:,} pictures were left out"
+            )
+        return info
     vote_rows = read_votes(votes) if votes is not None else None
     developer = Developer(side, _finder() if detect else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if vote_rows else ()
@@ -192,5 +197,7 @@ def _already_there(target: Path, origin: dict) -> DatasetInfo:
             f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
         ) from None
     if info.origin != origin:
-        raise DataError(f"{target}: exists and was packed from other files; delete it or give another name")
+        raise DataError(
+            f"{target}: exists and was packed from other files or in another way; delete it or give another name"
+        )
     return info

@@ -1,0 +1,292 @@
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from mien.errors import PictureError
+from mien.pictures import LARGEST_PIXELS, decode, quiet, read_file, shrink, square
+
+RAMP = np.linspace(0, 255, 24 * 24).reshape(24, 24).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "png", **options) -> bytes:
+    """Return a picture's file."""
+    data = io.BytesIO()
+    image.save(data, format=kind, **options)
+    return data.getvalue()
+
+
+def grey(data: bytes) -> np.ndarray:
+    """Return the decoded grey pixels."""
+    return decode(data).pixels
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "gif", "tiff", "ppm", "webp"])
+def test_lossless_grey_comes_back_as_it_was(kind):
+    """Every lossless format gives the very grey values that were written."""
+    data = encoded(Image.fromarray(RAMP), kind, **({"lossless": True} if kind == "webp" else {}))
+
+    assert np.array_equal(RAMP, grey(data))
+
+
+def test_jpeg_comes_back_almost_as_it_was():
+    """A JPEG of quality 95 is within a few grey levels."""
+    assert np.abs(grey(encoded(Image.fromarray(RAMP), "jpeg", quality=95)).astype(int) - RAMP).max() <= 6
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "ppm"])
+def test_16_bit_grey_is_scaled_and_not_white(kind):
+    """16-bit grey 0, 32768 and 65535 become 0, 128 and 255."""
+    values = np.repeat(np.array([0, 257 * 128, 65535], np.uint16), 8)[:, None].repeat(24, 1)
+
+    assert [0, 128, 255] == grey(encoded(Image.fromarray(values), kind))[::8, 0].tolist()
+
+
+def test_big_endian_16_bit_is_read_rightly():
+    """The order of bytes in a 16-bit TIFF does not matter."""
+    image = Image.frombytes("I;16B", (24, 24), np.full((24, 24), 257 * 99, ">u2").tobytes())
+
+    assert {99} == set(grey(encoded(image, "tiff")).ravel().tolist())
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bit_grey_is_refused(mode):
+    """32-bit grey has no known white, so it is not guessed."""
+    with pytest.raises(PictureError, match="does not say what white is"):
+        decode(encoded(Image.new(mode, (24, 24), 3), "tiff"))
+
+
+def test_1_bit_is_black_and_white():
+    """Bits become 0 and 255."""
+    assert {0, 255} == set(grey(encoded(Image.fromarray(RAMP).convert("1"))).ravel().tolist())
+
+
+def test_transparency_is_shown_on_white():
+    """A transparent palette entry, a transparent grey and full alpha are white, as viewers show them."""
+    palette = Image.new("P", (24, 24), 1)
+    palette.putpalette([0, 0, 0, 80, 80, 80])
+    palette.putpixel((0, 0), 0)
+    files = (
+        encoded(palette, transparency=0),
+        encoded(palette, "gif", transparency=0),
+        encoded(_with_alpha()),
+    )
+
+    for data in files:
+        assert [255, 80] == grey(data)[0, :2].tolist()
+
+
+def _with_alpha() -> Image.Image:
+    image = Image.new("RGBA", (24, 24), (80, 80, 80, 255))
+    image.putpixel((0, 0), (0, 0, 0, 0))
+    return image
+
+
+def test_cmyk_is_not_negative():
+    """Much ink is dark: CMYK as JPEG and TIFF keeps black black and white white."""
+    image = Image.new("CMYK", (24, 24), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 12, 24))
+
+    for kind in ("jpeg", "tiff"):
+        pixels = grey(encoded(image, kind))
+        assert pixels[:, 2].max() < 20
+        assert pixels[:, -2].min() > 235
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "png", "tiff"])
+def test_the_first_frame_of_an_animation_is_taken_and_said(kind):
+    """Of several frames the first is read, and `animated` says so."""
+    first, second = (Image.new("L", (24, 24), value).convert("RGB") for value in (200, 20))
+    picture = decode(encoded(first, kind, save_all=True, append_images=[second]))
+
+    assert picture.animated
+    assert 200 == pytest.approx(picture.pixels.mean(), abs=2)
+    assert not decode(encoded(first, kind)).animated
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation):
+    """Whichever way the camera was held, the picture is upright."""
+    undo = (None, None, 0, 3, 1, 5, 2, 6, 4)[orientation]
+    stored = Image.fromarray(RAMP) if undo is None else Image.fromarray(RAMP).transpose(Image.Transpose(undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    assert np.array_equal(RAMP, grey(encoded(stored, "png", exif=exif)))
+
+
+def test_color_is_asked_for():
+    """With `color` the answer is RGB, from grey files too; without it grey is ITU-R 601's luma."""
+    red = encoded(Image.new("RGB", (24, 24), (255, 0, 0)))
+
+    assert [255, 0, 0] == decode(red, color=True).pixels[0, 0].tolist()
+    assert (24, 24, 3) == decode(encoded(Image.fromarray(RAMP)), color=True).pixels.shape
+    assert 76 == grey(red)[0, 0]
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """Return a small PNG whose header claims a size."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
+        + chunk(b"IEND", b"")
+    )
+
+
+BAD = {
+    "empty": (b"", "an empty file"),
+    "text": (b"this is no picture\n" * 9, "not a picture of a kind"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "a git-LFS pointer"),
+    "html": (b"<!DOCTYPE html><title>404</title>", "not a picture of a kind"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 48\n%%EndComments\n", "not a picture of a kind"),
+    "truncated jpeg": (encoded(Image.fromarray(RAMP), "jpeg")[:-40], "damaged or cut short"),
+    "truncated png": (encoded(Image.fromarray(RAMP))[:-60], "damaged or cut short"),
+    "1 x 1": (encoded(Image.new("L", (1, 1))), "1 x 1 pixels are too few"),
+    "1 x 5000": (encoded(Image.new("L", (1, 5000))), "1 x 5,000 pixels are too few"),
+    "large": (png_that_claims(9000, 8000), "9,000 x 8,000 is more than 64,000,000 pixels"),
+    "bomb": (png_that_claims(60_000, 60_000), "more than 64,000,000 pixels"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_picture_gets_its_reason(kind):
+    """Each bad file is refused in a few words that say what is wrong with it."""
+    data, reason = BAD[kind]
+
+    with quiet(), pytest.raises(PictureError, match=reason) as raised:
+        decode(data)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
+    """The size in the header is enough; no pixel is decoded."""
+    monkeypatch.setattr("mien.pictures._pixels", lambda *_: pytest.fail("decoded"))
+
+    assert LARGEST_PIXELS < 9000 * 8000
+    with quiet(), pytest.raises(PictureError):
+        decode(png_that_claims(9000, 8000))
+
+
+def files_of_every_kind() -> list[bytes]:
+    """Return a small picture in every format."""
+    image = Image.fromarray(RAMP).convert("RGB")
+    return [encoded(image, kind) for kind in ("jpeg", "png", "gif", "bmp", "tiff", "ppm", "webp", "jpeg2000")]
+
+
+@given(st.sampled_from(files_of_every_kind()), st.data())
+@settings(deadline=None, max_examples=150)
+def test_no_damage_brings_anything_but_a_picture_or_its_reason(data, draw):
+    """Whatever bytes are changed, cut or put in, the answer is a picture or a PictureError."""
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 6))):
+        damaged[draw.draw(st.integers(0, len(damaged) - 1))] = draw.draw(st.integers(0, 255))
+    cut = draw.draw(st.integers(len(damaged) // 2, 2 * len(damaged)))
+    with quiet():
+        try:
+            picture = decode(bytes(damaged[:cut]))
+        except PictureError as fault:
+            assert str(fault)
+        else:
+            assert np.uint8 == picture.pixels.dtype
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_damaged_files_bring_nothing_else():
+    """A long run of random damage to every format finds no other exception."""
+    rng = np.random.default_rng(0)
+    files = files_of_every_kind()
+    with quiet():
+        for number in range(100_000):
+            damaged = np.frombuffer(files[number % len(files)], np.uint8).copy()
+            places = rng.integers(len(damaged), size=rng.integers(1, 20))
+            damaged[places] = rng.integers(256, size=len(places))
+            try:
+                decode(damaged[: rng.integers(8, 2 * len(damaged))].tobytes())
+            except PictureError:
+                pass
+
+
+def test_only_regular_files_are_read(tmp_path):
+    """A pipe, a device, a folder, a lost link and an odd name are told at once, not waited for."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "lost.jpg").symlink_to("nowhere")
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    told = {
+        tmp_path / "pipe.jpg": "a pipe",
+        Path("/dev/zero"): "a device",
+        tmp_path: "a folder",
+        tmp_path / "lost.jpg": "a link to nothing",
+        tmp_path / "round.jpg": "cannot be opened",
+        tmp_path / "gone.jpg": "no such file",
+        "a\0b": "holds a NUL",
+    }
+
+    for path, reason in told.items():
+        with pytest.raises(PictureError, match=reason):
+            read_file(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    """A file of a gigabyte of nothing is refused by its size."""
+    with open(tmp_path / "huge.jpg", "wb") as file:
+        file.truncate(2**30)
+
+    with pytest.raises(PictureError, match="1,073,741,824 bytes, more than"):
+        read_file(tmp_path / "huge.jpg")
+
+
+@given(arrays(np.uint8, st.integers(1, 40).map(lambda n: (n, n))), st.integers(1, 40))
+@settings(max_examples=60)
+def test_shrinking_gives_the_mean_of_what_a_pixel_covers(pixels, side):
+    """Each new pixel is the rounded mean of its area, as fine copies of the pixels show."""
+    side = min(side, len(pixels))
+    fine = np.kron(pixels.astype(np.int64), np.ones((side, side), np.int64))
+    blocks = fine.reshape(side, len(pixels), side, len(pixels)).sum((1, 3))
+    area = len(pixels) ** 2
+
+    assert np.array_equal((2 * blocks + area) // (2 * area), shrink(pixels, side))
+
+
+def test_fine_stripes_become_grey_and_no_moire():
+    """Stripes finer than a pixel give their mean everywhere, where picking pixels would alias."""
+    stripes = np.tile(np.array([0, 255], np.uint8), (96, 48))
+
+    assert {128} == set(shrink(stripes, 48).ravel().tolist())
+
+
+def test_the_middle_square_is_taken():
+    """A picture that is wider or higher than a square loses both ends alike; of the right side it stays as it is."""
+    wide = np.zeros((48, 100), np.uint8)
+    wide[:, 26:74] = 200
+
+    assert {200} == set(square(wide, 48).ravel().tolist())
+    assert {200} == set(square(np.ascontiguousarray(wide.T), 48).ravel().tolist())
+    assert np.array_equal(RAMP, square(RAMP, 24))
+
+
+def test_a_small_picture_grows_smoothly():
+    """What is smaller than the side is enlarged to it, with its mean kept."""
+    grown = square(RAMP, 48)
+
+    assert (48, 48) == grown.shape
+    assert RAMP.mean() == pytest.approx(grown.mean(), abs=1)
+
+
+def test_a_long_picture_is_no_face():
+    """A picture more than three times as long as wide is refused, with the way to find a face in it."""
+    with pytest.raises(PictureError, match="too long for a face alone; find it with --detect"):
+        square(np.zeros((20, 61), np.uint8), 48)
