@@ -2,7 +2,7 @@
 # make test                      environment, then the tests (MIEN_FER2013=fer2013.tar.gz for those on real faces)
 
 SEEDS ?= 1
-NAME = $(firstword $(subst ., ,$(notdir $(DATA))))
+NAME = $(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA)))))
 MIEN = .venv/bin/mien
 
 .PHONY: run test test-all bench results wheel clean
@@ -13,7 +13,7 @@ run:
 	"Facial Expression Recognition Challenge', then: make run DATA=path/to/fer2013.tar.gz" >&2; exit 2
 else
 run: .venv/with-all
-	$(MIEN) pack "$(DATA)" "data/$(NAME)"
+	$(MIEN) pack "$(DATA)" "data/$(NAME)" || [ $$? = 1 ]  # 1: packed, and told which pictures were left out
 	$(MIEN) train quick-densenet "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
 	$(MIEN) train quick-cnn "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
 	$(MIEN) evaluate --test $(call runs_of,quick-densenet quick-cnn)
@@ -26,7 +26,7 @@ runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"
 test: .venv/with-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadscope
 
 test-all: .venv/with-test
 	.venv/bin/python -m pytest -m 'slow or not slow'

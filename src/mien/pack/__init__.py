@@ -198,6 +198,7 @@ def _already_there(target: Path, origin: dict) -> DatasetInfo:
         ) from None
     if info.origin != origin:
         raise DataError(
-            f"{target}: exists and was packed from other files or in another way; delete it or give another name"
+            f"{target}: exists and was packed from other files or in another way; "
+            f"delete it or give another name"
         )
     return info
