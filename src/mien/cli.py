@@ -32,6 +32,7 @@ app = typer.Typer(
 def main() -> None:
     """Run a command; every foreseen fault is one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     try:
         app()
     except Stopped as stopped:
