@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.faces import TEMPLATE, Face, Finder, align, grey, largest_face, similarity
+from mien.faces import TEMPLATE, Face, Finder, align, grey, similarity
 from mien.faces.decode import decode, distinct
 from mien.faces.finder import MODEL, view
 from mien.pack.fer2013 import SIDE, read_faces
@@ -94,7 +94,7 @@ def test_the_box_scales_with_the_picture(finder, astronaut, face, size):
 def test_a_crop_that_is_all_face_is_found(finder, astronaut, face, side):
     """A picture with a face to its edges is found as well, from 16 pixels up."""
     tight = Image.fromarray(astronaut).crop(around(face, 1.05)).resize((side, side), Image.Resampling.BICUBIC)
-    found = largest_face(finder, np.asarray(tight))
+    found = finder.find(np.asarray(tight))[0]
 
     assert looks_like_a_face(found)
     assert 0.5 < found.area / side**2 < 1.1
@@ -110,7 +110,7 @@ def pose(face: Face) -> tuple[float, float]:
 def test_a_tilted_face_stands_upright_in_its_crop(finder, astronaut, face, degrees):
     """However the head is held, up to 75 degrees, its crop is upright within 12 and as large within 15 %."""
     (angle, scale), (moved_angle, moved_scale) = (
-        pose(f) for f in (face, largest_face(finder, tilted(astronaut, degrees)))
+        pose(f) for f in (face, finder.find(tilted(astronaut, degrees))[0])
     )
 
     assert 12 > abs(moved_angle - angle - degrees)
@@ -120,7 +120,7 @@ def test_a_tilted_face_stands_upright_in_its_crop(finder, astronaut, face, degre
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_photo_on_its_side_or_head_still_shows_its_face(finder, astronaut, face, turns):
     """Turned by 90 or 180 degrees, the face is found where it is."""
-    found = largest_face(finder, np.rot90(astronaut, turns))
+    found = finder.find(np.rot90(astronaut, turns))[0]
     left, top, width, height = face.box
     turned = {1: (top, 512 - left - width, height, width), 2: (512 - left - width, 512 - top - height, width, height),
               3: (512 - top - height, left, height, width)}[turns]  # fmt: skip
@@ -142,7 +142,7 @@ def test_where_there_is_no_face_none_is_found(finder, name, size):
     picture = photo("sklearn", "datasets", "images", name)
 
     assert [] == finder.find(picture if size is None else resized(picture, *size))
-    assert largest_face(finder, resized(picture, 64, 40)) is None
+    assert finder.find(resized(picture, 64, 40))[0] is None
 
 
 @pytest.mark.parametrize("side", [16, 48, 200, 700])
@@ -395,6 +395,6 @@ def test_the_networks_notices_lie_beside_it():
 def test_fer2013s_faces_are_found(fer2013, finder):
     """Of FER2013's first hundred crops, which are tight, small and sometimes no face, most are found."""
     faces = islice(rows_of(fer2013, read_faces), 100)
-    found = [largest_face(finder, np.frombuffer(face.pixels, np.uint8).reshape(SIDE, SIDE)) for face in faces]
+    found = [finder.find(np.frombuffer(face.pixels, np.uint8).reshape(SIDE, SIDE))[0] for face in faces]
 
     assert 90 <= sum(face is not None for face in found)

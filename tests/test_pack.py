@@ -143,6 +143,9 @@ def bad_archive(kind: str, path: Path) -> str:
     if kind == "not utf-8":
         path.write_bytes(b"emotion,pixels,Usage\n3,\xff\xfe")
         return "not a text table"
+    if kind == "zip":
+        path.write_bytes(b"PK\x03\x04" + bytes(100))
+        return "a zip archive; unpack it"
     if kind == "random bytes":
         path.write_bytes(np.random.default_rng(0).bytes(5000))
         return "cut short or damaged|not a text table"
@@ -160,6 +163,7 @@ def bad_archive(kind: str, path: Path) -> str:
         "no table",
         "two tables",
         "not utf-8",
+        "zip",
         "random bytes",
     ],
 )

@@ -7,6 +7,6 @@ for face in finder.find(picture):
 
 from mien.faces.align import TEMPLATE, align, grey, similarity
 from mien.faces.face import Face
-from mien.faces.finder import Finder, largest_face
+from mien.faces.finder import Finder
 
-__all__ = ["TEMPLATE", "Face", "Finder", "align", "grey", "largest_face", "similarity"]
+__all__ = ["TEMPLATE", "Face", "Finder", "align", "grey", "similarity"]

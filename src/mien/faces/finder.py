@@ -80,11 +80,6 @@ def open_session(threads: int = 1):
     return onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
 
 
-def largest_face(finder: Finder, picture: np.ndarray) -> Face | None:
-    """Return the largest face in a picture, None where there is none; see `Finder.find`."""
-    return next(iter(finder.find(picture)), None)
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A picture as the network sees it, and the way back to the picture's own pixels."""

@@ -17,6 +17,7 @@ from mien.errors import DataError
 
 Row = TypeVar("Row")
 GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 22  # characters; more are not looked for, so that no file fills the memory
 
@@ -33,7 +34,10 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
                 yield from _rows_in_archive(path, archive, parse)
         else:
             with open(path, "rb") as raw:
-                zipped = raw.peek(2)[:2] == GZIP_MAGIC
+                start = raw.peek(len(ZIP_MAGIC))
+                if start.startswith(ZIP_MAGIC):
+                    raise DataError(f"{path}: a zip archive; unpack it and pack the folder or table in it")
+                zipped = start.startswith(GZIP_MAGIC)
                 yield from _rows(path.name, gzip.GzipFile(fileobj=raw) if zipped else raw, parse)
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text table (it holds bytes that are not UTF-8)") from None
