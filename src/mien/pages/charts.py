@@ -258,6 +258,24 @@ def probabilities(main: str, rest: str, classes: Sequence[str], color: str, own,
     return figure
 
 
+def outlines(main: str, rest: str, series: Sequence[Series], edges, unit: str):
+    """How a measure is distributed, an outline a series: `series[i].values` has a share a bin of `edges`."""
+    height = 150
+    figure = new_figure(TITLE_HEIGHT + 26 + height + 40)
+    title(figure, main, rest)
+    top = legend(canvas(figure), TITLE_HEIGHT + 10, series)
+    axes = axes_at(figure, EDGE + 10, top, RIGHT - EDGE - 10, height)
+    for entry, line in zip(series, ("-", (0, (4, 2)), (0, (1, 1.4))), strict=False):
+        axes.stairs(entry.values, edges, color=entry.color, linewidth=1.5, linestyle=line)
+    most = max(max(entry.values) for entry in series)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * most or 1))
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+    write_at(figure, RIGHT, top + height + 34, unit, fontsize=SMALL, color=LIGHT["muted"], ha="right")
+    return figure
+
+
 def reliability(main: str, rest: str, look: Series, bins):
     """Accuracy against confidence with the counts below.
 
@@ -289,32 +307,43 @@ def reliability(main: str, rest: str, look: Series, bins):
     return figure
 
 
-def matrix(main: str, rest: str, classes: Sequence[str], shades, texts):
-    """A square table by true (rows) and read (columns) class, shaded by opacity.
+def matrix(
+    main: str,
+    rest: str,
+    classes: Sequence[str],
+    shades,
+    texts,
+    *,
+    columns: Sequence[str] = (),
+    sides: tuple[str, str] = ("labeled", "read as"),
+):
+    """A table by true (rows) and read (columns) class, shaded by opacity.
 
-    `shades` is (C, C) in -1..1, blue above 0 and orange below; `texts` (C, C) of str. Above 12
-    classes the texts are left out.
+    `shades` is (C, K) in -1..1, blue above 0 and orange below; `texts` (C, K) of str. The columns
+    are the rows' classes where none are given. Above 12 classes the texts are left out.
     """
-    upright = max(map(len, classes)) > LONGEST_SLANTED
+    columns = columns or classes
+    upright = max(map(len, columns)) > LONGEST_SLANTED
     left = _label_space(classes) + 16
-    top = TITLE_HEIGHT + 20 + _label_space(classes) * (1 if upright else 0.72)
-    cell = (RIGHT - left) / len(classes)
+    top = TITLE_HEIGHT + 20 + _label_space(columns) * (1 if upright else 0.72)
+    cell = (RIGHT - left) / len(columns)
     bottom = top + cell * len(classes)
     figure = new_figure(bottom + 10)
     title(figure, main, rest)
     axes = canvas(figure)
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
-    axes.text(left, TITLE_HEIGHT + 10, "read as", **quiet)
-    axes.text(10, (top + bottom) / 2, "labeled", rotation=90, ha="center", va="center", **quiet)
+    axes.text(left, TITLE_HEIGHT + 10, sides[1], **quiet)
+    axes.text(10, (top + bottom) / 2, sides[0], rotation=90, ha="center", va="center", **quiet)
     for i, name in enumerate(shortened(c, LONGEST_LABEL) for c in classes):
+        axes.text(left - 7, top + (i + 0.5) * cell, name, ha="right", va="center")
+    for i, name in enumerate(shortened(c, LONGEST_LABEL) for c in columns):
         middle = (i + 0.5) * cell
-        axes.text(left - 7, top + middle, name, ha="right", va="center")
         place = (left + middle, top - 5) if upright else (left + middle - 2, top - 6)
         slant = {"rotation": 90, "va": "center"} if upright else {"rotation": 45, "va": "bottom"}
         axes.text(*place, name, ha="left", rotation_mode="anchor", **slant)
     _cells(axes, left, top, cell, np.asarray(shades), texts)
-    edges = np.arange(len(classes) + 1) * cell
-    axes.hlines(top + edges, left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
+    rows, edges = (np.arange(len(names) + 1) * cell for names in (classes, columns))
+    axes.hlines(top + rows, left, RIGHT, color=LIGHT["faint"], linewidth=0.6)
     axes.vlines(left + edges, top, bottom, color=LIGHT["faint"], linewidth=0.6)
     return figure
 

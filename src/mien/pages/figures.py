@@ -64,12 +64,12 @@ class Drawn:
 
 
 @contextmanager
-def themed():
-    """Draw inside this block; raises MissingExtra where matplotlib is not installed."""
+def themed(extra: str = "compare"):
+    """Draw inside this block; raises MissingExtra, which names `extra`, where matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:
-        raise MissingExtra("matplotlib is missing: pip install 'mien[compare]'") from None
+        raise MissingExtra(f"matplotlib is missing: pip install 'mien[{extra}]'") from None
     with matplotlib.rc_context(RC):
         yield
 
