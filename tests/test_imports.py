@@ -97,6 +97,13 @@ def test_only_evaluate_opens_the_test_split():
     assert {"evaluate"} == callers
 
 
+def test_only_the_audit_sees_the_whole_data_set():
+    """`whole` is called in one place, so nothing that trains or judges has all splits at once."""
+    callers = {room_of(m) for m in MODULES if ".whole(" in m.read_text()}
+
+    assert {"audit"} == callers
+
+
 @pytest.mark.parametrize(
     ("statement", "allowed"),
     [
@@ -105,6 +112,7 @@ def test_only_evaluate_opens_the_test_split():
         ("import mien.pack, mien.info, mien.judge, mien.predictions, mien.recipe, mien.run", set()),
         ("import mien.judge.report", set()),
         ("import mien.compare", set()),
+        ("import mien.audit", set()),
         ("import mien.faces", set()),
         ("import mien.train, mien.evaluate", {"torch", "safetensors"}),
     ],

@@ -25,6 +25,7 @@ SUFFIXES = frozenset(
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 LARGEST_FILE_BYTES = 256 * 2**20
 LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common cameras make
+STRIP = 512  # columns of a large picture that are numbers of 8 bytes at a time
 SMALLEST_SIDE = 8
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -179,7 +180,8 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return a square grey picture uint8 (n, n), n >= side, as uint8 (side, side), each pixel a mean."""
     n = len(pixels)
     covered = _overlaps(n, side)
-    sums = covered @ pixels.astype(np.float64) @ covered.T  # whole numbers below 2**53: exact
+    strips = (pixels[:, left : left + STRIP].astype(np.float64) for left in range(0, n, STRIP))
+    sums = np.hstack([covered @ strip for strip in strips]) @ covered.T  # whole numbers below 2**53: exact
     return ((2 * sums.astype(np.int64) + n * n) // (2 * n * n)).astype(np.uint8)
 
 
