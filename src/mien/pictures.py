@@ -25,7 +25,6 @@ SUFFIXES = frozenset(
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 LARGEST_FILE_BYTES = 256 * 2**20
 LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common cameras make
-STRIP = 512  # columns of a large picture that are numbers of 8 bytes at a time
 SMALLEST_SIDE = 8
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -178,15 +177,14 @@ def square(pixels: np.ndarray, side: int) -> np.ndarray:
 
 def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return a square grey picture uint8 (n, n), n >= side, as uint8 (side, side), each pixel a mean."""
-    n = len(pixels)
-    covered = _overlaps(n, side)
-    strips = (pixels[:, left : left + STRIP].astype(np.float64) for left in range(0, n, STRIP))
-    sums = np.hstack([covered @ strip for strip in strips]) @ covered.T  # whole numbers below 2**53: exact
-    return ((2 * sums.astype(np.int64) + n * n) // (2 * n * n)).astype(np.uint8)
+    area = len(pixels) ** 2
+    sums = _stretches(_stretches(pixels, side).T, side).T
+    return ((2 * sums + area) // (2 * area)).astype(np.uint8)
 
 
-@lru_cache(maxsize=64)
-def _overlaps(n: int, side: int) -> np.ndarray:
-    """Return how much of pixel j of n new pixel i of `side` covers, in 1 / side of a pixel: (side, n)."""
-    old, new = np.arange(n) * side, np.arange(side)[:, None] * n
-    return np.clip(np.minimum(old + side, new + n) - np.maximum(old, new), 0, None).astype(np.float64)
+def _stretches(rows: np.ndarray, side: int) -> np.ndarray:
+    """Return `side` times the sums over so many equal stretches of rows, int64 (side, m) of (n, m)."""
+    whole, part = np.divmod(np.arange(side) * len(rows), side)  # where each stretch begins
+    sums = np.add.reduceat(rows, whole, axis=0, dtype=np.int64) * side
+    before = rows[whole] * part[:, None]  # what the row that a stretch begins in gives to the one before
+    return sums - before + np.roll(before, -1, axis=0)  # the first begins with a whole row and gives nothing
