@@ -128,6 +128,25 @@ def pack(
 
 
 @app.command()
+def audit(
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
+    out: Annotated[Path, typer.Option(help="the audit's folder")] = Path("reports/audit"),
+    drop: Annotated[
+        Path | None, typer.Option(help="write a cleaned data set here; every face left out is listed")
+    ] = None,
+    kinds: Annotated[
+        str | None, typer.Option(help="findings that --drop leaves out, with commas between")
+    ] = None,
+) -> None:
+    """Look for copies, poor pictures, splits that differ and wrong labels in a data set."""
+    from mien.audit import DROPPED_BY_DEFAULT, audit, summary
+    from mien.progress import TerminalCounting
+
+    chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
+    print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting())))
+
+
+@app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="a data set, run, recipe or table of predictions")],
 ) -> None:

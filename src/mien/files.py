@@ -1,13 +1,18 @@
 """Writing files and folders so that they are whole or absent. Knows nothing about their contents."""
 
+import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from mien.errors import MienError, StorageError
 
@@ -30,6 +35,23 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     except OSError as error:
         with_no_error(temporary.unlink)
         raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Write a table of plain values; fractions keep 9 digits, nan and None become empty cells."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    write_atomic(path, text.getvalue())
+
+
+def _cell(value):
+    if value is None:
+        return ""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.9g}"
+    return value
 
 
 def append_line(path: Path, line: str) -> None:

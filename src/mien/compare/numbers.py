@@ -1,8 +1,6 @@
 """Writes every number of a report as CSV, a file a subject. Computes next to nothing."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import numpy as np
 from mien.compare.figures import Judged
 from mien.compare.galleries import Gallery
 from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
-from mien.files import write_atomic
+from mien.files import write_csv
 from mien.judge import METRICS, Interval
 
 PARTS = ("clean", "all")
@@ -23,22 +21,8 @@ def write_numbers(judged: Judged, galleries: Sequence[Gallery], folder: Path) ->
               _probabilities, _reliability, _stages, _openings)  # fmt: skip
     for table in tables:
         header, rows = table(judged)
-        _write(folder / f"{table.__name__[1:]}.csv", header, rows)
-    _write(folder / "faces.csv", *_faces(judged, galleries))
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(header)
-    table.writerows([_cell(value) for value in row] for row in rows)
-    write_atomic(path, text.getvalue())
-
-
-def _cell(value):
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.9g}"
-    return value
+        write_csv(folder / f"{table.__name__[1:]}.csv", header, rows)
+    write_csv(folder / "faces.csv", *_faces(judged, galleries))
 
 
 def _range(value: Interval) -> tuple[float, float, float]:

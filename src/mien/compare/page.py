@@ -1,7 +1,6 @@
 """The tables and sentences of a report's page. Draws nothing and computes no score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -9,6 +8,7 @@ from mien.compare.figures import SHARES, Judged
 from mien.compare.material import Material, Network
 from mien.judge import METRICS, Difference, Interval
 from mien.pages import decimal, joined, p_value, percent, points, thousands
+from mien.pages.tables import Table
 from mien.pages.text import millions, seconds, signed
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
@@ -21,15 +21,6 @@ TITLES = {
     "brier": "Brier score",
     "ece": "calibration error (ECE)",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table: each row starts with its own heading; a body may have a heading of its own."""
-
-    caption: str
-    head: Sequence[str]
-    bodies: Sequence[tuple[str, Sequence[Sequence[str]]]]
 
 
 def score(metric: str, value: float) -> str:

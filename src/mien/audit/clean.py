@@ -1,0 +1,199 @@
+"""Writes a data set without the faces in question. Finds nothing itself.
+
+The test split loses flat pictures and, when asked, those that are no face; every other finding
+is settled in train and val. So networks that are judged on the test split before and after
+cleaning are judged on the same faces, and no face of train or val stands in test any more.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.audit.material import KINDS, Finding, Material
+from mien.dataset import COLUMNS, WHAT, DatasetInfo, read_dataset, writing_dataset
+from mien.errors import DataError, MienError
+from mien.labels import SPLITS, did_you_mean
+
+DROPPED_BY_DEFAULT = (
+    "flat",
+    "conflict",
+    "identical-across",
+    "near-across",
+    "augmented-across",
+    "identical",
+)
+ALSO_FROM_TEST = ("flat", "not-a-face")
+TEST = SPLITS.index("test")
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a cleaned data set lacks."""
+
+    folder: Path | None  # None where nothing was written
+    kinds: tuple[str, ...]
+    reasons: dict[int, tuple[str, int | None]]  # row -> kind, and the row of the face it is like
+    counts: dict[str, dict[str, int]]  # split -> kind -> faces
+
+    def to_dict(self) -> dict:
+        """Return the counts as plain values."""
+        return {"folder": str(self.folder), "kinds": list(self.kinds), "counts": self.counts}
+
+
+def chosen_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return kinds in their own order, each once; DataError for one that is not known."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise DataError(f'"{kind}" is not one of {", ".join(KINDS)}{did_you_mean(kind, KINDS)}')
+    return tuple(kind for kind in KINDS if kind in kinds)
+
+
+def stands_already(target: Path, info: DatasetInfo, kinds: tuple[str, ...]) -> bool:
+    """Tell whether `target` holds what would be written; DataError where it holds anything else."""
+    if not target.exists() and not target.is_symlink():
+        return False
+    try:
+        origin = read_dataset(target).info.origin
+    except MienError as fault:
+        raise DataError(
+            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
+        ) from None
+    same = {"kind": "audit", "from": info.fingerprint, "kinds": list(kinds)}
+    if {key: origin.get(key) for key in same} != same:
+        raise DataError(
+            f"{target}: exists and was not cleaned from this data set in this way; delete it or give another name"
+        )
+    return True
+
+
+def choose(material: Material, found: Sequence[Finding], kinds: tuple[str, ...]) -> dict:
+    """Return which rows to drop and why: row -> (kind, the row of the face it is like, or None)."""
+    by_kind = defaultdict(list)
+    for finding in found:
+        by_kind[finding.kind].append(finding)
+    members = material.members()
+    reasons = {}
+    for kind in kinds:
+        if kind.endswith("-across"):
+            drops = _across(material, members, by_kind[kind])
+        elif kind == "identical":
+            drops = _repeated(material, members, reasons)
+        elif kind in ("near", "augmented"):
+            drops = _alike(material, members, by_kind[kind] + by_kind[f"{kind}-across"], reasons)
+        else:
+            drops = ((finding.row, finding.other) for finding in by_kind[kind])
+        for row, other in drops:
+            if material.stage[row] != TEST or kind in ALSO_FROM_TEST:
+                reasons.setdefault(row, (kind, other))
+    return reasons
+
+
+def _groups(members: dict, material: Material, finding: Finding) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows with the pixels of a finding's two faces."""
+    firsts = (int(material.first[row]) for row in (finding.row, finding.other))
+    return tuple(members.get(first, np.array([first])) for first in firsts)
+
+
+def _across(material: Material, members: dict, found: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+    """Yield the faces of an earlier split, each with one of the latest split that it copies."""
+    for finding in found:
+        a, b = _groups(members, material, finding)
+        for rows, others in ((a, b), (b, a)):
+            latest = others[np.argmax(material.stage[others])]
+            for row in rows:
+                if material.stage[row] < material.stage[latest]:
+                    yield int(row), int(latest)
+
+
+def _repeated(material: Material, members: dict, reasons: dict) -> Iterator[tuple[int, int]]:
+    """Yield the faces whose picture a face before them in their split, which stays, has too."""
+    for rows in members.values():
+        staying = {}
+        for row in map(int, rows):
+            if row not in reasons:
+                first = staying.setdefault(int(material.stage[row]), row)
+                if first != row:
+                    yield row, first
+
+
+def _alike(material: Material, members: dict, found, reasons: dict) -> Iterator[tuple[int, int]]:
+    """Yield the faces that are a near copy of a face before them in their split, which stays."""
+    before = defaultdict(list)
+    for finding in found:
+        a, b = _groups(members, material, finding)
+        for row in map(int, a):
+            for other in map(int, b[material.stage[b] == material.stage[row]]):
+                before[max(row, other)].append(min(row, other))
+    for row in sorted(before):
+        stays = [other for other in before[row] if other not in reasons]
+        if stays and row not in reasons:
+            yield row, min(stays)
+
+
+def write_clean(material: Material, dropped: Dropped, counting: Callable) -> None:
+    """Write the faces that stay, with their ids, and list every other one in left-out.csv.
+
+    Raises DataError where a split would lose all its faces.
+    """
+    target, reasons, counts = dropped.folder, dropped.reasons, dropped.counts
+    for stage, split in enumerate(SPLITS):
+        faces = int((material.stage == stage).sum())
+        if faces and sum(counts[split].values()) == faces:
+            raise DataError(f"{target}: no face of {split} would be left; choose fewer kinds")
+    table, extra = material.table, tuple(name for name in material.table if name not in COLUMNS)
+    info = material.info
+    with writing_dataset(target, side=info.side, labels=info.labels, extra=extra) as writer:
+        for source, reason in _left_out_before(info):
+            writer.leave_out(source, reason)
+        for row in counting("writing faces", len(material), range(len(material))):
+            if row in reasons:
+                writer.leave_out(str(table["source"][row]), _reason(material, *reasons[row]))
+                continue
+            writer.add(
+                material.images[row].tobytes(),
+                label=str(table["label"][row]),
+                split=str(table["split"][row]),
+                source=str(table["source"][row]),
+                extra=tuple(str(table[name][row]) for name in extra),
+                identity=str(table["id"][row]),
+            )
+        writer.finish(
+            {
+                "kind": "audit",
+                "from": info.fingerprint,
+                "origin": info.origin,
+                "kinds": list(dropped.kinds),
+                "dropped": counts,
+            }
+        )
+
+
+def count_reasons(material: Material, reasons: dict) -> dict[str, dict[str, int]]:
+    """Return the dropped faces by split and kind."""
+    counts = Counter((int(material.stage[row]), kind) for row, (kind, _) in reasons.items())
+    return {
+        split: {kind: counts[stage, kind] for kind in KINDS if counts[stage, kind]}
+        for stage, split in enumerate(SPLITS)
+    }
+
+
+def _reason(material: Material, kind: str, other: int | None) -> str:
+    if other is None:
+        return kind
+    return f"{kind}: see face {material.ids[other]} of {material.table['split'][other]}"
+
+
+def _left_out_before(info: DatasetInfo) -> list[list[str]]:
+    """Return the faces that were left out when the data set itself was made."""
+    path = info.folder / "left-out.csv"
+    if not info.left_out:
+        return []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.reader(file))[1:]
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise DataError(f"{path}: cannot be read ({fault})") from None

@@ -1,0 +1,110 @@
+"""Near copies seen across splits: which faces of which split they touch. Compares no picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.audit.copies import pairs_of_splits
+from mien.audit.material import Finding, Material
+from mien.audit.near import Pair, describe
+from mien.labels import SPLITS
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Counts of near and augmented copies. Identical pictures count as copies in all but `pairs`."""
+
+    pairs: dict[str, int]  # "near" or "augmented" -> pairs of different pictures
+    across: dict[
+        tuple[str, str], int
+    ]  # (later, earlier) -> faces of the later one with a copy in the earlier
+    copied: dict[str, int]  # split -> its faces with a copy in any earlier split
+    redundant: dict[str, int]  # split -> faces it could lose and still hold every photograph
+    families: int  # sets of pictures that hang together by near copies
+    largest: int  # pictures of the largest one
+    conflicting: int  # families with more than one label
+    limited: bool  # were there too many candidates to look at all?
+
+    def to_dict(self) -> dict:
+        """Return the counts as plain values."""
+        return {
+            "pairs": self.pairs,
+            "across": {f"{later} in {earlier}": n for (later, earlier), n in self.across.items()},
+            "copied": self.copied,
+            "redundant": self.redundant,
+            "families": self.families,
+            "largest": self.largest,
+            "conflicting": self.conflicting,
+            "limited": self.limited,
+        }
+
+
+def tell_pairs(material: Material, pairs: Sequence[Pair]) -> list[Finding]:
+    """Return a finding a pair; of identical pictures, the two stand for it whose splits lie furthest apart."""
+    members = material.members()
+    found = []
+    for pair in pairs:
+        a, b = (members.get(row, np.array([row])) for row in (pair.row, pair.other))
+        gaps = material.stage[a][:, None] - material.stage[b][None, :]
+        i, j = np.unravel_index(np.abs(gaps).argmax(), gaps.shape)
+        kind = ("augmented" if pair.augmented else "near") + ("-across" if gaps[i, j] else "")
+        found.append(Finding(kind, int(a[i]), int(b[j]), pair.score, describe(pair)))
+    return found
+
+
+def families(material: Material, pairs: Sequence[Pair]) -> np.ndarray:
+    """Return int64 (N,): the first row of the family that each face belongs to, by copies of any kind."""
+    parent = material.first.tolist()
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for pair in pairs:
+        a, b = root(pair.row), root(pair.other)
+        parent[max(a, b)] = min(a, b)
+    return np.array([root(row) for row in range(len(material))], np.int64)
+
+
+def count_near(
+    material: Material, pairs: Sequence[Pair], family: np.ndarray, *, limited: bool = False
+) -> Near:
+    """Count near copies by split."""
+    partners = _stages_of_copies(material, pairs)
+    stage = material.stage
+    across, copied, redundant = {}, {}, {}
+    for later, earlier in pairs_of_splits():
+        touched = (stage == SPLITS.index(later)) & partners[:, SPLITS.index(earlier)]
+        across[later, earlier] = int(touched.sum())
+    for i, split in enumerate(SPLITS):
+        copied[split] = int(((stage == i) & partners[:, :i].any(1)).sum())
+        redundant[split] = int((stage == i).sum()) - len(np.unique(family[stage == i]))
+    pictures = np.unique(material.first)
+    _, sizes = np.unique(family[pictures], return_counts=True)
+    touched = np.unique([family[pair.row] for pair in pairs])
+    labels = [set(material.labels[family == first]) for first in touched] if len(touched) else []
+    augmented = sum(pair.augmented for pair in pairs)
+    return Near(
+        pairs={"near": len(pairs) - augmented, "augmented": augmented},
+        across=across,
+        copied=copied,
+        redundant=redundant,
+        families=len(touched),
+        largest=int(sizes.max(initial=1)),
+        conflicting=sum(len(of) > 1 for of in labels),
+        limited=limited,
+    )
+
+
+def _stages_of_copies(material: Material, pairs: Sequence[Pair]) -> np.ndarray:
+    """Return bool (N, 3): has a face a copy, identical or near, in train, val and test?"""
+    stands = np.zeros((len(material), len(SPLITS)), bool)
+    np.logical_or.at(stands, (material.first, material.stage), True)  # by picture
+    copies = stands.copy()
+    for pair in pairs:
+        copies[pair.row] |= stands[pair.other]
+        copies[pair.other] |= stands[pair.row]
+    return copies[material.first]

@@ -1,0 +1,151 @@
+"""Flat and blurred pictures, and splits that differ in brightness, contrast or sharpness."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.audit.material import Finding, Material
+from mien.audit.pictures import SIDE, resized
+from mien.audit.workers import spread
+from mien.labels import SPLITS
+
+BLOCK = 512  # pictures at a time
+MEASURES = {
+    "brightness": "mean grey, 0 black to 255 white",
+    "contrast": "standard deviation of a picture's greys",
+    "sharpness": "spread of the Laplacian / spread of the greys",
+}
+BLURRED_BELOW = 0.3  # sharpness; chosen by looking at FER2013's, see LOG.md
+SLIGHT, CLEAR = 0.1, 0.3  # differences of means in standard deviations that are worth a word
+ERRORS = 3  # standard errors that a difference must exceed as well
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a measure lies in a split."""
+
+    mean: float
+    deviation: float
+    quantiles: tuple[float, ...]  # 5, 25, 50, 75 and 95 %
+
+    def to_dict(self) -> dict:
+        """Return the numbers as plain values."""
+        return {"mean": self.mean, "deviation": self.deviation, "quantiles": list(self.quantiles)}
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """How far a measure's mean differs between two splits, in standard deviations."""
+
+    measure: str
+    split: str
+    other: str
+    effect: float  # (mean of split - mean of other) / pooled standard deviation
+    error: float  # its standard error
+
+    @property
+    def worth(self) -> str:
+        """Return "none", "slight" or "clear"."""
+        size = abs(self.effect)
+        if size < SLIGHT or size < ERRORS * self.error:
+            return "none"
+        return "clear" if size >= CLEAR else "slight"
+
+    def to_dict(self) -> dict:
+        """Return the numbers as plain values."""
+        return {
+            "measure": self.measure,
+            "split": self.split,
+            "other": self.other,
+            "effect": self.effect,
+            "error": self.error,
+            "worth": self.worth,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quality:
+    """The measures of all faces and what they say."""
+
+    values: dict[str, np.ndarray]  # measure -> float64 (N,); sharpness is nan for flat pictures
+    spreads: dict[str, dict[str, Spread]]  # measure -> split -> spread
+    contrasts: tuple[Contrast, ...]
+    flat: int
+    blurred: int
+
+    def to_dict(self) -> dict:
+        """Return the counts and spreads as plain values."""
+        return {
+            "flat": self.flat,
+            "blurred": self.blurred,
+            "spreads": {m: {s: v.to_dict() for s, v in of.items()} for m, of in self.spreads.items()},
+            "contrasts": [contrast.to_dict() for contrast in self.contrasts],
+        }
+
+
+def measure(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return each measure of faces uint8 (n, S, S), float64 (n,); a flat picture's sharpness is nan."""
+    x = images.astype(np.float32)
+    if x.shape[1] > SIDE:
+        x = resized(x)  # or a large picture's neighbors would differ less
+    variance = x.var((1, 2), dtype=np.float64)
+    across = np.diff(x, 2, axis=2)[:, 1:-1] + np.diff(x, 2, axis=1)[:, :, 1:-1]
+    edges = across.var((1, 2), dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sharpness = np.where(variance > 0, np.sqrt(edges / variance), np.nan)
+    return {
+        "brightness": x.mean((1, 2), dtype=np.float64),
+        "contrast": np.sqrt(variance),
+        "sharpness": sharpness,
+    }
+
+
+def find_poor(material: Material, counting: Callable) -> tuple[Quality, list[Finding]]:
+    """Measure every face; tell the flat ones and the blurred ones, the worst first."""
+    starts = range(0, len(material), BLOCK)
+    measured = spread(lambda start: measure(material.images[start : start + BLOCK]), starts)
+    blocks = list(counting("measuring faces", len(starts), measured))
+    values = {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
+    flat = np.flatnonzero(np.isnan(values["sharpness"]))
+    blurred = np.flatnonzero(values["sharpness"] < BLURRED_BELOW)
+    blurred = blurred[np.argsort(values["sharpness"][blurred], kind="stable")]
+    found = [
+        Finding("flat", int(row), None, None, f"every pixel is {material.images[row, 0, 0]}") for row in flat
+    ]
+    found += [
+        Finding("blurred", row, None, float(values["sharpness"][row]), "the score is its sharpness")
+        for row in blurred.tolist()
+    ]
+    spreads = {name: _spreads(material, values[name]) for name in MEASURES}
+    contrasts = _contrasts(material, values)
+    return Quality(values, spreads, contrasts, len(flat), len(blurred)), found
+
+
+def _of_split(material: Material, values: np.ndarray, split: str) -> np.ndarray:
+    chosen = values[material.stage == SPLITS.index(split)]
+    return chosen[~np.isnan(chosen)]
+
+
+def _spreads(material: Material, values: np.ndarray) -> dict[str, Spread]:
+    found = {}
+    for split in SPLITS:
+        own = _of_split(material, values, split)
+        if len(own):
+            quantiles = np.quantile(own, (0.05, 0.25, 0.5, 0.75, 0.95))
+            found[split] = Spread(float(own.mean()), float(own.std()), tuple(map(float, quantiles)))
+    return found
+
+
+def _contrasts(material: Material, values: dict[str, np.ndarray]) -> tuple[Contrast, ...]:
+    """Compare val and test with train, and test with val, where both have faces."""
+    found = []
+    for name, of_all in values.items():
+        for split, other in (("val", "train"), ("test", "train"), ("test", "val")):
+            a, b = (_of_split(material, of_all, s) for s in (split, other))
+            if len(a) > 1 and len(b) > 1:
+                pooled = np.sqrt((len(a) * a.var() + len(b) * b.var()) / (len(a) + len(b)))
+                effect = (a.mean() - b.mean()) / pooled if pooled else 0.0
+                error = np.sqrt(1 / len(a) + 1 / len(b))
+                found.append(Contrast(name, split, other, float(effect), float(error)))
+    return tuple(found)

@@ -1,0 +1,103 @@
+"""Labels against FER+'s ten votes a face. Says nothing of a data set that has no votes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.audit.material import Finding, Material
+from mien.labels import FERPLUS_VOTES
+
+FERPLUS_NAMES = {
+    "angry": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}
+"""FER2013's classes in FER+'s words."""
+
+EMOTIONS = [i for i, name in enumerate(FERPLUS_VOTES) if name not in ("unknown", "NF")]
+AGREED_SHARE = 0.8  # of a face's votes on one other class, for its label to be in question
+"""At FER+'s ten votes a face this is eight of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteCheck:
+    """How labels and votes agree; the majority is taken among FER+'s eight emotions."""
+
+    faces: int  # with a vote for an emotion
+    agreeing: int  # whose label has the most votes, the first in FER+'s order where several have
+    by_class: dict[str, tuple[int, int]]  # label -> (agreeing, faces)
+    confusion: dict[str, dict[str, int]]  # label -> FER+'s majority -> faces
+    not_a_face: int
+    unvoted: int  # faces whose label got no vote while nearly all agree on another class
+
+    @property
+    def share(self) -> float:
+        """Share of faces whose label is the majority's."""
+        return self.agreeing / self.faces if self.faces else float("nan")
+
+    def to_dict(self) -> dict:
+        """Return the counts as plain values."""
+        return {
+            "faces": self.faces,
+            "agreeing": self.agreeing,
+            "by_class": {label: list(counts) for label, counts in self.by_class.items()},
+            "confusion": self.confusion,
+            "not_a_face": self.not_a_face,
+            "unvoted": self.unvoted,
+        }
+
+
+def find_label_noise(material: Material) -> tuple[VoteCheck | None, list[Finding]]:
+    """Compare labels with votes; (None, []) without votes or where a class has no FER+ name."""
+    if material.votes is None or not set(material.info.labels) <= set(FERPLUS_NAMES):
+        return None, []
+    votes = material.votes
+    own = np.array([FERPLUS_VOTES.index(FERPLUS_NAMES[label]) for label in material.labels])
+    total, most = votes.sum(1), votes[:, EMOTIONS].argmax(1)
+    voted = votes[:, EMOTIONS].any(1)
+    not_a_face = (total > 0) & (votes.argmax(1) == FERPLUS_VOTES.index("NF"))
+    is_class = np.isin(most, [FERPLUS_VOTES.index(name) for name in FERPLUS_NAMES.values()])
+    agreed = votes[:, EMOTIONS].max(1) >= AGREED_SHARE * total
+    unvoted = voted & is_class & agreed & (votes[np.arange(len(own)), own] == 0)
+    found = [_noise(material, row) for row in np.flatnonzero(unvoted)]
+    found.sort(key=lambda finding: (-finding.score, finding.row))
+    found += [_noise(material, row, "not-a-face") for row in np.flatnonzero(not_a_face)]
+    agrees = voted & (most == own)
+    check = VoteCheck(
+        faces=int(voted.sum()),
+        agreeing=int(agrees.sum()),
+        by_class=_by_class(material, voted, agrees),
+        confusion=_confusion(material, voted, most),
+        not_a_face=int(not_a_face.sum()),
+        unvoted=int(unvoted.sum()),
+    )
+    return check, found
+
+
+def _by_class(material: Material, voted: np.ndarray, agrees: np.ndarray) -> dict[str, tuple[int, int]]:
+    of_class = {label: material.labels == label for label in material.info.labels}
+    return {label: (int((agrees & of).sum()), int((voted & of).sum())) for label, of in of_class.items()}
+
+
+def _confusion(material: Material, voted: np.ndarray, most: np.ndarray) -> dict[str, dict[str, int]]:
+    counts = {}
+    for label in material.info.labels:
+        numbers = np.bincount(most[voted & (material.labels == label)], minlength=len(EMOTIONS))
+        counts[label] = dict(zip([FERPLUS_VOTES[i] for i in EMOTIONS], numbers.tolist(), strict=True))
+    return counts
+
+
+def _noise(material: Material, row: int, kind: str = "label-noise") -> Finding:
+    votes = material.votes[row]
+    told = [
+        f"{name} {votes[i]}"
+        for i, name in sorted(enumerate(FERPLUS_VOTES), key=lambda pair: -votes[pair[0]])
+        if votes[i]
+    ]
+    return Finding(
+        kind, int(row), None, float(votes.max() / votes.sum()), f"of {votes.sum()} votes: {', '.join(told)}"
+    )

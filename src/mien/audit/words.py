@@ -1,0 +1,217 @@
+"""What an audit says, in sentences. Counts nothing."""
+
+from dataclasses import dataclass
+
+from mien.audit.clean import Dropped
+from mien.audit.copies import Copies
+from mien.audit.families import Near
+from mien.audit.material import Material
+from mien.audit.quality import Quality
+from mien.audit.votes import VoteCheck
+from mien.labels import SPLITS
+from mien.pages import decimal, joined, percent, thousands
+from mien.pages.text import signed
+
+SAME_SHARE = 0.005  # of a split's faces
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that an audit says: a few words, and the sentences behind them."""
+
+    head: str
+    sentence: str
+
+
+def say(
+    material: Material, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None
+) -> list[Said]:
+    """Return all that is said at the head of the page and in the terminal."""
+    sizes = {split: int((material.stage == i).sum()) for i, split in enumerate(SPLITS)}
+    told = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
+    told += [_poor(quality), _splits(quality), _classes(material)]
+    return [*told, _labels(votes)] if votes else told
+
+
+def _across(copies: Copies, sizes: dict[str, int]) -> Said:
+    if not any(copies.across.values()):
+        return Said("No picture stands in two splits", "Pixel for pixel, train, val and test share no face.")
+    head = f"{_of(copies.copied['test'], sizes['test'], 'test')} {_stand(copies.copied['test'])} in train or val too"
+    if not copies.copied["test"]:
+        head = "No test face stands in train or val, but train and val share faces"
+    parts = [
+        f"{thousands(n)} {later} faces in {earlier}" for (later, earlier), n in copies.across.items() if n
+    ]
+    sentence = f"Pixel for pixel there are {joined(parts)}. A network may know those by heart"
+    clean = sizes["test"] - copies.copied["test"]
+    return Said(head, f"{sentence}; the clean part of test has {thousands(clean)} faces.")
+
+
+def _identical(copies: Copies) -> Said:
+    if not copies.groups:
+        return Said("No picture is there twice", "There are no two faces with the same pixels.")
+    sentence = f"{_many(copies.groups, 'group')} of identical pictures hold {_many(copies.redundant, 'redundant row')}."
+    if copies.conflicting:
+        sentence += f" The labels of {_many(copies.conflicting, 'group')} disagree."
+    else:
+        sentence += " Within each group the labels agree."
+    return Said(
+        f"{_many(copies.redundant, 'picture')} {'is' if copies.redundant == 1 else 'are'} there again",
+        sentence,
+    )
+
+
+def _near(near: Near, sizes: dict[str, int]) -> Said:
+    plain, moved = near.pairs["near"], near.pairs["augmented"]
+    if not plain + moved:
+        return Said(
+            "No near copies",
+            "No two pictures are mirrored, brightened, recompressed, shifted or turned copies.",
+        )
+    sentence = (
+        f"{_many(plain, 'pair')} of pictures differ only in brightness, compression, mirroring or a shift of a "
+        f"pixel or two; in {_many(moved, 'more pair')} one is turned, zoomed or moved, as an augmentation or "
+        f"another cut of the same photograph does."
+    )
+    if near.conflicting:
+        sentence += f" Of {_many(near.families, 'family', 'families')} of such pictures {thousands(near.conflicting)} "
+        sentence += "carry different labels."
+    copied = near.copied["test"]
+    if copied:
+        sentence += (
+            f" With identical ones counted, {_of(copied, sizes['test'], 'test')} "
+            f"{'has' if copied == 1 else 'have'} a copy of some kind in train or val."
+        )
+    return Said(f"{_many(plain + moved, 'pair')} of near copies", sentence)
+
+
+def _inflated(near: Near, sizes: dict[str, int]) -> Said:
+    redundant, faces = near.redundant["train"], sizes["train"]
+    if not redundant:
+        return Said("Every train face is a photograph of its own", "None is a copy of another train face.")
+    return Said(
+        f"{percent(redundant / faces)} of train is there again",
+        f"Of {thousands(faces)} train faces, {thousands(redundant)} are identical, near or altered copies of "
+        f"another train face: train holds {thousands(faces - redundant)} different photographs.",
+    )
+
+
+def _poor(quality: Quality) -> Said:
+    if not quality.flat + quality.blurred:
+        return Said("No picture is flat or blurred", "Every picture shows something, none is out of focus.")
+    head = f"{_many(quality.flat, 'flat picture')}, {thousands(quality.blurred)} blurred"
+    sentence = "A flat picture is one single grey" if quality.flat else "No picture is one single grey"
+    return Said(head, f"{sentence}; a blurred one has hardly any detail between neighboring pixels.")
+
+
+def _splits(quality: Quality) -> Said:
+    told = [c for c in quality.contrasts if c.worth != "none"]
+    if not told:
+        return Said(
+            "The splits look alike",
+            "In brightness, contrast and sharpness the means of the splits differ by less than a tenth of a "
+            "standard deviation, or by less than chance can do.",
+        )
+    parts = [
+        f"{c.measure} of {c.split} is {'higher' if c.effect > 0 else 'lower'} than that of {c.other} by "
+        f"{decimal(abs(c.effect), 2)} standard deviations"
+        for c in told
+    ]
+    clear = any(c.worth == "clear" for c in told)
+    return Said(
+        "The splits differ" if clear else "The splits differ slightly",
+        f"The mean {joined(parts)}.{' A network can tell such splits apart by their looks.' if clear else ''}",
+    )
+
+
+def _classes(material: Material) -> Said:
+    counts = {label: int((material.labels == label).sum()) for label in material.info.labels}
+    most, least = max(counts, key=counts.get), min(counts, key=counts.get)
+    if not counts[least]:
+        return Said("A class is empty", f"No face is labeled {least}.")
+    ratio = counts[most] / counts[least]
+    head = "The classes are about equal in size" if ratio < 1.5 else "The classes are unequal"
+    return Said(
+        head,
+        f"{most.capitalize()} has {thousands(counts[most])} faces, {least} {thousands(counts[least])}: "
+        f"a ratio of {decimal(ratio, 1)}. {shifted_classes(material)}",
+    )
+
+
+def shifted_classes(material: Material) -> str:
+    """Return whether the classes' shares are the same in every split, as a sentence."""
+    shares = {}
+    for i, split in enumerate(SPLITS):
+        labels = material.labels[material.stage == i]
+        if len(labels):
+            shares[split] = {label: float((labels == label).mean()) for label in material.info.labels}
+    if len(shares) < 2:
+        return "There is one split alone."
+    gaps = {
+        label: max(of[label] for of in shares.values()) - min(of[label] for of in shares.values())
+        for label in material.info.labels
+    }
+    widest = max(gaps, key=gaps.get)
+    if gaps[widest] < SAME_SHARE:
+        return "Every class has about the same share in each split."
+    told = joined([f"{percent(of[widest])} in {split}" for split, of in shares.items()])
+    return f"Between splits the share of {widest} differs most: {told}."
+
+
+def _labels(votes: VoteCheck) -> Said:
+    worst = min(
+        (label for label, (_, n) in votes.by_class.items() if n), key=lambda label: _share(votes, label)
+    )
+    best = max(
+        (label for label, (_, n) in votes.by_class.items() if n), key=lambda label: _share(votes, label)
+    )
+    return Said(
+        f"{percent(votes.share, 0)} of the labels are the majority's",
+        f"FER+'s voters agree most with the label {best} ({percent(_share(votes, best), 0)}) and least with {worst} "
+        f"({percent(_share(votes, worst), 0)}). Of {_many(votes.unvoted, 'face')} the label got no vote at all, though "
+        f"at least eight of ten agree on another class; {thousands(votes.not_a_face)} are no face for most voters.",
+    )
+
+
+def _share(votes: VoteCheck, label: str) -> float:
+    agreeing, faces = votes.by_class[label]
+    return agreeing / faces
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{thousands(count)} {one if count == 1 else several or one + 's'}"
+
+
+def _of(count: int, faces: int, split: str) -> str:
+    return f"{thousands(count)} of {thousands(faces)} {split} faces"
+
+
+def _stand(count: int) -> str:
+    return "stands" if count == 1 else "stand"
+
+
+def effect(value: float) -> str:
+    """Return a difference in standard deviations, with its sign."""
+    return signed(value, 2)
+
+
+def about_cleaning(material: Material, dropped: Dropped) -> str:
+    """Return what was dropped from the data set, or would be."""
+    count = len(dropped.reasons)
+    if dropped.folder is not None:
+        return about_dropped(dropped)
+    if not count:
+        return "Nothing needs to be dropped."
+    left = thousands(len(material) - count)
+    return (
+        f"mien audit --drop FOLDER would write a data set without {_many(count, 'face')}: {left} would be left. "
+        "Every face that is left out is listed there with its reason."
+    )
+
+
+def about_dropped(dropped: Dropped) -> str:
+    """Return how many faces the cleaned data set lacks."""
+    sums = {split: sum(of.values()) for split, of in dropped.counts.items()}
+    told = joined([f"{thousands(n)} of {split}" for split, n in sums.items()])
+    faces = _many(sum(sums.values()), "face")
+    return f"{dropped.folder} holds the data set without {faces} ({told}), listed in its left-out.csv."

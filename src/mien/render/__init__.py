@@ -1,0 +1,162 @@
+"""Rendered faces: a free data set that knows its own truth. Knows nothing about networks or judging.
+
+`render` writes the data set. Below it `draw.py` gives random numbers, `shapes.py` reads the pack,
+`identity.py`, `expression.py` and `look.py` draw who shows what in which view, `geometry.py`,
+`raster.py`, `textures.py`, `paint.py`, `shade.py` and `photo.py` make `scene.picture` of it, and
+`faces.py` plans the set. All that is numpy alone. `showcase.py` fills the page that `write_page` writes.
+"""
+
+from pathlib import Path
+
+from mien import __version__
+from mien.dataset import WHAT, DatasetInfo, read_dataset, writing_dataset
+from mien.errors import DataError, MienError
+from mien.files import write_atomic
+from mien.labels import LABELS
+from mien.progress import Counting
+from mien.render.faces import TRUTH, Plan, render_all
+from mien.render.faces import people as _people
+from mien.render.shapes import shapes
+
+__all__ = ["COUNTS", "render", "write_page"]
+
+SMALLEST, LARGEST = 48, 256  # sides of the faces
+FEWEST, MOST = 21, 200_000
+COUNTS = ("balanced", "fer2013")
+VERSION = 1  # of the pictures; it grows when the same seed gives others
+LARGEST_NOISE = 0.8
+SECTIONS = (
+    ("classes", "By class"),
+    ("intensities", "From faint to strong"),
+    ("units", "Unit by unit"),
+    ("views", "Views and lights"),
+    ("people", "People"),
+    ("figures", "In figures"),
+    ("origin", "Where they come from"),
+)
+NOTE = "rendered faces: no measure of performance on people"
+
+
+def render(
+    target: Path,
+    *,
+    faces: int = 7000,
+    side: int = 48,
+    seed: int = 0,
+    counts: str = "balanced",
+    label_noise: float = 0.0,
+    ambiguity: float = 0.1,
+    workers: int = 1,
+    progress: Counting | None = None,
+) -> DatasetInfo:
+    """Make a data set of rendered S x S grey faces at `target`, whole or not at all.
+
+    `counts` is "balanced" or "fer2013", whose shares of the classes are taken. `label_noise` is
+    the rate of faces that carry a wrong label, `ambiguity` the rate of faces with a second class
+    mixed in. People are split 80 : 10 : 10 and the same people show all classes. The table holds
+    the truth of each face. `workers` are processes and change no byte; more than one need a script
+    whose work stands below `if __name__ == "__main__"`.
+
+    A data set that was made in the same way is checked and left as it is. Raises DataError, in
+    one line, for anything else.
+    """
+    target = Path(target)
+    plan = _checked(Plan(faces, side, seed, counts, float(label_noise), float(ambiguity)))
+    origin = _origin(plan)
+    if target.exists():
+        return _already_there(target, origin)
+    found = render_all(plan, workers)
+    with writing_dataset(target, side=side, labels=LABELS, extra=TRUTH) as writer:
+        for face in (progress or Counting()).over(f"render {target.name}", faces, found):
+            writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth)
+        writer.finish(origin, notes=_notes(plan))
+    return read_dataset(target).info
+
+
+def _checked(plan: Plan) -> Plan:
+    if not FEWEST <= plan.faces <= MOST:
+        raise DataError(f"--faces must be from {FEWEST} to {MOST:,} and is {plan.faces:,}")
+    if not SMALLEST <= plan.side <= LARGEST:
+        raise DataError(f"--side must be from {SMALLEST} to {LARGEST} pixels and is {plan.side}")
+    if plan.seed < 0:
+        raise DataError(f"--seed must be 0 or more and is {plan.seed}")
+    if plan.counts not in COUNTS:
+        raise DataError(f'--counts must be {" or ".join(COUNTS)} and is "{plan.counts}"')
+    if not 0 <= plan.label_noise <= LARGEST_NOISE:
+        raise DataError(f"--label-noise must be from 0 to {LARGEST_NOISE} and is {plan.label_noise:g}")
+    if not 0 <= plan.ambiguity <= 1:
+        raise DataError(f"--ambiguity must be from 0 to 1 and is {plan.ambiguity:g}")
+    return plan
+
+
+def _origin(plan: Plan) -> dict:
+    options = {"faces": plan.faces, "side": plan.side, "seed": plan.seed, "counts": plan.counts}
+    options |= {"label_noise": plan.label_noise, "ambiguity": plan.ambiguity}
+    wheel, sha256 = shapes().origin
+    return {"kind": "rendered", "files": {wheel: sha256}, "version": VERSION, "options": options}
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = [NOTE]
+    if plan.label_noise:
+        notes.append(
+            f"{plan.label_noise:.0%} of the labels are wrong on purpose; the column shown has the truth"
+        )
+    if plan.ambiguity:
+        notes.append(f"{plan.ambiguity:.0%} of the faces are mixed with a second class, in the column second")
+    return notes
+
+
+def _already_there(target: Path, origin: dict) -> DatasetInfo:
+    try:
+        info = read_dataset(target).info
+    except MienError as fault:
+        raise DataError(
+            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
+        ) from None
+    if info.origin != origin:
+        raise DataError(f"{target}: exists and was made in another way; delete it or give another name")
+    return info
+
+
+def write_page(dataset: Path, page: Path) -> None:
+    """Write the page, one HTML file, that shows a data set of rendered faces and how they are made.
+
+    Raises DataError for any other data set.
+    """
+    from mien.pages import render as filled
+    from mien.render import showcase
+
+    read = read_dataset(Path(dataset))
+    if read.info.origin.get("kind") != "rendered":
+        raise DataError(f"{dataset}: its faces are not rendered, so there is no page of how they are made")
+    options = read.info.origin["options"]
+    plan = _checked(Plan(**options))
+    html = filled(
+        "mien.render",
+        "render.html",
+        lead=f"{sum(map(read.info.count, read.info.counts)):,} faces of {_people(plan):,} people, rendered in 3D "
+        f"from free shapes. Expression, person, pose and light are known exactly and stand in the table.",
+        sections=SECTIONS,
+        side=read.info.side,
+        notes=read.info.notes,
+        classes=showcase.by_class(read),
+        intensities=showcase.by_intensity(),
+        units=showcase.by_unit(),
+        looks=showcase.by_look(),
+        strangers=showcase.strangers(),
+        figures=showcase.figures_table(read, plan),
+        counts=showcase.counts_table(read),
+        truth=showcase.truth_table(read),
+        wheel=shapes().origin[0],
+        command=_command(dataset, options),
+        folder=dataset,
+        fingerprint=read.info.fingerprint,
+        version=__version__,
+    )
+    write_atomic(Path(page), html)
+
+
+def _command(dataset: Path, options: dict) -> str:
+    words = (f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    return f"mien render {dataset} {' '.join(words)}"
