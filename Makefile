@@ -31,8 +31,10 @@ test: .venv/with-test
 test-all: .venv/with-test
 	.venv/bin/python -m pytest -m 'slow or not slow'
 
-bench: .venv/with-all
-	for script in startup judge training pack; do .venv/bin/python bench/$$script.py || exit 1; done
+# make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
+bench: .venv/with-test
+	for script in startup judge training faces pack; do .venv/bin/python bench/$$script.py || exit 1; done
+	$(if $(DATA),.venv/bin/python bench/audit.py "data/$(NAME)")
 
 # results/*.csv from the report of `make run DATA=… SEEDS=3`, README's table and the recipes' claims from them
 results: .venv/with-all

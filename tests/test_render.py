@@ -116,7 +116,7 @@ def test_truth_stands_in_its_ranges(table):
         )
         assert 5 <= float(row["age"]) <= 80
         assert 0 <= float(row["gender"]) <= 1
-        assert 0.4 <= float(row["intensity"]) <= 1.1
+        assert 0.55 <= float(row["intensity"]) <= 1.15
         assert all(0 <= float(row[f"au{au:02}"]) <= 2.2 for au in AUS)
         assert all(abs(float(row[angle])) < 60 for angle in ("yaw", "pitch", "roll"))
 

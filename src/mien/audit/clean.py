@@ -5,7 +5,6 @@ is settled in train and val. So networks that are judged on the test split befor
 cleaning are judged on the same faces, and no face of train or val stands in test any more.
 """
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.audit.material import KINDS, Finding, Material
-from mien.dataset import COLUMNS, WHAT, DatasetInfo, read_dataset, writing_dataset
+from mien.dataset import COLUMNS, WHAT, DatasetInfo, read_dataset, read_left_out, writing_dataset
 from mien.errors import DataError, MienError
 from mien.labels import SPLITS, did_you_mean
 
@@ -147,7 +146,7 @@ def write_clean(material: Material, dropped: Dropped, counting: Callable) -> Non
     table, extra = material.table, tuple(name for name in material.table if name not in COLUMNS)
     info = material.info
     with writing_dataset(target, side=info.side, labels=info.labels, extra=extra) as writer:
-        for source, reason in _left_out_before(info):
+        for source, reason in read_left_out(info):
             writer.leave_out(source, reason)
         for row in counting("writing faces", len(material), range(len(material))):
             if row in reasons:
@@ -185,15 +184,3 @@ def _reason(material: Material, kind: str, other: int | None) -> str:
     if other is None:
         return kind
     return f"{kind}: see face {material.ids[other]} of {material.table['split'][other]}"
-
-
-def _left_out_before(info: DatasetInfo) -> list[list[str]]:
-    """Return the faces that were left out when the data set itself was made."""
-    path = info.folder / "left-out.csv"
-    if not info.left_out:
-        return []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.reader(file))[1:]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise DataError(f"{path}: cannot be read ({fault})") from None

@@ -11,12 +11,12 @@ from pathlib import Path
 from mien import __version__
 from mien.dataset import WHAT, DatasetInfo, read_dataset, writing_dataset
 from mien.errors import DataError, MienError
-from mien.files import write_atomic
+from mien.files import sha256_file, write_atomic
 from mien.labels import LABELS
 from mien.progress import Counting
 from mien.render.faces import TRUTH, Plan, render_all
 from mien.render.faces import people as _people
-from mien.render.shapes import shapes
+from mien.render.shapes import PACK, shapes
 
 __all__ = ["COUNTS", "render", "write_page"]
 
@@ -45,7 +45,7 @@ def render(
     seed: int = 0,
     counts: str = "balanced",
     label_noise: float = 0.0,
-    ambiguity: float = 0.1,
+    ambiguity: float = 0.2,
     workers: int = 1,
     progress: Counting | None = None,
 ) -> DatasetInfo:
@@ -92,8 +92,8 @@ def _checked(plan: Plan) -> Plan:
 def _origin(plan: Plan) -> dict:
     options = {"faces": plan.faces, "side": plan.side, "seed": plan.seed, "counts": plan.counts}
     options |= {"label_noise": plan.label_noise, "ambiguity": plan.ambiguity}
-    wheel, sha256 = shapes().origin
-    return {"kind": "rendered", "files": {wheel: sha256}, "version": VERSION, "options": options}
+    origin = {"kind": "rendered", "files": {PACK.name: sha256_file(PACK)}, "wheel": dict([shapes().origin])}
+    return origin | {"version": VERSION, "options": options}
 
 
 def _notes(plan: Plan) -> list[str]:

@@ -49,8 +49,7 @@ def frames(kind: str, label: str, second: str, *, seconds: float, rate: int, see
     "apex" goes from neutral to `label` and back, "change" from `label` to `second`, "turn" moves the
     head and "talk" the mouth, both with `label` on the face.
     """
-    first = expression(Draw(seed, "clip"), label, 0.95)
-    other = expression(Draw(seed, "clip2"), second, 0.95)
+    first, other = _awake(Draw(seed, "clip"), label), _awake(Draw(seed, "clip2"), second)
     calm = replace(look(Draw(seed, "look"), (seed,)), occluder="none", blur=0.0, yaw=0.0, pitch=0.0, roll=0.0)
     sway = [Draw(seed, "sway", i).uniform(0, 2 * math.pi) for i in range(4)]
     blink_at = Draw(seed, "blink").uniform(0.1, 0.9) * seconds
@@ -59,6 +58,13 @@ def frames(kind: str, label: str, second: str, *, seconds: float, rate: int, see
         phase, shown = _at(kind, time / seconds, first, other)
         shown = _blinking(_talking(shown, time, seed) if kind == "talk" else shown, time - blink_at)
         yield Frame(round(time, 4), phase, shown, _moved(calm, kind, time, seconds, sway))
+
+
+def _awake(draw: Draw, label: str) -> Expression:
+    """Draw an expression that is no blink."""
+    shown = expression(draw, label, 0.95)
+    eyes = tuple(min(0.4, value) for value in shown.aus.get(43, (0.0, 0.0)))
+    return replace(shown, aus={**shown.aus, 43: eyes})
 
 
 def _at(kind: str, share: float, first: Expression, other: Expression) -> tuple[str, Expression]:
@@ -214,8 +220,8 @@ def avi(pictures: list[bytes], side: int, rate: int) -> bytes:
         0,
         0,
     )
-    stream = struct.pack("<4s4sIHHIIIIIIII4H", b"vids", b"MJPG", 0, 0, 0, 0, 1, rate, 0, len(pictures), largest, 10_000, 0,
-                         0, 0, side, side)  # fmt: skip
+    kind = struct.pack("<4s4sIHHI", b"vids", b"MJPG", 0, 0, 0, 0)
+    stream = kind + struct.pack("<7I4H", 1, rate, 0, len(pictures), largest, 10_000, 0, 0, 0, side, side)
     form = struct.pack("<IiiHH4sIiiII", 40, side, side, 1, 24, b"MJPG", side * side * 3, 0, 0, 0, 0)
     header = _list(
         b"hdrl", _chunk(b"avih", main) + _list(b"strl", _chunk(b"strh", stream) + _chunk(b"strf", form))

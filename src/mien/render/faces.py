@@ -24,8 +24,8 @@ from mien.render.scene import picture
 FER2013_COUNTS = (4953, 547, 5121, 8989, 6077, 4002, 6198)
 """How many faces FER2013 has of each class, in the order of its table."""
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the people
-FAINTEST, STRONGEST = 0.4, 1.1  # intensities of the expressions
-SECOND_SHARE = (0.25, 0.45)  # how much of an ambiguous face is of its second class
+FAINTEST, STRONGEST = 0.55, 1.15  # intensities of the expressions
+SECOND_SHARE = (0.3, 0.48)  # how much of an ambiguous face is of its second class
 NEAR = {  # what a class is mixed with in an ambiguous face
     "angry": ("disgust", "sad", "neutral"), "disgust": ("angry", "sad", "neutral"),
     "fear": ("surprise", "sad", "neutral"), "happy": ("neutral", "surprise", "disgust"),

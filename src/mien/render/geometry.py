@@ -13,7 +13,7 @@ from mien.render.shapes import shapes
 from mien.render.textures import textures
 
 EYES_APART, EYE_ROW_TO_CHIN = 17.2, 31.5  # pixels of a picture of 48, of the mean face
-MIDDLE = (24.0, 27.0)  # where the middle of the face lies in a picture of 48
+MIDDLE = (24.0, 27.4)  # where the middle of the face lies in a picture of 48
 FACE_MIDDLE = (0.0, -0.36, -0.3)  # dm from the middle between the eyes of the base head
 TEETH_UPPER, TEETH_LOWER = (-0.055, 0.03), (-0.05, 0.0)  # dm down and forward of where the pack has them
 CHIN = (0.0, 6.177, 1.403)  # on the base head

@@ -15,8 +15,8 @@ OPPOSITES = (
 HEAD_FORMS = ("head-diamond", "head-invertedtriangular", "head-oval", "head-rectangular", "head-round",
               "head-square", "head-triangular")  # fmt: skip
 SPREAD = {  # how much the shapes whose name begins so differ between people, beside 0.4
-    "head-scale": 0.2, "head-back": 0.2, "forehead": 0.2, "mouth": 0.26, "eye-": 0.24, "eyebrows": 0.25,
-    "nose": 0.26, "nose-trans": 0.12, "chin-triangle": 0.0, "eye-push": 0.12, "eye-trans": 0.15, "mouth-trans": 0.15,
+    "head-scale": 0.2, "head-back": 0.2, "forehead": 0.2, "mouth": 0.26, "eye-": 0.3, "eyebrows": 0.25,
+    "nose": 0.3, "nose-trans": 0.12, "chin-triangle": 0.0, "eye-push": 0.12, "eye-trans": 0.15, "mouth-trans": 0.15,
     "chin-jaw-drop": 0.12, "chin-height": 0.2, "nose-point-down": 0.1, "nose-scale-depth": 0.12, "nose-hump": 0.15,
     "mouth-scale-depth": 0.1,
 }  # fmt: skip
@@ -82,7 +82,7 @@ def identity(draw: Draw) -> Person:
             min(hair_tone, draw.uniform(0.03, 0.14)),
             draw.uniform(0.75, 1.2) * (1.0 if male else 0.78),
             draw.normal(0.012, 0.012),
-            draw.normal(0.012, 0.014) + (0.0 if male else 0.014),
+            draw.normal(0.006, 0.01) + (0.0 if male else 0.01),
         ),
         hair=style,
         hair_tone=hair_tone,
@@ -150,7 +150,7 @@ def _local_weights(draw: Draw, pack: Shapes) -> tuple[list[str], list[float]]:
 
 def _spread(name: str) -> float:
     fitting = [start for start in SPREAD if name.startswith(start)]
-    return SPREAD[max(fitting, key=len)] if fitting else 0.36
+    return SPREAD[max(fitting, key=len)] if fitting else 0.42
 
 
 def _eyes(vertices: np.ndarray) -> tuple[tuple[float, float, float], float]:

@@ -29,6 +29,7 @@ class Look:
     noise: float = 0.0  # grey levels
     level: float = 0.5  # mean of the face's greys, 0..1
     contrast: float = 1.0
+    gamma: float = 1.0  # above 1 darkens the middle greys
     grain: tuple[int, ...] = (0,)  # seeds the picture's textures
 
     def mirrored(self) -> "Look":
@@ -46,21 +47,22 @@ def look(draw: Draw, grain: tuple[int, ...] = (0,)) -> Look:
     return Look(
         yaw=draw.normal(0, 24 if turned else 10, 1.8),
         pitch=draw.normal(0, 7, 2),
-        roll=draw.normal(0, 6, 2.2),
-        azimuth=draw.normal(0, 45, 2),
+        roll=draw.normal(0, 8, 2.2),
+        azimuth=draw.normal(0, 48, 2),
         elevation=draw.normal(28, 18, 2),
-        hardness=draw.uniform(0.25, 0.85),
+        hardness=draw.uniform(0.15, 0.9),
         distance=draw.uniform(6, 16),
-        size=draw.normal(1.0, 0.055, 2),
-        shift=(draw.normal(0, 0.022, 2), draw.normal(0, 0.022, 2)),
+        size=draw.normal(1.0, 0.08, 2),
+        shift=(draw.normal(0, 0.035, 2), draw.normal(0.005, 0.035, 2)),
         background=draw.uniform(0.0, 1.0),
-        clutter=draw.uniform(0.05, 0.4),
+        clutter=draw.uniform(0.05, 0.6),
         occluder=draw.choice(OCCLUDERS),
         place=(draw.uniform(0.1, 0.9), draw.uniform(0.55, 1.0), draw.uniform(0.14, 0.26)),
         blur=max(0.0, draw.normal(0.22, 0.38, 2.2)),
         sharpening=draw.uniform(0.0, 0.45),
         noise=draw.uniform(0.5, 5.0),
         level=draw.normal(0.52, 0.14, 2),
-        contrast=draw.normal(1.0, 0.16, 2),
+        contrast=draw.normal(1.0, 0.2, 2),
+        gamma=2 ** draw.normal(0, 0.4, 2),
         grain=grain,
     )

@@ -100,7 +100,7 @@ def _folds(person: Person, shown: Expression, layers: np.ndarray, x: np.ndarray)
 
     depth = {
         "nasolabial": 0.13 * old + 0.17 * au(12) + 0.20 * au(9) + 0.10 * au(10) + 0.04 * au(6),
-        "glabella": 0.06 * old + 0.30 * au(4) + 0.10 * au(9),
+        "glabella": 0.06 * old + 0.36 * au(4) + 0.08 * au(9),
         "root": 0.30 * au(9),
         "forehead": 0.14 * person.age_lines + (0.14 + 0.22 * old) * np.minimum(1, 0.6 * au(1) + 0.5 * au(2)),
         "crow": 0.14 * person.age_lines + (0.10 + 0.2 * old) * np.minimum(1.2, au(6)),
@@ -136,7 +136,7 @@ def _brows(albedo, pixels: Pixels, person: Person, layers, front) -> np.ndarray:
     tone, thick, height, arch = person.brow
     along, across = layers[:, LAYER["brow_along"]], layers[:, LAYER["brow_across"]]
     half = thick * np.interp(along, (-0.05, 0.05, 0.35, 0.7, 1.0), (0.012, 0.045, 0.046, 0.034, 0.012))
-    offset = height + arch * np.interp(along, (0, 0.6, 1.0), (-0.3, 1.0, 0.0))
+    offset = height + arch * np.interp(along, (0, 0.6, 1.0), (0.0, 1.0, 0.3))
     x, y, _ = pixels.place.T
     hairs = 0.92 + 0.1 * noise_at(textures().noise, x * 150 + 90 * person.texture[1], y * 60)
     cover = (

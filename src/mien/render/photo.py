@@ -76,7 +76,7 @@ def developed(picture: np.ndarray, face: np.ndarray, look: Look, side: int) -> n
     times = len(picture) // side
     small = picture.reshape(side, times, side, times).mean((1, 3))
     weight = face.reshape(side, times, side, times).mean((1, 3))
-    grey = np.clip(small, 0, None) ** np.float32(1 / GAMMA)
+    grey = np.clip(small, 0, None) ** np.float32(look.gamma / GAMMA)
     grey = _exposed(grey, weight, look)
     pixel = side / 48
     if look.blur > 0.05:
