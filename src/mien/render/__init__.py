@@ -6,6 +6,7 @@
 `faces.py` plans the set. All that is numpy alone. `showcase.py` fills the page that `write_page` writes.
 """
 
+import os
 from pathlib import Path
 
 from mien import __version__
@@ -18,7 +19,7 @@ from mien.render.faces import TRUTH, Plan, render_all
 from mien.render.faces import people as _people
 from mien.render.shapes import PACK, shapes
 
-__all__ = ["COUNTS", "render", "write_page"]
+__all__ = ["COUNTS", "cached_folder", "render", "write_page"]
 
 SMALLEST, LARGEST = 48, 256  # sides of the faces
 FEWEST, MOST = 21, 200_000
@@ -71,6 +72,12 @@ def render(
             writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth)
         writer.finish(origin, notes=_notes(plan))
     return read_dataset(target).info
+
+
+def cached_folder(*, faces: int = 7000, side: int = 48, seed: int = 0) -> Path:
+    """Return where a data set of rendered faces is kept that nobody gave a place: in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "mien" / f"rendered-v{VERSION}-{faces}-{side}px-s{seed}"
 
 
 def _checked(plan: Plan) -> Plan:

@@ -14,9 +14,9 @@ OPPOSITES = (
 )  # fmt: skip
 HEAD_FORMS = ("head-diamond", "head-invertedtriangular", "head-oval", "head-rectangular", "head-round",
               "head-square", "head-triangular")  # fmt: skip
-SPREAD = {  # how much the shapes whose name begins so differ between people, beside 0.4
+SPREAD = {  # how much the shapes whose name begins so differ between people, else 0.42
     "head-scale": 0.2, "head-back": 0.2, "forehead": 0.2, "mouth": 0.26, "eye-": 0.3, "eyebrows": 0.25,
-    "nose": 0.3, "nose-trans": 0.12, "chin-triangle": 0.0, "eye-push": 0.12, "eye-trans": 0.15, "mouth-trans": 0.15,
+    "nose": 0.3, "nose-trans": 0.12, "eye-push": 0.12, "eye-trans": 0.15, "mouth-trans": 0.15,
     "chin-jaw-drop": 0.12, "chin-height": 0.2, "nose-point-down": 0.1, "nose-scale-depth": 0.12, "nose-hump": 0.15,
     "mouth-scale-depth": 0.1,
 }  # fmt: skip

@@ -59,7 +59,7 @@ def paint(pixels: Pixels, person: Person, shown: Expression, look: Look) -> Surf
     gloss = 0.10 + 0.12 * lip * (1.6 if made_up else 1.0)
     albedo = _beard(albedo, pixels, person, layers, front)
     albedo = _brows(albedo, pixels, person, layers, front)
-    albedo *= 1 - 0.45 * person.liner * step((pixels.lids - 0.55) / 0.4)
+    albedo *= 1 - 0.33 * person.liner * step((pixels.lids - 0.55) / 0.4)
     hair = _hair(pixels, person)
     fallen = strands(pixels.place, person)
     albedo = albedo + (person.hair_tone * fallen - albedo) * hair

@@ -91,7 +91,7 @@ def _exposed(grey: np.ndarray, weight: np.ndarray, look: Look) -> np.ndarray:
     total = float(weight.sum()) + 1e-6
     mean = float((grey * weight).sum()) / total
     spread = math.sqrt(float((weight * (grey - mean) ** 2).sum()) / total) + 1e-3
-    gain = min(2.6, 0.205 * look.contrast / spread)
+    gain = min(2.6, 0.222 * look.contrast / spread)
     gain = 1 + (gain - 1) * 0.75
     bent = look.level + (grey - mean) * np.float32(gain)
     over, under = np.maximum(bent - 0.88, 0), np.maximum(0.10 - bent, 0)

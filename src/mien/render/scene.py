@@ -15,6 +15,8 @@ from mien.render.textures import noise_at, textures
 
 LARGEST_FINE_SIDE = 160  # pixels; below it pictures are drawn three times as large, above it twice
 EMPTY = np.float32(-1e3)
+TOOTH_WIDTH = 0.075  # dm
+FINE = 120  # pixels a dm, from which single teeth are told apart
 
 
 def fineness(side: int) -> int:
@@ -108,6 +110,8 @@ def _mouth(canvas: np.ndarray, hits: Hits, lining: np.ndarray, posed: Posed, loo
     lower = pack.lower_teeth[ids[:, 0]]
     tone = np.where(teeth, np.where(lower, 0.45, 1.0) * TEETH, 0.09)
     side = np.abs((pack.base[ids, 0] * found.weights).sum(1))
+    gaps = np.abs(side / TOOTH_WIDTH - np.rint(side / TOOTH_WIDTH)) * TOOTH_WIDTH * posed.pixels_per_dm
+    tone = np.where(teeth, tone * (1 - 0.3 * np.clip(1.2 - gaps, 0, 1) * (posed.pixels_per_dm > FINE)), tone)
     tone = tone * np.clip(1.15 - 1.4 * side, 0.35, 1) * (1.0 - 0.25 * look.hardness)
     share = inside[found.pixels]
     canvas[found.pixels] += (tone.astype(np.float32) - canvas[found.pixels]) * share
