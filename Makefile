@@ -29,7 +29,7 @@ test: .venv/with-test
 	.venv/bin/python -m pytest -n 2 --dist loadscope
 
 test-all: .venv/with-test
-	.venv/bin/python -m pytest -m 'slow or not slow'
+	.venv/bin/python -m pytest -n 2 --dist loadscope -m 'slow or not slow'
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test
