@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_the_same_cleaning_is_left_as_it_is(made, faces, tmp_path):
     after = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
 
     assert before == after
-    with pytest.raises(DataError, match="was not cleaned from this data set in this way"):
+    with pytest.raises(DataError, match="was made of other files or in another way"):
         audit(faces, tmp_path / "audit", drop=target, kinds=("flat",))
 
 
@@ -120,10 +121,15 @@ def test_anything_else_is_not_overwritten(faces, tmp_path):
     (tmp_path / "mine" / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match="exists and is not a mien data set in order"):
         audit(faces, tmp_path / "audit", drop=tmp_path / "mine")
-    with pytest.raises(DataError, match="was not cleaned from this data set"):
+    with pytest.raises(DataError, match="was made of other files"):
         audit(faces, tmp_path / "audit", drop=faces)
     with pytest.raises(StorageError, match="holds other files than a report"):
         audit(faces, tmp_path / "mine")
+    for inside in ("audit", "audit/cleaned"):
+        with pytest.raises(StorageError, match="lies in the audit's own folder"):
+            audit(faces, tmp_path / "audit", drop=tmp_path / inside)
+    with pytest.raises(StorageError, match="choose a folder that does not exist yet"):
+        audit(faces, Path("."))
 
     assert ["mine"] == [path.name for path in tmp_path.iterdir()]
     assert ["mine.txt"] == [path.name for path in (tmp_path / "mine").iterdir()]

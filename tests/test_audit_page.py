@@ -28,7 +28,7 @@ def test_a_fine_data_set_is_called_fine(fine, tmp_path):
         "Every train face is a photograph of its own",
         "No picture is flat or blurred",
         "The splits look alike",
-        "The classes are about equal in size",
+        "The classes are equal in size",
         "Nothing needs to be dropped.",
     ):
         assert said in text

@@ -97,6 +97,22 @@ def damage_lose_key(folder):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"side": 8}, {"counts": {}}, {"labels": "abc"}, {"labels": ["angry"]}, {"origin": []}],
+    ids=str,
+)
+def test_a_description_that_does_not_fit_is_noticed(toy, tmp_path, change):
+    """A description whose side, counts or labels are not those of the files is never believed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(toy, folder)
+    said = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**said, **change}))
+
+    with pytest.raises(DataError, match=r"copy/(dataset\.json|faces\.npy)"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
     "damage",
     [damage_cut_pixels, damage_change_label, damage_lose_pixels, damage_newer_format, damage_lose_key],
 )

@@ -40,7 +40,7 @@ def test_an_appearing_folder_is_whole_or_absent(tmp_path):
 
 def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
     """An abandoned hidden folder is removed, one that is still being written is not."""
-    abandoned = tmp_path / ".data.abc.partial"
+    abandoned = tmp_path / ".data.abcdefgh.partial"
     abandoned.mkdir()
     (abandoned / "half").write_text("x")
     with appearing_folder(tmp_path / "data") as outer:

@@ -73,7 +73,7 @@ def test_the_same_source_packed_again_is_left_as_it_is(tmp_path):
 
     assert first == pack(source, tmp_path / "faces")
     assert before == (tmp_path / "faces" / "dataset.json").stat().st_mtime_ns
-    with pytest.raises(DataError, match="was packed from other files"):
+    with pytest.raises(DataError, match="was made of other files"):
         pack(other, tmp_path / "faces")
 
 
@@ -82,7 +82,12 @@ BAD_TABLES = {
     "header alone": (HEADER, "a header and no face"),
     "no pixels": (f"emotion,pixel,Usage\n{ROW}", 'no column "pixels"; did you mean "pixel"'),
     "column twice": (f"emotion,emotion,pixels,Usage\n3,{ROW}", 'column "emotion" stands twice'),
-    "few fields": (f"{HEADER}{ROW}3,{PIXELS}\n", "row 3: 2 fields, too few"),
+    "few fields": (f"{HEADER}{ROW}3,{PIXELS}\n", "row 3: 2 fields, the header has 3"),
+    "many fields": (f"{HEADER}3,{PIXELS},Training,more\n", "row 2: 4 fields, the header has 3"),
+    "label of digits": (
+        f"{HEADER}{'3' * 5000},{PIXELS},Training\n",
+        'row 2: emotion "3{40}" is not a number',
+    ),
     "few pixels": (f"{HEADER}3,1 2 3,Training\n", "row 2: 3 pixels, 48 x 48 = 2,304 are needed"),
     "no pixel": (f"{HEADER}3,,Training\n", "row 2: 0 pixels"),
     "one more": (f"{HEADER}3,{PIXELS} 7,Training\n", "row 2: 2,305 pixels"),
@@ -255,6 +260,7 @@ def test_votes_stand_in_the_table(tmp_path):
             "row 2: votes for a val face, but .* train",
         ),
         (VOTE_HEADER + VOTE_ROW.replace("4", "x"), 'row 2: "x" is not a number of votes'),
+        (VOTE_HEADER + VOTE_ROW.replace("4", "4" * 30), 'row 2: "4{30}" is not a number of votes'),
         (VOTE_HEADER + "Training,x,1\n", "row 2: 3 fields, too few"),
     ],
 )
@@ -272,7 +278,11 @@ def test_what_is_no_file_is_refused_without_hanging(tmp_path):
     """A missing file, a folder and a pipe are named; the pipe is not waited for."""
     os.mkfifo(tmp_path / "pipe")
 
-    for name, message in (("gone", "no such file"), (".", "no picture in this folder"), ("pipe", "not a regular file")):
+    for name, message in (
+        ("gone", "no such file"),
+        (".", "no picture in this folder"),
+        ("pipe", "not a regular file"),
+    ):
         with pytest.raises(DataError, match=message):
             pack(tmp_path / name, tmp_path / "faces")
 

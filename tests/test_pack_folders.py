@@ -210,6 +210,11 @@ def test_rafdb_by_its_list(tmp_path):
     (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00003.jpg 5\n")
     with pytest.raises(DataError, match="row 2: there is no picture train_00003.jpg"):
         pack(base, tmp_path / "faces 2")
+    (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00001.jpg 4\n")
+    with pytest.raises(DataError, match="row 2: train_00001.jpg stands there twice"):
+        pack(base, tmp_path / "faces 2")
+    (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\n")
+    assert "2 pictures are not in the list and were passed over." in pack(base, tmp_path / "faces 3").notes
 
 
 def test_a_list_of_pictures(tmp_path):
@@ -231,7 +236,7 @@ def test_a_list_of_pictures(tmp_path):
 
 BAD_LISTS = {
     "label": ("path,label\na.png,contempt\n", 'row 2: "contempt" means none of'),
-    "number": ("path,label\na.png,3\n", 'row 2: "3" mean no class'),
+    "number": ("path,label\na.png,3\n", 'row 2: "3" means no class'),
     "split": ("path,label,split\na.png,sad,tets\n", 'row 2: split "tets" is not one of.*did you mean "test"'),
     "no path": ("path,label\n,sad\n", "row 2: no path"),
     "fields": ("path,label\na.png\n", "row 2: 1 fields, the header has 2"),
@@ -368,10 +373,10 @@ def test_the_same_folder_packed_again_is_left_as_it_is(tmp_path):
 
     assert first == pack(source, tmp_path / "faces")
     assert before == (tmp_path / "faces" / "dataset.json").stat().st_mtime_ns
-    with pytest.raises(DataError, match="was packed from other files or in another way"):
+    with pytest.raises(DataError, match="was made of other files or in another way"):
         pack(source, tmp_path / "faces", side=32)
     picture(source / "train" / "happy" / "0.png")
-    with pytest.raises(DataError, match="was packed from other files"):
+    with pytest.raises(DataError, match="was made of other files"):
         pack(source, tmp_path / "faces")
 
 
@@ -395,7 +400,104 @@ def test_a_folder_that_holds_itself_is_walked_once(tmp_path):
     info = pack(tmp_path / "source", tmp_path / "faces")
 
     assert {"happy/a.png", "sad/b.png"} == {source for _, _, source in told(tmp_path / "faces")}
-    assert [("happy/again", "a link to a folder that holds it")] == read_left_out(info)
+    assert [("happy/again", "a link to a folder that is read already")] == read_left_out(info)
+
+
+def test_a_link_to_itself_costs_nothing_else(tmp_path):
+    """A broken link is left out; its neighbors and its folder are read."""
+    happy = picture(tmp_path / "source" / "happy" / "a.png").parent
+    (happy / "loop.png").symlink_to("loop.png")
+    info = pack(tmp_path / "source", tmp_path / "faces")
+
+    assert {"happy/a.png"} == {source for _, _, source in told(tmp_path / "faces")}
+    assert ["happy/loop.png"] == [source for source, _ in read_left_out(info)]
+
+
+def test_folders_linked_to_each_other_are_read_once(tmp_path):
+    """Links among many folders do not multiply the work, nor a link into another split the faces."""
+    for n in range(12):
+        picture(tmp_path / "source" / "happy" / str(n) / "a.png")
+        for other in range(12):
+            (tmp_path / "source" / "happy" / str(n) / f"to {other}").symlink_to(
+                tmp_path / "source" / "happy" / str(other)
+            )
+    (tmp_path / "source" / "test").mkdir()
+    (tmp_path / "source" / "test" / "happy").symlink_to(tmp_path / "source" / "happy")
+    info = pack(tmp_path / "source", tmp_path / "faces")
+
+    assert 12 == sum(info.count(split) for split in SPLITS)
+    assert ("test/happy", "a link to a folder that is read already") in read_left_out(info)
+
+
+def test_folders_below_a_class_are_told(tmp_path):
+    """What lies in folders below a class's is of it, and it is said; two classes on one way are a fault."""
+    picture(tmp_path / "source" / "happy" / "contempt" / "a.png")
+    info = pack(tmp_path / "source", tmp_path / "faces")
+
+    assert 1 == info.counts["train"]["happy"]
+    assert 'below their class\'s and are of it: "contempt"' in info.notes[0]
+    picture(tmp_path / "other" / "happy" / "sad" / "a.png")
+    with pytest.raises(DataError, match='lies in folders of two classes, "happy" and "sad"'):
+        pack(tmp_path / "other", tmp_path / "faces 2")
+
+
+def test_labels_win_over_rafdb_numbers(tmp_path):
+    """Numbers that --labels explains mean what it says, even where files are called as RAF-DB's."""
+    picture(tmp_path / "source" / "1" / "train_00001.png")
+    info = pack(tmp_path / "source", tmp_path / "faces", labels=["1=neutral"])
+
+    assert 1 == info.counts["train"]["neutral"]
+
+
+def test_a_file_name_of_rafdb_means_nothing_elsewhere(tmp_path):
+    """`test_3.jpg` in a class folder is no test face by its name."""
+    for n in range(4):
+        picture(tmp_path / "source" / "train" / "happy" / f"test_{n}.png")
+    info = pack(tmp_path / "source", tmp_path / "faces")
+
+    assert 2 == info.count("train")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["0=angry", "0=happy"], 'is to mean both "angry" and "happy"'),
+        (["b\udcff"], "is not NAME, FOUND=NAME or FOUND="),
+    ],
+)
+def test_contradicting_labels_are_refused(labels, message):
+    """A name cannot mean two classes, and names are text."""
+    with pytest.raises(DataError, match=message):
+        Naming(labels)
+
+
+def test_a_class_that_no_face_has_is_told(tmp_path):
+    """A typing error among own labels is seen in the summary; one class spelt twice is one."""
+    picture(tmp_path / "source" / "bored" / "a.png")
+    info = pack(tmp_path / "source", tmp_path / "faces", labels=["bored", "Bored", "aweke"])
+
+    assert ("bored", "aweke") == info.labels
+    assert "No face is of aweke." in info.notes
+
+
+def test_too_few_faces_for_a_split_are_told(tmp_path):
+    """Where nothing can be drawn it is said, and not that something was."""
+    picture(tmp_path / "source" / "happy" / "a.png")
+    info = pack(tmp_path / "source", tmp_path / "faces")
+
+    assert [
+        "There are too few faces to draw any for val.",
+        "There are too few faces to draw any for test.",
+    ] == list(info.notes)
+
+
+def test_odd_names_of_tables_are_shown_as_text(tmp_path):
+    """A table whose name is not UTF-8 is packed like any other."""
+    source = tmp_path / os.fsdecode(b"na\xffme.csv")
+    source.write_text(f"emotion,pixels,Usage\n3,{' '.join(['9'] * 2304)},Training\n")
+    pack(source, tmp_path / "faces")
+
+    assert [r"na\xffme.csv, row 2"] == [row["source"] for row in rows_of(tmp_path / "faces")]
 
 
 def test_a_closed_folder_is_told(tmp_path, monkeypatch):
@@ -469,11 +571,20 @@ def test_parquet_is_read_as_hubs_write_it(tmp_path):
         label for label, _, _ in told(tmp_path / "faces")
     )
     assert ["no label"] * 3 == [reason for _, reason in read_left_out(info)]
+    for split in ("train", "dev"):
+        parquet(tmp_path / "dev" / split / "0000.parquet", [0], names)
+    apart = pack(tmp_path / "dev", tmp_path / "apart")
+    alone = pack(tmp_path / "dev" / "dev" / "0000.parquet", tmp_path / "alone")
+    assert [1, 1, 0] == [apart.count(split) for split in SPLITS]
+    assert {"train/0000.parquet, row 1", "dev/0000.parquet, row 1"} == {
+        s for _, _, s in told(tmp_path / "apart")
+    }
+    assert [1, 0, 0] == [alone.count(split) for split in SPLITS]
 
 
 def test_bad_parquet_is_told(tmp_path):
     """Numbers without names, a label without a name, broken bytes and a cut file each have their line."""
-    with pytest.raises(DataError, match=r'row 1: "0" mean no class'):
+    with pytest.raises(DataError, match=r'row 1: "0" means no class'):
         pack(parquet(tmp_path / "a.parquet", [0, 1]), tmp_path / "faces")
     with pytest.raises(DataError, match="row 2: label 5 has no name"):
         pack(parquet(tmp_path / "b.parquet", [0, 5], ["sad"]), tmp_path / "faces")

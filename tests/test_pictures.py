@@ -57,6 +57,18 @@ def test_big_endian_16_bit_is_read_rightly():
     assert {99} == set(grey(encoded(image, "tiff")).ravel().tolist())
 
 
+def test_a_12_bit_or_negative_tiff_is_not_guessed_at():
+    """16 bits of which 12 are used, or whose 0 is white, would come out black or negative, so they are refused."""
+    image = Image.fromarray(np.full((24, 24), 4095, np.uint16))
+    for tag, value in ((258, 12), (262, 0)):
+        data = bytearray(encoded(image, "tiff"))
+        entry = data.index(struct.pack("<HHI", tag, 3, 1))
+        data[entry + 8 : entry + 10] = struct.pack("<H", value)
+
+        with quiet(), pytest.raises(PictureError):
+            decode(bytes(data))
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bit_grey_is_refused(mode):
     """32-bit grey has no known white, so it is not guessed."""

@@ -143,7 +143,7 @@ def test_units_tell_the_classes(table):
 @pytest.mark.parametrize("kind", ["balanced", "fer2013"])
 @pytest.mark.parametrize("faces", [21, 1000, 7001])
 def test_counts_sum_to_the_faces_asked_for(kind, faces):
-    """Classes are even to one face, or have FER2013's shares, and each split of people has them all."""
+    """Classes are even to one face or have FER2013's shares, and that many faces are planned."""
     plan = replace(PLAN, faces=faces, counts=kind)
     found = counts(plan)
     planned = Counter(order.label for its in orders(plan) for order in its)

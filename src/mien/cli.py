@@ -111,17 +111,18 @@ def pack(
     from mien.progress import TerminalCounting
 
     items = [item for item in labels.split(",") if item.strip()]
-    info = pack(
-        source,
-        dataset,
-        votes=votes,
-        side=side,
-        labels=items,
-        detect=detect,
-        strict=strict,
-        seed=seed,
-        progress=TerminalCounting(),
-    )
+    with _stop_asked() as stop:
+        info = pack(
+            source,
+            dataset,
+            votes=votes,
+            side=side,
+            labels=items,
+            detect=detect,
+            strict=strict,
+            seed=seed,
+            progress=TerminalCounting(stop=stop),
+        )
     print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
     if info.left_out:
         raise typer.Exit(EXIT_LEFT_OUT)
@@ -143,7 +144,8 @@ def audit(
     from mien.progress import TerminalCounting
 
     chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
-    print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting())))
+    with _stop_asked() as stop:
+        print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting(stop=stop))))
 
 
 @app.command()

@@ -13,7 +13,7 @@ import io
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +144,15 @@ def read_info(folder: Path) -> DatasetInfo:
     folder = Path(folder)
     value = read_json(folder / "dataset.json", what=WHAT, newest=FORMAT, error=DataError)
     try:
+        labels = tuple(value["labels"])
         return DatasetInfo(
             folder=folder,
             side=int(value["side"]),
-            labels=tuple(value["labels"]),
-            origin=value["origin"],
-            counts=value["counts"],
+            labels=labels,
+            origin={**value["origin"]},
+            counts={
+                split: {label: int(value["counts"][split][label]) for label in labels} for split in SPLITS
+            },
             pixels_sha256=value["pixels_sha256"],
             table_sha256=value["table_sha256"],
             left_out=int(value.get("left_out", 0)),
@@ -157,6 +160,24 @@ def read_info(folder: Path) -> DatasetInfo:
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise DataError(f"{folder / 'dataset.json'}: {WHAT} is damaged here ({fault!r})") from None
+
+
+def standing(target: Path, same: Callable[[dict], bool]) -> DatasetInfo:
+    """Return the data set at `target` if `same(origin)` says that it was made as is wanted now.
+
+    Raises DataError where anything else is there.
+    """
+    try:
+        info = read_dataset(target).info
+    except DataError as fault:
+        raise DataError(
+            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
+        ) from None
+    if not same(info.origin):
+        raise DataError(
+            f"{target}: exists and was made of other files or in another way; delete it or give another name"
+        )
+    return info
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -167,6 +188,11 @@ def read_dataset(folder: Path) -> Dataset:
     info = read_info(folder)
     table = _read_table(info)
     images = _read_images(info, len(table["id"]))
+    counts = Counter(zip(table["split"].tolist(), table["label"].tolist(), strict=True))
+    if counts != Counter({(s, c): n for s, of in info.counts.items() for c, n in of.items() if n}):
+        raise DataError(
+            f"{info.folder / 'dataset.json'}: {WHAT} is damaged here (its counts are not the table's)"
+        )
     return Dataset(info, images, table)
 
 
@@ -181,7 +207,12 @@ def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:
 def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
     path = info.folder / "faces.npy"
     _check_sha256(path, info.pixels_sha256, skip=_npy_header_bytes(count, info.side))
-    return np.load(path, mmap_mode="r")
+    images = np.load(path, mmap_mode="r")
+    if images.shape != (count, info.side, info.side):
+        raise DataError(
+            f"{path}: holds {images.shape} and not {(count, info.side, info.side)}; pack it again"
+        )
+    return images
 
 
 def _check_sha256(path: Path, expected: str, skip: int = 0) -> None:
@@ -269,7 +300,9 @@ class DatasetWriter:
             "pixels_sha256": self._pixels.hexdigest(),
             "table_sha256": sha256_file(self._folder / "table.csv"),
         }
-        (self._folder / "dataset.json").write_text(to_json(described), encoding="utf-8")
+        with open(self._folder / "dataset.json", "w", encoding="utf-8") as file:
+            file.write(to_json(described))
+            _sync(file)
 
     def close(self) -> None:
         """Close the file of pixels; harmless when it is closed already."""

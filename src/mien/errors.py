@@ -8,7 +8,7 @@ MienError
 ├── StorageError       a file that could not be written or locked
 ├── MissingExtra       a package of an extra is not installed (also an ImportError)
 ├── TrainingDiverged   a loss that is not finite
-└── Stopped            the user asked to stop; the state is saved
+└── Stopped            the user asked to stop
 
 The command line catches the root alone: one line on standard error, exit status 2
 (130 for `Stopped`). So a message says what is wrong, where (file, row) and what to do.
@@ -48,4 +48,4 @@ class TrainingDiverged(MienError):
 
 
 class Stopped(MienError):
-    """The user asked to stop; what was done is kept and the same command goes on."""
+    """The user asked to stop; the message says what was kept."""

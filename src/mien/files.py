@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -98,7 +99,7 @@ def appearing_folder(target: Path):
     target = Path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in target.parent.glob(f".{target.name}.*.partial"):
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.????????.partial"):
             _remove_abandoned(leftover)
         hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         hidden.chmod(0o777 & ~current_umask())
@@ -117,6 +118,8 @@ def appearing_folder(target: Path):
 
 def refuse_other_contents(out: Path, contents: set[str]) -> None:
     """Raise StorageError where anything but an earlier report with these contents would be lost."""
+    if not out.name:
+        raise StorageError(f"{out}: choose a folder that does not exist yet for the report")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise StorageError(f"{out}: not a folder; choose another place for the report")
     names = {path.name for path in out.iterdir()} if out.exists() else set()

@@ -30,7 +30,7 @@ def info(path: Path) -> str:
 
 def _dataset(path: Path) -> str:
     info = read_dataset(path).info
-    files = ", ".join(info.origin.get("files", {}))
+    files = ", ".join(info.origin.get("files", {})) or info.origin.get("kind", "elsewhere")
     told = f"data set, {info.side} x {info.side} grey faces from {files}, fingerprint {info.fingerprint}"
     return f"{path}: {told}\n{summary(info)}"
 

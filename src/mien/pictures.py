@@ -6,6 +6,7 @@ docs/inputs.md lists what each kind of bad file gets.
 """
 
 import io
+import logging
 import os
 import stat
 import warnings
@@ -28,6 +29,7 @@ LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common came
 SMALLEST_SIDE = 8
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # of TIFF 6.0
 UNKNOWN_WHITE = ("I", "F")
 LFS = b"version https://git-lfs"
 KINDS = (
@@ -88,6 +90,7 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             _refuse_size(image.size)
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            _refuse_odd_tiff(image)
             sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
             pixels = _pixels(ImageOps.exif_transpose(image), color, sixteen_bit)
     except PictureError:
@@ -125,6 +128,19 @@ def _refuse_size(size: tuple[int, int]) -> None:
         )
 
 
+def _refuse_odd_tiff(image) -> None:
+    """Refuse 12-bit and negative 16-bit TIFF, which Pillow gives as if they were plain 16-bit grey."""
+    if image.format == "TIFF" and image.mode in SIXTEEN_BIT:
+        bits, meaning = (
+            image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0],
+            image.tag_v2.get(PHOTOMETRIC, BLACK_IS_ZERO),
+        )
+        if bits != 16 or meaning != BLACK_IS_ZERO:
+            raise PictureError(
+                "a TIFF of 12 bits or with white as 0; save it with 8 or 16 bits and black as 0"
+            )
+
+
 def _pixels(image, color: bool, sixteen_bit: bool) -> np.ndarray:
     from PIL import Image
 
@@ -142,13 +158,18 @@ def _pixels(image, color: bool, sixteen_bit: bool) -> np.ndarray:
 
 @contextmanager
 def quiet():
-    """Keep Pillow's warnings about odd files from the terminal; what matters of them is a PictureError.
+    """Keep Pillow's remarks about odd files from the terminal; what matters of them is a PictureError.
 
-    Warnings are a setting of the whole process, so this stands around many calls of `decode`, not in it.
+    They are settings of the whole process, so this stands around many calls of `decode`, not in it.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    silent = logging.NullHandler()
+    logging.getLogger("PIL").addHandler(silent)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("PIL").removeHandler(silent)
 
 
 def square(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -6,8 +6,10 @@ work that is so many things, one after the other.
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
+
+from mien.errors import Stopped
 
 Thing = TypeVar("Thing")
 
@@ -87,21 +89,29 @@ class Terminal(Progress):
 class Counting:
     """Says nothing: the default for use as a library."""
 
-    def over(self, name: str, total: int, things: Iterable[Thing]) -> Iterator[Thing]:
-        """Yield the things as they come, counted against `total`."""
+    def over(self, name: str, total: int | None, things: Iterable[Thing]) -> Iterator[Thing]:
+        """Yield the things as they come, counted against `total`, None where it is not known."""
         return iter(things)
 
 
 class TerminalCounting(Counting):
-    """A bar with time left on a terminal, else a line each half minute."""
+    """A bar with time left on a terminal, else a line each half minute.
 
-    def __init__(self, stream=None):
+    `stop()` is asked after each thing, and Stopped is raised where it says so: threads that work
+    on the next things must not be interrupted at any other place.
+    """
+
+    def __init__(self, stream=None, stop: Callable[[], bool] = lambda: False):
         self._stream = stream or sys.stderr
+        self._stop = stop
 
     def over(self, name, total, things):
         """Yield the things and tell how many there have been."""
         counted = self._bar if self._stream.isatty() else self._lines
-        return counted(name, total, things)
+        for thing in counted(name, total, things):
+            yield thing
+            if self._stop():
+                raise Stopped(f"{name}: stopped; nothing half-done was kept")
 
     def _bar(self, name, total, things):
         bar, task = _bar(self._stream, name, total, 0)
@@ -118,8 +128,8 @@ class TerminalCounting(Counting):
             yield thing
             if time.monotonic() - said > LINE_EVERY_SECONDS:
                 said = time.monotonic()
-                left = _time_left(began, done, total - done)
-                print(f"{name}: {done:,} of {total:,}, {left}", file=self._stream, flush=True)
+                rest = f" of {total:,}, {_time_left(began, done, total - done)}" if total else ""
+                print(f"{name}: {done:,}{rest}", file=self._stream, flush=True)
 
 
 def _bar(stream, name: str, total: int, done: int):

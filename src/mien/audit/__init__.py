@@ -33,6 +33,7 @@ from mien.audit.numbers import write_findings, write_numbers
 from mien.audit.pictures import SIDE
 from mien.audit.quality import BLURRED_BELOW, Quality, find_poor
 from mien.audit.votes import VoteCheck, find_label_noise
+from mien.errors import StorageError
 from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.labels import SPLITS
 from mien.pages import joined, render, thousands
@@ -109,6 +110,10 @@ def audit(
     folder, out, drop = Path(folder), Path(out), None if drop is None else Path(drop)
     chosen, counting = chosen_kinds(kinds), (progress or Counting()).over
     refuse_other_contents(out, CONTENTS)
+    if drop is not None and out.resolve() in (drop.resolve(), *drop.resolve().parents):
+        raise StorageError(
+            f"{drop}: lies in the audit's own folder {out}; choose another place for the data set"
+        )
     with themed("audit"):
         material = gather(folder)
         there = drop is not None and stands_already(drop, material.info, chosen)

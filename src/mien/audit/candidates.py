@@ -16,7 +16,7 @@ from mien.audit.workers import spread
 TILE = 64
 ROWS, OTHERS = 512, 1024  # faces of a block of products
 DESCRIBED = 4096  # faces that are described at a time, moved in every way
-MOST_CANDIDATES = 2_000_000  # beyond these, only the most alike are looked at
+MOST_CANDIDATES = 300_000  # beyond these, only the most alike are looked at
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.audit.material import KINDS, Finding, Material
-from mien.dataset import COLUMNS, WHAT, DatasetInfo, read_dataset, read_left_out, writing_dataset
-from mien.errors import DataError, MienError
+from mien.dataset import COLUMNS, DatasetInfo, read_left_out, standing, writing_dataset
+from mien.errors import DataError
 from mien.labels import SPLITS, did_you_mean
 
 DROPPED_BY_DEFAULT = (
@@ -55,17 +55,8 @@ def stands_already(target: Path, info: DatasetInfo, kinds: tuple[str, ...]) -> b
     """Tell whether `target` holds what would be written; DataError where it holds anything else."""
     if not target.exists() and not target.is_symlink():
         return False
-    try:
-        origin = read_dataset(target).info.origin
-    except MienError as fault:
-        raise DataError(
-            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
-        ) from None
     same = {"kind": "audit", "from": info.fingerprint, "kinds": list(kinds)}
-    if {key: origin.get(key) for key in same} != same:
-        raise DataError(
-            f"{target}: exists and was not cleaned from this data set in this way; delete it or give another name"
-        )
+    standing(target, lambda origin: {key: origin.get(key) for key in same} == same)
     return True
 
 
@@ -167,7 +158,8 @@ def write_clean(material: Material, dropped: Dropped, counting: Callable) -> Non
                 "origin": info.origin,
                 "kinds": list(dropped.kinds),
                 "dropped": counts,
-            }
+            },
+            notes=(*info.notes, f"Cleaned: {len(reasons):,} faces were left out by an audit."),
         )
 
 

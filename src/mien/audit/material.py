@@ -89,5 +89,5 @@ def _votes(folder: Path, table: dict[str, np.ndarray]) -> np.ndarray | None:
         return None
     try:
         return np.stack([table[name].astype(np.int64) for name in columns], axis=1)
-    except ValueError as fault:
+    except (ValueError, OverflowError) as fault:
         raise DataError(f"{folder}: a vote in table.csv is no whole number ({fault})") from None

@@ -130,6 +130,9 @@ def _classes(material: Material) -> Said:
     if not counts[least]:
         return Said("A class is empty", f"No face is labeled {least}.")
     ratio = counts[most] / counts[least]
+    if ratio == 1:
+        each = f"Each has {_many(counts[most], 'face')}. {shifted_classes(material)}"
+        return Said("The classes are equal in size", each)
     head = "The classes are about equal in size" if ratio < 1.5 else "The classes are unequal"
     return Said(
         head,
@@ -159,12 +162,10 @@ def shifted_classes(material: Material) -> str:
 
 
 def _labels(votes: VoteCheck) -> Said:
-    worst = min(
-        (label for label, (_, n) in votes.by_class.items() if n), key=lambda label: _share(votes, label)
-    )
-    best = max(
-        (label for label, (_, n) in votes.by_class.items() if n), key=lambda label: _share(votes, label)
-    )
+    voted = [label for label, (_, n) in votes.by_class.items() if n]
+    if not voted:
+        return Said("The votes tell no emotion", "No face has a vote for any of FER+'s eight emotions.")
+    worst, best = (of(voted, key=lambda label: _share(votes, label)) for of in (min, max))
     return Said(
         f"{percent(votes.share, 0)} of the labels are the majority's",
         f"FER+'s voters agree most with the label {best} ({percent(_share(votes, best), 0)}) and least with {worst} "
@@ -214,4 +215,6 @@ def about_dropped(dropped: Dropped) -> str:
     sums = {split: sum(of.values()) for split, of in dropped.counts.items()}
     told = joined([f"{thousands(n)} of {split}" for split, n in sums.items()])
     faces = _many(sum(sums.values()), "face")
+    if not dropped.reasons:
+        return f"{dropped.folder} holds the whole data set: nothing needed to be dropped."
     return f"{dropped.folder} holds the data set without {faces} ({told}), listed in its left-out.csv."

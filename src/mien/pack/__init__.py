@@ -8,10 +8,10 @@ means, `splits.py` makes the splits that a source lacks.
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from mien.dataset import WHAT, DatasetInfo, read_dataset, writing_dataset
-from mien.errors import DataError, MienError
+from mien.dataset import DatasetInfo, Row, read_dataset, standing, writing_dataset
+from mien.errors import DataError
 from mien.files import sha256_file
 from mien.labels import FERPLUS_VOTES
 from mien.pack.fer2013 import SIDE, read_faces
@@ -23,7 +23,7 @@ from mien.pack.naming import Naming
 from mien.pack.parquet import count_rows, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
-from mien.pack.tree import walk
+from mien.pack.tree import shown, walk
 from mien.progress import Counting
 
 __all__ = ["pack"]
@@ -85,11 +85,11 @@ def pack(
     options = {name: value for name, (value, default) in given.items() if value != default}
     origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": options} if options else {})
     if votes is not None:
-        origin["files"][votes.name] = _sha256(votes)
+        origin["votes"] = {votes.name: _sha256(votes)}
     if target.exists():
         if opened.pictures:
             origin["files"]["pictures"] = digest_of(opened.items())
-        info = _already_there(target, origin)
+        info = standing(target, lambda there: there == origin)
         if strict and info.left_out:
             raise DataError(
                 f"{target}: was packed without --strict, and {info.left_out:,} pictures were left out"
@@ -109,6 +109,7 @@ def pack(
         if opened.pictures:
             origin["files"]["pictures"] = developer.digest.hexdigest()
         noted = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
+        noted += _empty_classes(naming, writer.rows)
         writer.finish(origin, notes=(*opened.notes, *noted, *fill_splits(writer.rows, seed=seed)))
     return read_dataset(target).info
 
@@ -121,6 +122,12 @@ def _write(writer, face: Face | LeftOut, votes: Votes | None, strict: bool, sour
         return
     counts = votes.of(len(writer.rows), face.split, face.source) if votes else ()
     writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=counts)
+
+
+def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
+    """Return a sentence on the classes of an own set that no face has: a typing error, perhaps."""
+    empty = [label for label in naming.labels if label not in {row.label for row in rows}]
+    return [f"No face is of {', '.join(empty)}."] if naming.own and empty else []
 
 
 def _no_face(left_out: list[tuple[str, str]]) -> str:
@@ -142,19 +149,21 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
         return _open_folder(source, naming, detect)
     sha256 = _sha256(source)
     if source.suffix == ".parquet":
-        return _parquet("parquet", [source], naming, {source.name: sha256})
+        return _parquet(source.parent, [PurePosixPath(source.name)], naming)
     listed = next(rows_of(source, _first_row), None)
     if listed is None or not is_listing(listed):
         if naming.own or detect:
             raise DataError(f"{source}: a table of FER2013's pixels takes neither --labels nor --detect")
-        return Source("fer2013", lambda: rows_of(source, read_faces), {source.name: sha256}, pictures=False)
+        return Source(
+            "fer2013", lambda: rows_of(source, read_faces), {shown(source.name): sha256}, pictures=False
+        )
     if is_archive(source):
         raise DataError(f"{source}: its table names pictures by path; unpack it and pack the table")
 
     def pictures(name: str, lines: Iterable[str]) -> Iterator[Item]:
         return read_listing(name, lines, root=source.parent, naming=naming)
 
-    return Source("table", lambda: rows_of(source, pictures), {source.name: sha256})
+    return Source("table", lambda: rows_of(source, pictures), {shown(source.name): sha256})
 
 
 def _first_row(_: str, lines: Iterable[str]) -> Iterator[list[str]]:
@@ -166,18 +175,18 @@ def _first_row(_: str, lines: Iterable[str]) -> Iterator[list[str]]:
 
 def _open_folder(source: Path, naming: Naming, detect: bool) -> Source:
     tree = walk(source)
-    tables = [Path(tree.path(file)) for file in tree.files if file.suffix == ".parquet"]
+    tables = [file for file in tree.files if file.suffix == ".parquet"]
     if tables and not any(map(is_picture, tree.files)):
-        files = {str(path.relative_to(source)): _sha256(path) for path in tables}
-        return _parquet("parquet", tables, naming, files)
+        return _parquet(source, tables, naming)
     notes: list[str] = []
     items = read_folder(tree, naming, whole_photos=detect, note=notes.append)
     return Source("folder", lambda: items, {}, len(items), notes=notes)
 
 
-def _parquet(kind: str, tables: list[Path], naming: Naming, files: dict[str, str]) -> Source:
-    total = count_rows(tables)
-    return Source(kind, lambda: read_parquet(tables, naming), files, total, pictures=False)
+def _parquet(root: Path, tables: list[PurePosixPath], naming: Naming) -> Source:
+    files = {shown(table): _sha256(root / table) for table in tables}
+    total = count_rows(root, tables)
+    return Source("parquet", lambda: read_parquet(root, tables, naming), files, total, pictures=False)
 
 
 def _sha256(path: Path) -> str:
@@ -187,18 +196,3 @@ def _sha256(path: Path) -> str:
         return sha256_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _already_there(target: Path, origin: dict) -> DatasetInfo:
-    try:
-        info = read_dataset(target).info
-    except MienError as fault:
-        raise DataError(
-            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
-        ) from None
-    if info.origin != origin:
-        raise DataError(
-            f"{target}: exists and was packed from other files or in another way; "
-            f"delete it or give another name"
-        )
-    return info

@@ -17,6 +17,7 @@ from mien.pack.items import Face
 SIDE = 48
 COLUMNS = ("emotion", "pixels", "Usage")
 OPTIONAL = "Usage"
+NUMBERS = {str(number): label for number, label in enumerate(LABELS)}
 
 
 def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
@@ -27,11 +28,12 @@ def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
     rows = csv.reader(lines)
     number, faces = 1, 0
     try:
-        columns = _columns(name, next(rows, None))
+        header = next(rows, None)
+        columns = _columns(name, header)
         for number, row in enumerate(rows, start=2):
             if row:
                 faces += 1
-                yield _face(f"{name}, row {number}", row, columns)
+                yield _face(f"{name}, row {number}", row, columns, len(header))
     except csv.Error as error:
         raise DataError(f"{name}, row {number + 1}: not a table row ({error})") from None
     if not faces:
@@ -58,12 +60,12 @@ def _near(header: list[str]) -> str:
     )
 
 
-def _face(where: str, row: list[str], columns: dict[str, int]) -> Face:
-    if len(row) <= max(columns.values()):
-        raise DataError(f"{where}: {len(row)} fields, too few")
+def _face(where: str, row: list[str], columns: dict[str, int], width: int) -> Face:
+    if len(row) != width:
+        raise DataError(f"{where}: {len(row)} fields, the header has {width}")
     told = {column: row[index].strip() for column, index in columns.items()}
     emotion, usage = told["emotion"], told.get(OPTIONAL)
-    if not (emotion.isascii() and emotion.isdigit() and int(emotion) < len(LABELS)):
+    if emotion not in NUMBERS:
         raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(LABELS) - 1}')
     if usage is not None and usage not in FER2013_SPLITS:
         known = ", ".join(FER2013_SPLITS)
@@ -71,7 +73,7 @@ def _face(where: str, row: list[str], columns: dict[str, int]) -> Face:
             f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}'
         )
     split = None if usage is None else FER2013_SPLITS[usage]
-    return Face(parse_pixels(told["pixels"], where), LABELS[int(emotion)], split, where)
+    return Face(parse_pixels(told["pixels"], where), NUMBERS[emotion], split, where)
 
 
 def parse_pixels(text: str, where: str) -> bytes:

@@ -22,6 +22,10 @@ class Votes:
                 f"{self.path}: {len(self.rows):,} rows of votes, fewer than there are faces ({source})"
             )
         voted_split, counts = self.rows[number]
+        if split is None:
+            raise DataError(
+                f"{self.path}: votes go with a table that has the column Usage; {source} has no split"
+            )
         if voted_split != split:
             raise DataError(
                 f"{self.path}, row {number + 2}: votes for a {voted_split} face, but {source} is a {split} face; "
@@ -60,7 +64,7 @@ def _row(where: str, row: list[str], usage: int, counts: list[int]) -> tuple[str
     if row[usage] not in FER2013_SPLITS:
         raise DataError(f'{where}: Usage "{row[usage]}" is not one of {", ".join(FER2013_SPLITS)}')
     votes = tuple(row[i] for i in counts)
-    wrong = next((vote for vote in votes if not (vote.isascii() and vote.isdigit())), None)
+    wrong = next((vote for vote in votes if not (vote.isascii() and vote.isdigit() and len(vote) < 4)), None)
     if wrong is not None:
         raise DataError(f'{where}: "{wrong}" is not a number of votes')
     return FER2013_SPLITS[row[usage]], votes

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from mien.errors import DataError
 from mien.labels import FER2013_SPLITS, RAFDB, split_of
 from mien.pack.items import Found, Item
-from mien.pack.naming import LEFT_OUT, Naming
+from mien.pack.naming import LEFT_OUT, MOST_NAMED, NO_FOLDER, Naming
 from mien.pack.tree import Tree, shown
 from mien.pictures import SUFFIXES, read_file
 
@@ -40,13 +40,14 @@ def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callabl
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
         note(f"Passed over, since their names are not those of pictures: {told}.")
     if lists:
-        found = _rafdb_by_list(tree, lists[0], pictures, whole_photos)
+        found = _rafdb_by_list(tree, lists, pictures, whole_photos, note)
         note(f"RAF-DB: labels from {shown(lists[0])}.")
-    elif all(RAFDB_NAME.match(f.stem) and f.parent.name in RAFDB for f in pictures):
-        found = [(f, RAFDB[f.parent.name], _split(tree, f)) for f in pictures]
+    elif _is_rafdb(pictures, naming):
+        found = [(f, RAFDB[f.parent.name], _split(tree, f) or RAFDB_NAME.match(f.stem)[1]) for f in pictures]
         note("RAF-DB: folders 1 to 7 are surprise, fear, disgust, happy, sad, angry, neutral.")
     else:
-        found = [(f, _class_folder(f, naming), _split(tree, f)) for f in pictures]
+        found = [(f, _class_folder(tree, f, naming), _split(tree, f)) for f in pictures]
+        _tell_of_deeper(found, note)
         if any(FER2013_NAME.match(f.name) for f in pictures):
             note("Splits from file names: Training_ is train, PublicTest_ val, PrivateTest_ test.")
     return [*tree.closed, *_items(tree, found, naming, note)]
@@ -62,11 +63,33 @@ def _items(tree: Tree, found, naming: Naming, note) -> Iterator[Found]:
             yield Found(partial(read_file, tree.path(file)), label, split, shown(file))
 
 
-def _class_folder(file: PurePosixPath, naming: Naming) -> str:
-    """Return the nearest folder's name that means a class, else that of the nearest one that is no split."""
+def _is_rafdb(pictures: list[PurePosixPath], naming: Naming) -> bool:
+    """Tell RAF-DB's numbered folders by the names of their files; numbers that --labels explains are not RAF-DB's."""
+    told = any(naming.class_of(number) is not None for number in RAFDB)
+    return not told and all(RAFDB_NAME.match(f.stem) and f.parent.name in RAFDB for f in pictures)
+
+
+def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
+    """Return the name of the folder that means a class, else that of the nearest one that is no split."""
     folders = [name for name in reversed(file.parent.parts) if split_of(name) is None]
-    known = next((name for name in folders if naming.class_of(name) is not None), None)
-    return known or (folders[0] if folders else "(no folder)")
+    known = {naming.class_of(name): name for name in folders if naming.class_of(name) is not None}
+    if len(known) > 1:
+        named = " and ".join(sorted(f'"{shown(name)}"' for name in known.values()))
+        raise DataError(f"{tree.root}: {shown(file)} lies in folders of two classes, {named}")
+    return next(iter(known.values()), folders[0] if folders else NO_FOLDER)
+
+
+def _tell_of_deeper(found, note: Callable[[str], None]) -> None:
+    """Say which folders below a class's own were taken for that class."""
+    below = Counter(
+        f.parent.name for f, name, _ in found if f.parent.name != name and split_of(f.parent.name) is None
+    )
+    if below:
+        some = ", ".join(f'"{shown(name)}"' for name, _ in below.most_common(MOST_NAMED))
+        more = ", …" if len(below) > MOST_NAMED else ""
+        note(
+            f"{sum(below.values()):,} pictures lie in folders below their class's and are of it: {some}{more}."
+        )
 
 
 def _split(tree: Tree, file: PurePosixPath) -> str | None:
@@ -78,21 +101,23 @@ def _split(tree: Tree, file: PurePosixPath) -> str | None:
         raise DataError(
             f"{tree.root}: {shown(file)} lies in folders of two splits, {' and '.join(sorted(splits))}"
         )
-    if splits:
-        return splits.pop()
-    by_name = RAFDB_NAME.match(file.stem)
-    return by_name[1] if by_name else None
+    return splits.pop() if splits else None
 
 
-def _rafdb_by_list(tree: Tree, listed: PurePosixPath, pictures, whole_photos: bool):
+def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photos: bool, note):
     """Return (file, label, split) for each line `train_00001.jpg 5` of RAF-DB's list."""
+    listed = lists[0]
+    if len(lists) > 1:
+        raise DataError(
+            f"{tree.root}: holds two lists, {shown(listed)} and {shown(lists[1])}; pack the folder of one"
+        )
     by_stem: dict[str, PurePosixPath] = {}
     for file in pictures:
         stem = file.stem.removesuffix("_aligned")
         aligned = file.stem.endswith("_aligned")
         if stem not in by_stem or aligned != whole_photos:
             by_stem[stem] = file
-    found = []
+    found: dict[PurePosixPath, tuple[str, str]] = {}
     for number, line in enumerate(_lines(tree, listed), start=1):
         where = f"{shown(listed)}, row {number}"
         name, _, label = line.strip().partition(" ")
@@ -103,8 +128,13 @@ def _rafdb_by_list(tree: Tree, listed: PurePosixPath, pictures, whole_photos: bo
         file = by_stem.get(PurePosixPath(name).stem)
         if file is None:
             raise DataError(f"{tree.root}: {where}: there is no picture {name} (nor its _aligned one)")
-        found.append((file, RAFDB[label.strip()], name.partition("_")[0]))
-    return found
+        if file in found:
+            raise DataError(f"{tree.root}: {where}: {name} stands there twice")
+        found[file] = (RAFDB[label.strip()], name.partition("_")[0])
+    unlisted = len(by_stem) - len(found)
+    if unlisted:
+        note(f"{unlisted:,} pictures are not in the list and were passed over.")
+    return [(file, *told) for file, told in found.items()]
 
 
 def _lines(tree: Tree, listed: PurePosixPath) -> list[str]:
@@ -119,4 +149,6 @@ def _nothing_found(tree: Tree) -> str:
     tables = [shown(file) for file in tree.files if file.suffix in (".csv", ".gz", ".zip", ".tgz", ".tar")]
     if tables:
         return f"no picture in this folder; did you mean the file {tables[0]} in it?"
+    if tree.closed:
+        return f"no picture in this folder; {tree.closed[0].source}: {tree.closed[0].reason}"
     return f"no picture in this folder (files of other kinds: {len(tree.files):,})"

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from mien.errors import DataError
 from mien.labels import LABELS, SYNONYMS, did_you_mean, plain
+from mien.pack.tree import shown
 
 LEFT_OUT = ""
+NO_FOLDER = "(no folder)"
 MOST_NAMED = 12
 
 
@@ -21,10 +23,13 @@ class Naming:
         named, mapped = [], {}
         for item in items:
             found, equals, name = (part.strip() for part in item.partition("="))
-            if not found or (not equals and not plain(found)):
-                raise DataError(f'--labels: "{item}" is not NAME, FOUND=NAME or FOUND=')
+            if not plain(found) or shown(item) != item:
+                raise DataError(f'--labels: "{shown(item)}" is not NAME, FOUND=NAME or FOUND=')
             if equals:
-                mapped[plain(found)] = name
+                if mapped.setdefault(plain(found), name) != name:
+                    raise DataError(
+                        f'--labels: "{found}" is to mean both "{mapped[plain(found)]}" and "{name}"'
+                    )
             else:
                 named.append(found)
         self.own = bool(named)
@@ -52,19 +57,23 @@ class Naming:
         unknown = sorted({name for name in found if self.class_of(name) is None})
         if not unknown:
             return
-        shown = ", ".join(f'"{name}"' for name in unknown[:MOST_NAMED])
+        if unknown == [NO_FOLDER]:
+            raise DataError(
+                f"{where}: pictures lie in no class's folder; sort them into some or list them in a table"
+            )
+        named = ", ".join(f'"{shown(name)}"' for name in unknown[:MOST_NAMED])
         more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
         near = did_you_mean(unknown[0], self._meant)
-        raise DataError(f"{where}: {shown}{more} {self._not_known(unknown)}{near}")
+        raise DataError(f"{where}: {named}{more} {self._not_known(unknown)}{near}")
 
     def _not_known(self, unknown: list[str]) -> str:
         numbers = all(name.strip().isdigit() for name in unknown)
-        first = unknown[0].strip()
-        if numbers:
-            return f"mean no class, since numbers differ from set to set; say what they mean: --labels {first}=happy,…"
+        first, label = shown(unknown[0].strip()), self.labels[-1]
         mean = "means" if len(unknown) == 1 else "mean"
+        if numbers:
+            return f"{mean} no class, since numbers differ from set to set; say what is meant: --labels {first}={label}"
         return (
-            f"{mean} none of {', '.join(self.labels)}; map it with --labels {first}=neutral, leave it out with "
+            f"{mean} none of {', '.join(self.labels)}; map it with --labels {first}={label}, leave it out with "
             f"--labels {first}= or keep an own set with --labels and all its names"
         )
 
@@ -75,7 +84,8 @@ def _words(name: str) -> list[str]:
 
 def _in_order(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names once each; where all are of the seven, in the order of the seven and no other."""
-    wanted = dict.fromkeys(name for name in names if name != LEFT_OUT)
+    wanted = {plain(name): name for name in reversed(names) if name != LEFT_OUT}  # spelt as it is first
+    wanted = dict.fromkeys(wanted[plain(name)] for name in names if name != LEFT_OUT)
     standard = {word: label for label in LABELS for word in _words(label)}
     if all(plain(name) in standard for name in wanted):
         meant = {standard[plain(name)] for name in wanted}

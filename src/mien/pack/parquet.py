@@ -8,26 +8,30 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError, PictureError
 from mien.labels import did_you_mean, split_of
 from mien.pack.items import Found, Item, LeftOut
 from mien.pack.naming import LEFT_OUT, Naming
+from mien.pack.tree import shown
 
 IMAGE, LABEL = ("image", "img"), ("label", "labels")
 ROWS_AT_ONCE = 64
 
 
-def read_parquet(files: list[Path], naming: Naming) -> Iterator[Item]:
-    """Yield the pictures of parquet files; the split comes from a file's name, as in train-00000-of-00001."""
-    for path in files:
-        yield from _read(path, naming)
+def read_parquet(root: Path, files: list[PurePosixPath], naming: Naming) -> Iterator[Item]:
+    """Yield the pictures of parquet files below a folder.
+
+    The split comes from a file's name, as in train-00000-of-00001, or from a folder below `root`.
+    """
+    for file in files:
+        yield from _read(root, file, naming)
 
 
-def count_rows(files: list[Path]) -> int:
+def count_rows(root: Path, files: list[PurePosixPath]) -> int:
     """Return how many rows the files hold; DataError for one that is damaged."""
-    return sum(_open(path).metadata.num_rows for path in files)
+    return sum(_open(root / file).metadata.num_rows for file in files)
 
 
 def _open(path: Path):
@@ -44,22 +48,27 @@ def _line(fault: Exception) -> str:
     return " ".join(str(fault).split())[:120]
 
 
-def _read(path: Path, naming: Naming) -> Iterator[Item]:
+def _split(file: PurePosixPath) -> str | None:
+    words = (re.split(r"[-_.]", file.stem)[0], *reversed(file.parent.parts))
+    return next((split for word in words if (split := split_of(word))), None)
+
+
+def _read(root: Path, place: PurePosixPath, naming: Naming) -> Iterator[Item]:
     import pyarrow
 
+    path = root / place
     file = _open(path)
     image, label = (_column(path, file.schema_arrow.names, names) for names in (IMAGE, LABEL))
     names = _class_names(path, file.schema_arrow, label)
-    split = split_of(re.split(r"[-_.]", path.stem)[0]) or split_of(path.parent.name)
-    number = 0
+    split, number = _split(place), 0
     try:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[image, label]):
             for row in batch.to_pylist():
                 number += 1
                 yield from _picture(
-                    f"{path.name}, row {number}", row[image], row[label], names, split, naming
+                    f"{shown(place)}, row {number}", row[image], row[label], names, split, naming
                 )
-    except (pyarrow.ArrowException, OSError) as fault:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{path}: damaged after row {number} ({_line(fault)})") from None
 
 
@@ -85,6 +94,8 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
     if label is None or label == -1:
         yield LeftOut(where, "no label")
         return
+    if not isinstance(label, int | str):
+        raise DataError(f"{where}: the label is neither a name nor a number")
     if isinstance(label, int) and names and not 0 <= label < len(names):
         raise DataError(f"{where}: label {label} has no name; the file names 0 to {len(names) - 1}")
     name = names[label] if isinstance(label, int) and names else str(label)

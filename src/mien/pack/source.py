@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mien.errors import DataError
+from mien.pack.tree import shown
 
 Row = TypeVar("Row")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -38,7 +39,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
                 if start.startswith(ZIP_MAGIC):
                     raise DataError(f"{path}: a zip archive; unpack it and pack the folder or table in it")
                 zipped = start.startswith(GZIP_MAGIC)
-                yield from _rows(path.name, gzip.GzipFile(fileobj=raw) if zipped else raw, parse)
+                yield from _rows(shown(path.name), gzip.GzipFile(fileobj=raw) if zipped else raw, parse)
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text table (it holds bytes that are not UTF-8)") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
@@ -62,7 +63,7 @@ def _rows_in_archive(path: Path, archive: tarfile.TarFile, parse) -> Iterator:
         if found:
             raise DataError(f"{path}: holds two tables, {found} and {member.name}; unpack the one you mean")
         found = member.name
-        yield from _rows(f"{path.name}:{member.name}", archive.extractfile(member), parse)
+        yield from _rows(shown(f"{path.name}:{member.name}"), archive.extractfile(member), parse)
     if not found:
         raise DataError(f"{path}: the archive holds no .csv table")
     while archive.fileobj.read(CHUNK_BYTES):
@@ -72,10 +73,10 @@ def _rows_in_archive(path: Path, archive: tarfile.TarFile, parse) -> Iterator:
 def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise DataError(f'{path}: member "{member.name}" climbs out of the archive; refused')
+        raise DataError(f'{path}: member "{shown(member.name)}" climbs out of the archive; refused')
     if not (member.isfile() or member.isdir()):
         kind = "link" if member.issym() or member.islnk() else "device or pipe"
-        raise DataError(f'{path}: member "{member.name}" is a {kind}; refused')
+        raise DataError(f'{path}: member "{shown(member.name)}" is a {kind}; refused')
 
 
 def _rows(name: str, raw, parse) -> Iterator:

@@ -1,8 +1,8 @@
 """Makes the splits that a source lacks. Knows nothing about pictures or files.
 
 Faces without a split are train's; a split that is missing is then drawn from train: a tenth of
-each class, identical pictures kept together, by a hash of seed and source, so that the same face
-falls to the same side however the source grows.
+each class, identical pictures kept together, by a hash of seed and source, so that few faces change
+sides when others are added.
 """
 
 import hashlib
@@ -27,7 +27,9 @@ def fill_splits(rows: Sequence[Row], *, seed: int) -> list[str]:
         return [f"There is no face for {' and '.join(missing)}, and none was drawn: that needs train faces."]
     for split in reversed(missing):
         _draw(rows, split, seed)
-    return _notes(len(loose), len(rows), missing, seed)
+    drawn = {row.split for row in rows}
+    notes = [f"There are too few faces to draw any for {split}." for split in missing if split not in drawn]
+    return notes + _notes(len(loose), len(rows), [split for split in missing if split in drawn], seed)
 
 
 def _notes(loose: int, faces: int, missing: list[str], seed: int) -> list[str]:

@@ -1,6 +1,6 @@
 """The files below a folder, whatever lies there. Knows nothing about labels.
 
-Links to folders are followed, a folder that holds itself is not; nothing is opened here.
+Links to folders are followed, but no folder is read twice; no file is opened here.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from mien.errors import DataError
 from mien.pack.items import LeftOut
 
+DEEPEST = 64  # folders in folders
+LONGEST_SHOWN = 400  # characters
 SYSTEM_NAMES = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 
@@ -27,37 +29,47 @@ class Tree:
 
 
 def walk(root: Path) -> Tree:
-    """Return all files below a folder but hidden ones and those that systems leave."""
+    """Return all files below a folder but hidden ones and those that systems leave; no folder is read twice."""
     tree = Tree(root)
-    _look_into(tree, PurePosixPath(), ())
+    _look_into(tree, PurePosixPath(), set())
     return tree
 
 
-def _look_into(tree: Tree, folder: PurePosixPath, above: tuple[tuple[int, int], ...]) -> None:
+def _look_into(tree: Tree, folder: PurePosixPath, seen: set[tuple[int, int]]) -> None:
     here = tree.root / folder
     try:
         status = here.stat()
         mark = (status.st_dev, status.st_ino)
-        if mark in above:
-            tree.closed.append(LeftOut(shown(folder), "a link to a folder that holds it"))
-            return
         with os.scandir(here) as entries:
-            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+            found = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
-        if not above:
+        if not seen:
             raise DataError(f"{tree.root}: cannot be read ({error.strerror})") from None
         tree.closed.append(LeftOut(shown(folder), f"the folder cannot be opened ({error.strerror})"))
         return
+    if mark in seen or len(folder.parts) > DEEPEST:
+        reason = "a link to a folder that is read already" if mark in seen else "too many folders in folders"
+        tree.closed.append(LeftOut(shown(folder), reason))
+        return
+    seen.add(mark)
     for name, is_folder in found:
         if name.startswith(".") or name in SYSTEM_NAMES:
             continue
         if is_folder:
-            _look_into(tree, folder / name, (*above, mark))
+            _look_into(tree, folder / name, seen)
         else:
             tree.files.append(folder / name)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself, say; who reads it as a file tells what is wrong
 
 
 def shown(name: PurePosixPath | str) -> str:
     """Return a name as text that stands in a table and on a terminal: line breaks and odd bytes escaped."""
     text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -7,12 +7,13 @@ import numpy as np
 from mien.render.expression import Expression
 from mien.render.identity import Person
 from mien.render.look import Look
-from mien.render.textures import LAYERS, layers_at, noise_at, textures
+from mien.render.textures import FOLD_LINES, LAYERS, layers_at, noise_at, textures
 
 LAYER = {name: i for i, name in enumerate(LAYERS)}
 EYE_CENTER = np.array([0.30775, 7.28417, 1.24528], np.float32)  # of the base head's, at positive x
 IRIS, PUPIL = 0.89, 0.978  # cosines of the angles to the axis of the eye
 TEETH = 0.62
+FOLDS = len(FOLD_LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def paint(pixels: Pixels, person: Person, shown: Expression, look: Look) -> Surf
     layers = layers_at(x, y)
     front = step((z - 0.75) / 0.3)
     albedo = _skin(pixels, person, layers, front)
-    folds = _folds(person, shown, layers, x) * front
+    folds, tilt = _folds(person, shown, layers, x)
+    folds = folds * front
     albedo *= 1 - np.minimum(0.75, folds)
     albedo *= 1 - 0.45 * layers[:, LAYER["nostril"]] * step((z - 1.3) / 0.1) * (pixels.lining < 0.3)
     made_up = person.lips < 0.6
@@ -68,10 +70,8 @@ def paint(pixels: Pixels, person: Person, shown: Expression, look: Look) -> Surf
         albedo, gloss = _glasses(albedo, gloss, pixels, look)
     eyes = np.flatnonzero(pixels.eye)
     albedo[eyes], gloss[eyes] = _eyes(pixels.place[eyes], person)
-    if look.occluder == "sunglasses":
-        albedo[eyes] = 0.02
     hair[eyes] = 0
-    bump = 0.9 * _bump(person, shown, layers, x, y, folds)
+    bump = np.clip(tilt, -0.5, 0.5) * front
     bump[eyes] = 0
     return Surface(albedo.astype(np.float32), gloss.astype(np.float32), bump.astype(np.float32), hair)
 
@@ -89,33 +89,33 @@ def _skin(pixels: Pixels, person: Person, layers: np.ndarray, front: np.ndarray)
     return person.skin * uneven * (1 + (flushed - 1) * front) * (1 - 0.22 * around_eyes * front)
 
 
-def _folds(person: Person, shown: Expression, layers: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return how much the lines of a face darken each pixel; they deepen with the units that fold them."""
-    old = 0.25 + 0.75 * person.age_lines
+def _folds(person: Person, shown: Expression, layers: np.ndarray, x: np.ndarray):
+    """Return how much the lines of a face darken each pixel, and how they tilt the surface there."""
+    depths = np.array([_depths(person, shown, side) for side in (0, 1)], np.float32)
+    dark, tilt = layers[:, :FOLDS] @ depths.T, layers[:, -FOLDS:] @ depths.T
     left = x > 0  # the face's left half is at the viewer's right
+    return np.where(left, dark[:, 0], dark[:, 1]), np.where(left, tilt[:, 0], tilt[:, 1])
 
-    def au(number: int) -> np.ndarray:
-        one, other = shown.aus.get(number, (0.0, 0.0))
-        return np.where(left, np.float32(one), np.float32(other))
+
+def _depths(person: Person, shown: Expression, side: int) -> list[float]:
+    """Return how deep each of `FOLD_LINES` is on the face's left (0) or right half: units fold the skin."""
+    lines, old = person.age_lines, 0.25 + 0.75 * person.age_lines
+
+    def au(number: int) -> float:
+        return shown.aus.get(number, (0.0, 0.0))[side]
 
     depth = {
         "nasolabial": 0.13 * old + 0.17 * au(12) + 0.20 * au(9) + 0.10 * au(10) + 0.04 * au(6),
         "glabella": 0.06 * old + 0.36 * au(4) + 0.08 * au(9),
         "root": 0.30 * au(9),
-        "forehead": 0.14 * person.age_lines + (0.14 + 0.22 * old) * np.minimum(1, 0.6 * au(1) + 0.5 * au(2)),
-        "crow": 0.14 * person.age_lines + (0.10 + 0.2 * old) * np.minimum(1.2, au(6)),
+        "forehead": 0.14 * lines + (0.14 + 0.22 * old) * min(1.0, 0.6 * au(1) + 0.5 * au(2)),
+        "crow": 0.14 * lines + (0.10 + 0.2 * old) * min(1.2, au(6)),
         "pouch": 0.14 * old + 0.16 * au(6) + 0.10 * au(7),
         "crease": 0.30 + 0.1 * au(5),
         "chin": 0.10 + 0.20 * au(17) + 0.08 * au(24),
-        "corner": 0.04 + 0.1 * person.age_lines + 0.22 * au(15) + 0.06 * au(20),
+        "corner": 0.04 + 0.1 * lines + 0.22 * au(15) + 0.06 * au(20),
     }
-    return sum(layers[:, LAYER[name]] * value for name, value in depth.items())
-
-
-def _bump(person, shown, layers, x, y, folds) -> np.ndarray:
-    """Return a tilt of the normals below and above lines, which makes them read as folds."""
-    below = layers_at(x, y - 0.025)
-    return np.clip(_folds(person, shown, below, x) - folds, -0.5, 0.5)
+    return [depth[name] for name in FOLD_LINES]
 
 
 def _beard(albedo, pixels: Pixels, person: Person, layers, front) -> np.ndarray:
@@ -188,7 +188,5 @@ def _glasses(albedo, gloss, pixels: Pixels, look: Look):
     cover = np.clip(np.maximum(np.maximum(frame, bridge), arm) * step((z - 0.3) / 0.2), 0, 1) * (
         0.7 + 0.3 * wide
     )
-    if look.occluder == "sunglasses":
-        cover = np.maximum(cover, step((1.05 - radius) / 0.1) * step((z - 0.9) / 0.2))
     albedo = albedo + (0.03 - albedo) * cover
     return albedo, gloss + 0.3 * cover

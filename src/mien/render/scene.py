@@ -131,7 +131,7 @@ def _lashes(canvas: np.ndarray, hits: Hits, posed: Posed, person: Person, look: 
     depth[hits.pixels] = hits.depth
     near = found.depth > depth[found.pixels] - 0.03 * posed.pixels_per_dm
     pixels = found.pixels[near]
-    canvas[pixels] *= np.float32(0.55 - 0.35 * person.liner)
+    canvas[pixels] *= np.float32(0.6 - 0.3 * person.liner)
 
 
 def _long_hair(canvas, hits: Hits, posed: Posed, person: Person, look: Look, light, large: int) -> None:

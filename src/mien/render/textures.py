@@ -28,7 +28,17 @@ LINES = {  # name -> (half-width in dm, lines as points |x|, y)
     "nostril": (0.026, [[(0.062, 6.868), (0.10, 6.862)]]),
 }  # fmt: skip
 BROW = [(0.085, 7.468), (0.2, 7.487), (0.34, 7.505), (0.45, 7.492), (0.57, 7.425)]
-LAYERS = (*LINES, "brow_along", "brow_across", "beard", "moustache", "cheek")
+FOLD_LINES = tuple(name for name in LINES if name != "nostril")
+LAYERS = (
+    *LINES,
+    "brow_along",
+    "brow_across",
+    "beard",
+    "moustache",
+    "cheek",
+    *(f"tilt_{n}" for n in FOLD_LINES),
+)
+LIP_OF_FOLD = 2  # cells between a fold and where it tilts the skin
 HAIRLINE = ((0, 7.92), (0.3, 7.9), (0.5, 7.84), (0.7, 7.68), (0.9, 7.42), (1.12, 7.2), (1.25, 7.12), (1.4, 7.0),
             (1.6, 6.75), (2.0, 6.45), (3.2, 6.35))  # fmt: skip
 NOISE_SIDE = 256
@@ -57,6 +67,7 @@ def textures() -> Textures:
         _moustache(x, y),
         np.exp(-(((x - 0.4) / 0.2) ** 2 + ((y - 6.95) / 0.17) ** 2)),
     ]
+    layers += [np.roll(layer, LIP_OF_FOLD, axis=0) - layer for layer in layers[: len(FOLD_LINES)]]
     fine = Draw(0, "texture").noise(NOISE_SIDE, NOISE_SIDE)
     smooth = sum(_spread(fine, size) for size in (3, 7, 15))
     base = shapes().base
