@@ -1,24 +1,24 @@
+# make run                       environment, then rendered faces to report; no measure of performance on people
 # make run DATA=fer2013.tar.gz   environment, then archive to report (SEEDS=3 for three seeds)
 # make test                      environment, then the tests (MIEN_FER2013=fer2013.tar.gz for those on real faces)
 
 SEEDS ?= 1
-NAME = $(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA)))))
+NAME = $(if $(DATA),$(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA))))),rendered)
 MIEN = .venv/bin/mien
+FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
 .PHONY: run test test-all bench results wheel clean
 
-ifndef DATA
-run:
-	@echo "make run needs faces: get fer2013.tar.gz from Kaggle's 'Challenges in Representation Learning:" \
-	"Facial Expression Recognition Challenge', then: make run DATA=path/to/fer2013.tar.gz" >&2; exit 2
-else
 run: .venv/with-all
-	$(MIEN) pack "$(DATA)" "data/$(NAME)" || [ $$? = 1 ]  # 1: packed, and told which pictures were left out
-	$(MIEN) train quick-densenet "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
-	$(MIEN) train quick-cnn "data/$(NAME)" --seeds $(SEEDS) --out "runs/$(NAME)"
+ifdef DATA
+	$(MIEN) pack "$(DATA)" "$(FACES)" || [ $$? = 1 ]  # 1: packed, and told which pictures were left out
+else
+	$(MIEN) render
+endif
+	$(MIEN) train quick-densenet "$(FACES)" --seeds $(SEEDS) --out "runs/$(NAME)"
+	$(MIEN) train quick-cnn "$(FACES)" --seeds $(SEEDS) --out "runs/$(NAME)"
 	$(MIEN) evaluate --test $(call runs_of,quick-densenet quick-cnn)
 	$(MIEN) compare $(call runs_of,quick-densenet quick-cnn) --out "reports/$(NAME)"
-endif
 
 # the folders of the seeds that were asked for, of each recipe
 runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"runs/$(NAME)/$(recipe)-s$(seed)"))
@@ -33,7 +33,7 @@ test-all: .venv/with-test
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test
-	for script in startup judge training faces pack; do .venv/bin/python bench/$$script.py || exit 1; done
+	for script in startup judge training faces render pack; do .venv/bin/python bench/$$script.py || exit 1; done
 	$(if $(DATA),.venv/bin/python bench/audit.py "data/$(NAME)")
 
 # results/*.csv from the report of `make run DATA=… SEEDS=3`, README's table and the recipes' claims from them

@@ -114,6 +114,7 @@ def test_only_the_audit_sees_the_whole_data_set():
         ("import mien.compare", set()),
         ("import mien.audit", set()),
         ("import mien.faces", set()),
+        ("import mien.render", set()),
         ("import mien.train, mien.evaluate", {"torch", "safetensors"}),
     ],
 )

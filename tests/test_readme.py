@@ -9,6 +9,7 @@ from small_table import predictions, table
 from test_pack import archive_of
 
 from mien.recipe import shipped_recipes
+from mien.render import cached_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -65,7 +66,7 @@ def test_readme_names_every_shipped_recipe():
 
 
 def test_make_run_goes_the_whole_way(tmp_path):
-    """`make run` packs, trains, evaluates and compares; without DATA it says where faces are to be had."""
+    """`make run` packs, trains, evaluates and compares; without DATA it renders the faces."""
     planned = subprocess.run(
         ["make", "-n", "run", "DATA=faces/fer2013.tar.gz", "SEEDS=2"],
         cwd=ROOT,
@@ -73,12 +74,12 @@ def test_make_run_goes_the_whole_way(tmp_path):
         text=True,
     )
     words = [line.split()[1] for line in planned.stdout.splitlines() if line.startswith(".venv/bin/mien")]
-    told = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True)
+    rendered = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert ["pack", "train", "train", "evaluate", "compare"] == words
     assert '"runs/fer2013/quick-cnn-s1"' in planned.stdout
-    assert 2 == told.returncode
-    assert "make run needs faces: get fer2013.tar.gz from Kaggle" in told.stderr
+    assert ".venv/bin/mien render\n" in rendered.stdout
+    assert f'train quick-cnn "{cached_folder()}" --seeds 1 --out "runs/rendered"' in rendered.stdout
 
 
 @pytest.mark.parametrize("path", ["docs/architecture.md", "CHANGELOG.md", "LOG.md", "LICENSE", "NOTICE"])

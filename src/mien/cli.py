@@ -129,6 +129,64 @@ def pack(
 
 
 @app.command()
+def render(
+    dataset: Annotated[
+        Path | None, typer.Argument(help="the folder made here; without one the default set, in your cache")
+    ] = None,
+    faces: Annotated[int, typer.Option(help="how many faces")] = 7000,
+    side: Annotated[int | None, typer.Option(help="pixels a side: 48, or 128 for a clip")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another seed gives other people")] = 0,
+    counts: Annotated[str, typer.Option(help="balanced or fer2013")] = "balanced",
+    label_noise: Annotated[float, typer.Option(help="rate of wrong labels, in every split")] = 0.0,
+    ambiguity: Annotated[float, typer.Option(help="rate of faces with a second class mixed in")] = 0.2,
+    page: Annotated[Path | None, typer.Option(help="write the page that shows them here")] = None,
+    clip: Annotated[str | None, typer.Option(help="a clip instead: apex, change, turn or talk")] = None,
+    label: Annotated[str, typer.Option(help="the clip's class")] = "happy",
+    second: Annotated[str, typer.Option(help="the class that it changes to")] = "surprise",
+    seconds: Annotated[float, typer.Option(help="the clip's length")] = 4.0,
+    rate: Annotated[int, typer.Option(help="the clip's frames a second")] = 25,
+) -> None:
+    """Render a data set of faces that knows its own truth, or a clip."""
+    from mien.errors import DataError
+    from mien.progress import TerminalCounting
+    from mien.render import cached_folder
+
+    options = {"faces": faces, "side": side or 48, "seed": seed}
+    options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
+    default = {
+        "faces": 7000,
+        "side": 48,
+        "seed": 0,
+        "counts": "balanced",
+        "label_noise": 0.0,
+        "ambiguity": 0.2,
+    }
+    if dataset is None and (clip is not None or options != default):
+        raise DataError("give a folder: only the default set has a place of its own, in the cache")
+    with _stop_asked() as stop:
+        if clip is not None:
+            from mien.render.clips import render_clip
+
+            shown = {"label": label, "second": second, "seconds": seconds, "rate": rate}
+            made = {"side": side or 128, "seed": seed, "progress": TerminalCounting(stop=stop)}
+            total = render_clip(dataset, clip, **shown, **made)
+            print(f"{dataset}: {total} frames, truth.csv and clip.avi")
+            return
+        _render_dataset(dataset or cached_folder(), options, page, TerminalCounting(stop=stop))
+
+
+def _render_dataset(folder: Path, options: dict, page: Path | None, progress) -> None:
+    from mien.dataset import summary
+    from mien.render import render, write_page
+
+    info = render(folder, **options, workers=len(os.sched_getaffinity(0)), progress=progress)
+    print(f"{folder}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+    if page is not None:
+        write_page(folder, page)
+        print(page)
+
+
+@app.command()
 def audit(
     dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
     out: Annotated[Path, typer.Option(help="the audit's folder")] = Path("reports/audit"),

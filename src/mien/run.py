@@ -37,12 +37,13 @@ class RunData:
     labels: tuple[str, ...]
     counts: dict[str, dict[str, int]]
     origin: dict
+    notes: tuple[str, ...] = ()  # sentences on how the data set was made
 
     @classmethod
     def of(cls, info: DatasetInfo) -> "RunData":
         """Return what a run keeps of a data set's description."""
         path = str(info.folder.resolve())
-        return cls(path, info.fingerprint, info.side, info.labels, info.counts, info.origin)
+        return cls(path, info.fingerprint, info.side, info.labels, info.counts, info.origin, info.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     told = read_json(folder / "run.json", what=WHAT, newest=FORMAT, error=RunError)
     try:
-        data = RunData(**{**told["data"], "labels": tuple(told["data"]["labels"])})
+        lists = {name: tuple(told["data"].get(name, ())) for name in ("labels", "notes")}
+        data = RunData(**{**told["data"], **lists})
         return Run(folder, read_recipe(folder / "recipe.toml"), told["seed"], data, told["engine"])
     except (KeyError, TypeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None

@@ -53,6 +53,7 @@ class Comparison:
     verdicts: dict[str, dict[str, Verdict]]  # network -> "all" or "clean" -> verdict
     differences: dict[str, list[Difference]]  # "all" or "clean" -> every pair of networks
     missing: str  # why the report has no pictures of faces, or ""
+    notes: tuple[str, ...]  # sentences on how the data set was made
 
     def to_dict(self) -> dict:
         """Return the comparison as plain dicts, lists, strings and numbers, ready for JSON."""
@@ -63,6 +64,7 @@ class Comparison:
             "verdicts": {n: {p: v.to_dict() for p, v in parts.items()} for n, parts in self.verdicts.items()},
             "differences": {part: [d.to_dict() for d in found] for part, found in self.differences.items()},
             "missing": self.missing,
+            "notes": list(self.notes),
         }
 
 
@@ -88,7 +90,7 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
             drawn, faces = draw(judged), place_faces(judged, galleries)
             write_atomic(folder / PAGE, _html(judged, drawn, faces, runs=runs, out=out, draws=draws))
             write_numbers(judged, galleries, folder / "numbers")
-    return Comparison(out, out / PAGE, split, verdicts, found, material.missing)
+    return Comparison(out, out / PAGE, split, verdicts, found, material.missing, material.data.notes)
 
 
 def _judge(material: Material, draws: int) -> dict[str, dict[str, Verdict]]:
@@ -160,7 +162,8 @@ def summary(comparison: Comparison) -> str:
     sentences = [found.sentence for found in comparison.differences["clean"]]
     sentences = sentences or [words.alone_sentence(*next(iter(clean.items())))]
     lines += [_filled(sentence) + "\n" for sentence in sentences]
-    lines += [_filled(comparison.missing) + "\n"] if comparison.missing else []
+    told = [*comparison.notes, *([comparison.missing] if comparison.missing else [])]
+    lines += [_filled(sentence) + "\n" for sentence in told]
     return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
 
 

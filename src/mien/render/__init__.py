@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from mien import __version__
-from mien.dataset import WHAT, DatasetInfo, read_dataset, writing_dataset
-from mien.errors import DataError, MienError
+from mien.dataset import DatasetInfo, read_dataset, standing, writing_dataset
+from mien.errors import DataError
 from mien.files import sha256_file, write_atomic
 from mien.labels import LABELS
 from mien.progress import Counting
@@ -35,7 +35,7 @@ SECTIONS = (
     ("figures", "In figures"),
     ("origin", "Where they come from"),
 )
-NOTE = "rendered faces: no measure of performance on people"
+NOTE = "These are rendered faces: a figure on them is no measure of performance on people."
 
 
 def render(
@@ -65,7 +65,7 @@ def render(
     plan = _checked(Plan(faces, side, seed, counts, float(label_noise), float(ambiguity)))
     origin = _origin(plan)
     if target.exists():
-        return _already_there(target, origin)
+        return standing(target, lambda there: there == origin)
     found = render_all(plan, workers)
     with writing_dataset(target, side=side, labels=LABELS, extra=TRUTH) as writer:
         for face in (progress or Counting()).over(f"render {target.name}", faces, found):
@@ -74,10 +74,10 @@ def render(
     return read_dataset(target).info
 
 
-def cached_folder(*, faces: int = 7000, side: int = 48, seed: int = 0) -> Path:
-    """Return where a data set of rendered faces is kept that nobody gave a place: in the user's cache."""
+def cached_folder() -> Path:
+    """Return where the default data set of rendered faces is kept: in the user's cache (XDG_CACHE_HOME)."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "mien" / f"rendered-v{VERSION}-{faces}-{side}px-s{seed}"
+    return cache / "mien" / f"rendered-v{VERSION}"
 
 
 def _checked(plan: Plan) -> Plan:
@@ -107,23 +107,13 @@ def _notes(plan: Plan) -> list[str]:
     notes = [NOTE]
     if plan.label_noise:
         notes.append(
-            f"{plan.label_noise:.0%} of the labels are wrong on purpose; the column shown has the truth"
+            f"{plan.label_noise:.0%} of the labels are wrong on purpose; the column shown has the truth."
         )
     if plan.ambiguity:
-        notes.append(f"{plan.ambiguity:.0%} of the faces are mixed with a second class, in the column second")
+        notes.append(
+            f"{plan.ambiguity:.0%} of the faces are mixed with a second class, in the column second."
+        )
     return notes
-
-
-def _already_there(target: Path, origin: dict) -> DatasetInfo:
-    try:
-        info = read_dataset(target).info
-    except MienError as fault:
-        raise DataError(
-            f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
-        ) from None
-    if info.origin != origin:
-        raise DataError(f"{target}: exists and was made in another way; delete it or give another name")
-    return info
 
 
 def write_page(dataset: Path, page: Path) -> None:
