@@ -138,7 +138,7 @@ def render(
     seed: Annotated[int, typer.Option(min=0, help="another seed gives other people")] = 0,
     counts: Annotated[str, typer.Option(help="balanced or fer2013")] = "balanced",
     label_noise: Annotated[float, typer.Option(help="rate of wrong labels, in every split")] = 0.0,
-    ambiguity: Annotated[float, typer.Option(help="rate of faces with a second class mixed in")] = 0.2,
+    ambiguity: Annotated[float, typer.Option(help="rate of faces with a second class mixed in")] = 0.3,
     page: Annotated[Path | None, typer.Option(help="write the page that shows them here")] = None,
     clip: Annotated[str | None, typer.Option(help="a clip instead: apex, change, turn or talk")] = None,
     label: Annotated[str, typer.Option(help="the clip's class")] = "happy",

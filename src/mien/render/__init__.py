@@ -46,7 +46,7 @@ def render(
     seed: int = 0,
     counts: str = "balanced",
     label_noise: float = 0.0,
-    ambiguity: float = 0.2,
+    ambiguity: float = 0.3,
     workers: int = 1,
     progress: Counting | None = None,
 ) -> DatasetInfo:
