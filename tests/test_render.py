@@ -1,15 +1,17 @@
 import csv
 import hashlib
+import inspect
 from collections import Counter, defaultdict
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mien import cli
 from mien.dataset import read_dataset
 from mien.errors import DataError
 from mien.labels import LABELS, SPLITS
-from mien.render import NOTE, VERSION, cached_folder, render, write_page
+from mien.render import NOTE, VERSION, cached_folder, is_default, render, write_page
 from mien.render.draw import Draw
 from mien.render.expression import AUS, pure, shape_weights
 from mien.render.faces import TRUTH, Plan, counts, ordered, orders, splits
@@ -88,6 +90,15 @@ def test_a_data_set_made_in_the_same_way_is_left_and_any_other_refused(rendered)
     assert read_dataset(rendered).info == render(rendered, faces=FACES, seed=5)
     with pytest.raises(DataError, match="or in another way"):
         render(rendered, faces=FACES, seed=6)
+
+
+def test_the_command_makes_the_default_set():
+    """Without options `mien render` asks for the set that `render` makes without arguments."""
+    asked = {name: parameter.default for name, parameter in inspect.signature(cli.render).parameters.items()}
+    options = {name: asked[name] for name in ("faces", "seed", "counts", "label_noise", "ambiguity")}
+
+    assert is_default(**options, side=48)
+    assert not is_default(**options, side=64)
 
 
 def test_the_default_set_lies_in_the_users_cache(monkeypatch, tmp_path):

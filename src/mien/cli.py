@@ -149,19 +149,11 @@ def render(
     """Render a data set of faces that knows its own truth, or a clip."""
     from mien.errors import DataError
     from mien.progress import TerminalCounting
-    from mien.render import cached_folder
+    from mien.render import cached_folder, is_default
 
     options = {"faces": faces, "side": side or 48, "seed": seed}
     options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
-    default = {
-        "faces": 7000,
-        "side": 48,
-        "seed": 0,
-        "counts": "balanced",
-        "label_noise": 0.0,
-        "ambiguity": 0.2,
-    }
-    if dataset is None and (clip is not None or options != default):
+    if dataset is None and (clip is not None or not is_default(**options)):
         raise DataError("give a folder: only the default set has a place of its own, in the cache")
     with _stop_asked() as stop:
         if clip is not None:

@@ -6,6 +6,7 @@
 `faces.py` plans the set. All that is numpy alone. `showcase.py` fills the page that `write_page` writes.
 """
 
+import inspect
 import os
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mien.render.faces import TRUTH, Plan, render_all
 from mien.render.faces import people as _people
 from mien.render.shapes import PACK, shapes
 
-__all__ = ["COUNTS", "cached_folder", "render", "write_page"]
+__all__ = ["COUNTS", "cached_folder", "is_default", "render", "write_page"]
 
 SMALLEST, LARGEST = 48, 256  # sides of the faces
 FEWEST, MOST = 21, 200_000
@@ -72,6 +73,12 @@ def render(
             writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth)
         writer.finish(origin, notes=_notes(plan))
     return read_dataset(target).info
+
+
+def is_default(**options) -> bool:
+    """Tell whether options of `render` are those of the default set."""
+    defaults = inspect.signature(render).parameters
+    return all(defaults[name].default == value for name, value in options.items())
 
 
 def cached_folder() -> Path:
