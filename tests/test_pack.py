@@ -287,6 +287,14 @@ def test_what_is_no_file_is_refused_without_hanging(tmp_path):
             pack(tmp_path / name, tmp_path / "faces")
 
 
+def test_a_table_of_pixels_takes_no_labels(tmp_path):
+    """FER2013's numbers have their meaning; --labels is not silently ignored."""
+    source = write_as(tmp_path / "t.csv", HEADER + ROW)
+
+    with pytest.raises(DataError, match="takes neither --labels nor --detect"):
+        pack(source, tmp_path / "faces", labels=["0=happy"])
+
+
 def test_a_full_disk_ends_in_one_line(tmp_path):
     """When the disk takes no more bytes, packing says so, exits with 2 and leaves nothing."""
     source = write_as(tmp_path / "t.csv", table(210))

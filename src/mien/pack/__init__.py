@@ -81,20 +81,9 @@ def pack(
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
         raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")
-    given = {"side": (side, SIDE), "labels": (list(labels), []), "detect": (detect, False), "seed": (seed, 0)}
-    options = {name: value for name, (value, default) in given.items() if value != default}
-    origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": options} if options else {})
-    if votes is not None:
-        origin["votes"] = {votes.name: _sha256(votes)}
+    origin = _origin(opened, votes, side=side, labels=list(labels), detect=detect, seed=seed)
     if target.exists():
-        if opened.pictures:
-            origin["files"]["pictures"] = digest_of(opened.items())
-        info = standing(target, lambda there: there == origin)
-        if strict and info.left_out:
-            raise DataError(
-                f"{target}: was packed without --strict, and {info.left_out:,} pictures were left out"
-            )
-        return info
+        return _standing(target, opened, origin, strict)
     vote_rows = read_votes(votes) if votes is not None else None
     developer = Developer(side, _finder() if detect else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if vote_rows else ()
@@ -108,10 +97,30 @@ def pack(
             vote_rows.must_be_used_up(len(writer.rows))
         if opened.pictures:
             origin["files"]["pictures"] = developer.digest.hexdigest()
-        noted = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
-        noted += _empty_classes(naming, writer.rows)
-        writer.finish(origin, notes=(*opened.notes, *noted, *fill_splits(writer.rows, seed=seed)))
+        splits = fill_splits(writer.rows, seed=seed)
+        seen = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
+        writer.finish(origin, notes=(*opened.notes, *seen, *_empty_classes(naming, writer.rows), *splits))
     return read_dataset(target).info
+
+
+def _origin(opened: Source, votes: Path | None, **options) -> dict:
+    """Return what tells a data set's source and way from others; options that are as usual are left out."""
+    usual = {"side": SIDE, "labels": [], "detect": False, "seed": 0}
+    asked = {name: value for name, value in options.items() if value != usual[name]}
+    origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": asked} if asked else {})
+    return origin | ({"votes": {shown(votes.name): _sha256(votes)}} if votes is not None else {})
+
+
+def _standing(target: Path, opened: Source, origin: dict, strict: bool) -> DatasetInfo:
+    """Return the data set that stands at `target`, where it was made of this source in this way."""
+    if opened.pictures:
+        origin["files"]["pictures"] = digest_of(opened.items())
+    info = standing(target, lambda there: there == origin)
+    if strict and info.left_out:
+        raise DataError(
+            f"{target}: was packed without --strict, and {info.left_out:,} pictures were left out"
+        )
+    return info
 
 
 def _write(writer, face: Face | LeftOut, votes: Votes | None, strict: bool, source: Path) -> None:
@@ -152,7 +161,7 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
         return _parquet(source.parent, [PurePosixPath(source.name)], naming)
     listed = next(rows_of(source, _first_row), None)
     if listed is None or not is_listing(listed):
-        if naming.own or detect:
+        if naming.asked or detect:
             raise DataError(f"{source}: a table of FER2013's pixels takes neither --labels nor --detect")
         return Source(
             "fer2013", lambda: rows_of(source, read_faces), {shown(source.name): sha256}, pictures=False

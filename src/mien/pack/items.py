@@ -74,7 +74,7 @@ class Developer:
 
     def develop(self, items: Iterable[Item]) -> Iterator[Face | LeftOut]:
         """Yield a Face or LeftOut for every item, in order, decoded on all cores in bounded memory."""
-        workers = os.cpu_count() or 1
+        workers = len(os.sched_getaffinity(0))
         with quiet(), ThreadPoolExecutor(workers) as pool:
             waiting = deque()
             try:

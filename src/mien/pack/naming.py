@@ -32,7 +32,7 @@ class Naming:
                     )
             else:
                 named.append(found)
-        self.own = bool(named)
+        self.asked, self.own = bool(items), bool(named)
         self.labels = _in_order([*named, *mapped.values()] if named else LABELS)
         self._meant = {word: name for name in self.labels for word in _words(name)}
         for found, name in mapped.items():
