@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 os.environ["OMP_NUM_THREADS"] = "1"  # toy networks are faster so, also in the processes that tests start
 
@@ -14,6 +15,7 @@ from PIL import Image
 from mien.dataset import read_dataset, writing_dataset
 from mien.labels import LABELS
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOY_SIDE = 16
 TOY_COUNTS = {"train": 12, "val": 5, "test": 5}  # faces a class
 
@@ -75,3 +77,18 @@ def photo(package: str, *parts: str) -> np.ndarray:
 def astronaut() -> np.ndarray:
     """NASA's portrait of Eileen Collins, public domain, 512 x 512, as scikit-image ships it."""
     return photo("skimage", "data", "astronaut.png")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real Chromium, without a network of its own."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ("background-networking", "component-update", "sync")
+    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()

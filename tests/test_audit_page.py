@@ -1,9 +1,9 @@
 import re
-from itertools import combinations
 
 import pytest
 from audit_faces import fine_rows
-from test_compare import CHROMIUM, plain
+from browser import reads_well
+from test_compare import plain
 
 from mien.audit import KINDS, audit, summary
 
@@ -137,46 +137,7 @@ def test_the_summary_fits_a_terminal(made, fine):
     assert "without 12 faces" in " ".join(summary(made).split())
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A real Chromium, without a network of its own."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
-    quiet = ("background-networking", "component-update", "sync")
-    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_the_page_reads_well_in_a_browser(browser, made, width, scheme):
     """In Chromium nothing leaves the page, nothing overflows a phone, every picture loads, dark is dark."""
-    requests, complaints = [], []
-    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.goto(made.page.as_uri())
-    broken = tab.evaluate(
-        "Promise.all([...document.images].map(i => i.decode().then(() => 0, () => 1)))"
-        ".then(all => all.filter(x => x).length)"
-    )
-    overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    paper = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-    boxes = tab.evaluate(
-        "[...document.querySelectorAll('.panel')].map(p => p.getBoundingClientRect())"
-        ".map(b => [b.left, b.top, b.right, b.bottom])"
-    )
-    tab.close()
-
-    assert [] == [url for url in requests if not url.startswith(("file:", "data:"))]
-    assert [] == complaints
-    assert 0 == broken
-    assert overflow <= 0
-    assert (max(map(int, re.findall(r"\d+", paper)[:3])) < 60) == (scheme == "dark")
-    for (left, top, right, bottom), other in combinations(boxes, 2):
-        apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-        assert apart, "two figures overlap"
+    reads_well(browser, made.page, width, scheme)

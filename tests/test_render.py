@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from browser import reads_well
 
 from mien import cli
 from mien.dataset import read_dataset
@@ -293,6 +294,13 @@ def test_the_page_shows_the_set_beside_fer2013(rendered, tmp_path):
     assert "129" in html
     assert "http" not in html.replace("http-equiv", "")
     assert len(html) < 2_000_000
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_page_reads_well_in_a_browser(browser, rendered, tmp_path, width, scheme):
+    """In Chromium nothing leaves the page, nothing overflows a phone, every picture loads, dark is dark."""
+    write_page(rendered, tmp_path / "render.html")
+    reads_well(browser, tmp_path / "render.html", width, scheme)
 
 
 def test_other_faces_have_no_such_page(toy, tmp_path):
