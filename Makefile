@@ -36,9 +36,11 @@ bench: .venv/with-test
 	for script in startup judge training faces render pack; do .venv/bin/python bench/$$script.py || exit 1; done
 	$(if $(DATA),.venv/bin/python bench/audit.py "data/$(NAME)")
 
-# results/*.csv from the report of `make run DATA=… SEEDS=3`, README's table and the recipes' claims from them
+# results/*.csv from the report of `make run DATA=… SEEDS=3` and from the audit; README's table and the recipes' claims
+# from them
 results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
+	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
 
 wheel: .venv/with-test
 	scripts/environment .venv wheel

@@ -1,3 +1,4 @@
+import csv
 import os
 import re
 import subprocess
@@ -35,6 +36,16 @@ def test_readme_and_recipes_say_what_results_say():
     )
 
     assert 0 == done.returncode, done.stderr
+
+
+def test_readme_counts_copies_as_the_audit_does():
+    """The copies that README tells of are those in results/audit-copies.csv."""
+    with open(ROOT / "results" / "audit-copies.csv", encoding="utf-8", newline="") as file:
+        rows = {(row["split"], row["stands_in"]): row for row in csv.DictReader(file)}
+    counted = rows["test", "any earlier"]
+
+    assert f"test faces {counted['identical']} stand in `train` or `val`" in README
+    assert f"and {counted['identical_or_near']} as some copy" in README
 
 
 def test_readmes_commands_work_in_their_order(tmp_path):

@@ -45,7 +45,6 @@ __all__ = ["DROPPED_BY_DEFAULT", "KINDS", "Audit", "audit", "summary"]
 
 PAGE, FINDINGS = "audit.html", "findings.csv"
 CONTENTS = {PAGE, FINDINGS, "figures", "numbers"}
-LARGEST_PAGE_BYTES = 6_000_000
 TERMINAL_WIDTH = 100
 SECTIONS = (
     ("copies", "Copies across splits"),

@@ -42,8 +42,7 @@ def _picture(where: str, row: list[str], header: list[str], root: Path, naming: 
     told = {column: field.strip() for column, field in zip(header, row, strict=True)}
     if not told["path"]:
         raise DataError(f"{where}: no path")
-    naming.check([told["label"]], where)
-    label = naming.class_of(told["label"])
+    label = naming.meant(told["label"], where)
     if label != LEFT_OUT:
         read = partial(read_file, root / told["path"])
         yield Found(read, label, _split(where, told.get("split", "")), shown(told["path"]))

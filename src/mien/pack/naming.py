@@ -52,6 +52,11 @@ class Naming:
         """Return the class that a found name means, LEFT_OUT where it is not wanted, None where it means none."""
         return self._meant.get(plain(found))
 
+    def meant(self, found: str, where: str) -> str:
+        """Return the class that a name means or LEFT_OUT; DataError as `check` has it."""
+        self.check([found], where)
+        return self._meant[plain(found)]
+
     def check(self, found: Iterable[str], where: str) -> None:
         """Raise DataError that lists the names which mean no class, and how to map or keep them."""
         unknown = sorted({name for name in found if self.class_of(name) is None})

@@ -99,8 +99,7 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
     if isinstance(label, int) and names and not 0 <= label < len(names):
         raise DataError(f"{where}: label {label} has no name; the file names 0 to {len(names) - 1}")
     name = names[label] if isinstance(label, int) and names else str(label)
-    naming.check([name], where)
-    meant = naming.class_of(name)
+    meant = naming.meant(name, where)
     if meant != LEFT_OUT:
         yield Found(partial(_bytes, image), meant, split, where)
 
