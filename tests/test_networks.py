@@ -201,3 +201,48 @@ def test_the_engine_takes_what_the_recipe_fixes():
     """A recipe's precision wins over what this machine would choose."""
     assert "fp32" == choose_engine(device="cpu", precision="fp32").precision
     assert choose_engine(device="cpu") == choose_engine(device="cpu")
+
+
+def connected(connection: str, growth: str, *more: str) -> nn.Module:
+    """Return a small network of three blocks of three layers, connected one way, the same at each call."""
+    peak = (f"network.{name}=0" for name in ("num_blocks", "min_layers", "max_layers", "dropout"))
+    fields = (f"network.connection={connection}", f"network.growth={growth}", "network.layers=3,3,3")
+    return network_of("study-densenet", 48, *peak, *fields, *more)
+
+
+@pytest.mark.parametrize("connection", ["add", "none"])
+def test_layers_that_are_not_dense_keep_their_blocks_width(connection):
+    """Every layer of a block, and the stem before it, has the width that the recipe gives the block."""
+    network = connected(connection, "16,24,32", "network.bottleneck=1")
+    told = describe(network, 48)
+
+    assert [16, 16, 24, 24, 32] == [s["shape"][0] for s in told["stages"] if s["kind"] != "head"]
+    assert (5, 7) == tuple(network(as_input(some_images())).shape)
+
+
+def test_a_residual_layer_adds_to_what_it_was_given():
+    """With the layer's last kernel at zero, "add" hands its input on, "none" nothing but zeros."""
+    x = torch.rand(2, 16, 12, 12)
+    made = []
+    for connection in ("add", "none"):
+        layer = connected(connection, "16").eval().blocks[0][0]
+        nn.init.zeros_(layer.grow.conv.weight)
+        made.append(layer(x))
+
+    assert torch.equal(made[0], x)
+    assert torch.equal(made[1], torch.zeros_like(x))
+
+
+def test_added_and_plain_layers_cost_the_same():
+    """An addition has no weights, so the two differ in nothing but how their layers are connected."""
+    added, plain = (describe(connected(c, "16,24,32"), 48) for c in ("add", "none"))
+
+    assert added["parameters"] == plain["parameters"]
+    assert added["multiply_adds"] == plain["multiply_adds"]
+    assert "3 residual layers, width 16" == added["stages"][1]["label"]
+
+
+def test_a_stem_that_does_not_fit_an_added_block_is_refused():
+    """A residual block cannot add what the stem gives unless it is as wide as the block."""
+    with pytest.raises(RecipeError, match=r"network\.stem_channels must be 0 or the first block's width, 16"):
+        connected("add", "16,24,32", "network.stem_channels=20")

@@ -36,19 +36,24 @@ class CNN:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseNet:
-    """A DenseNet-BC. Give `layers` a block, or let `gaussian_peak` make them from three numbers."""
+    """A DenseNet-BC. Give `layers` a block, or let `gaussian_peak` make them from three numbers.
+
+    `connection` tells what becomes of the channels that a layer makes: put behind all earlier ones, added to
+    them as in a residual network, or handed on alone. In the last two `growth` is a block's width.
+    """
 
     kind: Literal["densenet"] = "densenet"
     layers: tuple[int, ...] = number((), 1, 128)
     num_blocks: int = number(0, 0, 12)
     min_layers: int = number(0, 0, 128)
     max_layers: int = number(0, 0, 128)
+    connection: Literal["dense", "add", "none"] = "dense"
     growth: tuple[int, ...] = number((16,), 1, 1024)  # one a block, or one for all
     bottleneck: float = number(4.0, 0.25, 16)  # channels of the 1x1 convolution, in growths
     reduction: float = number(0.5, 0.05, 1)  # share of the channels that a transition keeps
     dropout: float = number(0.0, 0, 0.95)
     activation: Literal["pre", "post"] = "pre"  # norm and ReLU before or after a convolution
-    stem_channels: int = number(0, 0, 4096)  # 0: two growths
+    stem_channels: int = number(0, 0, 4096)  # 0: two growths, or the first block's width
     stem_kernel: Literal[3, 5, 7] = 7
     stem_stride: Literal[1, 2] = 2
     stem_pool: bool = True
@@ -274,6 +279,11 @@ def _contradictions(recipe: Recipe) -> list[str]:
         elif len(network.growth) not in (1, len(block_layers(network))):
             faults.append(
                 f"network.growth has {len(network.growth)} values for {len(block_layers(network))} blocks"
+            )
+        elif network.connection != "dense" and network.stem_channels not in (0, network.growth[0]):
+            faults.append(
+                f"network.stem_channels must be 0 or the first block's width, {network.growth[0]}, where layers are "
+                f"not connected densely, and is {network.stem_channels}"
             )
     elif not network.channels:
         faults.append("network.channels must have at least one value")

@@ -41,7 +41,7 @@ def describe(network: nn.Module, side: int) -> dict:
         {
             "kind": kind,
             "label": label,
-            "layers": len(module) if kind == "dense" else 1,
+            "layers": len(module) if kind in ("dense", "block") else 1,
             "shape": list(shapes[module]),
             "parameters": parameter_count(module),
             "multiply_adds": sum(multiply_adds.get(m, 0) for m in module.modules()),

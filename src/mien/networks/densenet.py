@@ -35,19 +35,27 @@ class Unit(nn.Module):
         return x if self.dropout is None else self.dropout(x)
 
 
-class DenseLayer(nn.Module):
-    """A bottleneck and a 3x3 convolution whose `growth` new channels are put behind all earlier ones."""
+class Layer(nn.Module):
+    """A bottleneck and a 3x3 convolution that makes `growth` channels, connected as the recipe says.
+
+    "dense" puts them behind all that was there (Huang et al. 2017), "add" adds them to it (He et al. 2016),
+    "none" hands on nothing else.
+    """
 
     def __init__(self, inputs: int, growth: int, options: recipe.DenseNet):
         super().__init__()
+        self.connection = options.connection
         rules = {"order": options.activation, "dropout": options.dropout}
         inner = max(1, round(options.bottleneck * growth))
         self.bottleneck = Unit(inputs, inner, 1, **rules)
         self.grow = Unit(inner, growth, 3, **rules)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (B, C + growth, H, W) of (B, C, H, W)."""
-        return torch.cat([x, self.grow(self.bottleneck(x))], 1)
+        """Return (B, C + growth, H, W) of (B, C, H, W) for "dense", else (B, growth, H, W) of as many channels."""
+        made = self.grow(self.bottleneck(x))
+        if self.connection == "dense":
+            return torch.cat([x, made], 1)
+        return x + made if self.connection == "add" else made
 
 
 class Stem(nn.Sequential):
@@ -61,36 +69,42 @@ class Stem(nn.Sequential):
 
 
 class Transition(nn.Sequential):
-    """A 1x1 convolution that keeps a share of the channels, and 2x2 average pooling where the side allows."""
+    """A 1x1 convolution to other channels, and 2x2 average pooling where the side allows."""
 
-    def __init__(self, inputs: int, side: int, options: recipe.DenseNet):
-        self.outputs = max(1, int(inputs * options.reduction))
+    def __init__(self, inputs: int, outputs: int, side: int, options: recipe.DenseNet):
         self.side = side // 2 if side >= SMALLEST_POOLED_SIDE else side
         pool = [nn.AvgPool2d(2)] if self.side < side else []
-        unit = Unit(inputs, self.outputs, 1, order=options.activation, dropout=options.dropout)
+        unit = Unit(inputs, outputs, 1, order=options.activation, dropout=options.dropout)
         super().__init__(unit, *pool)
 
 
 class DenseNet(nn.Module):
-    """Stem, dense blocks with transitions between them, global average pooling, one linear layer."""
+    """Stem, blocks with transitions between them, global average pooling, one linear layer.
+
+    Between blocks, channels are reduced by a share when they are connected densely; otherwise they are brought to
+    the next block's width, which is its growth.
+    """
 
     def __init__(self, options: recipe.DenseNet, *, side: int, classes: int):
         super().__init__()
         layers = recipe.block_layers(options)
         growths = options.growth if len(options.growth) > 1 else options.growth * len(layers)
-        channels = options.stem_channels or 2 * growths[0]
+        dense = options.connection == "dense"
+        channels = options.stem_channels or (2 * growths[0] if dense else growths[0])
         side = -(-side // options.stem_stride)
         side = -(-side // 2) if options.stem_pool else side
         self.stem = Stem(channels, options)
         self.blocks, self.transitions = nn.ModuleList(), nn.ModuleList()
         for number, (count, growth) in enumerate(zip(layers, growths, strict=True)):
+            added = growth if dense else 0
             self.blocks.append(
-                nn.Sequential(*(DenseLayer(channels + n * growth, growth, options) for n in range(count)))
+                nn.Sequential(*(Layer(channels + n * added, growth, options) for n in range(count)))
             )
-            channels += count * growth
+            channels += count * added
             if number < len(layers) - 1:
-                self.transitions.append(Transition(channels, side, options))
-                channels, side = self.transitions[-1].outputs, self.transitions[-1].side
+                kept = max(1, int(channels * options.reduction)) if dense else growths[number + 1]
+                self.transitions.append(Transition(channels, kept, side, options))
+                channels, side = kept, self.transitions[-1].side
         last = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)] if options.activation == "pre" else []
         self.head = nn.Sequential(*last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
         self.apply(init_he)
@@ -108,11 +122,18 @@ class DenseNet(nn.Module):
         """Return (kind, label, module) from input to output, for the drawing and the cost table."""
         found = [("stem", "stem", self.stem)]
         for number, block in enumerate(self.blocks):
-            growth = block[0].grow.conv.out_channels
-            found.append(("dense", f"{len(block)} dense layers, growth {growth}", block))
+            found.append(_told(block))
             if number < len(self.transitions):
                 found.append(("transition", "transition", self.transitions[number]))
         return [*found, ("head", "average pool, classes", self.head)]
+
+
+def _told(block: nn.Sequential) -> tuple[str, str, nn.Module]:
+    growth = block[0].grow.conv.out_channels
+    if block[0].connection == "dense":
+        return ("dense", f"{len(block)} dense layers, growth {growth}", block)
+    named = {"add": "residual", "none": "plain"}[block[0].connection]
+    return ("block", f"{len(block)} {named} layers, width {growth}", block)
 
 
 def init_he(module: nn.Module) -> None:
