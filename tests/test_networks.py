@@ -216,7 +216,7 @@ def test_layers_that_are_not_dense_keep_their_blocks_width(connection):
     network = connected(connection, "16,24,32", "network.bottleneck=1")
     told = describe(network, 48)
 
-    assert [16, 16, 24, 24, 32] == [s["shape"][0] for s in told["stages"] if s["kind"] != "head"]
+    assert [16, 16, 24, 24, 32, 32] == [s["shape"][0] for s in told["stages"] if s["kind"] != "head"]
     assert (5, 7) == tuple(network(as_input(some_images())).shape)
 
 
