@@ -7,7 +7,7 @@ NAME = $(if $(DATA),$(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA)))))
 MIEN = .venv/bin/mien
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all bench results wheel clean
+.PHONY: run test test-all bench results study study-page wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -41,6 +41,17 @@ bench: .venv/with-test
 results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
+
+# make study DATA=fer2013.tar.gz: the runs behind docs/study.md (stopped, the same command goes on), their numbers, the page;
+# SEARCH=study-optuna.db keeps the trials of the study's own search, too
+study: .venv/with-all
+	$(MIEN) pack "$(DATA)" "$(FACES)"
+	.venv/bin/python -m study.train "$(FACES)"
+	.venv/bin/python -m study.numbers $(if $(SEARCH),--search "$(SEARCH)")
+	.venv/bin/python -m study.page
+
+study-page: .venv/with-all
+	.venv/bin/python -m study.page
 
 wheel: .venv/with-test
 	scripts/environment .venv wheel

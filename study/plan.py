@@ -43,17 +43,17 @@ def _blocks(layers: str, growth: str, connection: str = "dense", bottleneck: flo
     return (*fields, *stem, "network.activation=pre", "training.epochs=6")
 
 
-def _connected(name: str, *blocks, **more) -> Planned:
-    return Planned(name, "connections", "quick-densenet", _blocks(*blocks), probed=True, **more)
+def _connected(name: str, *blocks, group: str = "variants", **more) -> Planned:
+    return Planned(name, group, "quick-densenet", _blocks(*blocks), probed=True, **more)
 
 
 PLAN = (
     # ---- as published, on the official splits
     Planned("study-cnn", "published", "study-cnn", seeds=3),
     # ---- the same layers connected three ways; widths of the last two match the first one's cost
-    _connected("dense", "6,6,6", "12", seeds=3),
-    _connected("residual", "6,6,6", "29,30,33", "add", 1, seeds=3),
-    _connected("plain", "6,6,6", "29,30,33", "none", 1, seeds=3),
+    _connected("dense", "6,6,6", "12", group="connections", seeds=3),
+    _connected("residual", "6,6,6", "29,30,33", "add", 1, group="connections", seeds=3),
+    _connected("plain", "6,6,6", "29,30,33", "none", 1, group="connections", seeds=3),
     # ---- the splits swapped, as the study had them
     Planned("swapped-cnn", "swapped", "study-cnn", faces="swapped"),
     Planned("swapped-densenet", "swapped", "study-densenet", faces="swapped"),

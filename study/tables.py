@@ -1,0 +1,106 @@
+"""The tables of results/study/ and how a page tells their numbers. Concludes nothing that they do not say."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.pages.text import p_value, points
+
+WAYS = ("dense", "residual", "plain")
+TITLES = {
+    "study-cnn": "study's CNN",
+    "study-densenet": "study's DenseNet",
+    "swapped-cnn": "study's CNN",
+    "swapped-densenet": "study's DenseNet",
+    "quick-cnn": "study's CNN",
+    "quick-densenet": "small DenseNet",
+    "study-densenet-better": "study's DenseNet",
+    "cnn-narrow": "narrower CNN",
+}
+
+Span = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of results/study/, read when they are asked for."""
+
+    folder: Path
+
+    def __call__(self, name: str, /, **wanted) -> list[dict[str, str]]:
+        """Return a table's rows whose columns have the wanted values; none where the table is missing."""
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            return []
+        with open(path, encoding="utf-8", newline="") as file:
+            return [row for row in csv.DictReader(file) if all(row[k] == str(v) for k, v in wanted.items())]
+
+    def score(self, group: str, network: str, *, part: str = "clean", score: str = "accuracy") -> Span | None:
+        """Return a network's score with its interval, or None where it was not measured."""
+        rows = self(f"{group}/scores", network=network, part=part, score=score)
+        return span_of(rows[0]) if rows else None
+
+
+def span_of(row: dict[str, str]) -> Span:
+    """Return a row's point with its interval."""
+    point, low, high = (float(row[key]) for key in ("point", "low", "high"))
+    return point, low, high
+
+
+def shown(span: Span | None) -> str:
+    """Return a share with its interval in percent, or that it was not measured."""
+    if span is None:
+        return "not measured yet"
+    point, low, high = (100 * value for value in span)
+    return f"{point:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def seeds_of(tables: Tables, group: str, network: str) -> int:
+    """Return over how many seeds a network was judged."""
+    rows = tables(f"{group}/networks", network=network)
+    return int(rows[0]["seeds"]) if rows else 0
+
+
+def in_words(seeds: int) -> str:
+    """Return "one seed" or "3 seeds"."""
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A paired difference of accuracies on the clean faces, the first network minus the second."""
+
+    span: Span
+    p: str
+    outcome: int  # 1: the first is better, -1: the second, 0: they cannot be told apart
+
+
+def difference_of(tables: Tables, group: str, a: str, b: str) -> Paired | None:
+    """Return `a` minus `b` as the comparison of a group found it, or None where it was not measured."""
+    for first, second, sign in ((a, b, 1), (b, a, -1)):
+        rows = tables(f"{group}/differences", a=first, b=second, part="clean", score="accuracy")
+        if rows:
+            point, low, high = span_of(rows[0])
+            span = (point, low, high) if sign > 0 else (-point, -high, -low)
+            won = {"better": 1, "worse": -1}.get(rows[0]["conclusion"], 0)
+            return Paired(span, p_value(float(rows[0]["accuracy_p_holm"])), sign * won)
+    return None
+
+
+def told_pair(tables: Tables, group: str, a: str, b: str) -> str:
+    """Return what the paired comparison of two networks on the clean faces says, as a sentence."""
+    found = difference_of(tables, group, a, b)
+    if found is None:
+        return f"`{a}` against `{b}` is not measured yet."
+    point, low, high = map(points, found.span)
+    p = found.p if found.p.startswith("<") else f"= {found.p}"
+    ends = {0: "they cannot be told apart", 1: f"`{a}` is better", -1: f"`{b}` is better"}
+    numbers = f"{point} points [{low}, {high}] on the clean faces, p {p}"
+    return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}."
