@@ -10,6 +10,7 @@ from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, WIDTH, axes_at, canvas
 from mien.pages.theme import LIGHT, series
 
 LEFT, HEIGHT = 44, 190
+RIGHT = WIDTH - 12
 SQUARE_GAP = 12
 
 
@@ -57,39 +58,46 @@ def search(main: str, rest: str, losses: Sequence[float], guess: float):
 
 def curves(main: str, rest: str, lines: Sequence[Series], across: str, *, log: bool = False, ticks=None):
     """Return lines over a common axis: `lines[i].values` are (x, y) of its points."""
+    from matplotlib.ticker import LogLocator
+
     figure = new_figure(TITLE_HEIGHT + 26 + HEIGHT + 44)
     title(figure, main, rest)
     top = legend(canvas(figure), TITLE_HEIGHT + 10, lines)
-    axes = axes_at(figure, LEFT, top, WIDTH - LEFT - 12, HEIGHT)
+    axes = axes_at(figure, LEFT, top, RIGHT - LEFT, HEIGHT)
     for line in lines:
         x, y = np.array(line.values, float).T
         axes.plot(x, y, line.marker, linestyle="-", linewidth=1.3, color=line.color, markersize=4.5)
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
     if ticks:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.grid(axis="y")
     axes.minorticks_off()
-    write_at(figure, WIDTH - 12, top + HEIGHT + 34, across, fontsize=SMALL, color=LIGHT["muted"], ha="right")
+    write_at(figure, RIGHT, top + HEIGHT + 34, across, fontsize=SMALL, color=LIGHT["muted"], ha="right")
     return figure
 
 
 def reuse(main: str, rest: str, blocks: Sequence[np.ndarray]):
-    """Return feature reuse as a square a block, darker where weights are larger, each column by its largest."""
-    side = (WIDTH - EDGE - 22 - SQUARE_GAP * (len(blocks) - 1)) / len(blocks)
+    """Return feature reuse as a square a block: each column by its largest weight, shaded from the least of all on."""
+    blocks = [block / np.nanmax(block, axis=0) for block in blocks]
+    least = min(np.nanmin(block) for block in blocks)
+    left = EDGE + 22
+    side = (RIGHT - left - SQUARE_GAP * (len(blocks) - 1)) / len(blocks)
     top = TITLE_HEIGHT + 26
-    figure = new_figure(top + side + 40)
+    figure = new_figure(top + side + 44)
     title(figure, main, rest)
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
-    write_at(figure, EDGE, top + side / 2, "from", rotation=90, **quiet)
+    write_at(figure, EDGE + 12, top + side / 2, "from", rotation=90, **quiet)
     for number, block in enumerate(blocks):
-        left = EDGE + 22 + number * (side + SQUARE_GAP)
-        write_at(figure, left, top - 8, f"block {number + 1}", **quiet)
-        axes = axes_at(figure, left, top, side, side)
-        _squares(axes, block / np.nanmax(block, axis=0))
-        write_at(figure, left + side, top + side + 14, "to layer", ha="right", **quiet)
+        x = left + number * (side + SQUARE_GAP)
+        write_at(figure, x, top - 8, f"block {number + 1}", **quiet)
+        _squares(axes_at(figure, x, top, side, side), (block - least) / (1 - least))
+    write_at(figure, RIGHT, top + side + 16, "to layer", ha="right", **quiet)
+    write_at(figure, left, top + side + 34, f"lightest: {100 * least:.0f}% of the column's largest", **quiet)
     return figure
 
 
@@ -99,11 +107,10 @@ def _squares(axes, told: np.ndarray) -> None:
     count = len(told)
     for (row, column), share in np.ndenumerate(told):
         if np.isfinite(share):
+            look = {"facecolor": LIGHT["more"], "alpha": float(share), "linewidth": 0}
+            axes.add_patch(Rectangle((column, row), 1, 1, **look))
             axes.add_patch(
-                Rectangle((column, row), 1, 1, color=LIGHT["more"], alpha=float(share), linewidth=0)
+                Rectangle((column, row), 1, 1, fill=False, edgecolor=LIGHT["faint"], linewidth=0.5)
             )
     axes.set(xlim=(0, count), ylim=(count, 0))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(True)
+    axes.axis("off")
