@@ -72,7 +72,7 @@ def test_the_way_from_table_to_report(tmp_path):
     assert "precision %" in said[4]
     assert "report.html" in said[5]
     assert (tmp_path / "report" / "report.html").exists()
-    assert "opened 1 times" in said[7]
+    assert "opened 1 time\n" in said[7]
 
 
 def test_judge_takes_tables_as_seeds(tmp_path):

@@ -24,7 +24,7 @@ def test_a_data_set_is_read_as_it_was_written(toy):
 
 def test_development_has_no_test_split(toy_data):
     """What training and tuning receive has no way to a test face."""
-    assert {"info", "train", "val"} == set(type(toy_data).__slots__)
+    assert {"info", "train", "val", "fold"} == set(type(toy_data).__slots__)
 
 
 def test_the_table_of_the_test_split_is_refused(toy):

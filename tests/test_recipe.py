@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,9 @@ def test_one_growth_stands_for_all_blocks():
         ("optimizer.lr=1e9", "optimizer.lr must be between 1e-09 and 100"),
         ("augment.flip=1", "augment.flip must be true or false and is 1"),
         ("optimizer.kind=adamw", "optimizer.kind must be one of sgd, adam and is 'adamw'"),
-        ("network.kind=resnet", "network.kind must be one of cnn, densenet and is 'resnet'"),
+        ("network.kind=vgg", "network.kind must be one of cnn, densenet, resnet and is 'vgg'"),
+        ("network.init=7", "network.init must be printable text and is 7"),
+        ('network.init="a\\nb"', "network.init must be printable text and is"),
         ("network.layers=2,0", "network.layers must be between 1 and 128"),
         ("network.growth=1,2", "network.growth has 2 values for 3 blocks"),
         ("network.num_blocks=3", "give network.layers, or network.num_blocks .* not both"),
@@ -104,6 +108,27 @@ def test_a_bad_recipe_file_is_told_in_words(tmp_path, text, message):
 
     with pytest.raises(RecipeError, match=f"mine.toml.*{message}"):
         read_recipe(path)
+
+
+def test_a_resnet_has_one_to_six_stages():
+    """No stage and too many, whose widths double, are refused with their number."""
+    for layers, count in (("[]", 0), ("1,1,1,1,1,1,1", 7)):
+        with pytest.raises(RecipeError, match=f"network.layers must have 1 to 6 values, .* and has {count}"):
+            read_recipe("resnet-18", (f"network.layers={layers}",))
+
+
+@given(st.text(max_size=20))
+def test_any_path_of_weights_reads_back_as_it_was(tmp_path_factory, text):
+    """A path with quotes, backslashes or any letters is written as TOML that reads back as equal, or is refused."""
+    path = tmp_path_factory.getbasetemp() / "init.toml"
+    try:
+        recipe = read_recipe("quick-cnn", (f"network.init={json.dumps(text, ensure_ascii=False)}",))
+    except RecipeError as error:
+        assert "network.init must be printable text" in str(error)
+        return
+    path.write_text(to_toml(recipe), encoding="utf-8")
+
+    assert recipe == read_recipe(path)
 
 
 @given(st.text(max_size=40))

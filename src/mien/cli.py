@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from mien import __version__
 from mien.errors import MienError, MissingExtra, Stopped
@@ -52,7 +53,7 @@ def main() -> None:
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
-    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
+    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack", "optuna": "tune"}
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error
@@ -218,7 +219,15 @@ def train(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="how many runs, seeds 0, 1, …")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
-    out: Annotated[Path, typer.Option(help="where the runs' folders NAME-sSEED lie")] = Path("runs"),
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="cross-validate: a run a fold of train and val together, identical pictures in one fold"
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="where the runs' folders NAME-sSEED or NAME-sSEED-fFOLDofFOLDS lie")
+    ] = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads, all cores by default; a run begun keeps its own")
@@ -229,22 +238,33 @@ def train(
 
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
+    from mien.folds import folds_of
 
-    development = read_dataset(dataset).development()
+    data = read_dataset(dataset)
+    data.development(next(folds_of(folds)))  # what cannot be folded is refused before torch is loaded
     from mien.networks.engine import choose_engine
     from mien.progress import Terminal
+    from mien.run import folder_name
     from mien.train import train
+    from mien.train.folds import summary
 
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
     with _stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
-            folder = out / f"{chosen.name}-s{seed}"
-            run = train(chosen, development, folder, seed=seed, engine=engine, stop=stop, progress=Terminal())
-            told = run.result()
-            print(
-                f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
-                f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
-            )
+            runs, faces = [], []
+            for fold in folds_of(folds):
+                development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
+                options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
+                run = train(chosen, development, folder, **options)
+                told = run.result()
+                print(
+                    f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
+                    f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
+                )
+                runs.append(run)
+                faces.append(len(development.val))
+            if folds:
+                print(summary(runs, faces))
 
 
 @contextmanager
@@ -315,3 +335,87 @@ def compare(
     from mien.compare import compare, summary
 
     print(summary(compare(runs, out, split=split, draws=draws)))
+
+
+class FirstByDefault(TyperGroup):
+    """Commands of which the first needs no word of its own: `mien tune SPACE` is `mien tune search SPACE`."""
+
+    def parse_args(self, ctx, args):
+        """Put the first command's word before arguments that start with no command's."""
+        if args and args[0] not in (*self.commands, "--help"):
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
+tune = typer.Typer(
+    cls=FirstByDefault,
+    help="Search a space of recipes: `mien tune SPACE DATASET`; draw a search: `mien tune report FOLDER`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(tune, name="tune")
+
+
+@tune.command("search")
+def tune_search(
+    space: Annotated[str, typer.Argument(help="a shipped space's name or a .toml file")],
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder; only its train and val are seen")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields fixed, as training.epochs=5; also objectives=…"),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="how many, by all workers together")] = 40,
+    hours: Annotated[float | None, typer.Option(help="stop after so long; the same command goes on")] = None,
+    out: Annotated[Path | None, typer.Option(help="the search's folder, searches/NAME by default")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="an address such as postgresql://HOST/DATABASE, for many machines")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes that share this machine's threads")] = 1,
+    sampler: Annotated[str, typer.Option(help="tpe, random or nsga2")] = "tpe",
+    pruner: Annotated[
+        str | None, typer.Option(help="median, hyperband or none; median by default, none for several objectives")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the search and of every training")] = 0,
+    confirm: Annotated[int, typer.Option(min=0, help="train the best three again with so many other seeds")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, all cores by default")] = None,
+) -> None:
+    """Search a space of recipes on train and val; stopped at any moment, the same command goes on."""
+    from mien.tune.space import read_space
+
+    chosen = read_space(space, tuple(overrides or ()))
+    from mien.dataset import read_dataset
+
+    development = read_dataset(dataset).development()
+    from mien.networks.engine import require_device
+    from mien.progress import Terminal
+    from mien.tune.confirm import confirm as train_again
+    from mien.tune.plan import Plan
+    from mien.tune.report import summary
+    from mien.tune.search import aloud, tune
+
+    if device != "auto":
+        require_device(device)
+    folder = out or Path("searches") / chosen.name
+    search = {"seed": seed, "sampler": sampler, "pruner": pruner, "storage": storage}
+    plan = Plan(chosen, development, folder, trials, hours, **search, device=device, threads=threads)
+    with _stop_asked() as stop:
+        found = tune(plan, workers=workers, stop=stop, say=aloud, progress=Terminal())
+        if confirm:
+            found = train_again(plan, confirm, stop=stop, say=aloud, progress=Terminal())
+    print(f"{summary(found)}\n\n{folder}: mien tune report {storage or folder} draws it")
+
+
+@tune.command("report")
+def tune_report(
+    where: Annotated[
+        str, typer.Argument(help="a search's folder, or any Optuna storage: a file or an address")
+    ],
+    study: Annotated[str | None, typer.Option(help="which study, where the storage holds several")] = None,
+    out: Annotated[Path | None, typer.Option(help="the report's folder, FOLDER/report by default")] = None,
+) -> None:
+    """Make the report of a search, or of anybody's Optuna study: one HTML page, figures, tables, recipes."""
+    from mien.tune.report import PAGE, report, summary
+
+    folder = out or (Path(where) / "report" if Path(where).is_dir() else Path("reports/tune"))
+    print(f"{summary(report(where, folder, study=study))}\n\n{folder / PAGE}")

@@ -13,15 +13,17 @@ import io
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from mien import notebook
 from mien.errors import DataError
 from mien.files import appearing_folder, read_json, sha256_file, to_json
+from mien.folds import Fold, deal
 from mien.labels import SPLITS
 
 FORMAT = 1
@@ -30,6 +32,8 @@ LEFT_OUT_FILE = "left-out.csv"
 LEFT_OUT_COLUMNS = ("source", "reason")
 MOST_LEFT_OUT_SHOWN = 10
 TERMINAL_WIDTH = 100
+MOST_SHOWN, ALL_SHOWN = 8, 96  # faces of a class, and of all, that a notebook shows
+LARGEST_SHOWN_SIDE = 48
 WHAT = "a mien data set"
 
 
@@ -45,6 +49,10 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        side = self.images.shape[-1]
+        return f"Faces({len(self):,} of {side} x {side} pixels, {np.count_nonzero(self.clean):,} clean)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,12 @@ class DatasetInfo:
         """Return the number of faces in a split."""
         return sum(self.counts.get(split, {}).values())
 
+    def __repr__(self) -> str:
+        return f"DatasetInfo({_told(self)})"
+
+    def _repr_html_(self) -> str:
+        return notebook.html(counts_table(self), *self.notes, _told_left_out(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Development:
@@ -78,14 +92,20 @@ class Development:
     info: DatasetInfo
     train: Faces
     val: Faces
+    fold: Fold | None = None  # val is this fold of both splits, and train is all other folds
+
+    def __repr__(self) -> str:
+        fold = f", {self.fold}" if self.fold else ""
+        told = f"{len(self.train):,} train and {len(self.val):,} val faces{fold}, no test split"
+        return f"Development({self.info.folder}: {told})"
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
     """Every face of a data set with every column of its table, test split and all: what an audit reads."""
 
-    images: np.ndarray  # uint8 (N, S, S), memory-mapped
-    table: dict[str, np.ndarray]  # str (N,) by column
+    images: np.ndarray = field(repr=False)  # uint8 (N, S, S), memory-mapped
+    table: dict[str, np.ndarray] = field(repr=False)  # str (N,) by column
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +116,20 @@ class Dataset:
     _images: np.ndarray = field(repr=False)
     _table: dict[str, np.ndarray] = field(repr=False)
 
-    def development(self) -> Development:
-        """Return the `train` and `val` splits; DataError when one of them is empty."""
-        return Development(self.info, self._faces("train"), self._faces("val"))
+    def development(self, fold: Fold | None = None) -> Development:
+        """Return the `train` and `val` splits, or one fold of both as val and the other folds as train.
+
+        Raises DataError when a split is empty, or where there are too few faces for so many folds.
+        """
+        if fold is None:
+            return Development(self.info, self._faces("train"), self._faces("val"))
+        rows = np.flatnonzero(np.isin(self._table["split"], ("train", "val")))
+        try:
+            number = deal(self._table["label"][rows], self._table["group"][rows], fold.of)
+        except DataError as fault:
+            raise DataError(f"{self.info.folder}: {fault}") from None
+        train, val = (self._taken(rows[mine]) for mine in (number != fold.number, number == fold.number))
+        return Development(self.info, train, val, fold)
 
     def open_test(self) -> Faces:
         """Return the `test` split. Only `mien evaluate` calls this, and it records each call."""
@@ -123,19 +154,43 @@ class Dataset:
         rows = self._table["split"] == split
         return {name: column[rows] for name, column in self._table.items()}
 
+    def __repr__(self) -> str:
+        return f"Dataset({_told(self.info)})"
+
+    def _repr_html_(self) -> str:
+        told = counts_table(self.info, self._samples())
+        return notebook.html(told, *self.info.notes, _told_left_out(self.info))
+
+    def _samples(self) -> list[np.ndarray]:
+        """Return a few `train` faces of each class, uint8 (n, S, S), drawn at random and small."""
+        from mien.pictures import shrink
+
+        rng = np.random.default_rng(0)
+        train, side = self._table["split"] == "train", min(self.info.side, LARGEST_SHOWN_SIDE)
+        found = []
+        for label in self.info.labels:
+            rows = np.flatnonzero(train & (self._table["label"] == label))
+            rows = np.sort(rng.permutation(rows)[: min(MOST_SHOWN, ALL_SHOWN // len(self.info.labels))])
+            found.append(np.array([shrink(self._images[row], side) for row in rows], np.uint8))
+        return found
+
     def _faces(self, split: str) -> Faces:
         rows = np.flatnonzero(self._table["split"] == split)
         if not len(rows):
             raise DataError(f'{self.info.folder}: the data set has no face in its "{split}" split')
-        index = {label: i for i, label in enumerate(self.info.labels)}
-        groups = self._table["group"]
         earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
+        return self._taken(rows, seen=self._table["group"][earlier])
+
+    def _taken(self, rows: np.ndarray, seen: Sequence[str] = ()) -> Faces:
+        """Return the faces of some rows; those of a group that was seen are not clean."""
+        index = {label: i for i, label in enumerate(self.info.labels)}
+        groups = self._table["group"][rows]
         return Faces(
             images=self._images[rows],
             labels=np.array([index[label] for label in self._table["label"][rows]], np.int64),
             ids=self._table["id"][rows],
-            groups=groups[rows],
-            clean=~np.isin(groups[rows], groups[earlier]),
+            groups=groups,
+            clean=~np.isin(groups, seen),
         )
 
 
@@ -348,6 +403,38 @@ def _npy_header_bytes(count: int, side: int) -> int:
     return len(_npy_header(count, side))
 
 
+def counts_table(info: DatasetInfo, samples: Sequence[np.ndarray] = ()) -> str:
+    """Return the counts as HTML, a row a class, with pictures uint8 (n, S, S) of each class if given."""
+    caption = f"{_told(info)}, fingerprint {info.fingerprint}"
+    rows = [
+        (label, *(f"{info.counts[split][label]:,}" for split in SPLITS), *_shown(label, number, samples))
+        for number, label in enumerate(info.labels)
+    ]
+    total = ("all", *(f"{info.count(split):,}" for split in SPLITS), *([""] if samples else []))
+    head = ("class", *SPLITS, *([notebook.words("faces of train")] if samples else []))
+    return notebook.table(caption, head, [*rows, total])
+
+
+def _shown(label: str, number: int, samples: Sequence[np.ndarray]) -> list[str]:
+    if not samples:
+        return []
+    pictures = samples[number]
+    return [notebook.faces(pictures, f"{len(pictures)} faces labeled {label}") if len(pictures) else ""]
+
+
+def _told(info: DatasetInfo) -> str:
+    """Return what a data set is, in a line."""
+    faces = sum(info.count(split) for split in SPLITS)
+    told = f"{faces:,} faces of {info.side} x {info.side} pixels in {len(info.labels)} classes"
+    return f"{info.folder}: {told}"
+
+
+def _told_left_out(info: DatasetInfo) -> str:
+    if not info.left_out:
+        return ""
+    return f"{info.left_out:,} left out, each with its reason in {info.folder / LEFT_OUT_FILE}"
+
+
 def summary(info: DatasetInfo) -> str:
     """Return the data set's counts by split and label, how it was made and what was left out, as text."""
     width = max(len(label) for label in info.labels) + 2
@@ -357,7 +444,7 @@ def summary(info: DatasetInfo) -> str:
         lines.append(f"{split:10}{row}{info.count(split):>9,}")
     lines += [textwrap.fill(note, TERMINAL_WIDTH, break_on_hyphens=False) for note in info.notes]
     if info.left_out:
-        lines.append(f"{info.left_out:,} left out, each with its reason in {info.folder / LEFT_OUT_FILE}:")
+        lines.append(f"{_told_left_out(info)}:")
         lines += [f"  {source}: {reason}" for source, reason in read_left_out(info)[:MOST_LEFT_OUT_SHOWN]]
         lines += ["  …"] * (info.left_out > MOST_LEFT_OUT_SHOWN)
     return "\n".join(lines)

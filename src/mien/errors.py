@@ -5,6 +5,8 @@ MienError
 │   └── PictureError   one picture that cannot be used; the message is the reason alone
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
+│   └── OutOfMemory    a training that needs more memory than there is
+├── TuneError          a space, a search or its storage that cannot be used
 ├── StorageError       a file that could not be written or locked
 ├── MissingExtra       a package of an extra is not installed (also an ImportError)
 ├── TrainingDiverged   a loss that is not finite
@@ -33,6 +35,14 @@ class RecipeError(MienError):
 
 class RunError(MienError):
     """A run folder that cannot be used."""
+
+
+class OutOfMemory(RunError):
+    """A training that needs more memory than there is."""
+
+
+class TuneError(MienError):
+    """A space, a search or its storage that cannot be used; of a space the message lists every fault."""
 
 
 class StorageError(MienError):

@@ -24,6 +24,7 @@ def evaluate(
 ) -> Predictions:
     """Return a complete run's predictions on `val` or `test`, written to `predictions-SPLIT.csv`.
 
+    The `val` of a fold's run is that fold, and it has no `test`: see "Folds" in docs/architecture.md.
     Predictions that stand there already are returned as they are, so a run opens the test split
     once; the opening is recorded in `openings.jsonl` before the first face is read.
     `data` says where the data set lies now, if it was moved; its fingerprint must be the run's.
@@ -32,6 +33,11 @@ def evaluate(
     """
     run = read_run(folder)
     weights_sha256 = run.result()["weights_sha256"]
+    if run.fold and split == "test":
+        raise RunError(
+            f"{folder}: {run.fold} of a cross-validation is judged on that fold alone; "
+            f"train {run.name} without --folds to open the test split"
+        )
     if (run.folder / f"predictions-{split}.csv").exists():
         return run.predictions(split)
     with locked(run.folder, "the run"):
@@ -41,7 +47,7 @@ def evaluate(
             record_opening(run, weights_sha256)
             faces = dataset.open_test()
         else:
-            faces = dataset.development().val
+            faces = dataset.development(run.fold).val
         predictions = predict_faces(run, network, engine, faces, split)
         write_predictions(run.folder / f"predictions-{split}.csv", predictions)
     return predictions

@@ -6,7 +6,7 @@ from mien.dataset import read_dataset, summary
 from mien.errors import DataError
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
-from mien.run import read_run
+from mien.run import facts, read_run
 
 
 def info(path: Path) -> str:
@@ -37,23 +37,9 @@ def _dataset(path: Path) -> str:
 
 def _run(path: Path) -> str:
     run = read_run(path)
-    network = run.network()
-    lines = [
-        f"{path}: run of {run.name}, seed {run.seed}, on data {run.data.fingerprint}",
-        f"network: {run.recipe.network.kind}, {network['parameters']:,} parameters, "
-        f"{network['multiply_adds']:,} multiply-adds a face",
-        f"engine: {', '.join(f'{key} {value}' for key, value in run.engine.items())}",
-    ]
-    if run.complete:
-        told = run.result()
-        lines.append(
-            f"complete: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
-            f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
-        )
-    else:
-        lines.append("not complete: the command that began it goes on with it")
-    openings = run.openings()
-    lines.append(f"test split: opened {len(openings)} times" + "".join(f"\n  {o['time']}" for o in openings))
+    fold = f", {run.fold}" if run.fold else ""
+    lines = [f"{path}: run of {run.name}, seed {run.seed}{fold}, on data {run.data.fingerprint}"]
+    lines += [f"{name}: {words}" for name, words in facts(run)]
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ probability a class, headed by the class's name. Two more columns are optional: 
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,21 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        splits = ", ".join(sorted(set(self.splits.tolist())))
+        return f"Predictions({len(self):,} faces of {splits}, {len(self.classes)} classes)"
+
     def only(self, rows: np.ndarray) -> "Predictions":
         """Return the faces that a boolean mask or an index array picks."""
         picked = (part[rows] for part in (self.ids, self.labels, self.splits, self.probs))
         return Predictions(self.classes, *picked, self.groups[rows], self.clean[rows])
+
+
+def pooled(tables: Sequence[Predictions]) -> Predictions:
+    """Return tables of different faces, in the same classes, as one."""
+    columns = ("ids", "labels", "splits", "probs", "groups", "clean")
+    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in columns}
+    return Predictions(tables[0].classes, **whole)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -5,6 +5,7 @@ bound stands here and nowhere else. `key=value` on the command line changes a fi
 """
 
 import dataclasses
+import json
 import math
 import tomllib
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
+from mien import notebook
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
 
@@ -32,6 +34,7 @@ class CNN:
     hidden: int = number(512, 1, 16384)
     dropout: float = number(0.2, 0, 0.95)
     hidden_dropout: float = number(0.3, 0, 0.95)
+    init: str = ""  # file of the weights to start from; "": fresh ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +60,27 @@ class DenseNet:
     stem_kernel: Literal[3, 5, 7] = 7
     stem_stride: Literal[1, 2] = 2
     stem_pool: bool = True
+    init: str = ""  # file of the weights to start from, torchvision's too; "": fresh ones
 
 
-Network = CNN | DenseNet
-NETWORKS = {"cnn": CNN, "densenet": DenseNet}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet:
+    """A ResNet (He et al. 2016), by default ResNet-18: stages of residual layers, each twice as wide as the last."""
+
+    kind: Literal["resnet"] = "resnet"
+    layers: tuple[int, ...] = number((2, 2, 2, 2), 1, 128)  # one a stage
+    block: Literal["basic", "bottleneck"] = "basic"  # two 3x3 convolutions, or 1x1, 3x3 and 1x1
+    width: int = number(64, 1, 1024)  # channels of the first stage's 3x3 convolutions, and of the stem
+    stem_kernel: Literal[3, 5, 7] = 7
+    stem_stride: Literal[1, 2] = 2
+    stem_pool: bool = True
+    init: str = ""  # file of the weights to start from, torchvision's too; "": fresh ones
+
+
+MOST_STAGES = 6  # of a ResNet: widths double
+
+Network = CNN | DenseNet | ResNet
+NETWORKS = {"cnn": CNN, "densenet": DenseNet, "resnet": ResNet}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +144,18 @@ class Recipe:
     augment: Augment = Augment()
     evaluation: Evaluation = Evaluation()
 
+    def __repr__(self) -> str:
+        kinds = f"{self.network.kind}, {self.optimizer.kind}"
+        return f"Recipe({self.name}: {kinds}, {self.training.epochs} epochs)"
+
+    def _repr_html_(self) -> str:
+        sections = ((name, dataclasses.asdict(getattr(self, name))) for name in SECTIONS)
+        rows = [
+            (name, ", ".join(f"{key} = {_toml_value(value)}" for key, value in fields.items()))
+            for name, fields in sections
+        ]
+        return notebook.html(notebook.table(self.name, (), rows))
+
 
 SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "evaluation")
 
@@ -168,8 +200,7 @@ def _apply(tree: dict, override: str, faults: list[str]) -> None:
     elif key.strip() == "name":
         tree["name"] = text.strip()
     elif not dot or section not in SECTIONS:
-        known = [f"{s}.{f}" for s in SECTIONS for f in _all_options(s)]
-        faults.append(f'unknown field "{key.strip()}"{did_you_mean(key.strip(), known)}')
+        faults.append(f'unknown field "{key.strip()}"{did_you_mean(key.strip(), known_fields())}')
     else:
         tree.setdefault(section, {})[option] = _parse(text)
 
@@ -251,6 +282,9 @@ def _coerce(value, hint, bounds):
         items = value if isinstance(value, list) else [value]
         results = [_coerce(item, get_args(hint)[0], bounds) for item in items]
         return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
+    if hint is str:
+        plain = isinstance(value, str) and value.isprintable()
+        return (None if plain else "must be printable text"), value
     if hint is bool:
         return (None if isinstance(value, bool) else "must be true or false"), value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -285,11 +319,26 @@ def _contradictions(recipe: Recipe) -> list[str]:
                 f"network.stem_channels must be 0 or the first block's width, {network.growth[0]}, where layers are "
                 f"not connected densely, and is {network.stem_channels}"
             )
+    elif isinstance(network, ResNet):
+        if not 1 <= len(network.layers) <= MOST_STAGES:
+            faults.append(
+                f"network.layers must have 1 to {MOST_STAGES} values, one a stage, and has {len(network.layers)}"
+            )
     elif not network.channels:
         faults.append("network.channels must have at least one value")
     if training.patience and training.keep == "last":
         faults.append("training.patience stops early, so training.keep must be best")
     return faults
+
+
+def chosen_on_val(recipe: Recipe) -> list[str]:
+    """Return what a run of this recipe lets its val faces choose, in words; those faces then flatter it."""
+    choices = {
+        "the epoch kept": recipe.training.keep == "best",
+        "when training ended": recipe.training.patience > 0,
+        "the learning rate": recipe.schedule.kind == "plateau",
+    }
+    return [what for what, by_val in choices.items() if by_val]
 
 
 def gaussian_peak(low: int, high: int, blocks: int) -> tuple[int, ...]:
@@ -304,6 +353,31 @@ def gaussian_peak(low: int, high: int, blocks: int) -> tuple[int, ...]:
 def block_layers(network: DenseNet) -> tuple[int, ...]:
     """Return the number of dense layers of each block."""
     return network.layers or gaussian_peak(network.min_layers, network.max_layers, network.num_blocks)
+
+
+def known_fields() -> list[str]:
+    """Return every `section.option` that some recipe has."""
+    return [f"{section}.{option}" for section in SECTIONS for option in _all_options(section)]
+
+
+def field_type(key: str, network: str) -> type | None:
+    """Return the type of `section.option` as annotated, for a kind of network; None where there is no such field."""
+    section, _, option = key.partition(".")
+    if section not in SECTIONS:
+        return None
+    return get_type_hints(_class_of(section, network)).get(option)
+
+
+def fault_of(key: str, value, network: str) -> str | None:
+    """Return what is wrong with a value of a known `section.option` for a kind of network, or None."""
+    section, _, option = key.partition(".")
+    cls = _class_of(section, network)
+    fault, _ = _coerce(value, get_type_hints(cls)[option], cls.__dataclass_fields__[option].metadata)
+    return fault
+
+
+def _class_of(section: str, network: str):
+    return NETWORKS[network] if section == "network" else Recipe.__dataclass_fields__[section].type
 
 
 def _all_options(section: str) -> list[str]:
@@ -325,7 +399,7 @@ def _toml_value(value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{value}"'
+        return json.dumps(value, ensure_ascii=False)  # of printable text JSON's quotes are TOML's
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(v) for v in value) + "]"
     return repr(value)

@@ -1,6 +1,7 @@
 """A run: the folder that `mien train` makes and `mien evaluate` adds to. Knows nothing about torch.
 
-run.json             what the run depends on: name, seed, data, engine; written first
+run.json             what the run depends on: name, seed, data, engine, and its fold and the weights that it
+                     started from if it has such; written first
 recipe.toml          the recipe with every field written out
 network.json         parameters, multiply-adds, stages
 metrics.csv          a row an epoch
@@ -17,9 +18,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mien import notebook
 from mien.dataset import DatasetInfo
 from mien.errors import RunError
 from mien.files import read_json, to_json, write_atomic
+from mien.folds import Fold
 from mien.predictions import Predictions, read_predictions
 from mien.recipe import Recipe, read_recipe, to_toml
 
@@ -55,10 +58,12 @@ class Run:
     seed: int
     data: RunData
     engine: dict  # device, precision, layout, threads
+    fold: Fold | None = None  # of `train` and `val`; None where these are the data set's own
+    init: dict | None = None  # file and sha256 of the weights it started from; None: fresh ones
 
     @property
     def name(self) -> str:
-        """The recipe's name; runs of one name differ by seed alone."""
+        """The recipe's name; runs of one name differ by seed and fold alone."""
         return self.recipe.name
 
     @property
@@ -107,8 +112,55 @@ class Run:
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
+    def __repr__(self) -> str:
+        fold = f", {self.fold}" if self.fold else ""
+        state = "complete" if self.complete else "not complete"
+        return f"Run({self.folder}: {self.name}, seed {self.seed}{fold}, {state})"
+
+    def _repr_html_(self) -> str:
+        fold = f", {self.fold}" if self.fold else ""
+        rows = self.metrics() if (self.folder / "metrics.csv").exists() else []
+        kept = self.result()["kept_epoch"] if self.complete else None
+        told = notebook.table(f"{self.name}, seed {self.seed}{fold}", (), facts(self))
+        return notebook.html(told, notebook.curves(rows, kept))
+
     def _json(self, name: str) -> dict:
         return read_json(self.folder / name, what=WHAT, newest=FORMAT, error=RunError)
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return what a run's files tell as (name, words): network, engine, result, openings of test."""
+    network = run.network()
+    told = [
+        (
+            "network",
+            f"{run.recipe.network.kind}, {network['parameters']:,} parameters, "
+            f"{network['multiply_adds']:,} multiply-adds a face",
+        ),
+        ("engine", ", ".join(f"{key} {value}" for key, value in run.engine.items())),
+    ]
+    if run.init:
+        told.append(("started from", f"{run.init['file']}, sha256 {run.init['sha256']}"))
+    told.append(_outcome(run))
+    openings = run.openings()
+    times = "".join(f"\n  {opening['time']}" for opening in openings)
+    return [*told, ("test split", f"opened {len(openings)} time{'' if len(openings) == 1 else 's'}{times}")]
+
+
+def _outcome(run: Run) -> tuple[str, str]:
+    if not run.complete:
+        return "not complete", "the command that began it goes on with it"
+    result = run.result()
+    return (
+        "complete",
+        f"{result['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
+        f"epoch {result['kept_epoch']} kept, val accuracy {result['val']['accuracy']:.1%}",
+    )
+
+
+def folder_name(name: str, seed: int, fold: Fold | None) -> str:
+    """Return the name of the folder that `mien train` gives a run."""
+    return f"{name}-s{seed}" + (f"-f{fold.number}of{fold.of}" if fold else "")
 
 
 def read_run(folder: Path) -> Run:
@@ -118,7 +170,9 @@ def read_run(folder: Path) -> Run:
     try:
         lists = {name: tuple(told["data"].get(name, ())) for name in ("labels", "notes")}
         data = RunData(**{**told["data"], **lists})
-        return Run(folder, read_recipe(folder / "recipe.toml"), told["seed"], data, told["engine"])
+        fold = Fold(told["fold"], told["folds"]) if "fold" in told else None
+        recipe = read_recipe(folder / "recipe.toml")
+        return Run(folder, recipe, told["seed"], data, told["engine"], fold, told.get("init"))
     except (KeyError, TypeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 
@@ -127,8 +181,10 @@ def write_run(run: Run, network: dict) -> None:
     """Write what is known of a run before its first step; `run.json` comes last."""
     write_atomic(run.folder / "recipe.toml", to_toml(run.recipe))
     write_json(run.folder / "network.json", network)
-    told = {"name": run.name, "seed": run.seed, "data": asdict(run.data), "engine": run.engine}
-    write_json(run.folder / "run.json", told)
+    fold = {} if run.fold is None else {"fold": run.fold.number, "folds": run.fold.of}
+    init = {} if run.init is None else {"init": run.init}
+    told = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}
+    write_json(run.folder / "run.json", {**told, **init})
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -6,20 +6,25 @@ SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mien import __version__
+from markupsafe import Markup
+
+from mien import __version__, notebook
 from mien.compare import page, words
 from mien.compare.faces import place_faces
 from mien.compare.figures import MOST_PAIRS, Judged, draw
 from mien.compare.galleries import choose
 from mien.compare.material import Material, gather
 from mien.compare.numbers import write_numbers
+from mien.errors import DataError
 from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
+from mien.judge.text import table_html
+from mien.labels import did_you_mean
 from mien.pages import joined, percent, render
-from mien.pages.figures import themed
+from mien.pages.figures import Drawn, Figures, themed
 from mien.pages.text import NO_BREAK
 from mien.pages.theme import LIGHT
 
@@ -50,10 +55,33 @@ class Comparison:
     folder: Path
     page: Path
     split: str
+    where: str  # what the faces are: the split, or "train and val" for folds
     verdicts: dict[str, dict[str, Verdict]]  # network -> "all" or "clean" -> verdict
     differences: dict[str, list[Difference]]  # "all" or "clean" -> every pair of networks
     missing: str  # why the report has no pictures of faces, or ""
-    notes: tuple[str, ...]  # sentences on how the data set was made
+    notes: tuple[str, ...]  # sentences on how the data set was made, and on the folds
+    drawn: dict[str, list[Drawn]] = field(default_factory=dict)  # the report's figures by kind
+
+    def figures(self, *kinds: str) -> Figures:
+        """Return the report's figures of some kinds, all without any, for a notebook to show.
+
+        Kinds are those of `drawn`: counts, samples, networks, histories, scores, classes, confusion,
+        confusion_shares, probabilities, reliability, random, mistakes, and with several networks
+        differences, confusion_differences and disagreements. DataError for any other.
+        """
+        for kind in kinds:
+            if kind not in self.drawn:
+                known = ", ".join(self.drawn)
+                raise DataError(f'no figures "{kind}"{did_you_mean(kind, self.drawn)} Known: {known}')
+        return Figures(one for kind in kinds or self.drawn for one in self.drawn[kind])
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self.verdicts)} on {self.where}: {self.page})"
+
+    def _repr_html_(self) -> str:
+        caption, clean, sentences = _told(self)
+        report = Markup("<p>The whole report: {}</p>").format(notebook.link(self.page))
+        return notebook.html(table_html(clean, caption), *sentences, report)
 
     def to_dict(self) -> dict:
         """Return the comparison as plain dicts, lists, strings and numbers, ready for JSON."""
@@ -61,6 +89,7 @@ class Comparison:
             "folder": str(self.folder),
             "page": str(self.page),
             "split": self.split,
+            "where": self.where,
             "verdicts": {n: {p: v.to_dict() for p, v in parts.items()} for n, parts in self.verdicts.items()},
             "differences": {part: [d.to_dict() for d in found] for part, found in self.differences.items()},
             "missing": self.missing,
@@ -71,7 +100,8 @@ class Comparison:
 def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int = 2000) -> Comparison:
     """Compare finished runs by their predictions on a split and write the report into folder `out`.
 
-    Runs of one recipe name are seeds of one network. The folder appears whole or not at all; a
+    Runs of one recipe name are seeds of one network; the folds of a seed, which `split` "val" compares,
+    are taken together, so that each face of train and val is read once. The folder appears whole or not at all; a
     report that stands there is replaced. Raises RunError where runs do not belong together or
     have no predictions, DataError where predictions cannot be used, StorageError where `out`
     holds anything else, MissingExtra without matplotlib.
@@ -90,7 +120,10 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
             drawn, faces = draw(judged), place_faces(judged, galleries)
             write_atomic(folder / PAGE, _html(judged, drawn, faces, runs=runs, out=out, draws=draws))
             write_numbers(judged, galleries, folder / "numbers")
-    return Comparison(out, out / PAGE, split, verdicts, found, material.missing, material.data.notes)
+    told = words.about_folds(material)
+    notes = (*material.data.notes, *([told] if told else []))
+    drawn |= {kind: [pieces.sheet for pieces in placed] for kind, placed in faces.items() if placed}
+    return Comparison(out, out / PAGE, split, material.where, verdicts, found, material.missing, notes, drawn)
 
 
 def _judge(material: Material, draws: int) -> dict[str, dict[str, Verdict]]:
@@ -112,7 +145,7 @@ def _html(
     """Return the page; where it would be too large, the one without pictures of faces."""
     material = judged.material
     networks = material.networks
-    one_seed = [net.name for net in networks if len(net.runs) == 1]
+    one_seed = [net.name for net in networks if len(net.tables) == 1]
     pairs = len(judged.differences["all"])
     options = "" if material.split == "test" else f" --split {material.split}"
     names = {color: name for name, color in LIGHT.items()}
@@ -126,6 +159,8 @@ def _html(
         findings=words.findings(judged),
         about_clean=words.about_clean(judged),
         about_data=words.about_data(judged),
+        about_folds=words.about_folds(material),
+        about_dealing=words.about_dealing(material),
         sections=[s for s in SECTIONS if pairs or s[0] != "differences"],
         several_seeds=len(one_seed) < len(networks),
         one_seed=one_seed,
@@ -151,20 +186,25 @@ def _html(
 
 def summary(comparison: Comparison) -> str:
     """Return the result as text of at most 100 columns: the table, the conclusions, the page's path."""
+    caption, clean, sentences = _told(comparison)
+    lines = [caption, "", table(clean), *(_filled(sentence) + "\n" for sentence in sentences)]
+    return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
+
+
+def _told(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
+    """Return what the faces are, each network's verdict on the clean part, and the sentences below it."""
     clean = {name: parts["clean"] for name, parts in comparison.verdicts.items()}
     whole = {name: parts["all"] for name, parts in comparison.verdicts.items()}
     faces, all_faces = (next(iter(parts.values())).faces for parts in (clean, whole))
-    lines = [f"{comparison.split}: {faces:,} faces", "", table(clean)]
+    caption, beside = f"{comparison.where}: {faces:,} faces", []
     if faces != all_faces:
-        lines[0] = f"clean part of {comparison.split}: {faces:,} of {all_faces:,} faces"
+        caption = f"clean part of {comparison.split}: {faces:,} of {all_faces:,} faces"
         told = (f"{name} {percent(v.scores['accuracy'].point)}" for name, v in whole.items())
-        lines.append(_filled(f"On the whole split: accuracy of {joined(list(told))}.") + "\n")
+        beside = [f"On the whole split: accuracy of {joined(list(told))}."]
     sentences = [found.sentence for found in comparison.differences["clean"]]
     sentences = sentences or [words.alone_sentence(*next(iter(clean.items())))]
-    lines += [_filled(sentence) + "\n" for sentence in sentences]
-    told = [*comparison.notes, *([comparison.missing] if comparison.missing else [])]
-    lines += [_filled(sentence) + "\n" for sentence in told]
-    return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
+    missing = [comparison.missing] if comparison.missing else []
+    return caption, clean, [*beside, *sentences, *comparison.notes, *missing]
 
 
 def _filled(text: str) -> str:

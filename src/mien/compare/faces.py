@@ -9,7 +9,7 @@ from mien.compare.figures import Judged
 from mien.compare.galleries import Gallery, Shown
 from mien.pages import percent
 from mien.pages.faces import Tile, bar_sheet, data_uri, sheet
-from mien.pages.figures import save
+from mien.pages.figures import Drawn, save
 
 COLUMNS = {"samples": 8, "mistakes": 5, "disagreements": 6}
 
@@ -29,6 +29,7 @@ class Pieces:
 
     gallery: Gallery
     pieces: list[Piece]
+    sheet: Drawn
 
     def of_class(self, label: str) -> list[Piece]:
         """Return the pieces of one class."""
@@ -52,12 +53,12 @@ def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
             placed = _by_class(judged, gallery, tiles) if gallery.kind == "samples" else tiles
             figure = sheet(_heading(gallery), _key(gallery), placed, COLUMNS[gallery.kind])
-        save(figure, judged.folder, gallery.name, gallery.title)
+        drawn = save(figure, judged.folder, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
         pieces = [
             Piece(face, data_uri(picture), bar)
             for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
         ]
-        found[gallery.kind].append(Pieces(gallery, pieces))
+        found[gallery.kind].append(Pieces(gallery, pieces, drawn))
     return found
 
 

@@ -49,7 +49,7 @@ class Judged:
 
     def part(self, faces: int) -> str:
         """Return the words for the clean part in a figure's second line."""
-        what = f"clean part of {self.material.split}" if self.material.has_copies else self.material.split
+        what = f"clean part of {self.material.where}" if self.material.has_copies else self.material.where
         return f"{what}, {thousands(faces)} faces"
 
 
@@ -85,7 +85,7 @@ def _score(judged: Judged, metric: str) -> Drawn:
     rows = []
     for net in judged.material.networks:
         verdicts = judged.verdicts[net.name]
-        dots = [seed[metric] for seed in verdicts["clean"].per_seed] if len(net.runs) > 1 else []
+        dots = [run[metric] for run in net.run_scores("clean")] if len(net.runs) > 1 else []
         band = verdicts["clean"].ece_band if metric == "ece" else None
         spans = _spans(judged, {part: verdict.scores[metric] for part, verdict in verdicts.items()})
         rows.append(Range(net.name, net.color, net.marker, spans, dots, band))
@@ -185,7 +185,7 @@ def _seed_history(run) -> dict:
 
 def _confusion(judged: Judged, net: Network) -> Drawn:
     counts = judged.verdicts[net.name]["clean"].confusion
-    rest = judged.part(round(counts.sum())) + (f", mean of {net.seeds}" if len(net.runs) > 1 else "")
+    rest = judged.part(round(counts.sum())) + (f", mean of {net.seeds}" if len(net.tables) > 1 else "")
     figure = charts.matrix(
         net.name,
         rest,

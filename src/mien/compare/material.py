@@ -2,26 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from mien.dataset import Dataset, read_dataset
 from mien.errors import DataError, RunError
-from mien.judge import align
+from mien.folds import folds_of
+from mien.judge import METRICS, align
+from mien.judge.scores import add_up, scores_of
+from mien.pages import joined
 from mien.pages.theme import series
-from mien.predictions import Predictions
+from mien.predictions import Predictions, pooled
 from mien.recipe import differing_fields
-from mien.run import Run, RunData, read_run
+from mien.run import Run, RunData, folder_name, read_run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Runs of one recipe: the seeds of one network."""
+    """Runs of one recipe: the seeds of one network, and of each seed one run or all folds."""
 
     name: str
-    runs: tuple[Run, ...]  # by seed
-    tables: tuple[Predictions, ...]  # of the runs, on the same faces in the same order
+    runs: tuple[Run, ...]  # by seed, and by fold within a seed
+    own: tuple[Predictions, ...]  # of each run; of a fold, on its own faces alone
+    tables: tuple[Predictions, ...]  # of each seed, on the same faces in the same order
     told: dict  # network.json
     color: str
     marker: str
@@ -32,9 +37,34 @@ class Network:
         return np.mean([table.probs for table in self.tables], axis=0)
 
     @property
+    def folds(self) -> int:
+        """How many runs a seed has: 1, or the folds of a cross-validation."""
+        return len(self.runs) // len(self.tables)
+
+    @property
+    def seed_numbers(self) -> tuple[int, ...]:
+        """The seed of each table."""
+        return tuple(run.seed for run in self.runs[:: self.folds])
+
+    @property
     def seeds(self) -> str:
-        """The number of runs in words: "one seed", "3 seeds"."""
-        return "one seed" if len(self.runs) == 1 else f"{len(self.runs)} seeds"
+        """The number of runs in words: "one seed", "3 seeds", "one seed of 5 folds"."""
+        seeds = "one seed" if len(self.tables) == 1 else f"{len(self.tables)} seeds"
+        return seeds if self.folds == 1 else f"{seeds} of {self.folds} folds"
+
+    def run_scores(self, part: str) -> list[dict[str, float]]:
+        """Return each run's scores by METRICS on a part, "all" or "clean"; of a fold, on its own faces."""
+        tables = [table if part == "all" else table.only(table.clean) for table in self.own]
+        sums = [add_up(table.labels, table.probs) for table in tables]
+        return [dict(zip(METRICS, scores_of(each).tolist(), strict=True)) for each in sums]
+
+    def fold_sd(self, part: str) -> dict[str, float] | None:
+        """Return the standard deviation of the scores over the folds of a seed; None without folds."""
+        if self.folds == 1:
+            return None
+        scores = np.array([list(run.values()) for run in self.run_scores(part)])
+        by_seed = scores.reshape(len(self.tables), self.folds, -1)
+        return dict(zip(METRICS, np.sqrt(by_seed.var(1, ddof=1).mean(0)).tolist(), strict=True))
 
     def mean_seconds(self) -> float:
         """Return the mean of the runs' training seconds."""
@@ -62,6 +92,16 @@ class Material:
         return self.faces.classes
 
     @property
+    def folds(self) -> int:
+        """How many folds each network was judged on, 1 where there is no cross-validation."""
+        return self.networks[0].folds
+
+    @property
+    def where(self) -> str:
+        """What the faces are, in a word or two: "test", "val", or "train and val" for folds."""
+        return self.split if self.folds == 1 else "train and val"
+
+    @property
     def has_copies(self) -> bool:
         """Whether the clean part is smaller than the whole split."""
         return not self.faces.clean.all()
@@ -76,7 +116,8 @@ def gather(folders: Sequence[Path], split: str) -> Material:
     """Read runs and their predictions on a split.
 
     Raises RunError or DataError in one line where the runs do not belong together: other data,
-    one name for two recipes, one seed twice, no predictions, no face of the clean part.
+    one name for two recipes, one seed twice, folds that are missing or of another number, no
+    predictions, no face of the clean part.
     """
     folders = [Path(folder) for folder in folders]
     if not folders:
@@ -89,9 +130,10 @@ def gather(folders: Sequence[Path], split: str) -> Material:
     for runs in named.values():
         for run in runs:
             _refuse_other_data(run, first)
+            _refuse_other_folds(run, first, split)
         _refuse_mixed(runs)
-    for runs in named.values():
-        runs.sort(key=lambda run: run.seed)
+        _refuse_missing_folds(runs)
+        runs.sort(key=lambda run: (run.seed, run.fold.number if run.fold else 0))
     networks = _with_tables(named, split)
     if not networks[0].tables[0].clean.any():
         raise RunError(
@@ -110,33 +152,65 @@ def _refuse_other_data(run: Run, first: Run) -> None:
         )
 
 
+def _refuse_other_folds(run: Run, first: Run, split: str) -> None:
+    folds = [each.fold.of if each.fold else 0 for each in (run, first)]
+    if folds[0] != folds[1]:
+        here, there = (f"one of {n} folds" if n else "no fold" for n in folds)
+        raise RunError(
+            f"{run.folder}: {here}, and {first.folder} is {there}; they were not trained and judged on the "
+            f"same faces, so compare them apart"
+        )
+    if run.fold and split != "val":
+        raise RunError(f"{run.folder}: {run.fold} is judged on its own faces alone; compare with --split val")
+
+
+def _refuse_missing_folds(runs: Sequence[Run]) -> None:
+    """Refuse a seed of which not every fold is there, since each face is to be read once."""
+    for seed in sorted({run.seed for run in runs}):
+        given = [run for run in runs if run.seed == seed]
+        folds = {run.fold for run in given}
+        missing = [fold for fold in folds_of(given[0].fold and given[0].fold.of) if fold not in folds]
+        if missing:
+            names = joined([folder_name(given[0].name, seed, fold) for fold in missing])
+            raise RunError(f"{given[0].folder}: {names} must be given too; a seed needs all of its folds")
+
+
 def _refuse_mixed(runs: Sequence[Run]) -> None:
-    """Refuse runs of one name that are not seeds of one network."""
-    seen: dict[int, Run] = {}
+    """Refuse runs of one name that are not seeds and folds of one network."""
+    seen: dict[tuple, Run] = {}
     for run in runs:
         differing = differing_fields(runs[0].recipe, run.recipe)
+        if run.init != runs[0].init:
+            differing.append("what stood in the file of network.init")
         if differing:
             raise RunError(
                 f'{run.folder}: its recipe has the name "{run.name}" of {runs[0].folder} and differs from '
                 f"it: {'; '.join(differing)}"
             )
-        if run.seed in seen:
+        key = run.seed, run.fold
+        if key in seen:
+            fold = f", {run.fold}," if run.fold else ""
             raise RunError(
-                f"{run.folder}: seed {run.seed} of {run.name} is given twice ({seen[run.seed].folder})"
+                f"{run.folder}: seed {run.seed}{fold} of {run.name} is given twice ({seen[key].folder})"
             )
-        seen[run.seed] = run
+        seen[key] = run
 
 
 def _with_tables(named: dict[str, list[Run]], split: str) -> tuple[Network, ...]:
     runs = [run for each in named.values() for run in each]
     for run in runs:
         run.result()  # refuses a run that is not complete
-    aligned = align([run.predictions(split) for run in runs], [str(run.folder) for run in runs])
-    tables = {run.folder: table for run, table in zip(runs, aligned, strict=True)}
-    return tuple(
-        Network(name, tuple(each), tuple(tables[run.folder] for run in each), each[0].network(), *series(i))
-        for i, (name, each) in enumerate(named.items())
-    )
+    read = {run.folder: run.predictions(split) for run in runs}
+    seeds = [list(folds) for each in named.values() for _, folds in groupby(each, lambda run: run.seed)]
+    whole = [pooled([read[run.folder] for run in folds]) for folds in seeds]
+    aligned = list(zip(seeds, align(whole, [str(folds[0].folder) for folds in seeds]), strict=True))
+    found = []
+    for i, (name, each) in enumerate(named.items()):
+        mine = [(folds, table) for folds, table in aligned if folds[0].name == name]
+        own = (table.only(np.isin(table.ids, read[r.folder].ids)) for folds, table in mine for r in folds)
+        tables = tuple(table for _, table in mine)
+        found.append(Network(name, tuple(each), tuple(own), tables, each[0].network(), *series(i)))
+    return tuple(found)
 
 
 def _dataset(told: Sequence[RunData]) -> tuple[Dataset | None, str]:

@@ -10,6 +10,7 @@ from mien.compare.galleries import Gallery
 from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
 from mien.files import write_csv
 from mien.judge import METRICS, Interval
+from mien.run import Run
 
 PARTS = ("clean", "all")
 RANGE = ("point", "low", "high")
@@ -31,34 +32,45 @@ def _range(value: Interval) -> tuple[float, float, float]:
 
 def _networks(judged: Judged):
     rows = (
-        (net.name, net.told["parameters"], net.told["multiply_adds"], len(net.runs), net.mean_seconds())
-        for net in judged.material.networks
+        (n.name, n.told["parameters"], n.told["multiply_adds"], len(n.tables), n.folds, n.mean_seconds())
+        for n in judged.material.networks
     )
-    return ("network", "parameters", "multiply_adds", "seeds", "mean_train_seconds"), rows
+    return ("network", "parameters", "multiply_adds", "seeds", "folds", "mean_train_seconds"), rows
 
 
 def _scores(judged: Judged):
     rows = []
-    for name, parts in judged.verdicts.items():
+    for net in judged.material.networks:
         for part in PARTS:
-            verdict = parts[part]
+            verdict, fold_sd = judged.verdicts[net.name][part], net.fold_sd(part)
             for metric in METRICS:
-                sd = verdict.seed_sd[metric] if verdict.seed_sd else ""
+                sds = [sd[metric] if sd else "" for sd in (verdict.seed_sd, fold_sd)]
                 band = verdict.ece_band if metric == "ece" else ("", "")
-                rows.append((name, part, verdict.faces, metric, *_range(verdict.scores[metric]), sd, *band))
-    return ("network", "part", "faces", "score", *RANGE, "seed_sd", "calibrated_low", "calibrated_high"), rows
+                row = (net.name, part, verdict.faces, metric, *_range(verdict.scores[metric]), *sds, *band)
+                rows.append(row)
+    header = ("network", "part", "faces", "score", *RANGE, "seed_sd", "fold_sd", "calibrated_low",
+              "calibrated_high")  # fmt: skip
+    return header, rows
 
 
 def _seeds(judged: Judged):
     rows = []
     for net in judged.material.networks:
+        scores = {part: net.run_scores(part) for part in PARTS}
         for i, run in enumerate(net.runs):
             result, seconds = run.result(), run.environment()["train_seconds"]
             told = (result["epochs"], result["kept_epoch"], float(seconds))
             for part in PARTS:
-                scores = judged.verdicts[net.name][part].per_seed[i]
-                rows.append((net.name, run.seed, part, *(scores[m] for m in METRICS), *told))
-    return ("network", "seed", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
+                rows.append((net.name, run.seed, _fold(run), part, *scores[part][i].values(), *told))
+        for part in PARTS if net.folds > 1 else ():
+            per_seed = judged.verdicts[net.name][part].per_seed
+            for seed, scores_of_all in zip(net.seed_numbers, per_seed, strict=True):
+                rows.append((net.name, seed, "all", part, *scores_of_all.values(), "", "", ""))
+    return ("network", "seed", "fold", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
+
+
+def _fold(run: Run) -> int | str:
+    return run.fold.number if run.fold else ""
 
 
 def _differences(judged: Judged):
@@ -72,7 +84,7 @@ def _differences(judged: Judged):
 
 
 def _mcnemar(judged: Judged):
-    seeds = {net.name: [run.seed for run in net.runs] for net in judged.material.networks}
+    seeds = {net.name: net.seed_numbers for net in judged.material.networks}
     rows = [
         (d.a, a_seed, d.b, b_seed, part, pair.only_a, pair.only_b, pair.p)
         for part in PARTS
@@ -119,8 +131,9 @@ def _histories(judged: Judged):
         for run in net.runs:
             metrics = run.metrics()
             columns = list(metrics[0])
-            rows += [(net.name, run.seed, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
-    return ("network", "seed", *columns), rows
+            told = (net.name, run.seed, _fold(run))
+            rows += [(*told, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
+    return ("network", "seed", "fold", *columns), rows
 
 
 def _probabilities(judged: Judged):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from mien.compare.figures import SHARES, Judged
@@ -51,6 +52,8 @@ def parts_of(judged: Judged) -> list[tuple[str, str]]:
     """Return (part, its words with the number of faces) in the order in which they are shown."""
     verdicts = next(iter(judged.verdicts.values()))
     split, whole = judged.material.split, thousands(verdicts["all"].faces)
+    if judged.material.folds > 1:
+        return [("all", f"{judged.material.where}, {whole} faces")]
     if not judged.material.has_copies:
         return [("all", f"the whole {split} split, {whole} faces")]
     clean = thousands(verdicts["clean"].faces)
@@ -92,12 +95,17 @@ def network_tables(judged: Judged) -> list[Table]:
 
 
 def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
+    folds = [("folds", *(str(net.folds) for net in networks))] if networks[0].folds > 1 else []
     return [
-        ("seeds", *(str(len(net.runs)) for net in networks)),
+        ("seeds", *(str(len(net.tables)) for net in networks)),
+        *folds,
         ("parameters", *(thousands(net.told["parameters"]) for net in networks)),
         ("multiply-adds a face", *(millions(net.told["multiply_adds"]) for net in networks)),
         ("epoch kept, of epochs", *(_epochs(net) for net in networks)),
-        ("training, mean of seeds", *(seconds(net.mean_seconds()) for net in networks)),
+        (
+            f"training, mean of {'folds' if folds else 'seeds'}",
+            *(seconds(net.mean_seconds()) for net in networks),
+        ),
         ("trained on", *(_engines(net) for net in networks)),
     ]
 
@@ -121,7 +129,7 @@ def engine_text(run: Run) -> Markup:
 
 
 def seed_tables(judged: Judged) -> list[Table]:
-    """Return every seed's scores with their mean and spread, a table a part."""
+    """Return every seed's scores, and every fold's, with their mean and spread, a table a part."""
     titles = [{"ece": "ECE", "brier": "Brier"}.get(m, TITLES[m]) for m in METRICS]
     head = ["seed", *titles, "epoch kept", "accuracy on val", "training"]
     tables = []
@@ -129,13 +137,31 @@ def seed_tables(judged: Judged) -> list[Table]:
         bodies = []
         for net in judged.material.networks:
             verdict = judged.verdicts[net.name][part]
+            if net.folds > 1:
+                bodies.append((f"{net.name}, each fold on its own faces", _fold_rows(net, part)))
+                every = [(seed, ("", "", "")) for seed in net.seed_numbers]
+            else:
+                every = [(run.seed, _training(run)) for run in net.runs]
             rows = [
-                (f"seed {run.seed}", *(score(m, scores[m]) for m in METRICS), *_training(run))
-                for run, scores in zip(net.runs, verdict.per_seed, strict=True)
+                (f"seed {seed}", *(score(m, scores[m]) for m in METRICS), *training)
+                for (seed, training), scores in zip(every, verdict.per_seed, strict=True)
             ]
-            bodies.append((net.name, [*rows, *_spread(verdict)]))
-        tables.append(Table(f"Every seed, {words}", head, bodies))
+            name = f"{net.name}, all folds together" if net.folds > 1 else net.name
+            bodies.append((name, [*rows, *_spread(verdict)]))
+        every = "seed and fold" if judged.material.folds > 1 else "seed"
+        tables.append(Table(f"Every {every}, {words}", head, bodies))
     return tables
+
+
+def _fold_rows(net: Network, part: str) -> list[tuple[str, ...]]:
+    found = net.run_scores(part)
+    rows = [
+        (f"seed {run.seed}, fold {run.fold.number}", *(score(m, s[m]) for m in METRICS), *_training(run))
+        for run, s in zip(net.runs, found, strict=True)
+    ]
+    means = (score(m, float(np.mean([scores[m] for scores in found]))) for m in METRICS)
+    deviation = _deviation("standard deviation over folds", net.fold_sd(part))
+    return [*rows, ("mean", *means, "", "", ""), deviation]
 
 
 def _training(run) -> tuple[str, str, str]:
@@ -148,11 +174,12 @@ def _spread(verdict) -> list[tuple[str, ...]]:
     mean = ("mean", *(score(m, verdict.scores[m].point) for m in METRICS), "", "", "")
     if verdict.seed_sd is None:
         return []
-    sd = (
-        score(m, verdict.seed_sd[m]) if m not in SHARES else f"{100 * verdict.seed_sd[m]:.1f}"
-        for m in METRICS
-    )
-    return [mean, ("standard deviation", *sd, "", "", "")]
+    return [mean, _deviation("standard deviation", verdict.seed_sd)]
+
+
+def _deviation(title: str, sd: dict[str, float]) -> tuple[str, ...]:
+    told = (score(m, sd[m]) if m not in SHARES else f"{100 * sd[m]:.1f}" for m in METRICS)
+    return (title, *told, "", "", "")
 
 
 def difference_tables(judged: Judged) -> list[Table]:
@@ -186,7 +213,7 @@ def conclusion(difference: Difference) -> str:
 
 def mcnemar_table(judged: Judged) -> Table:
     """Return McNemar's exact tests, a row a pair of seeds."""
-    seeds = {net.name: [run.seed for run in net.runs] for net in judged.material.networks}
+    seeds = {net.name: net.seed_numbers for net in judged.material.networks}
     bodies = []
     for part, words in parts_of(judged):
         for d in judged.differences[part]:

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mien.compare.figures import Judged
+from mien.compare.material import Material
 from mien.judge import Difference, Verdict
 from mien.pages import joined, percent, thousands
 from mien.pages.text import millions, typeset
+from mien.recipe import chosen_on_val
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 SMALLEST_P = 0.0001
@@ -35,7 +39,8 @@ def compared(judged: Judged) -> str:
     material = judged.material
     told = [f"{n.name} ({millions(n.told['parameters'])} parameters, {n.seeds})" for n in material.networks]
     verb = "read" if len(told) > 1 else "reads"
-    whole = f"{thousands(len(material.faces))} faces of the {material.split} split"
+    where = material.where if material.folds > 1 else f"the {material.split} split"
+    whole = f"{thousands(len(material.faces))} faces of {where}"
     return f"{joined(told)} {verb} the {whole}, {len(material.classes)} classes."
 
 
@@ -85,7 +90,7 @@ def _pair(judged: Judged, clean: Difference, whole: Difference) -> Finding:
 
 
 def _head(judged: Judged, found: Difference) -> str:
-    seeds = {net.name: len(net.runs) for net in judged.material.networks}
+    seeds = {net.name: len(net.tables) for net in judged.material.networks}
     trained = " as trained here" if min(seeds[found.a], seeds[found.b]) == 1 else ""
     if found.conclusion == "cannot tell":
         return f"{found.a} and {found.b} cannot be told apart"
@@ -100,12 +105,44 @@ def about_clean(judged: Judged) -> str:
     earlier = {"train": "", "val": "train", "test": "train or val"}.get(material.split, "an earlier split")
     copies = len(faces) - int(faces.clean.sum())
     split = material.split
+    if material.folds > 1:
+        return "Identical pictures stand in one fold, so no network was judged on a picture that it learned."
     if not copies:
         return f"No face of the {split} split stands in {earlier} too, so the clean part is the whole split."
     return (
         f"Of the {thousands(len(faces))} faces of {split}, {thousands(copies)} stand in {earlier} too, pixel "
         f"for pixel. A network may have learned those by heart, so the conclusion is drawn from the other "
         f"{thousands(len(faces) - copies)}, the clean part; the whole split stands beside it."
+    )
+
+
+def about_folds(material: Material) -> str:
+    """Return how each face was read and what was chosen by those very faces, or "" without folds."""
+    if material.folds == 1:
+        return ""
+    choices = {net.name: chosen_on_val(net.runs[0].recipe) for net in material.networks}
+    told = [f"{joined(what)} of {name}" for name, what in choices.items() if what]
+    flattered = f"Chosen on that very fold, which flatters the figures: {'; '.join(told)}."
+    return (
+        f"The faces of train and val were dealt into {material.folds} folds, and each was read by the network "
+        f"that was trained on the other folds and had not seen it. "
+        f"{flattered if told else 'Nothing was chosen on its fold.'}"
+    )
+
+
+def about_dealing(material: Material) -> str:
+    """Return how the folds were made and how even they are, or "" without folds."""
+    if material.folds == 1:
+        return ""
+    folds = material.networks[0].own[: material.folds]
+    counts = np.array([np.bincount(fold.labels, minlength=len(material.classes)) for fold in folds])
+    return (
+        f"The {material.folds} folds follow from the data set alone, whatever the seed, so all networks were "
+        f"trained and judged on the same. Groups of identical pictures were dealt one by one, the largest first, "
+        f"each to the fold with the fewest faces of its class: a class's counts in two folds differ by at most "
+        f"{np.ptp(counts, axis=0).max()}. A run's val is its own fold. The networks of two folds share most of "
+        f"their training faces, so the spread over folds does not tell how far their mean could move (Bengio and "
+        f"Grandvalet, 2004)."
     )
 
 

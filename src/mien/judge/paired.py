@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from mien import notebook
 from mien.errors import DataError
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, check_draws, interval
@@ -43,6 +44,22 @@ class Difference:
         """Return the difference as plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
 
+    def __repr__(self) -> str:
+        points = _points(self.scores["accuracy"].point)
+        return f"Difference({self.a} minus {self.b}: accuracy {points} points, {self.conclusion})"
+
+    def _repr_html_(self) -> str:
+        from mien.judge.text import difference_html
+
+        return notebook.html(difference_html(self), self.sentence)
+
+
+class Differences(list):
+    """Every difference of some networks, as a list that a notebook shows."""
+
+    def _repr_html_(self) -> str:
+        return "".join(difference._repr_html_() for difference in self)
+
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Return the exact two-sided p that two networks are right equally often, 1 without any evidence.
@@ -79,7 +96,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def differences(
     networks: Mapping[str, Sequence[Predictions]], *, draws: int = 2000, seed: int = 0
-) -> list[Difference]:
+) -> Differences:
     """Compare every two networks, in the mapping's order; each maps to the predictions of its seeds.
 
     Intervals are those of `judge` for the difference: both networks see the same drawn faces,
@@ -89,7 +106,7 @@ def differences(
     check_draws(draws, seed)
     tables = _aligned(networks)
     if len(tables) < 2:
-        return []
+        return Differences()
     labels = next(iter(tables.values()))[0].labels
     group = group_numbers(next(iter(tables.values()))[0])
     sums = {name: sums_by_seed(seeds, group) for name, seeds in tables.items()}
@@ -106,10 +123,10 @@ def differences(
     adjusted = holm([difference.p for difference in found])
     accuracies = {name: float(points[name][METRICS.index("accuracy")]) for name in tables}
     seeds = {name: len(each) for name, each in tables.items()}
-    return [
+    return Differences(
         _concluded(replace(difference, p_holm=p), accuracies, seeds, comparisons=len(found))
         for difference, p in zip(found, adjusted, strict=True)
-    ]
+    )
 
 
 def combined_p(ps: Sequence[float]) -> float:

@@ -1,10 +1,12 @@
-"""Verdicts in words and plain tables. Computes nothing.
+"""Verdicts and differences in words, plain tables and, for notebooks, HTML. Computes nothing.
 
 Shares are printed as percent with one decimal place; log loss, Brier and ECE as decimals.
 """
 
 from collections.abc import Mapping, Sequence
 
+from mien import notebook
+from mien.judge.paired import Difference
 from mien.judge.scores import METRICS, Interval
 from mien.judge.verdict import Verdict
 
@@ -17,6 +19,8 @@ TITLES = {
     "brier": "Brier",
     "ece": "ECE",
 }
+CLASS_HEAD = ("faces", "precision %", "recall %", "F1 %")
+ROWS = ("faces", "seeds", *TITLES.values(), "ECE if calibrated")
 ONE_SEED = "One seed: the spread over seeds is unknown and not in the intervals."
 
 
@@ -27,7 +31,7 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
     side they follow below each other.
     """
     columns = [_column(name, verdict) for name, verdict in verdicts.items()]
-    rows = ("", "faces", "seeds", *TITLES.values(), "ECE if calibrated")
+    rows = ("", *ROWS)
     label_width = max(map(len, rows))
     widths = [max(map(len, column)) for column in columns]
     blocks = []
@@ -44,10 +48,7 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
 
 def per_class_table(verdict: Verdict) -> str:
     """Return a table of one network: a row a class, with support (faces), precision, recall and F1 in %."""
-    rows = [("", "faces", "precision %", "recall %", "F1 %")]
-    for scores in verdict.per_class:
-        shares = (_percent(share) for share in (scores.precision, scores.recall, scores.f1))
-        rows.append((scores.label, f"{scores.support:,}", *shares))
+    rows = [("", *CLASS_HEAD), *_class_rows(verdict)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         row[0].ljust(widths[0])
@@ -57,18 +58,49 @@ def per_class_table(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def table_html(verdicts: Mapping[str, Verdict], caption: str) -> str:
+    """Return `table` as HTML."""
+    columns = [_column(name, verdict) for name, verdict in verdicts.items()]
+    head = ("", *(column[0] for column in columns))
+    rows = [(row, *(column[n] for column in columns)) for n, row in enumerate(ROWS, start=1)]
+    return notebook.table(caption, head, rows)
+
+
+def per_class_html(verdict: Verdict) -> str:
+    """Return `per_class_table` as HTML."""
+    return notebook.table("Each class", ("class", *CLASS_HEAD), _class_rows(verdict))
+
+
+def difference_html(difference: Difference) -> str:
+    """Return every score's difference, and the test of accuracy's, as HTML; shares are in percentage points."""
+    rows = [(TITLES[m].replace("%", "points"), _written(m, difference.scores[m])) for m in METRICS]
+    tests = [("p of accuracy", f"{difference.p:.4f}"), ("p by Holm", f"{difference.p_holm:.4f}")]
+    caption = f"{difference.a} minus {difference.b}, {difference.faces:,} faces"
+    return notebook.table(caption, (), [*rows, *tests, (f"{difference.a} is", difference.conclusion)])
+
+
+def _class_rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    rows = []
+    for scores in verdict.per_class:
+        shares = (_percent(share) for share in (scores.precision, scores.recall, scores.f1))
+        rows.append((scores.label, f"{scores.support:,}", *shares))
+    return rows
+
+
+def _written(metric: str, value: Interval) -> str:
+    return _percent(value) if TITLES[metric].endswith("%") else _decimal(value)
+
+
 def _percent(value: Interval) -> str:
-    return f"{100 * value.point:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+    return f"{100 * value.point:z.1f} [{100 * value.low:z.1f}, {100 * value.high:z.1f}]"
 
 
 def _decimal(value: Interval) -> str:
-    return f"{value.point:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return f"{value.point:z.3f} [{value.low:z.3f}, {value.high:z.3f}]"
 
 
 def _column(name: str, verdict: Verdict) -> tuple[str, ...]:
-    scores = (
-        (_percent if TITLES[metric].endswith("%") else _decimal)(verdict.scores[metric]) for metric in METRICS
-    )
+    scores = (_written(metric, verdict.scores[metric]) for metric in METRICS)
     low, high = verdict.ece_band
     return name, f"{verdict.faces:,}", str(verdict.seeds), *scores, f"[{low:.3f}, {high:.3f}]"
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from mien import notebook
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
@@ -39,6 +40,17 @@ class Verdict:
     def to_dict(self) -> dict:
         """Return the verdict as plain dicts, lists and numbers, ready for JSON."""
         return asdict(self) | {"confusion": self.confusion.tolist(), "ece_band": list(self.ece_band)}
+
+    def __repr__(self) -> str:
+        seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        accuracy, f1 = (f"{100 * self.scores[name].point:.1f} %" for name in ("accuracy", "macro_f1"))
+        return f"Verdict({self.faces:,} faces, {seeds}: accuracy {accuracy}, macro F1 {f1})"
+
+    def _repr_html_(self) -> str:
+        from mien.judge.text import ONE_SEED, per_class_html, table_html
+
+        scores = table_html({"": self}, "Scores with their 95 % intervals")
+        return notebook.html(scores, per_class_html(self), ONE_SEED if self.seeds == 1 else "")
 
 
 def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 0) -> Verdict:

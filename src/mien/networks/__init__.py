@@ -10,7 +10,10 @@ from mien.recipe import Network
 NETWORKS = {
     "cnn": "mien.networks.cnn:CNN",
     "densenet": "mien.networks.densenet:DenseNet",
+    "resnet": "mien.networks.resnet:ResNet",
 }
+
+GREY_ZERO, GREY_ONE = 128, 64  # the grey that a network reads as 0, and how many more it reads as 1
 
 
 def build(options: Network, *, side: int, classes: int):
@@ -24,4 +27,4 @@ def as_input(images):
 
     One fixed scale for every network: it is part of what a shipped model promises.
     """
-    return ((images.float() - 128) / 64).unsqueeze(1)
+    return ((images.float() - GREY_ZERO) / GREY_ONE).unsqueeze(1)

@@ -9,6 +9,7 @@ from torch import nn
 from mien import recipe
 
 SMALLEST_POOLED_SIDE = 3  # a transition pools only while the side is above 2
+UNITS = {"bottleneck": 1, "grow": 2}  # a layer's units as torchvision counts them
 
 
 class Unit(nn.Module):
@@ -61,7 +62,7 @@ class Layer(nn.Module):
 class Stem(nn.Sequential):
     """The first convolution, with pooling where asked."""
 
-    def __init__(self, channels: int, options: recipe.DenseNet):
+    def __init__(self, channels: int, options: recipe.DenseNet | recipe.ResNet):
         kernel = options.stem_kernel
         conv = nn.Conv2d(1, channels, kernel, options.stem_stride, kernel // 2, bias=False)
         pool = [nn.MaxPool2d(3, 2, 1)] if options.stem_pool else []
@@ -126,6 +127,23 @@ class DenseNet(nn.Module):
             if number < len(self.transitions):
                 found.append(("transition", "transition", self.transitions[number]))
         return [*found, ("head", "average pool, classes", self.head)]
+
+    @staticmethod
+    def torchvision_name(key: str) -> str:
+        """Return how torchvision's DenseNet names the tensor that our state dict names `key`."""
+        place, tensor = key.rsplit(".", 1)
+        match place.split("."):
+            case ["stem", number]:
+                place = ("features.conv0", "features.norm0")[int(number)]
+            case ["blocks", block, layer, unit, part]:
+                place = f"features.denseblock{int(block) + 1}.denselayer{int(layer) + 1}.{part}{UNITS[unit]}"
+            case ["transitions", number, _, part]:
+                place = f"features.transition{int(number) + 1}.{part}"
+            case ["head", "0"]:
+                place = "features.norm5"
+            case _:
+                place = "classifier"
+        return f"{place}.{tensor}"
 
 
 def _told(block: nn.Sequential) -> tuple[str, str, nn.Module]:

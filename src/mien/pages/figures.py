@@ -15,12 +15,14 @@ from pathlib import Path
 from mien.errors import MissingExtra
 from mien.files import write_atomic
 from mien.pages.text import shortened
-from mien.pages.theme import LIGHT
+from mien.pages.theme import LIGHT, css_variables
 
 WIDTH = 360
 EDGE = 2  # pixels left of a figure's text
 TEXT, SMALL = 11.5, 10.5
 PNG_SCALE = 2.5  # picture pixels per pixel of the layout
+DARK_NOTEBOOKS = ('[data-jp-theme-light="false"]', ".vscode-dark", '[theme="dark"]')
+SIDE_BY_SIDE = "background: var(--paper); display: flex; flex-wrap: wrap; gap: 24px; padding: 12px;"
 POINTS_PER_INCH = 72  # one pixel of the layout is one point of matplotlib's
 
 RC = {
@@ -61,6 +63,36 @@ class Drawn:
     name: str
     label: str  # what it shows, for those who cannot see it
     svg: str  # markup for a page
+
+    def __repr__(self) -> str:
+        return f"Drawn({self.name})"
+
+    def _repr_html_(self) -> str:
+        return Figures([self])._repr_html_()
+
+
+class Figures(tuple):
+    """Figures that a notebook shows side by side, in its light or dark mode."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Figures({', '.join(one.name for one in self)})"
+
+    def _repr_html_(self) -> str:
+        colors = css_variables()
+        shown = "".join(f'<div style="width:{_width(one.svg)}">{one.svg}</div>' for one in self)
+        return (
+            f"<style>.mien-figures {{ {colors['light']} {SIDE_BY_SIDE} }}\n"
+            f"{', '.join(f'{dark} .mien-figures' for dark in DARK_NOTEBOOKS)} {{ {colors['dark']} }}</style>"
+            f'<div class="mien-figures">{shown}</div>'
+        )
+
+
+def _width(svg: str) -> str:
+    """Return how wide a figure is shown: as it was laid out, so that its text is of the usual size."""
+    (width,) = re.findall(r'viewBox="\S+ \S+ (\S+)', svg[: svg.index(">")])
+    return f"min(100%, {width}px)"
 
 
 @contextmanager
@@ -134,6 +166,11 @@ def save(figure, folder: Path, name: str, label: str) -> Drawn:
     write_atomic(Path(folder) / f"{name}.svg", svg)
     write_atomic(Path(folder) / f"{name}.png", _png(figure))
     return Drawn(name, label, inline(svg, name, label))
+
+
+def drawn(figure, name: str, label: str) -> Drawn:
+    """Return the figure for a page or a notebook, without writing a file."""
+    return Drawn(name, label, inline(_svg(figure, name), name, label))
 
 
 def _svg(figure, name: str) -> str:

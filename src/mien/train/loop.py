@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from mien.dataset import Development, Faces
-from mien.errors import DataError, RunError, Stopped, TrainingDiverged
+from mien.errors import DataError, OutOfMemory, RunError, Stopped, TrainingDiverged
 from mien.files import locked, remove_leftovers, sha256_file, with_no_error
+from mien.folds import Fold
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.cost import describe
 from mien.networks.engine import Engine, choose_engine, on_threads, probabilities, require_device
+from mien.networks.initial import read_initial
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
@@ -45,14 +47,16 @@ def train(
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
     however often the training was stopped in between.
 
-    Raises RunError when `folder` holds another run, StorageError when it is in use or the disk is
-    full, TrainingDiverged for a loss that is not finite, Stopped (state saved) when `stop()` is true.
+    Raises RunError when `folder` holds another run, RecipeError when the file of `network.init` is missing or
+    does not fit, StorageError when the folder is in use or the disk is full, TrainingDiverged for a loss that
+    is not finite, Stopped (state saved) when `stop()` is true.
     """
     folder = Path(folder)
+    init = None if (folder / "run.json").exists() else starting_weights(recipe, data)
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
     with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
-        run = _begin_or_take_up(recipe, data, folder, seed, engine)
+        run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
         state_path = folder / "state.safetensors"
         if run.complete:
             with_no_error(state_path.unlink)
@@ -65,7 +69,7 @@ def train(
         except (MemoryError, RuntimeError) as fault:
             if "memory" not in str(fault):
                 raise
-            raise RunError(
+            raise OutOfMemory(
                 f"{folder}: not enough memory; lower training.batch_size or the network's size"
             ) from fault
         finally:
@@ -82,6 +86,9 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
         best, standing = load_state(state_path, network, optimizer)
+    elif run.init:
+        refuse_other_weights(run)
+        network.load_state_dict(read_initial(recipe.network.init, network), strict=False)
     standing.sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0})
     began = saved = time.monotonic()
 
@@ -176,6 +183,27 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     return run
 
 
+def starting_weights(recipe: Recipe, data: Development) -> dict | None:
+    """Return file name and sha256 of the weights to start from, None for fresh ones; RecipeError if they don't fit."""
+    path = recipe.network.init
+    if not path:
+        return None
+    with torch.device("meta"):  # shapes alone: no memory, no random numbers
+        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
+    read_initial(path, network)
+    return {"file": Path(path).name, "sha256": sha256_file(path)}
+
+
+def refuse_other_weights(run: Run) -> None:
+    """Raise RunError when a run that has saved no state yet would start from other weights than it was begun with."""
+    path = Path(run.recipe.network.init)
+    if path.is_file() and sha256_file(path) != run.init["sha256"]:
+        raise RunError(
+            f"{path}: changed since {run.folder} was begun with it (sha256 {run.init['sha256']} then); "
+            f"bring it back, or give another name=… or --out"
+        )
+
+
 def derive_seed(seed: int, purpose: str, number: int) -> int:
     """Return 63 bits for one purpose, so that no two draws of a run share a stream."""
     digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=8).digest()
@@ -250,13 +278,13 @@ def result(run: Run, standing: Standing) -> dict:
 
 
 def _begin_or_take_up(
-    recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None
+    recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None, init: dict | None
 ) -> Run:
     """Return the run in `folder`, begun now or earlier; RunError when it is not the one asked for."""
     wanted = RunData.of(data.info)
     if (folder / "run.json").exists():
         run = read_run(folder)
-        _refuse_other(run, recipe, wanted, seed)
+        _refuse_other(run, recipe, wanted, seed, data.fold)
         return run
     leftovers = {"recipe.toml", "network.json"}
     foreign = sorted(
@@ -268,18 +296,21 @@ def _begin_or_take_up(
         raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
     engine = engine or choose_engine(precision=recipe.training.precision)
     chosen = {"device": engine.device, "precision": engine.precision}
-    run = Run(folder, recipe, seed, wanted, {**chosen, "layout": engine.layout, "threads": engine.threads})
+    told = {**chosen, "layout": engine.layout, "threads": engine.threads}
+    run = Run(folder, recipe, seed, wanted, told, data.fold, init)
     network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
     write_run(run, describe(network, wanted.side))
     return run
 
 
-def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int) -> None:
+def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold | None) -> None:
     faults = differing_fields(run.recipe, recipe)
     if run.name != recipe.name:
         faults.append(f"name ({run.name} there, {recipe.name} here)")
     if run.seed != seed:
         faults.append(f"seed ({run.seed} there, {seed} here)")
+    if run.fold != fold:
+        faults.append(f"fold ({run.fold or 'none'} there, {fold or 'none'} here)")
     if run.data.fingerprint != data.fingerprint:
         faults.append(f"data ({run.data.fingerprint} there, {data.fingerprint} here)")
     if faults:

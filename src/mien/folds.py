@@ -1,0 +1,74 @@
+"""Deals faces into the folds of a cross-validation. Knows nothing about pictures, files or networks."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One of the folds of a cross-validation: a run is judged on it and trained on all others."""
+
+    number: int  # from 1 to `of`
+    of: int
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}"
+
+
+def folds_of(count: int | None) -> Iterator[Fold | None]:
+    """Yield every fold of a cross-validation, or None once where none is wanted."""
+    yield from [None] if count is None else (Fold(n, count) for n in range(1, max(1, count) + 1))
+
+
+def deal(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:
+    """Return each face's fold, int64 (N,) from 1 to `folds`.
+
+    `labels` and `groups` are names, str (N,). The faces of one group come into one fold, their labels
+    may disagree. Groups are dealt one by one, the largest first and equals in the order of a hash of
+    their names, each to the fold with the fewest faces of its classes, of equal ones to the smallest.
+    So the folds follow from the names of labels and groups alone, in whatever order the faces come.
+
+    A class's counts in two folds differ by at most B: its largest group, and its faces in groups whose
+    labels disagree. They differ by at most 1 where (folds - 1) * B of its faces are alone in their group.
+
+    Raises DataError for fewer than 2 folds, for no face, and where a fold would lack a class.
+    """
+    if folds < 2:
+        raise DataError(f"a cross-validation needs at least 2 folds, not {folds}")
+    if not len(labels):
+        raise DataError("there is no face in train or val to deal into folds")
+    classes, label = np.unique(labels, return_inverse=True)
+    names, group = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), len(classes)), np.int64)  # faces of each group by class
+    np.add.at(counts, (group, label), 1)
+    pictures = (counts > 0).sum(0)
+    _refuse_scarce(pictures < folds, classes, counts, folds)
+    size, shuffled = counts.sum(1), [_hash(name) for name in names]
+    dealt = np.zeros((folds, len(classes)), np.int64)  # faces of each fold by class
+    fold = np.empty(len(names), np.int64)
+    for g in sorted(range(len(names)), key=lambda g: (-size[g], shuffled[g])):
+        # Whole numbers, so that every machine deals alike: this product is the growth of the sum
+        # of squared counts, but for what is the same in every fold.
+        fold[g] = np.lexsort((dealt.sum(1), dealt @ counts[g]))[0]
+        dealt[fold[g]] += counts[g]
+    _refuse_scarce(dealt.min(0) == 0, classes, counts, folds)
+    return fold[group] + 1
+
+
+def _refuse_scarce(scarce: np.ndarray, classes: np.ndarray, counts: np.ndarray, folds: int) -> None:
+    """Raise DataError where a class is marked as one that cannot stand in every fold."""
+    if scarce.any():
+        c = int(scarce.argmax())
+        raise DataError(
+            f'{folds} folds are too many for "{classes[c]}": its {counts[:, c].sum()} faces, '
+            f"{(counts[:, c] > 0).sum()} different pictures, cannot be dealt so that each fold has one"
+        )
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.blake2b(str(name).encode(), digest_size=16).digest()

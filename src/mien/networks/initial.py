@@ -1,0 +1,168 @@
+"""Weights to start from: a safetensors file's tensors as a network's own. Knows nothing about runs or training.
+
+The file is a run's `weights.safetensors` of the same network, or has torchvision's names for it. Torchvision's
+weights read three channels, (x / 255 - mean) / deviation; ours read one, `as_input`. Of a grey picture these are
+the same number but for a factor and a shift, so a first layer can be made that answers alike.
+"""
+
+import re
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from mien.errors import RecipeError
+from mien.networks import GREY_ONE, GREY_ZERO
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0..1, as torchvision takes it off
+DEVIATION = (0.229, 0.224, 0.225)
+FIRST_KERNEL, FIRST_MEAN = "stem.0.weight", "stem.1.running_mean"
+COUNTER = "num_batches_tracked"  # older files lack it, and nothing depends on it
+HUB_SPELLING = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # norm.1 where the module has norm1
+PICKLED = (".pth", ".pt", ".bin", ".ckpt")
+NAMED = 3  # names told of each kind of fault
+
+
+def read_initial(path: str | Path, network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a file's tensors under the network's own names, in its shapes and dtypes, on the CPU.
+
+    The classifier is left out where the file's has another number of classes, and norms' counters where the
+    file has none. Raises RecipeError when the file is missing, not safetensors or not of this network.
+    """
+    path = Path(path)
+    own = network.state_dict()
+    with _opened(path) as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        places, of_torchvision = _places(shapes, network)
+        wanted = {key: tuple(value.shape) for key, value in own.items()}
+        if of_torchvision:
+            wanted[FIRST_KERNEL] = (wanted[FIRST_KERNEL][0], len(MEAN), *wanted[FIRST_KERNEL][2:])
+        fresh = _other_classes(wanted, shapes, places, f"head.{len(network.head) - 1}.")
+        name = network.torchvision_name if of_torchvision else str
+        faults = _misfits(wanted, shapes, places, name)
+        tensors = {} if faults else {key: file.get_tensor(place) for key, place in places.items()}
+    tensors = {key: value for key, value in tensors.items() if key not in fresh}
+    broken = [places[key] for key, value in tensors.items() if not _usable(value, own[key])]
+    faults += _told(broken, "not of finite numbers")
+    if faults:
+        others = ", or with torchvision's names" if hasattr(network, "torchvision_name") else ""
+        raise RecipeError(
+            f"network.init: {path} does not fit this {type(network).__name__}: {'; '.join(faults)}; it takes "
+            f"the weights.safetensors of a run of the same network{others}"
+        )
+    if of_torchvision:
+        first = tensors[FIRST_KERNEL], tensors[FIRST_MEAN]
+        tensors[FIRST_KERNEL], tensors[FIRST_MEAN] = grey_first_layer(*first)
+    return {key: value.to(own[key].dtype) for key, value in tensors.items()}
+
+
+def grey_first_layer(kernel: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the kernel (C, 1, K, K) and running mean (C,), float64, that read one grey channel of `as_input`.
+
+    `kernel` (C, 3, K, K) and `mean` (C,) are those of a first convolution and its batch norm that read
+    torchvision's three. A channel is x * GREY_ONE / (255 deviation) + shift of our x, so the kernels add up with
+    those factors, and what the shifts add to each output goes into the mean that is taken off it. With running
+    statistics the answers to a grey picture are equal but for the border: zeros stand for grey 128 here, and
+    for ImageNet's mean there.
+    """
+    kernel, mean = kernel.double(), mean.double()
+    middle, deviation = torch.tensor((MEAN, DEVIATION), dtype=torch.float64)
+    factor = GREY_ONE / 255 / deviation
+    shift = (GREY_ZERO / 255 - middle) / deviation
+    grey = (kernel * factor[:, None, None]).sum(1, keepdim=True)
+    return grey, mean - (kernel.sum((2, 3)) * shift).sum(1)
+
+
+@contextmanager
+def _opened(path: Path):
+    """Yield a safetensors file; RecipeError when it is none, with the way out for a pickled one."""
+    if path.is_dir():
+        raise RecipeError(f"network.init: {path}: a folder; give a file, as {path / 'weights.safetensors'}")
+    if not path.exists():
+        raise RecipeError(f"network.init: {path}: no such file")
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError) as fault:
+        if _pickled(path):
+            raise RecipeError(
+                f"network.init: {path}: pickled, which can run code when it is read; convert it once in Python:\n"
+                f"import torch, safetensors.torch;\n"  # the semicolon: the command line makes one line of it
+                f"safetensors.torch.save_file(torch.load({str(path)!r}, map_location='cpu', weights_only=True), "
+                f"{str(path.with_suffix('.safetensors'))!r})"
+            ) from None
+        raise RecipeError(f"network.init: {path}: cannot be read as safetensors ({fault})") from None
+
+
+def _pickled(path: Path) -> bool:
+    """Tell whether a file that is no safetensors is what `torch.save` writes: a zip or a pickle."""
+    if path.suffix in PICKLED:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith((b"PK\3\4", b"\x80"))
+    except OSError:
+        return False
+
+
+def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], bool]:
+    """Return the file's name for each of the network's own that it has, and whether they are torchvision's."""
+    own = list(network.state_dict())
+    if hasattr(network, "torchvision_name"):
+        theirs = {network.torchvision_name(key): key for key in own}
+        places: dict[str, str] = {}
+        for name in names:
+            key = theirs.get(HUB_SPELLING.sub(r"\1", name))
+            if key:
+                places.setdefault(key, name)
+        if places:
+            return places, True
+    return {key: key for key in own if key in names}, False
+
+
+def _other_classes(wanted: dict, shapes: dict, places: dict, classifier: str) -> set[str]:
+    """Return the classifier's keys if the file's has another number of classes, which `wanted` then takes over."""
+    weight, bias = classifier + "weight", classifier + "bias"
+    there = shapes.get(places.get(weight), ())
+    if there[1:] != wanted[weight][1:] or there == wanted[weight]:
+        return set()
+    wanted[weight], wanted[bias] = there, there[:1]
+    return {weight, bias}
+
+
+def _misfits(wanted: dict, shapes: dict, places: dict, name) -> list[str]:
+    """Return what is missing, surplus or of another shape, in the file's names."""
+    missing = [name(key) for key in wanted if key not in places and not key.endswith(COUNTER)]
+    surplus = sorted(set(shapes) - set(places.values()))
+    shaped = [
+        f"{place} {_shape(shapes[place])} where {_shape(wanted[key])} belongs"
+        for key, place in places.items()
+        if shapes[place] != wanted[key]
+    ]
+    return [
+        *_told(missing, "missing"),
+        *_told(surplus, "surplus"),
+        *_told(shaped, "of another shape"),
+    ]
+
+
+def _told(names: list[str], fault: str) -> list[str]:
+    """Return no line or one: how many tensors have a fault, and the first of them."""
+    if not names:
+        return []
+    more = ", …" if len(names) > NAMED else ""
+    return [f"{len(names)} {fault} ({', '.join(names[:NAMED])}{more})"]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _usable(value: torch.Tensor, own: torch.Tensor) -> bool:
+    """Tell whether a tensor can stand for the network's own: whole numbers for whole ones, else finite floats."""
+    if not own.is_floating_point():
+        return not value.is_floating_point()
+    return value.is_floating_point() and bool(value.to(own.dtype).isfinite().all())

@@ -1,0 +1,124 @@
+"""What a search's report says, in sentences. Draws nothing and computes no effect."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.pages import joined, thousands
+from mien.pages.text import seconds, signed
+from mien.tune.report.effects import Importance, place
+from mien.tune.report.figures import busy, number, sessions, told
+from mien.tune.study import Study, Trial
+
+NEAR_THE_END = 0.04  # of an axis's length
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that is said: a few words, and the sentences behind them."""
+
+    head: str
+    sentence: str
+
+
+def say(study: Study, ranked: Sequence[Importance]) -> list[Said]:
+    """Return all that is said at the head of the page and in the terminal."""
+    if not study.ranked():
+        return [Said("No trial is complete", amount(study))]
+    done = Said(_many(len(study.of_state("complete")), "complete trial"), amount(study))
+    return [best(study), done, luck(study), matters(study, ranked), *ends(study)]
+
+
+def lead(study: Study) -> str:
+    """Return what was searched for, where."""
+    goals = joined([f"the {'highest' if up else 'lowest'} {told(study, i)}" for i, up in enumerate(study.maximized)])
+    data = study.told.get("data")
+    faces = f", on {thousands(data['train'])} faces of train and {thousands(data['val'])} of val" if data else ""
+    return f"{_many(len(study.axes), 'parameter')} searched for {goals}{faces}."
+
+
+def value(study: Study, trial: Trial, objective: int = 0) -> str:
+    """Return a trial's value of an objective, as text."""
+    share = study.objectives[objective] == "accuracy"
+    text = trial.values[objective]
+    return f"{100 * text:.1f}%" if share else thousands(text) if abs(text) >= 10_000 else f"{text:.4g}"
+
+
+def best(study: Study) -> Said:
+    """Return which trial is the best, or which are on the front."""
+    first = study.ranked()[0]
+    if len(study.objectives) > 1:
+        front = study.front()
+        names = joined([f"trial {trial.number}" for trial in front[:6]]) + (" and more" if len(front) > 6 else "")
+        sentence = f"No other trial is better in every one of {joined([told(study, i) for i in range(len(study.objectives))])}"
+        return Said(f"{_many(len(front), 'trial')} on the front", f"{sentence}: {names}.")
+    params = joined([f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()])
+    return Said(f"The best {told(study)} is {value(study, first)}", f"Trial {first.number}: {params}.")
+
+
+def parameter(value) -> str:
+    """Return a parameter's value as text."""
+    return number(value, 4) if isinstance(value, float) else str(value)
+
+
+def amount(study: Study) -> str:
+    """Return how many trials ended how, and in what time."""
+    counts = [(state, len(study.of_state(state))) for state in ("complete", "pruned", "refused", "failed")]
+    repeats = sum("repeats" in trial.notes for trial in study.trials)
+    text = joined([f"{n} {state}" for state, n in counts if n or state == "complete"])
+    work = busy(sessions(study))[1]
+    if len(work):
+        text += f" in {seconds(work[-1])} of work"
+    open_ = len(study.of_state("running", "waiting"))
+    text += f"; {_many(repeats, 'trial')} repeated an earlier one" if repeats else ""
+    return f"{text}; {_many(open_, 'trial')} not ended." if open_ else f"{text}."
+
+
+def luck(study: Study) -> Said:
+    """Return how much of the best value was luck, where other seeds tell, or that nobody knows."""
+    first = study.ranked()[0]
+    again = [values[0] for values in study.confirmed.get(first.number, {}).values()]
+    if not again:
+        extreme, tries = "highest" if study.maximized[0] else "lowest", len(study.ranked())
+        hint = "--confirm 3 trains the best again with other seeds." if study.told else "Other seeds were not tried."
+        sentence = f"The {extreme} of {_many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
+        return Said("The best of many is partly luck", sentence)
+    mean, share = float(np.mean(again)), study.objectives[0] == "accuracy"
+    scale, unit, places = (100, " points", 1) if share else (1, "", 3)
+    lost = scale * (first.values[0] - mean) * (1 if study.maximized[0] else -1)
+    spread = f"{scale * min(again):.{places}f} to {scale * max(again):.{places}f}"
+    head = f"{signed(lost, places)}{unit} of the best value was luck" if lost > 0 else "The best value was no luck"
+    return Said(
+        head,
+        f"The best trial's {told(study)} was {scale * first.values[0]:.{places}f}; trained again with "
+        f"{_many(len(again), 'other seed')} it is {scale * mean:.{places}f} on average ({spread}).",
+    )
+
+
+def matters(study: Study, ranked: Sequence[Importance]) -> Said:
+    """Return which parameters explain more of the value than chance does."""
+    clear = [each for each in ranked if each.share > each.by_chance]
+    if not ranked:
+        return Said("Too few trials tell what matters", "Importances and contours need eight complete trials.")
+    if not clear:
+        return Said("No parameter stands out", "None explains more of the value than chance may.")
+    first, *others = (f"{each.axis.short} explains {100 * each.share:.0f}%" for each in clear)
+    shares = joined([first, *(f"{text} more" for text in others)])
+    return Said(f"{clear[0].axis.short} matters most", f"{shares} of the ranked values; all others no more than chance may.")
+
+
+def ends(study: Study) -> list[Said]:
+    """Return which of the best trial's values lie at an end of their range."""
+    first, found = study.ranked()[0], []
+    for axis in (axis for axis in study.axes if not axis.choices and axis.name in first.params):
+        at = place(axis, first.params[axis.name])
+        if min(at, 1 - at) < NEAR_THE_END:
+            found.append(f"{axis.short} ({number(first.params[axis.name])}, {'low' if at < 0.5 else 'high'} end)")
+    if not found:
+        return []
+    return [Said("The best lies at an end of the space", f"A wider range may hold a better one: {joined(found)}.")]
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

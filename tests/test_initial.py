@@ -1,0 +1,398 @@
+import json
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from report_runs import write_fake_runs
+from safetensors.torch import load_file, save_file
+from test_train import final_bytes, kill_and_take_up, toy_recipe
+from torch import nn
+
+from mien.compare.material import gather
+from mien.dataset import read_dataset
+from mien.errors import RecipeError, RunError, Stopped
+from mien.evaluate import evaluate
+from mien.info import info
+from mien.networks import as_input, build
+from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, read_initial
+from mien.recipe import CNN, DenseNet, ResNet, read_recipe
+from mien.run import read_run
+from mien.train import loop, train
+
+SMALL = {
+    "densenet": DenseNet(layers=(2, 1), growth=(4,), stem_channels=6),
+    "resnet": ResNet(layers=(1, 2), width=4),
+    "bottlenecks": ResNet(layers=(2, 1), width=4, block="bottleneck"),
+    "cnn": CNN(channels=(4, 8), hidden=8),
+}
+# What torchvision 0.29.1's networks with seven classes and `filled` weights answer to `picture`. Its three
+# channels were given a border of grey 128 in place of its own zeros, so that the borders are alike.
+ANSWERS: dict[str, list[float]] = {}
+
+
+def picture() -> torch.Tensor:
+    """Return a grey picture, uint8 (1, 48, 48), by a formula."""
+    y, x = np.mgrid[:48, :48]
+    return torch.from_numpy((x * x + 7 * y + x * y // 5) % 256).to(torch.uint8)[None]
+
+
+def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """Return tensors of some shapes, each a function of its name alone, with which any depth keeps its scale."""
+    tensors = {}
+    for name, shape in shapes.items():
+        drawn = np.random.default_rng(zlib.crc32(name.encode())).random(shape)
+        if name.endswith("num_batches_tracked"):
+            value = torch.tensor(7)
+        elif len(shape) > 1:
+            value = torch.from_numpy((drawn - 0.5) * (24 / np.prod(shape[1:])) ** 0.5).float()
+        else:
+            value = torch.from_numpy(drawn - 0.5 if name.endswith(("bias", "mean")) else drawn + 0.5).float()
+        tensors[name] = value
+    return tensors
+
+
+def fresh(kind: str, classes: int = 7) -> nn.Module:
+    """Return a small network of a kind, the same at each call."""
+    torch.manual_seed(0)
+    return build(SMALL[kind], side=24, classes=classes)
+
+
+def imagenet(network: nn.Module, classes: int = 5) -> dict[str, torch.Tensor]:
+    """Return made-up weights as torchvision would name and shape them for a network."""
+    shapes = {}
+    for key, value in network.state_dict().items():
+        shape = tuple(value.shape)
+        if key == "stem.0.weight":
+            shape = (shape[0], 3, *shape[2:])
+        elif key.startswith(f"head.{len(network.head) - 1}."):
+            shape = (classes, *shape[1:])
+        shapes[network.torchvision_name(key)] = shape
+    return filled(shapes)
+
+
+def hub_spelling(name: str) -> str:
+    """Return a name as in the oldest files: `norm.1` for `norm1` in a dense layer."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name)
+
+
+def written(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    """Write tensors as safetensors and return the path."""
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_network_with_torchvisions_weights_answers_as_torchvisions(tmp_path, name):
+    """The layout is torchvision's, not the names alone: the same weights give its logits of a grey picture."""
+    network = build(read_recipe(name).network, side=48, classes=7).eval()
+    path = written(tmp_path / "weights.safetensors", imagenet(network, 7))
+    network.load_state_dict(read_initial(path, network))
+    with torch.no_grad():
+        answer = network(as_input(picture()))
+
+    assert torch.allclose(torch.tensor(ANSWERS[name]), answer[0], rtol=1e-3, atol=1e-3)
+
+
+def test_the_first_layer_answers_to_grey_as_torchvisions_does():
+    """Inside the border, one channel through the adapted kernel and norm gives what three give through theirs."""
+    generator = torch.Generator().manual_seed(3)
+    kernel = torch.randn(8, 3, 7, 7, generator=generator, dtype=torch.float64)
+    mean = torch.randn(8, generator=generator, dtype=torch.float64)
+    images = torch.randint(0, 256, (5, 31, 31), generator=generator, dtype=torch.uint8)
+    x = torch.stack([(images.double() / 255 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)], 1)
+    theirs = nn.functional.conv2d(x, kernel, stride=2, padding=3) - mean[:, None, None]
+    grey, shifted = grey_first_layer(kernel, mean)
+    ours = nn.functional.conv2d(as_input(images).double(), grey, stride=2, padding=3) - shifted[:, None, None]
+
+    assert (8, 1, 7, 7) == tuple(grey.shape)
+    assert torch.allclose(theirs[..., 2:-2, 2:-2], ours[..., 2:-2, 2:-2], rtol=0, atol=1e-10)
+    assert not torch.allclose(theirs, ours, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["densenet", "resnet", "bottlenecks"])
+@pytest.mark.parametrize("hub", [False, True])
+def test_torchvisions_weights_come_in_under_our_names(tmp_path, kind, hub):
+    """Every tensor behind the first layer is taken over as it is, in both spellings, with counters or without."""
+    network = fresh(kind)
+    weights = imagenet(network)
+    named = {hub_spelling(k): v for k, v in weights.items() if "batches" not in k} if hub else weights
+    read = read_initial(written(tmp_path / "weights.safetensors", named), network)
+    network.load_state_dict(read, strict=False)
+    left = [k for k in network.state_dict() if k not in read]
+    same = [k for k in read if not k.startswith("stem.")]
+
+    assert list(network.state_dict())[-2:] == [k for k in left if "batches" not in k]
+    assert hub == any("batches" in k for k in left)
+    assert all(torch.equal(weights[network.torchvision_name(k)], network.state_dict()[k]) for k in same)
+    assert len(same) > 8
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_networks_own_weights_come_back_to_the_bit(tmp_path, kind):
+    """What a network saved, a network of the same layout starts from, classifier and counters included."""
+    weights = filled({k: tuple(v.shape) for k, v in fresh(kind).state_dict().items()})
+    read = read_initial(written(tmp_path / "weights.safetensors", weights), fresh(kind))
+
+    assert weights.keys() == read.keys()
+    assert all(torch.equal(value, read[key]) for key, value in weights.items())
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_classifier_of_other_classes_stays_fresh(tmp_path, kind):
+    """Weights that told nine classes bring all but the last layer, which keeps the seed's values."""
+    path = written(tmp_path / "weights.safetensors", fresh(kind, 9).state_dict())
+    network = fresh(kind)
+    left = network.load_state_dict(read_initial(path, network), strict=False).missing_keys
+    again = fresh(kind).state_dict()
+
+    assert list(again)[-2:] == left
+    assert all(torch.equal(again[key], network.state_dict()[key]) for key in left)
+
+
+def changed(weights: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tensor]:
+    """Return a DenseNet's weights in torchvision's naming with one fault."""
+    first, last = "features.conv0.weight", "classifier.weight"
+    if fault == "missing":
+        return {k: v for k, v in weights.items() if "transition1" not in k}
+    if fault == "surplus":
+        return {**weights, "extra": torch.zeros(1), "features.denseblock9.x": torch.zeros(1)}
+    if fault == "twice":
+        name = "features.denseblock1.denselayer1.conv1.weight"
+        return {**weights, hub_spelling(name): weights[name].clone()}
+    if fault == "one channel":
+        return {**weights, first: weights[first][:, :1]}
+    if fault == "classifier":
+        return {**weights, last: weights[last][:, :3]}
+    if fault == "nan":
+        return {**weights, last: torch.full_like(weights[last], torch.nan)}
+    return {**weights, first: torch.ones(weights[first].shape, dtype=torch.int64)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("missing", r": 5 missing \(features.transition1.conv.weight, features.transition1.norm.weight, "
+                    r"features.transition1.norm.bias, …\); it takes"),
+        ("surplus", r": 2 surplus \(extra, features.denseblock9.x\); it takes"),
+        ("twice", r": 1 surplus \(features.denseblock1.denselayer1.conv1.weight\); it takes"),
+        ("one channel", r": 1 of another shape \(features.conv0.weight 6x1x7x7 where 6x3x7x7 belongs\); it"),
+        ("classifier", r": 1 of another shape \(classifier.weight 7x3 where 7x11 belongs\); it takes"),
+        ("nan", r": 1 not of finite numbers \(classifier.weight\); it takes"),
+        ("integers", r": 1 not of finite numbers \(features.conv0.weight\); it takes"),
+    ],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_told_in_one_line(tmp_path, fault, message):
+    """What is missing, surplus, of another shape or no number is counted, and the first few are named."""
+    network = fresh("densenet")
+    path = written(tmp_path / "mine.safetensors", changed(imagenet(network, 7), fault))
+
+    with pytest.raises(
+        RecipeError, match=f"^network.init: .*mine.safetensors does not fit this DenseNet{message}"
+    ) as told:
+        read_initial(path, network)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["cnn", "resnet"])
+def test_another_networks_weights_are_refused(tmp_path, kind):
+    """A CNN takes a CNN's weights alone, a ResNet no DenseNet's."""
+    path = written(tmp_path / "weights.safetensors", imagenet(fresh("densenet")))
+
+    with pytest.raises(
+        RecipeError, match="does not fit this .*missing .*surplus .*of a run of the same network"
+    ):
+        read_initial(path, fresh(kind))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickled_checkpoint_is_refused_with_the_lines_that_convert_it(tmp_path, legacy):
+    """A .pth file, of the newer or the older kind, is never unpickled; the two lines told make a file that fits."""
+    path = tmp_path / "it's.pth"
+    network = fresh("resnet")
+    torch.save(imagenet(network), path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(RecipeError, match=r"it's.pth: pickled, .*; convert it once in Python:\n") as told:
+        read_initial(path, network)
+    _, *lines = str(told.value).splitlines()
+
+    assert 2 == len(lines)
+    assert "weights_only=True" in lines[1]
+    for text in ("\n".join(lines), " ".join(lines)):  # as Python's message, as the command line's
+        exec(text, {})
+        assert "layers.0.0.path.0.weight" in read_initial(tmp_path / "it's.safetensors", network)
+        (tmp_path / "it's.safetensors").unlink()
+
+
+def test_a_pickle_by_another_name_is_known(tmp_path):
+    """What a file is called does not matter: a zip or a pickle is told as one."""
+    path = tmp_path / "weights.safetensors"
+    torch.save({}, path)
+
+    with pytest.raises(RecipeError, match="weights.safetensors: pickled, which can run code"):
+        read_initial(path, fresh("resnet"))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    """A missing file and a folder are named before anything is read."""
+    with pytest.raises(RecipeError, match=r"network.init: .*gone.safetensors: no such file"):
+        read_initial(tmp_path / "gone.safetensors", fresh("cnn"))
+    with pytest.raises(RecipeError, match=r": a folder; give a file, as .*weights.safetensors"):
+        read_initial(tmp_path, fresh("cnn"))
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_ends_in_a_recipe_error(tmp_path, noise, at):
+    """No bytes, however wild, bring anything but weights or a RecipeError."""
+    path = tmp_path / "weights.safetensors"
+    whole = written(path, fresh("cnn").state_dict()).read_bytes()
+    for content in (noise, whole[:at], whole[:at] + noise + whole[at + len(noise) :]):
+        path.write_bytes(content)
+        try:
+            assert set(read_initial(path, fresh("cnn"))) <= set(fresh("cnn").state_dict())
+        except RecipeError as error:
+            assert "network.init: " in str(error)
+
+
+# ---- starting a run
+
+EPOCHS = "training.epochs=3"
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory, toy):
+    """The weights of a run on the toy faces."""
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    train(toy_recipe("quick-densenet", "training.epochs=1"), read_dataset(toy).development(), folder, seed=9)
+    return folder / "weights.safetensors"
+
+
+def begun_with(path: Path, *overrides: str):
+    """Return the toy's recipe, begun with the weights of a file."""
+    return toy_recipe("quick-densenet", EPOCHS, f"network.init={path}", *overrides)
+
+
+def test_a_run_begins_with_the_weights_of_another(toy_data, pretrained, tmp_path, monkeypatch):
+    """At the first step the network has the other run's weights to the bit; run.json says whose they were."""
+    networks, seen = [], []
+
+    def keep_network(network, options, make=loop.make_optimizer):
+        networks.append(network)
+        return make(network, options)
+
+    def look(*arguments, change=loop.augment, **options):
+        seen.append({k: v.clone() for k, v in networks[0].state_dict().items()})
+        return change(*arguments, **options)
+
+    monkeypatch.setattr(loop, "make_optimizer", keep_network)
+    monkeypatch.setattr(loop, "augment", look)
+    run = train(begun_with(pretrained), toy_data, tmp_path / "run")
+    weights = load_file(pretrained)
+
+    assert weights.keys() == seen[0].keys()
+    assert all(torch.equal(value, seen[0][key]) for key, value in weights.items())
+    assert not torch.equal(weights["stem.0.weight"], seen[-1]["stem.0.weight"])
+    assert {"file": "weights.safetensors", "sha256": run_sha(pretrained)} == read_run(run.folder).init
+
+
+def run_sha(path: Path) -> str:
+    """Return the sha256 that a run's result notes of its weights."""
+    return read_run(path.parent).result()["weights_sha256"]
+
+
+def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrained, tmp_path):
+    """Once a state is saved the weights may go: the run ends in the bytes of one that was never stopped."""
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(pretrained.read_bytes())
+    recipe = begun_with(path)
+    whole = train(recipe, toy_data, tmp_path / "whole")
+    fresh_run = train(replace(recipe, network=replace(recipe.network, init="")), toy_data, tmp_path / "fresh")
+    steps = []
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "run", stop=lambda: steps.append(1) or len(steps) == 4)
+    path.unlink()
+    run = train(recipe, toy_data, tmp_path / "run")
+    evaluate(run.folder)
+
+    assert final_bytes(whole.folder)[0] != final_bytes(fresh_run.folder)[0]
+    (run.folder / "predictions-val.csv").unlink()
+    assert final_bytes(whole.folder) == final_bytes(run.folder)
+    assert "init" not in (fresh_run.folder / "run.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_with_initial_weights_killed_ends_in_the_same_bytes(toy, toy_data, pretrained, tmp_path):
+    """SIGKILL changes nothing of a run that began with another's weights."""
+    recipe = begun_with(pretrained, "training.epochs=40")
+    whole = train(recipe, toy_data, tmp_path / "whole", seed=5)
+    kills = kill_and_take_up(toy, recipe, tmp_path / "killed", 5, [0.05])
+
+    assert 1 == kills
+    assert final_bytes(whole.folder) == final_bytes(tmp_path / "killed")
+
+
+def test_a_run_without_a_state_begins_with_the_same_weights_or_not_at_all(
+    toy_data, pretrained, tmp_path, monkeypatch
+):
+    """A run that broke off before its first save takes the file it noted; another or none is refused."""
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(pretrained.read_bytes())
+    recipe = begun_with(path)
+    whole = train(recipe, toy_data, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "augment", lambda *a, **o: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(recipe, toy_data, tmp_path / "run")
+    other = load_file(pretrained)
+    other["stem.0.weight"] += 1
+    written(path, other)
+    with pytest.raises(
+        RunError, match=r"start.safetensors: changed since .*run was begun with it \(sha256 \w+ then\)"
+    ):
+        train(recipe, toy_data, tmp_path / "run")
+    path.unlink()
+    with pytest.raises(RecipeError, match=r"start.safetensors: no such file"):
+        train(recipe, toy_data, tmp_path / "run")
+    path.write_bytes(pretrained.read_bytes())
+    run = train(recipe, toy_data, tmp_path / "run")
+
+    assert final_bytes(whole.folder) == final_bytes(run.folder)
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(toy_data, pretrained, tmp_path):
+    """Weights that are missing or do not fit are told before the run's folder is made."""
+    for recipe in (begun_with(tmp_path / "gone"), begun_with(pretrained, "network.growth=4")):
+        with pytest.raises(RecipeError, match=r"network\.init"):
+            train(recipe, toy_data, tmp_path / "runs" / "run")
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path):
+    """Seeds that began with other bytes under one path are not compared as one network; info tells the file."""
+    runs = write_fake_runs(tmp_path, ("quick-cnn",), 2)
+    for number, run in enumerate(runs):
+        told = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(
+            json.dumps({**told, "init": {"file": "a.b", "sha256": f"{number:064x}"}})
+        )
+
+    assert f"started from: a.b, sha256 {1:064x}\n" in info(runs[1])
+    with pytest.raises(
+        RunError, match=r"quick-cnn-s1: .* differs from it: what stood in the file of network.init"
+    ):
+        gather(runs, "test")
+
+
+def test_looking_at_the_weights_draws_no_random_numbers(toy_data, pretrained, tmp_path):
+    """The caller's generator is where it was after a run that began with weights."""
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    train(begun_with(pretrained, "training.epochs=1"), toy_data, tmp_path / "run")
+
+    assert torch.equal(before, torch.get_rng_state())
