@@ -12,6 +12,7 @@ from study.tables import WAYS, Tables, difference_of, in_words, seeds_of, shown,
 
 DEPTHS = {3: "-shallow", 6: "", 12: "-deep"}
 BLOCKS = 3
+EVEN = 0.9  # of the newest features' weight: nothing to be told apart
 
 
 PAIRS = (("dense", "plain"), ("residual", "plain"), ("dense", "residual"))
@@ -77,33 +78,29 @@ def _answer(tables: Tables) -> str:
 
 def fit(tables: Tables) -> dict:
     """Return how far train and validation lie apart."""
-    rows, gaps = [], {}
+    rows, means = [], {}
     for name in WAYS:
-        told = {
-            split: [float(r["accuracy"]) for r in tables("fit", network=name, split=split)]
+        train, val = (
+            np.array([float(row["accuracy"]) for row in tables("fit", network=name, split=split)])
             for split in ("train", "val")
-        }
-        if told["train"]:
-            each = np.array(told["train"]) - np.array(told["val"])
-            gaps[name] = each
-            means = (100 * np.mean(told["train"]), 100 * np.mean(told["val"]), 100 * each.mean())
-            rows.append((name, *(f"{m:.1f}" for m in means), ", ".join(f"{100 * g:.1f}" for g in each)))
-    sentence = "Not measured yet."
-    if len(gaps) == len(WAYS):
-        by_gap = sorted(gaps, key=lambda name: -gaps[name].mean())
-        sentence = (
-            f"Both splits are read as they are, one view a face. The gap is largest for {by_gap[0]} layers "
-            f"({100 * gaps[by_gap[0]].mean():.1f} points) and smallest for {by_gap[-1]} ones "
-            f"({100 * gaps[by_gap[-1]].mean():.1f}): in so short a training what fits the train faces better "
-            f"{_also(rows)} the others better."
         )
+        if len(train):
+            means[name] = float(train.mean()), float(val.mean())
+            gap = (train - val).mean()
+            each = ", ".join(points(one) for one in train - val)
+            rows.append((name, *(f"{100 * share:.1f}" for share in means[name]), points(gap), each))
     header = ("connected", "train %", "val %", "gap, points", "by seed")
+    sentence = _overfit(means) if len(means) == len(WAYS) else "Not measured yet."
     return {"fit_table": table(header, rows), "fit_sentence": sentence}
 
 
-def _also(rows: Sequence[tuple]) -> str:
-    train, val = ([float(row[i]) for row in rows] for i in (1, 2))
-    return "reads" if np.argmax(train) == np.argmax(val) else "does not read"
+def _overfit(means: dict[str, tuple[float, float]]) -> str:
+    fits, reads = (max(means, key=lambda name: means[name][i]) for i in (0, 1))
+    end = "they also read the others best" if fits == reads else f"{reads} ones read the others best"
+    return (
+        "Both splits are read as they are, one view a face. So short a training is far from learning faces by heart: "
+        f"{fits} layers read the train faces best, and {end}."
+    )
 
 
 def gradients(tables: Tables, when: str) -> list[Series]:
@@ -123,13 +120,15 @@ def gradients(tables: Tables, when: str) -> list[Series]:
 
 
 def gradients_sentence(tables: Tables) -> str:
-    """Return how much smaller gradients are at the first layer than at the last."""
+    """Return how much larger gradients are at the first layer than at the last."""
     told = []
     for when, words in (("start", "Before training"), ("middle", "Halfway")):
-        ratios = {line.name: line.values[0][1] / line.values[-1][1] for line in gradients(tables, when)}
+        ratios = [(line.name, line.values[0][1] / line.values[-1][1]) for line in gradients(tables, when)]
         if ratios:
-            each = joined([f"{ratio:.2g} times in the {name} network" for name, ratio in ratios.items()])
-            told.append(f"{words}, the first layer's is {each} what the last layer's is.")
+            (name, ratio), *others = ratios
+            first = f"{ratio:.2g} times the last layer's in the {name} network"
+            each = joined([first, *(f"{ratio:.2g} times in the {name} one" for name, ratio in others)])
+            told.append(f"{words} the first layer's gradient is {each}.")
     return " ".join(told) or "Not measured yet."
 
 
@@ -150,30 +149,32 @@ def reuse(tables: Tables) -> list[np.ndarray]:
 
 
 def reuse_sentence(blocks: Sequence[np.ndarray]) -> str:
-    """Return how strongly layers read the newest features and older ones."""
+    """Return how strongly layers read the newest features and older ones, and the classifier likewise."""
     if not blocks:
         return "Not measured yet."
-    newest = np.mean([block[i, i] / np.nanmax(block[:, i]) for block in blocks for i in range(1, len(block))])
-    older = np.mean(
-        [
-            block[s, i] / np.nanmax(block[:, i])
-            for block in blocks
-            for i in range(2, len(block))
-            for s in range(1, i)
-        ]
+    layers = [
+        (block / np.nanmax(block, axis=0))[:, 1:-1] for block in blocks
+    ]  # the first has the input alone
+    newest = np.mean([block[i + 1, i] for block in layers for i in range(block.shape[1])])
+    older = np.mean([block[s, i] for block in layers for i in range(block.shape[1]) for s in range(i + 1)])
+    classifier = blocks[-1][:, -1] / blocks[-1][:, -1].max()
+    told = (
+        f"Of a layer's strongest source, the newest features weigh {newest:.2f} on average and all older ones "
+        f"{older:.2f}; for the classifier the newest weigh {classifier[-1]:.2f} and the last block's input "
+        f"{classifier[0]:.2f}."
     )
-    source = np.mean([block[0, i] / np.nanmax(block[:, i]) for block in blocks for i in range(1, len(block))])
-    return (
-        f"Relative to a reader's strongest source, the newest features weigh {newest:.2f} on average, older layers of "
-        f"the block {older:.2f} and the block's input {source:.2f}: "
-        + ("layers do read far back." if older > newest / 2 else "layers read the newest features most.")
-    )
+    if older > EVEN * newest:
+        told += (
+            " Layers read nearly evenly: after so short a training their weights are near their random start."
+        )
+    return told
 
 
 VARIANTS = (
     ("dense", "connections"), ("dense-shallow", "variants"), ("dense-deep", "variants"),
     ("residual", "connections"), ("residual-shallow", "variants"), ("residual-deep", "variants"),
     ("plain", "connections"), ("plain-shallow", "variants"), ("plain-deep", "variants"),
+    ("dense-slow", "variants"), ("residual-slow", "variants"), ("plain-slow", "variants"),
     ("dense-growth-6", "variants"), ("dense-growth-18", "variants"),
     ("dense-bottleneck-1", "variants"), ("dense-bottleneck-2", "variants"), ("residual-narrow", "variants"),
 )  # fmt: skip
@@ -190,26 +191,24 @@ def variants(tables: Tables) -> dict:
         options = planned[name]
         layers, growth = options["network.layers"].split(",")[0], options["network.growth"].replace(",", ", ")
         seeds.add(seeds_of(tables, group, name))
-        cost = _cost(tables, group, name)
-        rows.append((f"`{name}`", f"3 × {layers}", growth, options["network.bottleneck"], *cost, shown(span),
-                     seeds_of(tables, group, name)))  # fmt: skip
-    header = (
-        "network",
-        "layers",
-        "growth or width",
-        "bottleneck",
-        "parameters",
-        "multiply-adds",
-        "clean %",
-        "seeds",
-    )
-    sentence = (
+        told = (growth, options["network.bottleneck"], options["optimizer.lr"], *_cost(tables, group, name))
+        rows.append((f"`{name}`", f"3 × {layers}", *told, shown(span), seeds_of(tables, group, name)))
+    header = ("network", "layers", "growth or width", "bottleneck", "rate", "parameters", "multiply-adds", "clean %",
+              "seeds")  # fmt: skip
+    sentences = [
         "Shallow and deep networks cost about what the others do; growth and bottleneck change the cost."
-    )
+    ]
+    slow = {name: tables.score("variants", f"{name}-slow") for name in WAYS}
+    if all(slow.values()):
+        each = joined([f"{shown(span)} % for {name} layers" for name, span in slow.items()])
+        apart = slow["plain"][2] < min(slow["dense"][1], slow["residual"][1])
+        cause = "It is not the learning rate alone" if apart else "The learning rate has a part in it"
+        sentences.append(f"{cause}: with a fifth of it the three read {each}.")
     if 1 in seeds:
-        sentence += (
-            " Where a row has one seed, its interval holds the spread over faces and not that over seeds."
+        sentences.append(
+            "Where a row has one seed, its interval holds the spread over faces and not that over seeds."
         )
+    sentence = " ".join(sentences)
     return {
         "variants_table": table(header, rows),
         "variants_sentence": sentence,

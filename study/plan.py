@@ -43,8 +43,9 @@ def _blocks(layers: str, growth: str, connection: str = "dense", bottleneck: flo
     return (*fields, *stem, "network.activation=pre", "training.epochs=6")
 
 
-def _connected(name: str, *blocks, group: str = "variants", **more) -> Planned:
-    return Planned(name, group, "quick-densenet", _blocks(*blocks), probed=True, **more)
+def _connected(name: str, *blocks, group: str = "variants", lr: float = 0.1, **more) -> Planned:
+    changes = (*_blocks(*blocks), f"optimizer.lr={lr}")
+    return Planned(name, group, "quick-densenet", changes, probed=True, **more)
 
 
 PLAN = (
@@ -73,6 +74,10 @@ PLAN = (
     _connected("dense-shallow", "3,3,3", "18"),
     _connected("residual-shallow", "3,3,3", "40,42,41", "add", 1),
     _connected("plain-shallow", "3,3,3", "40,42,41", "none", 1),
+    # ---- a lower rate: is it the rate alone?
+    _connected("dense-slow", "6,6,6", "12", lr=0.02),
+    _connected("residual-slow", "6,6,6", "29,30,33", "add", 1, lr=0.02),
+    _connected("plain-slow", "6,6,6", "29,30,33", "none", 1, lr=0.02),
     _connected("dense-growth-6", "6,6,6", "6"),
     _connected("dense-growth-18", "6,6,6", "18"),
     _connected("dense-bottleneck-1", "6,6,6", "12", "dense", 1),
