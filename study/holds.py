@@ -54,6 +54,19 @@ def published(tables: Tables) -> dict:
     }
 
 
+def claim(tables: Tables, name: str) -> str:
+    """Return the lines of a recipe's header that say what was measured with it."""
+    whole, clean = (tables.score("published", name, part=part) for part in ("all", "clean"))
+    if not whole:
+        return "# claim: not measured yet\n"
+    row, seeds = tables("runs", name=name)[0], seeds_of(tables, "published", name)
+    trained = "one seed" if seeds == 1 else f"mean of {seeds} seeds"
+    return (
+        f"# claim: PrivateTest {shown(whole)} %, clean {shown(clean)} %, {trained}\n"
+        f"# on {row['machine']}, {row['precision']}, torch {row['torch']}, {row['date']}\n"
+    )
+
+
 def _epochs(tables: Tables, group: str, name: str) -> str:
     rows = tables(f"{group}/seeds", network=name, part="clean")
     return ", ".join(f"{row['epochs']} ({row['kept_epoch']})" for row in rows)

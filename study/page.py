@@ -1,10 +1,11 @@
-"""Write docs/study.md and its figures from results/study/: python -m study.page [--check].
+"""Write docs/study.md, its figures and two recipes' claims from results/study/: python -m study.page [--check].
 
 Trains nothing and needs no faces. What the page concludes is worked out from the numbers here, so that more seeds
 change it; --check changes nothing and fails where the page does not say what results/study/ says.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import tomllib
@@ -23,6 +24,8 @@ from study.tables import Tables
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/study.md")
 PICTURES = Path("docs/pictures")
+RECIPES = Path("src/mien/recipes")
+CLAIM = re.compile(r"^# claim: .*\n(?:# on .*\n)?", re.MULTILINE)
 
 
 def content(tables: Tables) -> dict:
@@ -75,6 +78,11 @@ def written(root: Path) -> None:
             save(figure, root / PICTURES, f"study-{name}", label)
             (root / PICTURES / f"study-{name}.png").unlink()
     (root / PAGE).write_text(text(told), encoding="utf-8")
+    (root / RECIPES).mkdir(parents=True, exist_ok=True)
+    for name in ("study-cnn", "study-densenet"):
+        recipe = (ROOT / RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+        told = CLAIM.sub(lambda _, name=name: holds.claim(tables, name), recipe, count=1)
+        (root / RECIPES / f"{name}.toml").write_text(told, encoding="utf-8")
 
 
 def stale() -> list[Path]:

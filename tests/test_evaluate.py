@@ -65,6 +65,12 @@ def test_an_opening_is_recorded_before_the_faces_are_seen(run, monkeypatch):
     assert not (run / "predictions-test.csv").exists()
 
 
+def test_train_is_no_split_to_be_judged_on(run):
+    """Predictions on the faces that were learned from would look like a result, so there are none."""
+    with pytest.raises(RunError, match='on val or test, and not on "train"'):
+        evaluate(run, split="train")
+
+
 def test_a_run_that_is_not_complete_is_not_evaluated(toy, tmp_path):
     """A run that was stopped has no chosen weights yet."""
     with pytest.raises(Stopped):

@@ -2,11 +2,13 @@ import ast
 import base64
 import importlib
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -259,7 +261,8 @@ def test_differences_show_numbers_and_the_conclusion(things):
     one = things["difference"]
 
     assert one.sentence in shown(one).text
-    assert f"<b> is {one.conclusion}" in shown(one).text
+    assert "conclusion <b> is better" in shown(one).text
+    assert "conclusion cannot tell" in shown(replace(one, conclusion="cannot tell")).text
     assert shown(one).text in shown(things["differences"]).text
     assert differences({"alone": [things["predictions"]]}, draws=100) == []
 
@@ -429,6 +432,35 @@ def test_the_notebook_opens_test_in_one_cell_after_it_has_chosen(study):
 
     assert 1 == len(opening)
     assert choosing < opening[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "cached", "folder", "made"),
+    [
+        (None, True, "cache", []),
+        (None, False, "study-files/rendered", [("rendered", "study-files/rendered")]),
+        ("faces", False, "faces", []),
+        ("in/fer2013.tar.gz", False, "study-files/fer2013", [("packed", "study-files/fer2013")]),
+    ],
+)
+def test_data_may_be_rendered_faces_a_data_set_or_a_source(
+    study, tmp_path, monkeypatch, data, cached, folder, made
+):
+    """Without DATA the cache is taken where it is filled; a data set is taken as it is; all else is packed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("faces", *(["cache"] if cached else [])):
+        Path(name).mkdir()
+    Path("faces", "dataset.json").touch()
+    calls = []
+    names = {
+        **{"os": os, "Path": Path, "DATA": data, "cached_folder": lambda: Path("cache")},
+        "render": lambda target, **_: calls.append(("rendered", str(target))),
+        "pack": lambda source, target: calls.append(("packed", str(target))),
+    }
+    (cell,) = (cell for cell in code_of(study) if cell.id == "make-faces")
+    exec(cell.source, names)
+
+    assert (folder, made) == (str(names["folder"]), calls)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from mien.networks.engine import Engine, choose_engine, on_threads, probabilitie
 from mien.predictions import Predictions, write_predictions
 from mien.run import Run, read_run
 
+EVALUATED = ("val", "test")
+
 
 def evaluate(
     folder: Path, *, split: str = "val", data: Path | None = None, device: str = "auto"
@@ -31,6 +33,8 @@ def evaluate(
 
     Raises RunError, DataError or StorageError in one line.
     """
+    if split not in EVALUATED:
+        raise RunError(f'a run is evaluated on {" or ".join(EVALUATED)}, and not on "{split}"')
     run = read_run(folder)
     weights_sha256 = run.result()["weights_sha256"]
     if run.fold and split == "test":

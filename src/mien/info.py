@@ -7,10 +7,12 @@ from mien.errors import DataError
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
+from mien.tune.space import in_words, is_space, read_space
+from mien.tune.storage import JOURNAL
 
 
 def info(path: Path) -> str:
-    """Return lines about a data set, a run, a recipe (path or shipped name) or a table of predictions.
+    """Return lines about a data set, a run, a search, a recipe or space (path or shipped name) or predictions.
 
     Raises the room's own error for one that is damaged, DataError for anything else.
     """
@@ -19,13 +21,17 @@ def info(path: Path) -> str:
         return _dataset(path)
     if (path / "run.json").exists():
         return _run(path)
+    if (path / JOURNAL).exists():
+        return _search(path)
     if path.suffix == ".csv" and path.is_file():
         return _predictions(path)
+    if is_space(path):
+        return in_words(read_space(path))
     if path.suffix == ".toml" or str(path) in shipped_recipes():
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder, and no shipped recipe of that name")
-    raise DataError(f"{path}: not a data set, a run, a recipe or a table of predictions of mien's")
+        raise DataError(f"{path}: no such file or folder, and no shipped recipe or space of that name")
+    raise DataError(f"{path}: not a data set, a run, a search, a recipe, a space or a table of predictions of mien's")
 
 
 def _dataset(path: Path) -> str:
@@ -41,6 +47,13 @@ def _run(path: Path) -> str:
     lines = [f"{path}: run of {run.name}, seed {run.seed}{fold}, on data {run.data.fingerprint}"]
     lines += [f"{name}: {words}" for name, words in facts(run)]
     return "\n".join(lines)
+
+
+def _search(path: Path) -> str:
+    from mien.tune.report import summary
+    from mien.tune.study import read_study
+
+    return f"{path}: a search\n{summary(read_study(path))}"
 
 
 def _predictions(path: Path) -> str:

@@ -75,8 +75,10 @@ def difference_html(difference: Difference) -> str:
     """Return every score's difference, and the test of accuracy's, as HTML; shares are in percentage points."""
     rows = [(TITLES[m].replace("%", "points"), _written(m, difference.scores[m])) for m in METRICS]
     tests = [("p of accuracy", f"{difference.p:.4f}"), ("p by Holm", f"{difference.p_holm:.4f}")]
+    told = difference.conclusion
+    told = told if told == "cannot tell" else f"{difference.a} is {told}"
     caption = f"{difference.a} minus {difference.b}, {difference.faces:,} faces"
-    return notebook.table(caption, (), [*rows, *tests, (f"{difference.a} is", difference.conclusion)])
+    return notebook.table(caption, (), [*rows, *tests, ("conclusion", told)])
 
 
 def _class_rows(verdict: Verdict) -> list[tuple[str, ...]]:

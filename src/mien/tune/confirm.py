@@ -8,9 +8,8 @@ from mien.progress import Progress
 from mien.recipe import read_recipe
 from mien.train import train
 from mien.tune.objective import values_of
-from mien.tune.plan import Plan, begin_or_join
+from mien.tune.plan import Plan, at_work
 from mien.tune.search import quiet, state_of
-from mien.tune.storage import told_in_one_line
 from mien.tune.study import CONFIRMED, Study
 
 CONFIRMED_TRIALS = 3
@@ -33,8 +32,7 @@ def confirm(
     chosen = [trial for trial in best if "repeats" not in trial.notes][:CONFIRMED_TRIALS]
     folder = plan.folder / "confirm"
     folder.mkdir(exist_ok=True)
-    with told_in_one_line(plan.where):
-        _, store = begin_or_join(plan)
+    with at_work(plan) as (_, store):
         for trial in chosen:
             path = folder / f"trial-{trial.number:04}.toml"
             write_atomic(path, trial.notes["recipe"])

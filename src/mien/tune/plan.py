@@ -11,8 +11,8 @@ from mien.errors import TuneError
 from mien.labels import did_you_mean
 from mien.train.loop import derive_seed
 from mien.tune.space import OBJECTIVES, Space
-from mien.tune.storage import JOURNAL, open_to_work, optuna, shown
-from mien.tune.study import TOLD
+from mien.tune.storage import JOURNAL, closing, open_to_work, optuna, shown, told_in_one_line
+from mien.tune.study import FORMAT, TOLD
 
 SAMPLERS = {
     "tpe": ("TPESampler", {"multivariate": True, "group": True, "constant_liar": True}),
@@ -55,7 +55,7 @@ class Plan:
         info = self.data.info
         data = {"path": str(info.folder.resolve()), "fingerprint": info.fingerprint, "notes": list(info.notes)}
         data |= {"fold": str(self.data.fold or ""), "train": len(self.data.train), "val": len(self.data.val)}
-        told = {"format": 1, "mien": __version__, "space": self.space.to_dict(), "data": data}
+        told = {"format": FORMAT, "mien": __version__, "space": self.space.to_dict(), "data": data}
         return told | {"seed": self.seed, "sampler": self.sampler, "pruner": self.pruning}
 
 
@@ -76,13 +76,20 @@ def check(plan: Plan) -> None:
         raise TuneError(f"{plan.folder}: its trials are there and its {JOURNAL} is not; give another --out")
 
 
-def begin_or_join(plan: Plan):
-    """Return the storage and Optuna's study of a plan, begun now or earlier.
+@contextmanager
+def at_work(plan: Plan):
+    """Yield the storage and Optuna's study of a plan, begun now or earlier.
 
-    Raises TuneError where another search or somebody else's study has its name.
+    Raises TuneError in one line where another search or somebody else's study has its name, and
+    where the storage fails in the block.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    storage = open_to_work(plan.where)
+    with told_in_one_line(plan.where), closing(open_to_work(plan.where)) as storage:
+        yield storage, _begin_or_join(plan, storage)
+
+
+def _begin_or_join(plan: Plan, storage):
+    """Return Optuna's study of a plan, which says what the search is."""
     options = {"study_name": plan.space.name, "storage": storage, "pruner": make_pruner(plan)}
     with _no_warnings():
         try:
@@ -100,7 +107,7 @@ def begin_or_join(plan: Plan):
         raise TuneError(
             f"{shown(plan.where)}: holds another search: {'; '.join(faults)}; give another name=… or --out"
         )
-    return storage, study
+    return study
 
 
 def _differences(there: dict, here: dict, prefix: str = "") -> list[str]:

@@ -21,8 +21,8 @@ from pathlib import Path
 from mien.errors import MienError, Stopped, TuneError
 from mien.files import write_atomic
 from mien.progress import Progress
-from mien.tune.plan import Plan, begin_or_join, check
-from mien.tune.storage import shown, told_in_one_line
+from mien.tune.plan import Plan, at_work, check
+from mien.tune.storage import shown
 from mien.tune.study import Study, best_recipes, plain
 from mien.tune.trial import BEAT, Search, attend
 
@@ -70,8 +70,7 @@ def tune(
 
 def state_of(plan: Plan) -> Study:
     """Return how a plan's search stands, begun now or earlier; TuneError where its place holds another one."""
-    with told_in_one_line(plan.where):
-        _, study = begin_or_join(plan)
+    with at_work(plan) as (_, study):
         return plain(study, study.get_trials(deepcopy=False), shown(plan.storage or plan.folder))
 
 
@@ -89,8 +88,7 @@ def work(
     def ending() -> bool:
         return stop() or time.monotonic() > until
 
-    with told_in_one_line(plan.where), _on_shift(plan.folder) as alone:
-        storage, study = begin_or_join(plan)
+    with _on_shift(plan.folder) as alone, at_work(plan) as (storage, study):
         search = Search(plan, storage, study, f"{socket.gethostname()}-{os.getpid()}")
         free_dead(search, seen, at_once=alone and plan.storage is None)
         while not ending():
@@ -115,6 +113,7 @@ def work(
 @contextmanager
 def _on_shift(folder: Path):
     """Hold a share of the search's folder; yields whether no other worker of this machine held one before."""
+    folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:

@@ -35,7 +35,7 @@ from typing import get_args, get_origin
 
 from mien.errors import RecipeError, TuneError
 from mien.labels import did_you_mean
-from mien.recipe import Recipe, fault_of, field_type, known_fields, read_recipe, shipped_recipes, to_toml
+from mien.recipe import Recipe, fault_of, field_type, known_fields, read_recipe, shipped_recipes
 
 FORMAT = 1
 OBJECTIVES = {
@@ -107,8 +107,9 @@ class Space:
 
     def to_dict(self) -> dict:
         """Return all that makes the space what it is, ready for JSON: two equal ones search alike."""
-        told = asdict(self) | {"base": to_toml(read_recipe(self.base, self.fixed))}
-        return json.loads(json.dumps(told))
+        told = {"name": self.name, "recipe": asdict(read_recipe(self.base, self.fixed))}
+        told |= {"objectives": self.objectives, "budget": dict(self.budget)}
+        return json.loads(json.dumps(told | {"parameters": {p.name: asdict(p) for p in self.parameters}}))
 
 
 def _standing(field: str, drawn: dict, recipe: Recipe):
@@ -134,6 +135,25 @@ def shipped_spaces() -> dict[str, Path]:
     """Return the spaces that come with mien, by name."""
     folder = resources.files("mien") / "spaces"
     return {Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")}
+
+
+def is_space(path: Path) -> bool:
+    """Tell whether a name or a TOML file is a space's and not a recipe's."""
+    try:
+        return str(path) in shipped_spaces() or "parameters" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
+
+
+def in_words(space: Space) -> str:
+    """Return a space as lines: what is searched for, its budget, and a line a parameter."""
+    lines = [f"space {space.name} over {space.base}: {', '.join(space.objectives)}"]
+    lines += [f"at most {most:,.0f} {name}" for name, most in space.budget]
+    for p in space.parameters:
+        values = ", ".join(map(str, p.choices)) or f"{p.low} to {p.high}{', logarithmic' if p.log else ''}"
+        when = "".join(f", where {field} is {' or '.join(map(str, of))}" for field, of in p.when)
+        lines.append(f"  {p.name}: {values}{when}")
+    return "\n".join(lines)
 
 
 def read_space(name: str | Path, overrides: Sequence[str] = ()) -> Space:
@@ -265,17 +285,24 @@ def _parameters(tree, recipe: Recipe, faults: list[str]) -> list[Parameter]:
         faults.append("parameters has no field to search")
     found: list[Parameter] = []
     for name, spec in specs.items():
-        parameter = _parameter(name, spec, recipe.network.kind, found, faults)
+        parameter = _parameter(name, spec, recipe.network.kind, faults)
         if parameter is not None:
             found.append(parameter)
     for field in sorted({p.field for p in found}):
         same = [p for p in found if p.field == field]
         if len(same) > 1 and not all(p.when for p in same):
             faults.append(f"{field} is set by {' and '.join(p.name for p in same)}: give each of them its when")
+    for i, parameter in enumerate(found):
+        later = {p.field for p in found[i:]} - {p.field for p in found[:i]}
+        faults += [
+            f'parameter "{parameter.name}": its when names {field}, which is drawn further down'
+            for field, _ in parameter.when
+            if field in later
+        ]
     return found
 
 
-def _parameter(name: str, spec, network: str, earlier: list[Parameter], faults: list[str]) -> Parameter | None:
+def _parameter(name: str, spec, network: str, faults: list[str]) -> Parameter | None:
     """Make one parameter, or note its faults and return None."""
     field = name.partition("-")[0]
     option = ".".join(field.split(".")[:2])
@@ -289,7 +316,7 @@ def _parameter(name: str, spec, network: str, earlier: list[Parameter], faults: 
         faults.append(f'parameter "{name}" must be {{ low = …, high = … }} or {{ choices = […] }}')
         return None
     own = [f'unknown key "{key}"{did_you_mean(key, SPEC)}' for key in spec if key not in SPEC]
-    when = _when(spec.get("when", {}), network, earlier, own)
+    when = _when(spec.get("when", {}), network, own)
     element = get_args(hint)[0] if get_origin(hint) is tuple else hint
     made = Parameter(name, field, whole=element is int, when=when)
     if "choices" in spec:
@@ -343,7 +370,7 @@ def _of_range(made: Parameter, spec: dict, option: str, network: str, own: list[
     return replace(made, low=low, high=high, step=step, log=bool(log))
 
 
-def _when(tree, network: str, earlier: list[Parameter], own: list[str]) -> tuple[tuple[str, tuple], ...]:
+def _when(tree, network: str, own: list[str]) -> tuple[tuple[str, tuple], ...]:
     found = []
     for field, values in _flat(tree, own).items():
         values = values if isinstance(values, list) else [values]

@@ -99,8 +99,8 @@ def open_to_read(where: str | Path):
     if str(where).startswith("sqlite:///"):
         where = Path(str(where).removeprefix("sqlite:///"))
     if is_address(where):
-        with told_in_one_line(where):
-            yield _relational(where, str(where), skip_table_creation=True)
+        with told_in_one_line(where), closing(_relational(where, str(where), skip_table_creation=True)) as storage:
+            yield storage
         return
     path = Path(where)
     path = path / JOURNAL if path.is_dir() else path
@@ -112,7 +112,19 @@ def open_to_read(where: str | Path):
         yield _journal(path)
         return
     with tempfile.TemporaryDirectory() as folder, told_in_one_line(where):
-        yield _copy_of_sqlite(path, Path(folder) / "copy.db")
+        with closing(_copy_of_sqlite(path, Path(folder) / "copy.db")) as storage:
+            yield storage
+
+
+@contextmanager
+def closing(storage):
+    """Yield a storage and close its connections to a database, if it has any, when the block ends."""
+    try:
+        yield storage
+    finally:
+        if hasattr(storage, "engine"):
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 def _journal(path: Path, lock=None):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mien.tune.storage import only_study, open_to_read, shown
 
+FORMAT = 1
 TOLD = "mien"  # the attribute of a study that says what our search is
 CONFIRMED = "confirmed"  # and the start of those that hold what other seeds reached
 STATES = ("complete", "pruned", "refused", "failed", "running", "waiting")
@@ -100,7 +101,8 @@ def read_study(where: str | Path, name: str | None = None) -> Study:
 
 def plain(study, trials, source: str) -> Study:
     """Return an Optuna study and its trials as our own objects."""
-    told = study.user_attrs.get(TOLD, {})
+    told = study.user_attrs.get(TOLD)
+    told = told if isinstance(told, dict) and told.get("format") == FORMAT else {}
     names = told.get("space", {}).get("objectives") or study.system_attrs.get("study:metric_names")
     many = len(study.directions) > 1
     return Study(
@@ -108,7 +110,7 @@ def plain(study, trials, source: str) -> Study:
         source=source,
         objectives=tuple(names or [f"value {i + 1}" if many else "value" for i in range(len(study.directions))]),
         maximized=tuple(direction.name == "MAXIMIZE" for direction in study.directions),
-        axes=_axes(trials, [p["name"] for p in told.get("space", {}).get("parameters", ())]),
+        axes=_axes(trials, list(told.get("space", {}).get("parameters", ()))),
         trials=tuple(_trial(trial) for trial in sorted(trials, key=lambda trial: trial.number)),
         told=told,
         confirmed=_confirmed(study.user_attrs),

@@ -103,11 +103,12 @@ def _gain(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Each value is told from all others; the rival is their plain mean, and a gain is at least 0.
     """
-    count = values.shape[1]
     told = np.array([_smooth(x[:, None], x[:, None], values, width, own=False) for width in WIDTHS])
     errors = ((told - values) ** 2).sum(2)
-    plain = ((values - values.mean(1, keepdims=True)) ** 2).sum(1) * (count / (count - 1)) ** 2
-    return np.maximum(0, plain - errors.min(0)), told[errors[:, 0].argmin(), 0]
+    plain = ((values - values.mean(1, keepdims=True)) ** 2).sum(1)
+    rival = plain * (values.shape[1] / (values.shape[1] - 1)) ** 2  # the mean of all others
+    share = 1 - errors.min(0) / np.maximum(rival, 1e-12)
+    return plain * np.maximum(0, share), told[errors[:, 0].argmin(), 0]
 
 
 def pairs(study: Study, ranked: Sequence[Importance]) -> list[tuple[Axis, Axis]]:
