@@ -26,12 +26,14 @@ def difference(point: float, low: float, high: float) -> str:
 
 def shares(main: str, rest: str, rows: Sequence[Range]):
     """Return accuracies with their intervals, a row each."""
-    return ranges(main, rest, rows, write=span, ticks=lambda tick: f"{100 * tick:.0f}%")
+    return ranges(main, rest, rows, write=span, ticks=lambda tick: f"{100 * tick:.3g}%")
 
 
 def differences(main: str, rest: str, rows: Sequence[Range]):
     """Return paired differences with their intervals, a row each, and the place of none."""
-    return ranges(main, rest, rows, write=difference, ticks=lambda tick: points(tick, 0), zero=True)
+    return ranges(
+        main, rest, rows, write=difference, ticks=lambda tick: points(tick, 0) if tick else "0", zero=True
+    )
 
 
 def search(main: str, rest: str, losses: Sequence[float], guess: float):
@@ -82,22 +84,31 @@ def curves(main: str, rest: str, lines: Sequence[Series], across: str, *, log: b
 
 
 def reuse(main: str, rest: str, blocks: Sequence[np.ndarray]):
-    """Return feature reuse as a square a block: each column by its largest weight, shaded from the least of all on."""
-    blocks = [block / np.nanmax(block, axis=0) for block in blocks]
-    least = min(np.nanmin(block) for block in blocks)
+    """Return feature reuse as a square a block: each weight by its column's largest, from white to dark."""
     left = EDGE + 22
     side = (RIGHT - left - SQUARE_GAP * (len(blocks) - 1)) / len(blocks)
     top = TITLE_HEIGHT + 26
-    figure = new_figure(top + side + 44)
+    figure = new_figure(top + side + 40)
     title(figure, main, rest)
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
-    write_at(figure, EDGE + 12, top + side / 2, "from", rotation=90, **quiet)
     for number, block in enumerate(blocks):
         x = left + number * (side + SQUARE_GAP)
         write_at(figure, x, top - 8, f"block {number + 1}", **quiet)
-        _squares(axes_at(figure, x, top, side, side), (block - least) / (1 - least))
-    write_at(figure, RIGHT, top + side + 16, "to layer", ha="right", **quiet)
-    write_at(figure, left, top + side + 34, f"lightest: {100 * least:.0f}% of the column's largest", **quiet)
+        _squares(axes_at(figure, x, top, side, side), block / np.nanmax(block, axis=0))
+        cell = side / len(block)
+        write_at(figure, x + cell / 2, top + side + 14, "1", ha="center", **quiet)
+        write_at(figure, x + side - cell / 2, top + side + 14, "next", ha="center", **quiet)
+    for row in (0, len(blocks[0]) - 1):
+        write_at(
+            figure,
+            left - 6,
+            top + (row + 0.5) * side / len(blocks[0]),
+            str(row),
+            ha="right",
+            va="center",
+            **quiet,
+        )
+    write_at(figure, left, top + side + 32, "down: from layer, 0 is the input; across: to layer", **quiet)
     return figure
 
 

@@ -60,19 +60,18 @@ def _cost(tables: Tables, group: str, name: str) -> tuple[str, str]:
 
 
 def _answer(tables: Tables) -> str:
-    others = {"plain": "layers that are not connected", "residual": "layers connected by addition"}
-    found = {name: difference_of(tables, "connections", "dense", name) for name in others}
+    found = {pair: difference_of(tables, "connections", *pair) for pair in PAIRS}
     if not all(found.values()):
         return "Not measured yet."
-    words = {1: "more than", -1: "less than", 0: "not measurably more or less than"}
+    words = {1: "{a} beats {b}", -1: "{b} beats {a}", 0: "whether {a} beats {b} is undecided"}
     told = []
-    for name, other in others.items():
-        point, low, high = map(points, found[name].span)
-        told.append(f"{words[found[name].outcome]} {other} ({point} points [{low}, {high}])")
+    for (a, b), pair in found.items():
+        point, low, high = map(points, pair.span)
+        told.append(f"{words[pair.outcome].format(a=a, b=b)} ({point} points [{low}, {high}])")
     seeds = in_words(seeds_of(tables, "connections", "dense"))
     return (
-        f"The same layers, connected densely, read {joined(told)}, at equal parameters and equal multiply-adds, "
-        f"{seeds} each."
+        f"At equal parameters and multiply-adds, connected densely, by addition (residual) or not at all (plain): "
+        f"{'; '.join(told)}. Small networks, {seeds} each."
     )
 
 
@@ -98,7 +97,7 @@ def _overfit(means: dict[str, tuple[float, float]]) -> str:
     fits, reads = (max(means, key=lambda name: means[name][i]) for i in (0, 1))
     end = "they also read the others best" if fits == reads else f"{reads} ones read the others best"
     return (
-        "Both splits are read as they are, one view a face. So short a training is far from learning faces by heart: "
+        "Both splits are read as they are, one view a face. The gaps are small, there is little overfitting yet: "
         f"{fits} layers read the train faces best, and {end}."
     )
 
@@ -159,7 +158,7 @@ def reuse_sentence(blocks: Sequence[np.ndarray]) -> str:
     older = np.mean([block[s, i] for block in layers for i in range(block.shape[1]) for s in range(i + 1)])
     classifier = blocks[-1][:, -1] / blocks[-1][:, -1].max()
     told = (
-        f"Of a layer's strongest source, the newest features weigh {newest:.2f} on average and all older ones "
+        f"Relative to a layer's strongest source, the newest features weigh {newest:.2f} on average and all older ones "
         f"{older:.2f}; for the classifier the newest weigh {classifier[-1]:.2f} and the last block's input "
         f"{classifier[0]:.2f}."
     )
@@ -193,8 +192,8 @@ def variants(tables: Tables) -> dict:
         seeds.add(seeds_of(tables, group, name))
         told = (growth, options["network.bottleneck"], options["optimizer.lr"], *_cost(tables, group, name))
         rows.append((f"`{name}`", f"3 × {layers}", *told, shown(span), seeds_of(tables, group, name)))
-    header = ("network", "layers", "growth or width", "bottleneck", "rate", "parameters", "multiply-adds", "clean %",
-              "seeds")  # fmt: skip
+    header = ("network", "layers", "growth or width", "bottleneck", "learning rate", "parameters", "multiply-adds",
+              "clean %", "seeds")  # fmt: skip
     sentences = [
         "Shallow and deep networks cost about what the others do; growth and bottleneck change the cost."
     ]

@@ -5,7 +5,7 @@ from mien.pages.text import thousands
 from mien.pages.theme import series
 from study import charts, connections, wrong
 from study.swapped import SMALL
-from study.tables import TITLES, WAYS, Tables, difference_of
+from study.tables import TITLES, Tables, difference_of
 
 
 def figures(tables: Tables, guess: float) -> dict:
@@ -40,13 +40,13 @@ def _search(tables: Tables, guess: float):
 
 def _published(tables: Tables):
     rows = []
-    for number, name in enumerate(("study-cnn", "study-densenet")):
+    for number, name in enumerate(("study-densenet", "study-cnn")):
         span = tables.score("published", name)
         if span:
             seeds = tables("published/seeds", network=name, part="clean")
             dots = [float(row["accuracy"]) for row in seeds] if len(seeds) > 1 else ()
             rows.append(Range(TITLES[name], *series(number), (span,), dots))
-    rest = "accuracy on clean PrivateTest, 95% interval"
+    rest = "accuracy on clean PrivateTest; strokes: single seeds"
     return charts.shares("As published, honestly", rest, rows) if rows else None
 
 
@@ -55,7 +55,7 @@ def _connections(tables: Tables):
     for a, b in connections.PAIRS:
         found = difference_of(tables, "connections", a, b)
         if found:
-            rows.append(Range(f"{a} − {b}", *series(WAYS.index(a)), (found.span,)))
+            rows.append(Range(f"{a} − {b}", *series(0), (found.span,)))
     rest = "points on clean PrivateTest, equal cost"
     return charts.differences("What connections buy", rest, rows) if rows else None
 
@@ -65,7 +65,7 @@ def _gradients(tables: Tables, when: str):
     if not lines:
         return None
     words = {"start": "before training", "middle": "halfway through training"}[when]
-    rest = "of the 3 × 3 kernels, relative to the kernel"
+    rest = "norm over the kernel's norm, 3 × 3 kernels, log scale"
     third = len(lines[0].values) // connections.BLOCKS
     ticks = (1, *(third * block for block in range(1, connections.BLOCKS + 1)))
     return charts.curves(f"Gradients {words}", rest, lines, "layer", log=True, ticks=ticks)
@@ -74,7 +74,7 @@ def _gradients(tables: Tables, when: str):
 def _reuse(tables: Tables):
     blocks = connections.reuse(tables)
     return (
-        charts.reuse("Feature reuse", "mean absolute weight, by the column's largest", blocks)
+        charts.reuse("Feature reuse", "mean weight: white none, dark the column's largest", blocks)
         if blocks
         else None
     )

@@ -48,7 +48,7 @@ def published(tables: Tables) -> dict:
             f"{shown(spans[1])} % ({in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}."
         )
     return {
-        "published_table": table(("recipe", "epochs (kept)", *SCORED), rows),
+        "published_table": table(("recipe", "epochs run (kept)", *SCORED), rows),
         "published_sentence": sentence,
         "published_short": short,
     }
@@ -90,7 +90,7 @@ def better(tables: Tables) -> dict:
         "Equal parameters: " + told_pair(tables, "better", "quick-densenet", "cnn-narrow"),
     ]
     return {
-        "better_table": table(("recipe", "network", "epochs", "s a seed", *SCORED), rows),
+        "better_table": table(("recipe", "network", "epochs", "seconds per seed", *SCORED), rows),
         "better_sentence": " ".join(sentences),
     }
 
@@ -100,13 +100,12 @@ def missing(tables: Tables) -> str:
     done = {p.name: len({row["seed"] for row in tables("runs", name=p.name)}) for p in PLAN}
     none = [f"`{name}`" for name, count in done.items() if not count]
     few = [f"`{name}` ({in_words(count)})" for name, count in done.items() if 0 < count < FULL_SEEDS]
-    told = []
-    if none:
-        told.append(f"no run of {joined(none)}")
+    told = ["all of it at full scale: larger networks, training to the end"]
     if few:
         told.append(f"{FULL_SEEDS} seeds each, which a GPU makes, of {joined(few)}")
-    told.append("all of it at full scale (larger networks, training to the end)")
-    return "; ".join(told) + "."
+    if none:
+        told.append(f"any run of {joined(none)}")
+    return "\n".join(f"- {one}" for one in told)
 
 
 def machine(tables: Tables) -> str:
@@ -128,14 +127,16 @@ def sure(tables: Tables) -> dict:
     """Return how far the answers may be trusted."""
     seeds = {name: seeds_of(tables, "connections", name) for name in WAYS}
     short = (
-        "The faults are certain: each can be made again. The study's networks are known to about 2 points. What "
-        f"connections buy is measured on small networks in short trainings with {in_words(min(seeds.values()))} each; "
-        "for large networks trained to the end it is not measured yet."
+        "The swap, the dropout and the search's use of the test set can be made or read again; the empty class is "
+        "unexplained. The study's networks are known to about 2 points, its DenseNet from one seed alone, whose spread "
+        "is unknown. Connections are measured on small networks in short trainings, "
+        f"{in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
     )
     full = (
+        "One network is called better only where the interval of the difference leaves out 0 and McNemar's exact test "
+        "gives p below .05, adjusted after Holm where several pairs are compared; all else is undecided. "
         "The intervals hold the spread over faces and, where there are several seeds, over seeds. They do not hold "
         "what another data set, another recipe or another scale would change: the three ways to connect layers were "
-        "compared under one recipe that was tuned for none of them, at about 0.18 M parameters and six epochs. Where "
-        "several pairs are compared, p is adjusted after Holm."
+        "compared under one recipe that was tuned for none of them, at about 0.18 M parameters and six epochs."
     )
     return {"sure_short": short, "sure": full}

@@ -40,6 +40,7 @@ def content(tables: Tables) -> dict:
         "guess": guess,
         "small": SMALL,
         "n": thousands,
+        "percent": lambda share: f"{100 * share:.0f}",
         "joined": lambda values: joined([str(value) for value in values]),
         **wrong.swapped(tables),
         **wrong.never(tables),

@@ -101,6 +101,6 @@ def told_pair(tables: Tables, group: str, a: str, b: str) -> str:
         return f"`{a}` against `{b}` is not measured yet."
     point, low, high = map(points, found.span)
     p = found.p if found.p.startswith("<") else f"= {found.p}"
-    ends = {0: "they cannot be told apart", 1: f"`{a}` is better", -1: f"`{b}` is better"}
+    ends = {0: "undecided", 1: f"`{a}` is better", -1: f"`{b}` is better"}
     numbers = f"{point} points [{low}, {high}] on the clean faces, p {p}"
     return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}."

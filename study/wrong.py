@@ -21,14 +21,14 @@ def swapped(tables: Tables) -> dict:
     for name in SWAPPED:
         seen, unseen = (swapped_span(tables, name, split) for split in ("test", "val"))
         f1 = (swapped_span(tables, name, split, "macro_f1") for split in ("test", "val"))
-        seen_f1, unseen_f1 = (f"{span[0]:.2f}" if span else "" for span in f1)
+        seen_f1, unseen_f1 = (f"{100 * span[0]:.0f}" if span else "" for span in f1)
         rows.append((TITLES[name], shown(seen), seen_f1, shown(unseen), unseen_f1))
         if seen and unseen:
             sentences.append(
-                f"The {TITLES[name]} reads {100 * seen[0]:.0f} % of the faces it was trained on and "
-                f"{100 * unseen[0]:.0f} % of others."
+                f"The {TITLES[name]} reads {100 * seen[0]:.1f} % of the faces it was trained on and "
+                f"{100 * unseen[0]:.1f} % of others."
             )
-    header = ("network", "the faces it was trained on %", "macro F1", "unseen faces %", "macro F1")
+    header = ("network", "the faces it was trained on %", "macro F1 %", "unseen faces %", "macro F1 %")
     return {
         "swapped_table": table(header, rows),
         "swapped_sentence": " ".join(sentences),
@@ -49,7 +49,7 @@ def never(tables: Tables) -> dict:
     rows = [(name, thousands(labeled), thousands(read)) for name, (labeled, read) in counts.items()]
     return {
         "never_sentence": _never(counts) if counts else "Not measured yet.",
-        "classes_table": table(("class", "labeled so", "read so by the CNN"), rows),
+        "classes_table": table(("class", "labeled so", "predicted by the CNN"), rows),
     }
 
 
