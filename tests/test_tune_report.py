@@ -29,7 +29,9 @@ from mien.tune.study import Axis, read_study
 def somebodys(address: str, trials: int = 24, name: str = "theirs") -> None:
     """Make a study as another program would: one parameter decides, one hardly does, one not at all."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name=name, storage=address, sampler=optuna.samplers.RandomSampler(seed=0))
+    study = optuna.create_study(
+        study_name=name, storage=address, sampler=optuna.samplers.RandomSampler(seed=0)
+    )
 
     def value(one) -> float:
         blocks, decay = one.suggest_int("num_blocks", 2, 10), one.suggest_float("l2", 1e-6, 1e-3, log=True)
@@ -68,7 +70,9 @@ def ours(toy, tmp_path_factory):
         patch.setattr(trial, "measure", measure)
         study = tune(plan_of(toy, folder, "network.channels=4,8", "augment.flip=true", trials=16))
     best = study.ranked()[0]
-    address = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "journal.log")))
+    address = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
+    )
     opened = optuna.load_study(study_name="known", storage=address)
     for seed, lost in ((1, 0.1), (2, 0.2)):
         opened.set_user_attr(f"confirmed/{best.number}/{seed}", [best.values[0] + lost])
@@ -83,7 +87,9 @@ def test_any_storage_reads_as_plain_objects(theirs):
     files = sorted(path.name for path in theirs.parent.iterdir())
 
     assert ("theirs", ("value",), (False,)) == (study.name, study.objectives, study.maximized)
-    assert {"complete": 22, "pruned": 1, "failed": 1} == {s: len(study.of_state(s)) for s in ("complete", "pruned", "failed")}
+    assert {"complete": 22, "pruned": 1, "failed": 1} == {
+        s: len(study.of_state(s)) for s in ("complete", "pruned", "failed")
+    }
     assert Axis("num_blocks", 2.0, 10.0, whole=True) == study.axes[0]
     assert Axis("l2", 1e-6, 1e-3, log=True) == study.axes[1]
     assert ("a", "<b>") == study.axes[2].choices
@@ -95,9 +101,13 @@ def test_any_storage_reads_as_plain_objects(theirs):
 
 def test_a_study_is_the_same_by_path_address_and_journal(theirs, tmp_path):
     """The same study reads alike from its file, its address and a journal that it was copied to."""
-    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "x.log")))
+    journal = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "x.log"))
+    )
     optuna.copy_study(from_study_name="theirs", from_storage=f"sqlite:///{theirs}", to_storage=journal)
-    path, address, copied = (read_study(where) for where in (theirs, f"sqlite:///{theirs}", tmp_path / "x.log"))
+    path, address, copied = (
+        read_study(where) for where in (theirs, f"sqlite:///{theirs}", tmp_path / "x.log")
+    )
 
     assert path.trials == address.trials
     assert [(t.number, t.values, t.params, t.curve) for t in path.trials] == [
@@ -199,7 +209,11 @@ def test_limits_leave_out_what_is_far_from_all_others():
     """One diverged value does not flatten all others."""
     assert limits([1.0, 1.1, 1.2, 1.3, 900.0])[1] < 3
     assert limits([1.0, 2.0])[0] < 1 < 2 < limits([1.0, 2.0])[1]
-    assert (number(1.1993e-6), number(-0.5), number(1200)) == ("1.2e\N{MINUS SIGN}6", "\N{MINUS SIGN}0.5", "1.2e3")
+    assert (number(1.1993e-6), number(-0.5), number(1200)) == (
+        "1.2e\N{MINUS SIGN}6",
+        "\N{MINUS SIGN}0.5",
+        "1.2e3",
+    )
 
 
 def test_pauses_are_no_work():
@@ -207,7 +221,11 @@ def test_pauses_are_no_work():
     from datetime import datetime
 
     day = [datetime(2026, 1, d, h) for d, h in ((1, 20), (1, 21), (2, 8), (2, 9))]
-    spans = [("a", day[0], day[1], "complete"), ("a", day[2], day[3], "pruned"), ("a", day[1], day[2], "failed")]
+    spans = [
+        ("a", day[0], day[1], "complete"),
+        ("a", day[2], day[3], "pruned"),
+        ("a", day[1], day[2], "failed"),
+    ]
 
     assert 7200 == busy(spans)[1][-1]
 
@@ -222,7 +240,15 @@ def test_the_page_tells_somebodys_study(reported):
     assert "num_blocks matters most" in text
     assert "Other seeds were not tried." in text
     assert "This study was made by another program." in text
-    assert {"history", "curves", "workers", "importances", "parallel", "contour-num-blocks-l2", "slice-kind"} <= figures
+    assert {
+        "history",
+        "curves",
+        "workers",
+        "importances",
+        "parallel",
+        "contour-num-blocks-l2",
+        "slice-kind",
+    } <= figures
     assert figures == {path.stem for path in (reported / "figures").glob("*.png")}
     assert [] == list((reported / "recipes").iterdir())
 
@@ -262,7 +288,9 @@ def test_every_trial_is_in_the_table(ours):
     study = read_study(ours)
 
     assert [t.state for t in study.trials] == [row["state"] for row in rows]
-    assert [t.params["optimizer.lr"] for t in study.trials] == pytest.approx([float(row["optimizer.lr"]) for row in rows])
+    assert [t.params["optimizer.lr"] for t in study.trials] == pytest.approx(
+        [float(row["optimizer.lr"]) for row in rows]
+    )
 
 
 def test_the_same_storage_gives_the_same_bytes(theirs, reported):
@@ -331,11 +359,15 @@ def test_the_original_study_is_reported(study_storage, tmp_path):
     study = report(copy, tmp_path / "report")
     best = study.ranked()[0]
     text = plain((tmp_path / "report" / "report.html").read_text())
-    contours = re.findall(r'aria-label="value over (\w+) and (\w+)"', (tmp_path / "report" / "report.html").read_text())
+    contours = re.findall(
+        r'aria-label="value over (\w+) and (\w+)"', (tmp_path / "report" / "report.html").read_text()
+    )
 
     assert (39, 2) == (len(study.of_state("complete")), len(study.of_state("failed")))
     assert 1.667 == round(best.values[0], 3)
-    assert (3, 4, 26, 16) == tuple(best.params[n] for n in ("num_blocks", "min_layers", "max_layers", "growth_rate"))
+    assert (3, 4, 26, 16) == tuple(
+        best.params[n] for n in ("num_blocks", "min_layers", "max_layers", "growth_rate")
+    )
     assert (0.4264, 0.2554) == (round(best.params["reduction"], 4), round(best.params["dropout_rate"], 4))
     assert 1.1993e-6 == pytest.approx(best.params["l2_regularization"], rel=1e-4)
     assert [("num_blocks", "l2_regularization"), ("num_blocks", "dropout_rate")] == contours[:2]

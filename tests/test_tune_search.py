@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mien.dataset import Development, read_dataset
 from mien.errors import MissingExtra, Stopped, TuneError
 from mien.recipe import read_recipe
 from mien.run import read_run
-from mien.tune import confirm, objective, plan, search, trial
+from mien.tune import confirm, plan, search, trial
 from mien.tune.cost import cost_of
 from mien.tune.objective import Outcome, key_of
 from mien.tune.search import tune, work
@@ -202,7 +203,9 @@ def test_a_budget_that_nothing_fits_is_told(toy, tmp_path, known, monkeypatch):
     """Where every network is refused the search ends in one line."""
     monkeypatch.setattr(search, "MOST_REFUSED", 5)
 
-    with pytest.raises(TuneError, match="the last 5 trials were all refused before training, the last one for this: "):
+    with pytest.raises(
+        TuneError, match="the last 5 trials were all refused before training, the last one for this: "
+    ):
         tune(plan_of(toy, tmp_path / "a", "budget.parameters=1", trials=6))
 
 
@@ -237,7 +240,7 @@ def test_several_objectives_give_a_front(toy, tmp_path, known):
 
 
 def test_tuning_cannot_reach_the_test_split(toy, tmp_path, monkeypatch):
-    """A search with real training reads nothing of test: the object that it receives has none, and no file is opened."""
+    """A search needs no more than train and val: the object that it is given has no test split, nor opens it files."""
     data = read_dataset(toy).development()
     for name in ("read_dataset", "open_test"):
         assert not [p for p in Path(search.__file__).parent.rglob("*.py") if name in p.read_text()]
@@ -285,7 +288,13 @@ def test_confirming_trains_the_best_with_other_seeds(toy, tmp_path):
 def test_equal_networks_have_one_key():
     """What trains alike has one key, however its layers and growth were given; another rate has another."""
     peak = ("network.num_blocks=2", "network.min_layers=3", "network.max_layers=5", "name=a")
-    plain = ("network.num_blocks=0", "network.min_layers=0", "network.max_layers=0", "network.layers=3,5", "name=b")
+    plain = (
+        "network.num_blocks=0",
+        "network.min_layers=0",
+        "network.max_layers=0",
+        "network.layers=3,5",
+        "name=b",
+    )
     one = read_recipe("study-densenet", peak)
     same = read_recipe("study-densenet", (*plain, "network.growth=16,16"))
     other = read_recipe("study-densenet", (*peak, "optimizer.lr=0.002"))
@@ -296,8 +305,13 @@ def test_equal_networks_have_one_key():
 
 def test_cost_is_that_of_the_network():
     """Parameters and multiply-adds are the known ones; memory grows with the batch and Adam's slots."""
-    small, large = (cost_of(read_recipe("quick-densenet", (f"training.batch_size={n}",)), side=48, classes=7) for n in (64, 128))
-    adam = cost_of(read_recipe("quick-densenet", ("training.batch_size=64", "optimizer.kind=adam")), side=48, classes=7)
+    small, large = (
+        cost_of(read_recipe("quick-densenet", (f"training.batch_size={n}",)), side=48, classes=7)
+        for n in (64, 128)
+    )
+    adam = cost_of(
+        read_recipe("quick-densenet", ("training.batch_size=64", "optimizer.kind=adam")), side=48, classes=7
+    )
 
     assert (275_119, 35_556_840) == (small.parameters, small.multiply_adds)
     assert 1.9 < large.memory_mb / small.memory_mb < 2.1
@@ -328,7 +342,10 @@ def test_another_search_is_not_mixed_in(toy, tmp_path, known):
     """Another seed, range, sampler or data set in the same folder is told, and nothing is changed."""
     tune(plan_of(toy, tmp_path / "a", trials=2))
     before = (tmp_path / "a" / "journal.log").read_bytes()
-    for options, part in (({"seed": 1}, "seed (0 there, 1 here)"), ({"sampler": "random"}, "sampler (tpe there, random here)")):
+    for options, part in (
+        ({"seed": 1}, "seed (0 there, 1 here)"),
+        ({"sampler": "random"}, "sampler (tpe there, random here)"),
+    ):
         with pytest.raises(TuneError, match="holds another search") as caught:
             tune(plan_of(toy, tmp_path / "a", trials=2, **options))
         assert part in str(caught.value)
@@ -343,7 +360,10 @@ def test_another_search_is_not_mixed_in(toy, tmp_path, known):
 
 def test_a_folder_with_other_contents_is_left_alone(toy, tmp_path, known):
     """A folder that holds anything else, or trials without their journal, is refused before anything is written."""
-    for name, message in (("notes.txt", r"not a search \(notes.txt\)"), ("trials", "its trials are there and its journal.log is not")):
+    for name, message in (
+        ("notes.txt", r"not a search \(notes.txt\)"),
+        ("trials", "its trials are there and its journal.log is not"),
+    ):
         folder = tmp_path / name.partition(".")[0] / "out"
         folder.mkdir(parents=True)
         (folder / name).mkdir()
@@ -357,7 +377,9 @@ def test_somebody_elses_study_of_that_name_is_left_alone(toy, tmp_path):
     import optuna
 
     address = f"sqlite:///{tmp_path}/x.db"
-    optuna.create_study(study_name="known", storage=address).optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=1)
+    optuna.create_study(study_name="known", storage=address).optimize(
+        lambda t: t.suggest_float("x", 0, 1), n_trials=1
+    )
 
     with pytest.raises(TuneError, match='its study "known" is not mien\'s'):
         tune(plan_of(toy, tmp_path / "a", storage=address))
@@ -385,7 +407,10 @@ def test_a_torn_line_in_the_journal_is_cut_off(toy, tmp_path, known):
 def test_workers_share_a_search(toy, tmp_path):
     """Two processes finish exactly the trials asked for, each of them some."""
     command = [sys.executable, str(WORKER), str(toy), str(tmp_path / "a"), "8"]
-    workers = [subprocess.Popen(command, env={**os.environ, "SLOW": "0.05"}, stderr=subprocess.PIPE) for _ in range(2)]
+    workers = [
+        subprocess.Popen(command, env={**os.environ, "SLOW": "0.05"}, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
     said = [worker.communicate()[1].decode() for worker in workers]
     study = read_study(tmp_path / "a")
 
@@ -397,18 +422,28 @@ def test_workers_share_a_search(toy, tmp_path):
 
 def killed_in_the_middle(toy, folder: Path, storage: str | None, trials: int = 16):
     """Start four workers, kill two of them in a trial, let the others finish; return the study."""
-    command = [sys.executable, str(WORKER), str(toy), str(folder), str(trials), *([storage] if storage else [])]
+    command = [
+        sys.executable,
+        str(WORKER),
+        str(toy),
+        str(folder),
+        str(trials),
+        *([storage] if storage else []),
+    ]
     slow = {**os.environ, "SLOW": "0.3"}
-    workers = [subprocess.Popen(command, env=slow, stderr=subprocess.DEVNULL) for _ in range(4)]
+    with open(folder.parent / "said.txt", "w") as said:
+        workers = [subprocess.Popen(command, env=slow, stderr=said) for _ in range(4)]
     victims = {str(worker.pid) for worker in workers[:2]}
     while victims:
-        assert workers[2].poll() is None, "the search was over before two workers were killed"
+        assert all(worker.poll() in (None, -signal.SIGKILL) for worker in workers), (
+            folder.parent / "said.txt"
+        ).read_text()
         time.sleep(0.1)
         try:
             running = read_study(storage or folder).of_state("running")
         except TuneError:  # not begun yet
             continue
-        at_work = {t.notes["sessions"][-1][0].rsplit("-", 1)[1] for t in running if t.curve and "sessions" in t.notes}
+        at_work = {t.notes["sessions"][-1][0].rsplit("-", 1)[1] for t in running if 0 < len(t.curve) < 4}
         for worker in workers[:2]:
             if str(worker.pid) in victims & at_work:
                 worker.kill()
@@ -421,7 +456,9 @@ def none_lost_none_twice(study, trials: int = 16) -> None:
     """Every number is there once and has ended; the two trials that were cut off have been taken up."""
     assert list(range(trials)) == [t.number for t in study.trials]
     assert trials == len(study.of_state("complete", "pruned", "failed"))
-    assert 2 == sum(len(t.notes["sessions"]) == 2 for t in study.trials)
+    cut_off = [[end for *_, end in t.notes["sessions"]] for t in study.trials if len(t.notes["sessions"]) > 1]
+    assert cut_off  # a worker may have told its trial just before it was killed
+    assert all(None not in ends[-1:] and None in ends for ends in cut_off)
     assert all(len(t.curve) == 6 for t in study.of_state("complete") if "repeats" not in t.notes)
 
 
@@ -432,30 +469,28 @@ def test_two_of_four_workers_killed_on_the_journal(toy, tmp_path):
 
 
 @pytest.fixture
-def postgresql(tmp_path):
+def postgresql():
     """The address of a PostgreSQL server of this test's own; skips where none is installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [Path(p) for p in [shutil.which("initdb") or ""] if p]
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *filter(None, [shutil.which("initdb")])]
     if not found:
         pytest.skip("no PostgreSQL server is installed (initdb)")
-    binaries, folder = found[-1].parent, tmp_path / "server"
-    folder.mkdir()
-    owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if owner:
-        shutil.chown(folder, "postgres")
-        for parent in [tmp_path, *tmp_path.parents][:3]:
-            parent.chmod(0o755)
-    port = str(20000 + os.getpid() % 20000)
+    owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # it refuses to run as root
+    with tempfile.TemporaryDirectory() as folder:
+        if owner:
+            shutil.chown(folder, "postgres")
 
-    def run(*command: str) -> None:
-        subprocess.run([*owner, *command], check=True, capture_output=True, cwd=folder)
+        def run(name: str, *options: str) -> None:
+            command = [*owner, str(found[0].parent / name), "-D", f"{folder}/data", *options]
+            subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
-    run(str(binaries / "initdb"), "-D", "data", "-A", "trust", "-U", "mien", "--no-sync")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run(str(binaries / "pg_ctl"), "-D", "data", "-w", "-l", "log", "-o", options, "start")
-    try:
-        yield f"postgresql://mien@127.0.0.1:{port}/postgres"
-    finally:
-        run(str(binaries / "pg_ctl"), "-D", "data", "-m", "immediate", "stop")
+        port = str(20000 + os.getpid() % 20000)
+        run("initdb", "-A", "trust", "-U", "mien", "--no-sync")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield f"postgresql://mien@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
 
 
 @pytest.mark.slow
@@ -472,7 +507,14 @@ def test_pruning_halves_the_work_at_the_same_best_value(toy, tmp_path, known):
     """Over eight seeds the median pruner takes at most half the epochs, and its best value is as good within noise."""
     epochs, best = {}, {}
     for pruner in ("median", "none"):
-        studies = [tune(plan_of(toy, tmp_path / f"{pruner}{s}", "training.epochs=20", trials=40, seed=s, pruner=pruner)) for s in range(8)]
+        studies = [
+            tune(
+                plan_of(
+                    toy, tmp_path / f"{pruner}{s}", "training.epochs=20", trials=40, seed=s, pruner=pruner
+                )
+            )
+            for s in range(8)
+        ]
         epochs[pruner] = sum(len(t.curve) for study in studies for t in study.trials)
         best[pruner] = np.array([study.ranked()[0].values[0] for study in studies])
     spread = np.std(best["none"], ddof=1) + np.std(best["median"], ddof=1)

@@ -80,7 +80,9 @@ def test_a_conditional_parameter_is_drawn_where_its_condition_holds():
         values = read_space("strong").values(trial)
         drawn[values["optimizer.kind"]] = {n for n in trial.names if n.startswith("optimizer.")}, values
 
-    assert {"optimizer.kind", "optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"} == drawn["sgd"][0]
+    assert {"optimizer.kind", "optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"} == drawn["sgd"][
+        0
+    ]
     assert {"optimizer.kind", "optimizer.lr-adam", "optimizer.weight_decay"} == drawn["adam"][0]
     assert 2e-2 == pytest.approx(drawn["adam"][1]["optimizer.lr"])
 
@@ -99,7 +101,12 @@ def test_values_of_a_list_come_one_by_one_or_whole(tmp_path):
 
 def test_an_override_fixes_a_parameter(tmp_path):
     """A field given on the command line is no longer searched; name, objectives and budget change too."""
-    overrides = ("network.growth=24", "name=other", "objectives=accuracy,multiply_adds", "budget.parameters=1e6")
+    overrides = (
+        "network.growth=24",
+        "name=other",
+        "objectives=accuracy,multiply_adds",
+        "budget.parameters=1e6",
+    )
     space = read_space("study", overrides)
 
     assert "network.growth" not in {p.field for p in space.parameters}
@@ -110,7 +117,10 @@ def test_an_override_fixes_a_parameter(tmp_path):
 
 def test_equal_spaces_are_told_alike(tmp_path):
     """What a search keeps of its space is JSON, and differs where a range, a fixed field or a budget does."""
-    told = [json.dumps(read_space("study", o).to_dict()) for o in ((), (), ("training.epochs=5",), ("budget.memory_mb=9",))]
+    told = [
+        json.dumps(read_space("study", o).to_dict())
+        for o in ((), (), ("training.epochs=5",), ("budget.memory_mb=9",))
+    ]
 
     assert told[0] == told[1]
     assert 3 == len(set(told))
@@ -121,8 +131,14 @@ def test_equal_spaces_are_told_alike(tmp_path):
     [
         ("network.growht = { choices = [8, 16] }", 'unknown field; did you mean "network.growth"?'),
         ("optimizer.lr = { low = 0.5, high = 0.1 }", "low 0.5 is above high 0.1"),
-        ("optimizer.lr = { low = 0.1, high = 0.1 }", "low and high are both 0.1: a single value belongs under fixed"),
-        ("optimizer.weight_decay = { low = 0, high = 0.1, log = true }", "a logarithmic range starts above 0 and low is 0"),
+        (
+            "optimizer.lr = { low = 0.1, high = 0.1 }",
+            "low and high are both 0.1: a single value belongs under fixed",
+        ),
+        (
+            "optimizer.weight_decay = { low = 0, high = 0.1, log = true }",
+            "a logarithmic range starts above 0 and low is 0",
+        ),
         ("optimizer.lr = { low = 0.1 }", "high must be a number and is None"),
         ("optimizer.lr = { low = nan, high = 1 }", "low must be between 1e-09 and 100 and is nan"),
         ("optimizer.lr = { low = 0.1, high = 1e9 }", "high must be between 1e-09 and 100"),
@@ -134,15 +150,31 @@ def test_equal_spaces_are_told_alike(tmp_path):
         ("optimizer.lr = { choices = [0.1, 0.1] }", "choices has a value twice"),
         ("optimizer.lr = { choices = [0.1, 1], low = 0.1 }", "give choices, or low and high, and not both"),
         ("optimizer.kind = { low = 1, high = 2 }", "needs choices"),
-        ("optimizer.kind = { choices = ['sgd', 'adamw'] }", "choices must be one of sgd, adam and one is 'adamw'"),
-        ("network.layers.0 = { low = 1.5, high = 4 }", "low must be a number without a fraction and is 1.5"),
-        ("network.layers.0 = { low = 1, high = 4, step = 0.5 }", "step must be a number above 0 without a fraction"),
-        ("network.kind = { choices = ['cnn', 'densenet'] }", "a space is for one kind of network"),
-        ("optimizer.lr-a = { low = 0.1, high = 1 }\noptimizer.lr-b = { low = 0.1, high = 1 }", "give each of them its when"),
-        ("augment.shift = { low = 0, high = 2, when = { augment.flp = true } }", 'when has an unknown field "augment.flp"; did'),
-        ("augment.shift = { low = 0, high = 2, when = { augment.flip = 3 } }", "when augment.flip must be true or false and is 3"),
         (
-            "augment.shift = { low = 0, high = 2, when = { augment.flip = true } }\naugment.flip = { choices = [true, false] }",
+            "optimizer.kind = { choices = ['sgd', 'adamw'] }",
+            "choices must be one of sgd, adam and one is 'adamw'",
+        ),
+        ("network.layers.0 = { low = 1.5, high = 4 }", "low must be a number without a fraction and is 1.5"),
+        (
+            "network.layers.0 = { low = 1, high = 4, step = 0.5 }",
+            "step must be a number above 0 without a fraction",
+        ),
+        ("network.kind = { choices = ['cnn', 'densenet'] }", "a space is for one kind of network"),
+        (
+            "optimizer.lr-a = { low = 0.1, high = 1 }\noptimizer.lr-b = { low = 0.1, high = 1 }",
+            "give each of them its when",
+        ),
+        (
+            "augment.shift = { low = 0, high = 2, when = { augment.flp = true } }",
+            'when has an unknown field "augment.flp"; did',
+        ),
+        (
+            "augment.shift = { low = 0, high = 2, when = { augment.flip = 3 } }",
+            "when augment.flip must be true or false and is 3",
+        ),
+        (
+            "augment.shift = { low = 0, high = 2, when = { augment.flip = true } }\n"
+            "augment.flip = { choices = [true, false] }",
             "its when names augment.flip, which is drawn further down",
         ),
     ],
@@ -163,14 +195,32 @@ def test_a_bad_parameter_is_told_in_words(tmp_path, parameter, message):
         ("a = ", "cannot be read as a space"),
         ("format = 9", "written in format 9; this mien reads up to format 1"),
         (f'name = "a/b"\n[parameters]\n{ONE}', "name must be a word of letters"),
-        (f'name = "a"\nrecipe = "quick-densnet"\n[parameters]\n{ONE}', 'no recipe "quick-densnet"; did you mean'),
+        (
+            f'name = "a"\nrecipe = "quick-densnet"\n[parameters]\n{ONE}',
+            'no recipe "quick-densnet"; did you mean',
+        ),
         (f"{HEAD}objective = []\n[parameters]\n{ONE}", 'unknown key "objective"; did you mean "objectives"?'),
-        (f"{HEAD}objectives = ['acuracy']\n[parameters]\n{ONE}", "one is 'acuracy'; did you mean \"accuracy\"?"),
-        (f"{HEAD}objectives = ['parameters']\n[parameters]\n{ONE}", "the first of objectives must be accuracy or log_loss"),
+        (
+            f"{HEAD}objectives = ['acuracy']\n[parameters]\n{ONE}",
+            "one is 'acuracy'; did you mean \"accuracy\"?",
+        ),
+        (
+            f"{HEAD}objectives = ['parameters']\n[parameters]\n{ONE}",
+            "the first of objectives must be accuracy or log_loss",
+        ),
         (f"{HEAD}objectives = ['accuracy', 'accuracy']\n[parameters]\n{ONE}", "objectives names one twice"),
-        (f"{HEAD}[budget]\nparameter = 3\n[parameters]\n{ONE}", 'unknown budget "parameter"; did you mean "parameters"?'),
-        (f"{HEAD}[budget]\nparameters = -3\n[parameters]\n{ONE}", "budget.parameters must be a number above 0 and is -3"),
-        (f"{HEAD}[fixed]\ntraining.epoch = 3\n[parameters]\n{ONE}", 'unknown field "training.epoch"; did you mean "epochs"?'),
+        (
+            f"{HEAD}[budget]\nparameter = 3\n[parameters]\n{ONE}",
+            'unknown budget "parameter"; did you mean "parameters"?',
+        ),
+        (
+            f"{HEAD}[budget]\nparameters = -3\n[parameters]\n{ONE}",
+            "budget.parameters must be a number above 0 and is -3",
+        ),
+        (
+            f"{HEAD}[fixed]\ntraining.epoch = 3\n[parameters]\n{ONE}",
+            'unknown field "training.epoch"; did you mean "epochs"?',
+        ),
         (HEAD, "parameters has no field to search"),
         (f"{HEAD}[parameters]\nlr = 3", "fixed, parameters and when hold fields such as optimizer.lr"),
     ],
@@ -190,12 +240,15 @@ def test_a_bad_space_is_told_in_words(tmp_path, text, message):
 
 def test_all_faults_are_told_at_once(tmp_path):
     """A space with four faults needs one round of mending, not four."""
-    text = f'{HEAD}objectives = ["x"]\n[budget]\ny = 1\n[fixed]\noptimizer.lr = 0\ntraining.epochs = 0\n[parameters]\n{ONE}'
+    text = f'{HEAD}objectives = ["x"]\n[budget]\ny = 1\n[fixed]\noptimizer.lr = 0\ntraining.epochs = 0\n'
+    text += f"[parameters]\n{ONE}"
 
     with pytest.raises(TuneError) as caught:
         read_space(written(tmp_path, text))
 
-    assert all(part in str(caught.value) for part in ("objectives", 'budget "y"', "training.epochs", "optimizer.lr"))
+    assert all(
+        part in str(caught.value) for part in ("objectives", 'budget "y"', "training.epochs", "optimizer.lr")
+    )
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def main() -> None:
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
-    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack", "optuna": "tune"}
+    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
+    extras |= {"optuna": "tune"}
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error
@@ -362,7 +363,7 @@ def tune_search(
     dataset: Annotated[Path, typer.Argument(help="a data set's folder; only its train and val are seen")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="fields fixed, as training.epochs=5; also objectives=…"),
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields fixed, as training.epochs=5; or objectives=…"),
     ] = None,
     trials: Annotated[int, typer.Option(help="how many, by all workers together")] = 40,
     hours: Annotated[float | None, typer.Option(help="stop after so long; the same command goes on")] = None,
@@ -373,10 +374,10 @@ def tune_search(
     workers: Annotated[int, typer.Option(min=1, help="processes that share this machine's threads")] = 1,
     sampler: Annotated[str, typer.Option(help="tpe, random or nsga2")] = "tpe",
     pruner: Annotated[
-        str | None, typer.Option(help="median, hyperband or none; median by default, none for several objectives")
+        str | None, typer.Option(help="median, hyperband or none; by default median, with one objective")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the search and of every training")] = 0,
-    confirm: Annotated[int, typer.Option(min=0, help="train the best three again with so many other seeds")] = 0,
+    confirm: Annotated[int, typer.Option(min=0, help="train the best three again, with so many seeds")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, all cores by default")] = None,
 ) -> None:

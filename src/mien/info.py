@@ -31,7 +31,7 @@ def info(path: Path) -> str:
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder, and no shipped recipe or space of that name")
-    raise DataError(f"{path}: not a data set, a run, a search, a recipe, a space or a table of predictions of mien's")
+    raise DataError(f"{path}: not a data set, a run, a search, a recipe, a space or predictions of mien's")
 
 
 def _dataset(path: Path) -> str:

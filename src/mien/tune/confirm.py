@@ -37,12 +37,18 @@ def confirm(
             path = folder / f"trial-{trial.number:04}.toml"
             write_atomic(path, trial.notes["recipe"])
             recipe = read_recipe(path)
-            engine = choose_engine(device=plan.device, precision=recipe.training.precision, threads=plan.threads)
+            engine = choose_engine(
+                device=plan.device, precision=recipe.training.precision, threads=plan.threads
+            )
             options = {"engine": engine, "stop": stop, "progress": progress}
             for seed in range(plan.seed + 1, plan.seed + 1 + seeds):
                 if seed not in study.confirmed.get(trial.number, ()):
-                    run = train(recipe, plan.data, path.with_name(f"{path.stem}-s{seed}"), seed=seed, **options)
+                    run = train(
+                        recipe, plan.data, path.with_name(f"{path.stem}-s{seed}"), seed=seed, **options
+                    )
                     values = values_of(run, plan.space.objectives, trial.notes)
                     store.set_user_attr(f"{CONFIRMED}/{trial.number}/{seed}", values)
-                    say(f"trial {trial.number} with seed {seed}: {', '.join(f'{value:.6g}' for value in values)}")
+                    say(
+                        f"trial {trial.number} with seed {seed}: {', '.join(f'{value:.6g}' for value in values)}"
+                    )
     return state_of(plan)

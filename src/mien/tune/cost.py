@@ -33,7 +33,9 @@ def cost_of(recipe: Recipe, *, side: int, classes: int) -> Cost:
         network = build(recipe.network, side=side, classes=classes)
         told = describe(network, side)
         kept = _kept_for_backward(network, side) / FACES_WEIGHED
-    slots = 2 + (2 if recipe.optimizer.kind == "adam" else recipe.optimizer.momentum > 0)  # weights, gradients, …
+    slots = 2 + (
+        2 if recipe.optimizer.kind == "adam" else recipe.optimizer.momentum > 0
+    )  # weights, gradients, …
     size = told["parameters"] * slots * FLOAT_BYTES + kept * recipe.training.batch_size
     return Cost(told["parameters"], told["multiply_adds"], size / 1e6)
 

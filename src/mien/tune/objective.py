@@ -67,7 +67,9 @@ def weigh(recipe: Recipe, space: Space, data: Development, engine: Engine) -> Co
 def over_budget(cost: Cost, budget: tuple[tuple[str, float], ...]) -> str:
     """Return what of a network's cost is above the budget, in words, or ""."""
     costs = asdict(cost)
-    return ", ".join(f"{costs[name]:,.0f} {name}, budget {most:,.0f}" for name, most in budget if costs[name] > most)
+    return ", ".join(
+        f"{costs[name]:,.0f} {name}, budget {most:,.0f}" for name, most in budget if costs[name] > most
+    )
 
 
 def measure(

@@ -53,7 +53,11 @@ class Plan:
     def told(self) -> dict:
         """Return what the study keeps of the plan, ready for JSON."""
         info = self.data.info
-        data = {"path": str(info.folder.resolve()), "fingerprint": info.fingerprint, "notes": list(info.notes)}
+        data = {
+            "path": str(info.folder.resolve()),
+            "fingerprint": info.fingerprint,
+            "notes": list(info.notes),
+        }
         data |= {"fold": str(self.data.fold or ""), "train": len(self.data.train), "val": len(self.data.val)}
         told = {"format": FORMAT, "mien": __version__, "space": self.space.to_dict(), "data": data}
         return told | {"seed": self.seed, "sampler": self.sampler, "pruner": self.pruning}
@@ -100,7 +104,9 @@ def _begin_or_join(plan: Plan, storage):
             study = optuna().load_study(**options)
     told = study.user_attrs.get(TOLD)
     if told is None and study.get_trials(deepcopy=False):
-        raise TuneError(f'{shown(plan.where)}: its study "{plan.space.name}" is not mien\'s; give another name=…')
+        raise TuneError(
+            f'{shown(plan.where)}: its study "{plan.space.name}" is not mien\'s; give another name=…'
+        )
     if told is None:
         study.set_user_attr(TOLD, plan.told())
     elif faults := _differences(told, plan.told()):

@@ -21,7 +21,7 @@ from pathlib import Path
 from mien.errors import MienError, Stopped, TuneError
 from mien.files import write_atomic
 from mien.progress import Progress
-from mien.tune.plan import Plan, at_work, check
+from mien.tune.plan import Plan, at_work, check, make_sampler
 from mien.tune.storage import shown
 from mien.tune.study import Study, best_recipes, plain
 from mien.tune.trial import BEAT, Search, attend
@@ -96,10 +96,12 @@ def work(
             _refuse_endless(trials)
             taken = [t for t in trials if _counts(t) and t.state.name != "WAITING"]
             if len(taken) < plan.trials:
+                number = min((t.number for t in trials if t.state.name == "WAITING"), default=len(trials))
+                study.sampler = make_sampler(plan, number)
                 trial = study.ask()
-                if _place(study, trial.number) < plan.trials:
+                if trial.number == number and _place(study, number) < plan.trials:
                     attend(search, trial, stop=ending, say=say, progress=progress or Progress())
-                else:  # others have taken the last ones in between
+                else:  # another worker was quicker
                     search.put_back(trial.number)
             elif any(t.state.name == "RUNNING" for t in taken):
                 time.sleep(1)  # others are at work, and may die
@@ -165,7 +167,9 @@ def _spread(plan: Plan, workers: int, stop: Callable[[], bool], say: Callable[[s
     plan = replace(plan, threads=max(1, threads // workers))
     context = get_context("spawn")
     ending = context.Event()
-    processes = [context.Process(target=_be_worker, args=(plan, ending, os.getpid(), say)) for _ in range(workers)]
+    processes = [
+        context.Process(target=_be_worker, args=(plan, ending, os.getpid(), say)) for _ in range(workers)
+    ]
     for process in processes:
         process.start()
     try:

@@ -134,13 +134,17 @@ def _overrides(values: dict[str, object]) -> list[str]:
 def shipped_spaces() -> dict[str, Path]:
     """Return the spaces that come with mien, by name."""
     folder = resources.files("mien") / "spaces"
-    return {Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")}
+    return {
+        Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")
+    }
 
 
 def is_space(path: Path) -> bool:
     """Tell whether a name or a TOML file is a space's and not a recipe's."""
     try:
-        return str(path) in shipped_spaces() or "parameters" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return str(path) in shipped_spaces() or "parameters" in tomllib.loads(
+            path.read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
 
@@ -171,7 +175,9 @@ def read_space(name: str | Path, overrides: Sequence[str] = ()) -> Space:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TuneError(f"{path}: cannot be read as a space ({getattr(error, 'strerror', None) or error})") from None
+        raise TuneError(
+            f"{path}: cannot be read as a space ({getattr(error, 'strerror', None) or error})"
+        ) from None
     faults: list[str] = []
     space = _build(tree, path.parent, _own(tree, overrides, faults), faults)
     if faults:
@@ -243,7 +249,9 @@ def _flat(tree, faults: list[str]) -> dict[str, object]:
     if not isinstance(tree, dict) or not all(isinstance(options, dict) for options in tree.values()):
         faults.append("fixed, parameters and when hold fields such as optimizer.lr")
         return {}
-    return {f"{section}.{option}": value for section, options in tree.items() for option, value in options.items()}
+    return {
+        f"{section}.{option}": value for section, options in tree.items() for option, value in options.items()
+    }
 
 
 def _objectives(names, faults: list[str]) -> tuple[str, ...]:
@@ -280,7 +288,9 @@ def _parameters(tree, recipe: Recipe, faults: list[str]) -> list[Parameter]:
     specs = {}
     for name, spec in _flat(tree or {}, faults).items():
         places = isinstance(spec, dict) and spec and all(key.isdigit() for key in spec)
-        specs |= {f"{name}.{place}": spec[place] for place in sorted(spec, key=int)} if places else {name: spec}
+        specs |= (
+            {f"{name}.{place}": spec[place] for place in sorted(spec, key=int)} if places else {name: spec}
+        )
     if not specs:
         faults.append("parameters has no field to search")
     found: list[Parameter] = []
@@ -291,7 +301,9 @@ def _parameters(tree, recipe: Recipe, faults: list[str]) -> list[Parameter]:
     for field in sorted({p.field for p in found}):
         same = [p for p in found if p.field == field]
         if len(same) > 1 and not all(p.when for p in same):
-            faults.append(f"{field} is set by {' and '.join(p.name for p in same)}: give each of them its when")
+            faults.append(
+                f"{field} is set by {' and '.join(p.name for p in same)}: give each of them its when"
+            )
     for i, parameter in enumerate(found):
         later = {p.field for p in found[i:]} - {p.field for p in found[:i]}
         faults += [
@@ -356,7 +368,9 @@ def _of_range(made: Parameter, spec: dict, option: str, network: str, own: list[
     if log not in (None, True, False):
         own.append(f"log must be true or false and is {log!r}")
     if step is not None and (not _is_number(step) or not step > 0 or made.whole and step != int(step)):
-        own.append(f"step must be a number above 0{' without a fraction' if made.whole else ''} and is {step!r}")
+        own.append(
+            f"step must be a number above 0{' without a fraction' if made.whole else ''} and is {step!r}"
+        )
     if step is not None and log:
         own.append("a logarithmic range has no step")
     if len(own) > before:
@@ -377,6 +391,8 @@ def _when(tree, network: str, own: list[str]) -> tuple[tuple[str, tuple], ...]:
         if field_type(field, network) is None:
             own.append(f'when has an unknown field "{field}"{did_you_mean(field, known_fields())}')
             continue
-        own += [f"when {field} {fault} and is {v!r}" for v in values if (fault := fault_of(field, v, network))]
+        own += [
+            f"when {field} {fault} and is {v!r}" for v in values if (fault := fault_of(field, v, network))
+        ]
         found.append((field, tuple(values)))
     return tuple(found)

@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,7 +100,10 @@ def open_to_read(where: str | Path):
     if str(where).startswith("sqlite:///"):
         where = Path(str(where).removeprefix("sqlite:///"))
     if is_address(where):
-        with told_in_one_line(where), closing(_relational(where, str(where), skip_table_creation=True)) as storage:
+        with (
+            told_in_one_line(where),
+            closing(_relational(where, str(where), skip_table_creation=True)) as storage,
+        ):
             yield storage
         return
     path = Path(where)
@@ -111,9 +115,12 @@ def open_to_read(where: str | Path):
     if start != SQLITE_HEADER:
         yield _journal(path)
         return
-    with tempfile.TemporaryDirectory() as folder, told_in_one_line(where):
-        with closing(_copy_of_sqlite(path, Path(folder) / "copy.db")) as storage:
-            yield storage
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        told_in_one_line(where),
+        closing(_copy_of_sqlite(path, Path(folder) / "copy.db")) as storage,
+    ):
+        yield storage
 
 
 @contextmanager
@@ -168,13 +175,27 @@ def _relational(where: str | Path, address: str, **options):
         with told_in_one_line(where):
             if options.get("skip_table_creation"):
                 _require_tables(address)
-            return optuna().storages.RDBStorage(_with_driver(address), **options)
+            return _made_by_one(lambda: optuna().storages.RDBStorage(_with_driver(address), **options))
     except ModuleNotFoundError as missing:
         raise TuneError(f"{shown(where)}: its driver {missing.name} is not installed") from None
     except RuntimeError as fault:
         if "optuna" not in str(fault):
             raise
-        raise TuneError(f"{shown(where)}: written by another Optuna; run `optuna storage upgrade` on it") from None
+        raise TuneError(
+            f"{shown(where)}: written by another Optuna; run `optuna storage upgrade` on it"
+        ) from None
+
+
+def _made_by_one(make, tries: int = 5):
+    """Return what `make` does: of workers that begin at once all but one fail to make the tables, and try again."""
+    import sqlalchemy
+
+    for _ in range(tries):
+        try:
+            return make()
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+            time.sleep(0.5)
+    return make()
 
 
 def _require_tables(address: str) -> None:

@@ -80,7 +80,8 @@ class Study:
         for trial in found:
             mine = losses[trial.number]
             beaten = any(
-                other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in losses.values()
+                other != mine and all(o <= m for o, m in zip(other, mine, strict=True))
+                for other in losses.values()
             )
             if not beaten and mine not in [losses[t.number] for t in kept]:
                 kept.append(trial)
@@ -108,7 +109,9 @@ def plain(study, trials, source: str) -> Study:
     return Study(
         name=study.study_name,
         source=source,
-        objectives=tuple(names or [f"value {i + 1}" if many else "value" for i in range(len(study.directions))]),
+        objectives=tuple(
+            names or [f"value {i + 1}" if many else "value" for i in range(len(study.directions))]
+        ),
         maximized=tuple(direction.name == "MAXIMIZE" for direction in study.directions),
         axes=_axes(trials, list(told.get("space", {}).get("parameters", ()))),
         trials=tuple(_trial(trial) for trial in sorted(trials, key=lambda trial: trial.number)),
@@ -164,7 +167,7 @@ def _confirmed(attributes: dict) -> dict[int, dict[int, tuple[float, ...]]]:
 def best_recipes(study: Study) -> dict[str, str]:
     """Return the recipes of a search's best trial, or of its front, as TOML by file name."""
     if len(study.objectives) > 1:
-        found = {f"front-{trial.number:04}.toml": trial for trial in study.front()}
+        found = [(f"front-{trial.number:04}.toml", trial) for trial in study.front()]
     else:
-        found = {"best.toml": trial for trial in study.ranked()[:1]}
-    return {name: trial.notes["recipe"] for name, trial in found.items() if "recipe" in trial.notes}
+        found = [("best.toml", trial) for trial in study.ranked()[:1]]
+    return {name: trial.notes["recipe"] for name, trial in found if "recipe" in trial.notes}

@@ -13,13 +13,18 @@ from mien.networks.engine import choose_engine
 from mien.progress import Progress
 from mien.recipe import to_toml
 from mien.tune.objective import Outcome, Pruned, key_of, measure, over_budget, weigh
-from mien.tune.plan import Plan, make_sampler
+from mien.tune.plan import Plan
 from mien.tune.storage import optuna
 from mien.tune.study import plain
 
 BEAT, BEAT_SECONDS = "mien:beat", 20.0
 MOST_DEATHS = 3  # of workers in one trial
-ENDS = {"complete": "COMPLETE", "pruned": "PRUNED", "refused": "PRUNED", "failed": "FAIL"}  # in Optuna's words
+ENDS = {
+    "complete": "COMPLETE",
+    "pruned": "PRUNED",
+    "refused": "PRUNED",
+    "failed": "FAIL",
+}  # in Optuna's words
 REPORTED = {"accuracy": "val_accuracy", "log_loss": "val_loss"}  # column of metrics.csv by objective
 
 
@@ -66,7 +71,9 @@ def attend(search: Search, trial, *, stop: Callable[[], bool], say: Callable, pr
             if sum(end is None for *_, end in before) < MOST_DEATHS:
                 outcome = _outcome(search, trial, stop, progress)
             else:
-                outcome = Outcome("failed", why=f"{MOST_DEATHS} workers died in it, perhaps for want of memory")
+                outcome = Outcome(
+                    "failed", why=f"{MOST_DEATHS} workers died in it, perhaps for want of memory"
+                )
         except Stopped:
             outcome = None
     with _unless_finished():
@@ -105,7 +112,6 @@ def _beating(search: Search, number: int):
 def _outcome(search: Search, trial, stop: Callable[[], bool], progress: Progress) -> Outcome:
     """Draw, weigh and train, noting on the trial what is known by then."""
     plan, space = search.plan, search.plan.space
-    search.study.sampler = make_sampler(plan, trial.number)
     try:
         recipe = space.recipe(space.values(trial), f"{space.name}-{trial.number:04}")
     except RecipeError as fault:
@@ -147,7 +153,9 @@ def _repeated(trial, twin) -> Outcome:
     if twin.state.name == "COMPLETE":
         return Outcome("complete", tuple(twin.values))
     if "refused" in notes or "fault" in notes:
-        return Outcome("refused" if "refused" in notes else "failed", why=notes.get("refused", notes.get("fault")))
+        return Outcome(
+            "refused" if "refused" in notes else "failed", why=notes.get("refused", notes.get("fault"))
+        )
     for step, value in twin.intermediate_values.items():
         trial.report(value, step)
     return Outcome("pruned")
@@ -173,4 +181,5 @@ def _line(search: Search, number: int, outcome: Outcome) -> str:
     if (twin := study.trials[number].notes.get("repeats")) is not None:
         told = f"{told or outcome.state}, as trial {twin}"
     done = len(study.of_state("complete", "pruned", "failed"))
-    return f"trial {number}: {told or outcome.state}{': ' * bool(outcome.why)}{outcome.why} ({done} of {search.plan.trials})"
+    told = ": ".join(filter(None, (told or outcome.state, outcome.why)))
+    return f"trial {number}: {told} ({done} of {search.plan.trials})"

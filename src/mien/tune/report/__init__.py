@@ -84,12 +84,32 @@ def _rows(study: Study) -> tuple[list[str], list[list]]:
     """Return the header and the rows of `trials.csv`: every trial with all that is known of it but its recipe."""
     axes = [axis.name for axis in study.axes]
     notes = ("parameters", "multiply_adds", "memory_mb", "milliseconds", "repeats", "refused", "fault")
-    head = ["trial", "state", *study.objectives, "epochs", "begun", "ended", *axes, *(f"note {n}" for n in notes)]
+    head = [
+        "trial",
+        "state",
+        *study.objectives,
+        "epochs",
+        "begun",
+        "ended",
+        *axes,
+        *(f"note {n}" for n in notes),
+    ]
     rows = []
     for t in study.trials:
         values = t.values if len(t.values) == len(study.objectives) else [None] * len(study.objectives)
         params = [t.params.get(name) for name in axes]
-        rows.append([t.number, t.state, *values, len(t.curve), t.begun, t.ended, *params, *(t.notes.get(n) for n in notes)])
+        rows.append(
+            [
+                t.number,
+                t.state,
+                *values,
+                len(t.curve),
+                t.begun,
+                t.ended,
+                *params,
+                *(t.notes.get(n) for n in notes),
+            ]
+        )
     return head, rows
 
 
@@ -97,5 +117,8 @@ def summary(study: Study) -> str:
     """Return what is said of a search as text of at most 100 columns."""
     indent = {"initial_indent": "  ", "subsequent_indent": "  "}
     said = words.say(study, importances(study))
-    parts = (f"{one.head}\n{textwrap.fill(one.sentence, TERMINAL_WIDTH, break_on_hyphens=False, **indent)}" for one in said)
+    parts = (
+        f"{one.head}\n{textwrap.fill(one.sentence, TERMINAL_WIDTH, break_on_hyphens=False, **indent)}"
+        for one in said
+    )
     return "\n".join(parts).replace(NO_BREAK, " ")

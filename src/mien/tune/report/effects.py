@@ -62,7 +62,9 @@ def smooth_line(x: np.ndarray, values: np.ndarray) -> np.ndarray:
     return surface(x, np.zeros(len(x)), values)[0]
 
 
-def _smooth(at: np.ndarray, points: np.ndarray, values: np.ndarray, width: float, *, own: bool = True) -> np.ndarray:
+def _smooth(
+    at: np.ndarray, points: np.ndarray, values: np.ndarray, width: float, *, own: bool = True
+) -> np.ndarray:
     """Return the weighted mean of values (..., N) at places; `own` False leaves each point's own value out."""
     distance = ((at[:, None] - points[None]) ** 2).sum(-1) / (2 * width**2)
     if not own:
@@ -125,4 +127,6 @@ def pairs(study: Study, ranked: Sequence[Importance]) -> list[tuple[Axis, Axis]]
 def _turn(one: Axis, other: Axis) -> int:
     """Return 0 and 1 for the pairs that the original study drew, 2 for all others."""
     told = (any(w in other.name for w in words) for words in FIRST_BESIDE_BLOCKS)
-    return next((i for i, drawn in enumerate(told) if drawn and "num_blocks" in one.name), len(FIRST_BESIDE_BLOCKS))
+    return next(
+        (i for i, drawn in enumerate(told) if drawn and "num_blocks" in one.name), len(FIRST_BESIDE_BLOCKS)
+    )

@@ -8,13 +8,31 @@ import numpy as np
 
 from mien.pages.charts import RIGHT, Series, legend
 from mien.pages.figures import (
-    EDGE, SMALL, TITLE_HEIGHT, Drawn, axes_at, canvas, new_figure, save, text_width, title, write_at,
-)  # fmt: skip
+    SMALL,
+    TITLE_HEIGHT,
+    Drawn,
+    axes_at,
+    canvas,
+    new_figure,
+    save,
+    text_width,
+    title,
+    write_at,
+)
 from mien.pages.text import MINUS, shortened
-from mien.pages.theme import LIGHT, series
+from mien.pages.theme import LIGHT
 from mien.tune.report.effects import (
-    FEWEST_TRIALS, GRID, Importance, having, importances, pairs, place, places, smooth_line, surface,
-)  # fmt: skip
+    FEWEST_TRIALS,
+    GRID,
+    Importance,
+    having,
+    importances,
+    pairs,
+    place,
+    places,
+    smooth_line,
+    surface,
+)
 from mien.tune.study import Axis, Study, Trial
 
 LEFT, TALL = 52, 200
@@ -61,7 +79,9 @@ def _ticks(axis: Axis) -> tuple[list[float], list[str]]:
     if axis.choices:
         return [place(axis, c) for c in axis.choices], [shortened(str(c), 9) for c in axis.choices]
     if axis.log and axis.high / axis.low > 30:
-        exponents = range(int(np.ceil(np.log10(axis.low) - 1e-9)), int(np.floor(np.log10(axis.high) + 1e-9)) + 1)
+        exponents = range(
+            int(np.ceil(np.log10(axis.low) - 1e-9)), int(np.floor(np.log10(axis.high) + 1e-9)) + 1
+        )
         values = [10.0**e for e in list(exponents)[:: max(1, len(exponents) // 4)]]
     elif axis.log:
         values = np.geomspace(axis.low, axis.high, 4).tolist()
@@ -104,7 +124,9 @@ def _history(study: Study, folder: Path) -> Iterator[Drawn]:
     figure, axes = _framed("History", f"{told(study)} by trial", look, unit="trial")
     low, high = limits(_values(done + stopped))
     for trials, marker, color in ((done, "o", STATES["complete"]), (stopped, "x", STATES["pruned"])):
-        axes.plot([t.number for t in trials], _values(trials).clip(low, high), marker, color=color, markersize=4)
+        axes.plot(
+            [t.number for t in trials], _values(trials).clip(low, high), marker, color=color, markersize=4
+        )
     best = np.maximum if study.maximized[0] else np.minimum
     axes.step([t.number for t in done], best.accumulate(_values(done)), where="post", color=LIGHT["series2"])
     axes.set_ylim(low, high)
@@ -119,7 +141,9 @@ def _curves(study: Study, folder: Path) -> Iterator[Drawn]:
         return
     best = study.ranked()[:1]
     look = [Series("best", LIGHT["series2"], "_"), Series("complete", STATES["complete"], "_")]
-    figure, axes = _framed("Learning curves", told(study), [*look, Series("pruned", STATES["pruned"], "_")], unit="epoch")
+    figure, axes = _framed(
+        "Learning curves", told(study), [*look, Series("pruned", STATES["pruned"], "_")], unit="epoch"
+    )
     for trial in with_curve:
         mine = trial in best
         color = LIGHT["series2"] if mine else STATES[trial.state]
@@ -135,22 +159,31 @@ def _fronts(study: Study, folder: Path) -> Iterator[Drawn]:
     done = study.of_state("complete")
     for other in range(1, len(study.objectives) if done else 1):
         look = [Series("trials", LIGHT["muted"], "o"), Series("on the front", LIGHT["series1"], "o")]
-        figure, axes = _framed(f"{told(study)} against {told(study, other)}".capitalize(), "", look, unit=told(study, other))
+        figure, axes = _framed(
+            f"{told(study)} against {told(study, other)}".capitalize(), "", look, unit=told(study, other)
+        )
         front = sorted(study.front(), key=lambda trial: trial.values[other])
         axes.plot(_values(done, other), _values(done), "o", color=LIGHT["muted"], alpha=0.6, markersize=4)
-        axes.plot(_values(front, other), _values(front), "o-", color=LIGHT["series1"], markersize=5.5, linewidth=1)
+        axes.plot(
+            _values(front, other), _values(front), "o-", color=LIGHT["series1"], markersize=5.5, linewidth=1
+        )
         axes.set_ylim(limits(_values(done)))
         axes.locator_params(nbins=5)
         axes.xaxis.set_major_formatter(lambda value, _: number(value))
         axes.grid()
-        yield save(figure, folder, f"front-{other}", f"{told(study)} against {told(study, other)}, with the front")
+        yield save(
+            figure, folder, f"front-{other}", f"{told(study)} against {told(study, other)}, with the front"
+        )
 
 
 def _importances(study: Study, ranked: Sequence[Importance], folder: Path) -> Iterator[Drawn]:
     if not ranked:
         return
     rows = ranked[:MOST_ROWS]
-    look = [Series("explained", LIGHT["series1"], "s"), Series("95 % of what chance explains", LIGHT["series2"], "|")]
+    look = [
+        Series("explained", LIGHT["series1"], "s"),
+        Series("95 % of what chance explains", LIGHT["series2"], "|"),
+    ]
     height = TITLE_HEIGHT + 24 + 26 * len(rows) + 6
     figure = new_figure(height)
     title(figure, "Importance", f"share of the ranked {told(study)} that a parameter explains")
@@ -206,7 +239,9 @@ def _contours(study: Study, ranked: Sequence[Importance], folder: Path) -> Itera
         if len(trials) < FEWEST_TRIALS:
             continue
         x, y, values = places(trials, second), places(trials, first), _values(trials)
-        figure, axes = _framed(f"{first.short} and {second.short}", f"{told(study)}, the stronger the better", unit=second.short)
+        figure, axes = _framed(
+            f"{first.short} and {second.short}", f"{told(study)}, the stronger the better", unit=second.short
+        )
         _bands(axes, surface(x, y, values.clip(*limits(values))), study.maximized[0])
         axes.plot(x, y, "o", color=LIGHT["ink"], markersize=2.6, clip_on=False)
         best = min(range(len(trials)), key=lambda i: -values[i] if study.maximized[0] else values[i])
@@ -244,9 +279,16 @@ def _slices(study: Study, ranked: Sequence[Importance], folder: Path) -> Iterato
         x, values = places(trials, each.axis), _values(trials)
         low, high = limits(values)
         figure, axes = _framed(each.axis.short, told(study), height=140, unit=each.axis.short)
-        axes.plot(x, values.clip(low, high), "o", color=LIGHT["series1"], alpha=0.7, markersize=4.5, clip_on=False)
+        axes.plot(
+            x, values.clip(low, high), "o", color=LIGHT["series1"], alpha=0.7, markersize=4.5, clip_on=False
+        )
         if not each.axis.choices:
-            axes.plot(np.linspace(0, 1, GRID), smooth_line(x, values.clip(low, high)), color=LIGHT["muted"], linewidth=1.2)
+            axes.plot(
+                np.linspace(0, 1, GRID),
+                smooth_line(x, values.clip(low, high)),
+                color=LIGHT["muted"],
+                linewidth=1.2,
+            )
         best = study.ranked()[0]
         if best in trials:
             axes.plot(place(each.axis, best.params[each.axis.name]), best.values[0], **BEST, clip_on=False)
@@ -272,7 +314,9 @@ def busy(spans: Sequence[tuple]) -> tuple[np.ndarray, np.ndarray]:
     """Return moments, in seconds of the clock, and the seconds of work till then: pauses of all workers drop out."""
     clock, work, end = [], [], -np.inf
     done = 0.0
-    for begun, ended in sorted((a.timestamp(), b.timestamp()) for _, a, b, state in spans if state != "failed"):
+    for begun, ended in sorted(
+        (a.timestamp(), b.timestamp()) for _, a, b, state in spans if state != "failed"
+    ):
         if begun > end:
             clock, work, end = [*clock, begun], [*work, done], begun
         done, end = done + max(0.0, ended - end), max(end, ended)

@@ -13,20 +13,35 @@ MOST_TRIALS = 10
 
 def tables(study: Study) -> dict[str, Table | None]:
     """Return every table of the page by name, None for one that has nothing to show."""
-    return {"best": _best(study), "space": _space(study), "faults": _faults(study), "confirmed": _confirmed(study)}
+    return {
+        "best": _best(study),
+        "space": _space(study),
+        "faults": _faults(study),
+        "confirmed": _confirmed(study),
+    }
 
 
 def _best(study: Study) -> Table | None:
     found = (study.ranked() if len(study.objectives) == 1 else study.front())[:MOST_TRIALS]
     if not found:
         return None
-    costs = [name for name in ("parameters", "multiply_adds") if name in found[0].notes and name not in study.objectives]
-    head = ["trial", *(told(study, i) for i in range(len(study.objectives))), *(c.replace("_", "-") for c in costs)]
+    costs = [
+        name
+        for name in ("parameters", "multiply_adds")
+        if name in found[0].notes and name not in study.objectives
+    ]
+    head = [
+        "trial",
+        *(told(study, i) for i in range(len(study.objectives))),
+        *(c.replace("_", "-") for c in costs),
+    ]
     rows = []
     for trial in found:
         values = [value(study, trial, i) for i in range(len(study.objectives))]
         params = [parameter(trial.params[a.name]) if a.name in trial.params else "–" for a in study.axes]
-        rows.append((str(trial.number), *values, *(thousands(trial.notes.get(c) or 0) for c in costs), *params))
+        rows.append(
+            (str(trial.number), *values, *(thousands(trial.notes.get(c) or 0) for c in costs), *params)
+        )
     caption = "The best trials" if len(study.objectives) == 1 else "The trials on the front"
     return Table(caption, [*head, *(axis.short for axis in study.axes)], [("", rows)])
 
@@ -45,7 +60,9 @@ def _space(study: Study) -> Table:
 def _faults(study: Study) -> Table | None:
     rows = [(str(t.number), t.state, t.notes.get("refused") or t.notes.get("fault") or "not told")
             for t in study.of_state("refused", "failed")]  # fmt: skip
-    return Table("Trials that gave no value", ["trial", "", "why"], [("", rows[:MOST_TRIALS])]) if rows else None
+    return (
+        Table("Trials that gave no value", ["trial", "", "why"], [("", rows[:MOST_TRIALS])]) if rows else None
+    )
 
 
 def _confirmed(study: Study) -> Table | None:
@@ -54,6 +71,8 @@ def _confirmed(study: Study) -> Table | None:
         again = [values[0] for values in study.confirmed.get(trial.number, {}).values()]
         if again:
             told_again = [f"{v:.4f}" for v in (trial.values[0], np.mean(again), min(again), max(again))]
-            rows.append((str(trial.number), *told_again[:2], f"{told_again[2]} to {told_again[3]}", str(len(again))))
+            rows.append(
+                (str(trial.number), *told_again[:2], f"{told_again[2]} to {told_again[3]}", str(len(again)))
+            )
     head = ["trial", f"{told(study)} in the search", "with other seeds", "from … to", "seeds"]
     return Table("Trained again", head, [("", rows)]) if rows else None

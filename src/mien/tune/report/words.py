@@ -32,9 +32,13 @@ def say(study: Study, ranked: Sequence[Importance]) -> list[Said]:
 
 def lead(study: Study) -> str:
     """Return what was searched for, where."""
-    goals = joined([f"the {'highest' if up else 'lowest'} {told(study, i)}" for i, up in enumerate(study.maximized)])
+    goals = joined(
+        [f"the {'highest' if up else 'lowest'} {told(study, i)}" for i, up in enumerate(study.maximized)]
+    )
     data = study.told.get("data")
-    faces = f", on {thousands(data['train'])} faces of train and {thousands(data['val'])} of val" if data else ""
+    faces = (
+        f", on {thousands(data['train'])} faces of train and {thousands(data['val'])} of val" if data else ""
+    )
     return f"{_many(len(study.axes), 'parameter')} searched for {goals}{faces}."
 
 
@@ -50,9 +54,12 @@ def best(study: Study) -> Said:
     first = study.ranked()[0]
     if len(study.objectives) > 1:
         front = study.front()
-        names = joined([f"trial {trial.number}" for trial in front[:6]]) + (" and more" if len(front) > 6 else "")
-        sentence = f"No other trial is better in every one of {joined([told(study, i) for i in range(len(study.objectives))])}"
-        return Said(f"{_many(len(front), 'trial')} on the front", f"{sentence}: {names}.")
+        names = joined([f"trial {trial.number}" for trial in front[:6]]) + (
+            " and more" if len(front) > 6 else ""
+        )
+        goals = joined([told(study, i) for i in range(len(study.objectives))])
+        sentence = f"No trial beats {names} in {goals} together."
+        return Said(f"{_many(len(front), 'trial')} on the front", sentence)
     params = joined([f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()])
     return Said(f"The best {told(study)} is {value(study, first)}", f"Trial {first.number}: {params}.")
 
@@ -81,14 +88,24 @@ def luck(study: Study) -> Said:
     again = [values[0] for values in study.confirmed.get(first.number, {}).values()]
     if not again:
         extreme, tries = "highest" if study.maximized[0] else "lowest", len(study.ranked())
-        hint = "--confirm 3 trains the best again with other seeds." if study.told else "Other seeds were not tried."
-        sentence = f"The {extreme} of {_many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
+        hint = (
+            "--confirm 3 trains the best again with other seeds."
+            if study.told
+            else "Other seeds were not tried."
+        )
+        sentence = (
+            f"The {extreme} of {_many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
+        )
         return Said("The best of many is partly luck", sentence)
     mean, share = float(np.mean(again)), study.objectives[0] == "accuracy"
     scale, unit, places = (100, " points", 1) if share else (1, "", 3)
     lost = scale * (first.values[0] - mean) * (1 if study.maximized[0] else -1)
     spread = f"{scale * min(again):.{places}f} to {scale * max(again):.{places}f}"
-    head = f"{signed(lost, places)}{unit} of the best value was luck" if lost > 0 else "The best value was no luck"
+    head = (
+        f"{signed(lost, places)}{unit} of the best value was luck"
+        if lost > 0
+        else "The best value was no luck"
+    )
     return Said(
         head,
         f"The best trial's {told(study)} was {scale * first.values[0]:.{places}f}; trained again with "
@@ -100,12 +117,17 @@ def matters(study: Study, ranked: Sequence[Importance]) -> Said:
     """Return which parameters explain more of the value than chance does."""
     clear = [each for each in ranked if each.share > each.by_chance]
     if not ranked:
-        return Said("Too few trials tell what matters", "Importances and contours need eight complete trials.")
+        return Said(
+            "Too few trials tell what matters", "Importances and contours need eight complete trials."
+        )
     if not clear:
         return Said("No parameter stands out", "None explains more of the value than chance may.")
     first, *others = (f"{each.axis.short} explains {100 * each.share:.0f}%" for each in clear)
     shares = joined([first, *(f"{text} more" for text in others)])
-    return Said(f"{clear[0].axis.short} matters most", f"{shares} of the ranked values; all others no more than chance may.")
+    return Said(
+        f"{clear[0].axis.short} matters most",
+        f"{shares} of the ranked values; all others no more than chance may.",
+    )
 
 
 def ends(study: Study) -> list[Said]:
@@ -114,10 +136,14 @@ def ends(study: Study) -> list[Said]:
     for axis in (axis for axis in study.axes if not axis.choices and axis.name in first.params):
         at = place(axis, first.params[axis.name])
         if min(at, 1 - at) < NEAR_THE_END:
-            found.append(f"{axis.short} ({number(first.params[axis.name])}, {'low' if at < 0.5 else 'high'} end)")
+            found.append(
+                f"{axis.short} ({number(first.params[axis.name])}, {'low' if at < 0.5 else 'high'} end)"
+            )
     if not found:
         return []
-    return [Said("The best lies at an end of the space", f"A wider range may hold a better one: {joined(found)}.")]
+    return [
+        Said("The best lies at an end of the space", f"A wider range may hold a better one: {joined(found)}.")
+    ]
 
 
 def _many(count: int, word: str) -> str:
