@@ -34,7 +34,7 @@ SIDE, CLASSES = 48, 7
 
 def complete(planned: Planned) -> list[Path]:
     """Return the folders of a recipe's judged runs, by seed."""
-    folders = RUNS.glob(f"{planned.name}-s*/predictions-test.csv")
+    folders = RUNS.glob(f"{planned.name}-s[0-9]*/predictions-test.csv")
     return sorted((path.parent for path in folders), key=lambda path: read_run(path).seed)
 
 

@@ -2,6 +2,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,6 +126,18 @@ def test_a_planned_run_is_made_probed_and_gathered(toy, tmp_path, monkeypatch):
     assert 2 * (1 + 2 + 3) == len(tables("reuse"))
     start, middle = (json.loads(Path(f"runs/study/toy-s0-{w}.json").read_text()) for w in ("start", "middle"))
     assert start["gradients"] != middle["gradients"]
+
+
+def test_a_name_that_begins_another_one_is_not_that_one(tmp_path, monkeypatch):
+    """`dense` has the runs dense-s0 and so on, and not those of `dense-shallow`."""
+    monkeypatch.chdir(tmp_path)
+    planned = next(p for p in PLAN if p.name == "dense")
+    for name in ("dense-s0", "dense-s1", "dense-shallow-s0"):
+        (numbers.RUNS / name).mkdir(parents=True)
+        (numbers.RUNS / name / "predictions-test.csv").touch()
+    monkeypatch.setattr(numbers, "read_run", lambda path: SimpleNamespace(seed=int(path.name[-1])))
+
+    assert ["dense-s0", "dense-s1"] == [folder.name for folder in numbers.complete(planned)]
 
 
 def test_the_middle_of_training_changes_nothing(toy, tmp_path, monkeypatch):
