@@ -66,7 +66,16 @@ def scores_of(network: str, part: str) -> dict[str, dict[str, str]]:
 
 def readme_table() -> str:
     """Return the table that stands in README, with the paired comparison below it."""
-    head = ("network", "PrivateTest %", "clean %", "macro F1 %", "ECE", "seeds", "s a seed", "parameters")
+    head = (
+        "network",
+        "PrivateTest %",
+        "clean %",
+        "PrivateTest macro F1 %",
+        "PrivateTest ECE",
+        "seeds",
+        "s a seed",
+        "parameters",
+    )
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for net in read("networks"):
         whole, clean = scores_of(net["network"], "all"), scores_of(net["network"], "clean")

@@ -6,8 +6,8 @@ two. Probed runs are looked into before the first step, in the middle and at the
 """
 
 import argparse
-import json
 import signal
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.dataset import Development, read_dataset
-from mien.errors import Stopped
+from mien.errors import MienError, Stopped
 from mien.evaluate import evaluate
 from mien.files import to_json, write_atomic
 from mien.judge import accuracy, log_loss
@@ -32,6 +32,7 @@ from study.plan import FULL_SEEDS, PLAN, Planned
 from study.swapped import swapped
 
 PROBED_FACES = 1024
+KNOWN = [planned.name for planned in PLAN]
 
 
 class Epochs(Terminal):
@@ -145,7 +146,9 @@ def main() -> None:
     )
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--only", nargs="*", default=[p.name for p in PLAN])
+    parser.add_argument(
+        "--only", nargs="+", default=KNOWN, choices=KNOWN, metavar="NAME", help=", ".join(KNOWN)
+    )
     options = parser.parse_args()
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -154,9 +157,9 @@ def main() -> None:
         for planned in (p for p in PLAN if p.name in options.only):
             for seed in range(FULL_SEEDS if torch.cuda.is_available() else planned.seeds):
                 make(planned, seed, options.dataset, options.threads, lambda: bool(asked))
-    except Stopped as stopped:
-        print(json.dumps(str(stopped)))
-        raise SystemExit(130) from None
+    except MienError as fault:
+        print(fault, file=sys.stderr)
+        sys.exit(130 if isinstance(fault, Stopped) else 2)
 
 
 if __name__ == "__main__":

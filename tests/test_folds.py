@@ -316,6 +316,20 @@ def test_the_pooled_accuracy_is_that_of_all_faces(runs):
         assert ("flatters the figures: the epoch kept and when training ended." in told) == (name == "chosen")
 
 
+def test_folds_that_started_from_weights_do_not_claim_unseen_faces(runs, tmp_path):
+    """Weights to start from may have learned the fold: neither summary says that its network had not seen it."""
+    copies = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
+    for copy in copies:
+        told = json.loads((copy / "run.json").read_text())
+        (copy / "run.json").write_text(json.dumps({**told, "init": {"file": "a.b", "sha256": "0"}}))
+    trained = told_of_folds([read_run(copy) for copy in copies], [25, 25, 24])
+    compared = summary(compare(copies, tmp_path / "report", split="val", draws=100))
+
+    for told in (trained, " ".join(compared.split())):
+        assert "had not seen" not in told
+        assert "plain started from a.b: faces that those weights had learned flatter its figures" in told
+
+
 # ---- comparing folds
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from test_train import final_bytes, kill_and_take_up, toy_recipe
 from torch import nn
 
+from mien.compare import compare, summary
 from mien.compare.material import gather
 from mien.dataset import read_dataset
 from mien.errors import RecipeError, RunError, Stopped
@@ -306,7 +307,7 @@ def run_sha(path: Path) -> str:
 
 
 def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrained, tmp_path):
-    """Once a state is saved the weights may go: the run ends in the bytes of one that was never stopped."""
+    """Once a state is saved the file may go, not change: the run ends in the bytes of one never stopped."""
     path = tmp_path / "start.safetensors"
     path.write_bytes(pretrained.read_bytes())
     recipe = begun_with(path)
@@ -315,6 +316,12 @@ def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrain
     steps = []
     with pytest.raises(Stopped):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: steps.append(1) or len(steps) == 4)
+    other = load_file(pretrained)
+    other["stem.0.weight"] += 1
+    for folder in ("run", "whole"):
+        written(path, other)
+        with pytest.raises(RunError, match="start.safetensors: changed since"):
+            train(recipe, toy_data, tmp_path / folder)
     path.unlink()
     run = train(recipe, toy_data, tmp_path / "run")
     evaluate(run.folder)
@@ -387,6 +394,19 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
         RunError, match=r"quick-cnn-s1: .* differs from it: what stood in the file of network.init"
     ):
         gather(runs, "test")
+
+
+def test_a_comparison_tells_who_started_from_weights(tmp_path):
+    """Page and terminal say which network started from a file, and that what it had learned is not known."""
+    runs = write_fake_runs(tmp_path, ("quick-cnn", "quick-densenet"), 1)
+    told = json.loads((runs[0] / "run.json").read_text())
+    (runs[0] / "run.json").write_text(json.dumps({**told, "init": {"file": "a.b", "sha256": f"{0:064x}"}}))
+    report = compare(runs, tmp_path / "report", draws=100)
+    page = " ".join(report.page.read_text(encoding="utf-8").split())
+
+    for text in (page, " ".join(summary(report).split())):
+        assert 1 == text.count("quick-cnn started from a.b: faces that those weights had learned flatter")
+        assert "quick-densenet started from" not in text
 
 
 def test_looking_at_the_weights_draws_no_random_numbers(toy_data, pretrained, tmp_path):

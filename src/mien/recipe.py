@@ -411,6 +411,12 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     for section in SECTIONS:
         a, b = dataclasses.asdict(getattr(one, section)), dataclasses.asdict(getattr(other, section))
         found += [
-            f"{section}.{k} ({a.get(k)} there, {b.get(k)} here)" for k in {**a, **b} if a.get(k) != b.get(k)
+            f"{section}.{k} ({_or_none(a.get(k))} there, {_or_none(b.get(k))} here)"
+            for k in {**a, **b}
+            if a.get(k) != b.get(k)
         ]
     return found
+
+
+def _or_none(value):
+    return "none" if value in (None, "") else value

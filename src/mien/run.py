@@ -147,6 +147,16 @@ def facts(run: Run) -> list[tuple[str, str]]:
     return [*told, ("test split", f"opened {len(openings)} time{'' if len(openings) == 1 else 's'}{times}")]
 
 
+def began_with(run: Run) -> str:
+    """Return what is not known of the weights that a run started from, as a sentence, or "" for fresh ones."""
+    if not run.init:
+        return ""
+    return (
+        f"{run.name} started from {run.init['file']}: faces that those weights had learned flatter its figures, "
+        f"and which they are is not known here."
+    )
+
+
 def _outcome(run: Run) -> tuple[str, str]:
     if not run.complete:
         return "not complete", "the command that began it goes on with it"

@@ -120,8 +120,8 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
             drawn, faces = draw(judged), place_faces(judged, galleries)
             write_atomic(folder / PAGE, _html(judged, drawn, faces, runs=runs, out=out, draws=draws))
             write_numbers(judged, galleries, folder / "numbers")
-    told = words.about_folds(material)
-    notes = (*material.data.notes, *([told] if told else []))
+    told = (words.about_folds(material), words.about_starts(material))
+    notes = (*material.data.notes, *filter(None, told))
     drawn |= {kind: [pieces.sheet for pieces in placed] for kind, placed in faces.items() if placed}
     return Comparison(out, out / PAGE, split, material.where, verdicts, found, material.missing, notes, drawn)
 
@@ -160,6 +160,7 @@ def _html(
         about_clean=words.about_clean(judged),
         about_data=words.about_data(judged),
         about_folds=words.about_folds(material),
+        about_starts=words.about_starts(material),
         about_dealing=words.about_dealing(material),
         sections=[s for s in SECTIONS if pairs or s[0] != "differences"],
         several_seeds=len(one_seed) < len(networks),

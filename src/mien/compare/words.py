@@ -10,6 +10,7 @@ from mien.judge import Difference, Verdict
 from mien.pages import joined, percent, thousands
 from mien.pages.text import millions, typeset
 from mien.recipe import chosen_on_val
+from mien.run import began_with
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 SMALLEST_P = 0.0001
@@ -123,11 +124,17 @@ def about_folds(material: Material) -> str:
     choices = {net.name: chosen_on_val(net.runs[0].recipe) for net in material.networks}
     told = [f"{joined(what)} of {name}" for name, what in choices.items() if what]
     flattered = f"Chosen on that very fold, which flatters the figures: {'; '.join(told)}."
+    unseen = "" if about_starts(material) else " and had not seen it"
     return (
         f"The faces of train and val were dealt into {material.folds} folds, and each was read by the network "
-        f"that was trained on the other folds and had not seen it. "
+        f"that was trained on the other folds{unseen}. "
         f"{flattered if told else 'Nothing was chosen on its fold.'}"
     )
+
+
+def about_starts(material: Material) -> str:
+    """Return which networks did not start from fresh weights and what that may mean, or ""."""
+    return " ".join(told for net in material.networks if (told := began_with(net.runs[0])))
 
 
 def about_dealing(material: Material) -> str:

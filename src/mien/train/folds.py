@@ -6,7 +6,7 @@ import numpy as np
 
 from mien.pages import joined
 from mien.recipe import chosen_on_val
-from mien.run import Run
+from mien.run import Run, began_with
 
 
 def summary(runs: Sequence[Run], faces: Sequence[int]) -> str:
@@ -17,8 +17,11 @@ def summary(runs: Sequence[Run], faces: Sequence[int]) -> str:
     choice = "Nothing was chosen on its fold."
     if chosen:
         choice = f"Chosen on that very fold, which flatters the figures: {joined(chosen)}."
+    reader, began = "had not seen it", began_with(runs[0])
+    if began:
+        reader, began = "was not trained on it here", f" {began}"
     return (
         f"{runs[0].name}, seed {runs[0].seed}: accuracy {found.mean():.1%} in the mean over {len(runs)} folds, "
         f"standard deviation {100 * found.std(ddof=1):.1f} points; {pooled:.1%} of all {sum(faces):,} faces, each "
-        f"read by the network that had not seen it. {choice}"
+        f"read by the network that {reader}. {choice}{began}"
     )

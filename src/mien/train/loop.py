@@ -47,9 +47,10 @@ def train(
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
     however often the training was stopped in between.
 
-    Raises RunError when `folder` holds another run, RecipeError when the file of `network.init` is missing or
-    does not fit, StorageError when the folder is in use or the disk is full, TrainingDiverged for a loss that
-    is not finite, Stopped (state saved) when `stop()` is true.
+    Raises RunError when `folder` holds another run, or one begun with other weights than stand in the file of
+    `network.init` now, RecipeError when that file is missing or does not fit, StorageError when the folder is
+    in use or the disk is full, TrainingDiverged for a loss that is not finite, Stopped (state saved) when
+    `stop()` is true.
     """
     folder = Path(folder)
     init = None if (folder / "run.json").exists() else starting_weights(recipe, data)
@@ -57,6 +58,7 @@ def train(
     progress = progress or Progress()
     with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
         run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
+        refuse_other_weights(run)
         state_path = folder / "state.safetensors"
         if run.complete:
             with_no_error(state_path.unlink)
@@ -87,7 +89,6 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     if state_path.exists():
         best, standing = load_state(state_path, network, optimizer)
     elif run.init:
-        refuse_other_weights(run)
         network.load_state_dict(read_initial(recipe.network.init, network), strict=False)
     standing.sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0})
     began = saved = time.monotonic()
@@ -195,9 +196,9 @@ def starting_weights(recipe: Recipe, data: Development) -> dict | None:
 
 
 def refuse_other_weights(run: Run) -> None:
-    """Raise RunError when a run that has saved no state yet would start from other weights than it was begun with."""
+    """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
     path = Path(run.recipe.network.init)
-    if path.is_file() and sha256_file(path) != run.init["sha256"]:
+    if run.init and path.is_file() and sha256_file(path) != run.init["sha256"]:
         raise RunError(
             f"{path}: changed since {run.folder} was begun with it (sha256 {run.init['sha256']} then); "
             f"bring it back, or give another name=… or --out"

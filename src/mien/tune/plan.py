@@ -20,7 +20,7 @@ SAMPLERS = {
     "nsga2": ("NSGAIISampler", {}),
 }
 PRUNERS = ("median", "hyperband", "none")
-UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 5, 1  # of the median pruner
+UNPRUNED_TRIALS = 4  # of the median pruner
 CONTENTS = {JOURNAL, "trials", "confirm", "report", "best.toml"}
 
 
@@ -59,7 +59,8 @@ class Plan:
             "notes": list(info.notes),
         }
         data |= {"fold": str(self.data.fold or ""), "train": len(self.data.train), "val": len(self.data.val)}
-        told = {"format": FORMAT, "mien": __version__, "space": self.space.to_dict(), "data": data}
+        told = {"format": FORMAT, "mien": __version__, "optuna": optuna().__version__}
+        told |= {"space": self.space.to_dict(), "data": data}
         return told | {"seed": self.seed, "sampler": self.sampler, "pruner": self.pruning}
 
 
@@ -123,7 +124,7 @@ def _differences(there: dict, here: dict, prefix: str = "") -> list[str]:
         a, b, name = there.get(key), here.get(key), f"{prefix}{key}"
         if isinstance(a, dict) and isinstance(b, dict):
             found += _differences(a, b, f"{name}.")
-        elif a != b and name not in ("mien", "data.path"):
+        elif a != b and name not in ("mien", "optuna", "data.path"):
             found.append(f"{name} ({a} there, {b} here)" if len(f"{a}{b}") < 80 else name)
     return found
 
@@ -148,7 +149,7 @@ def make_pruner(plan: Plan):
     """Return the plan's pruner; steps are epochs done."""
     pruners = optuna().pruners
     if plan.pruning == "median":
-        return pruners.MedianPruner(UNPRUNED_TRIALS, 1 + UNPRUNED_EPOCHS)
+        return pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS)
     if plan.pruning == "hyperband":
         return pruners.HyperbandPruner(min_resource=1, max_resource=plan.space.most_epochs())
     return pruners.NopPruner()
