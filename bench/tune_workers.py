@@ -9,12 +9,14 @@ at least 1.6 times the trials of one.
 
 import argparse
 import shutil
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
 from mien.dataset import read_dataset
 from mien.tune.plan import Plan
-from mien.tune.search import aloud, state_of, tune
+from mien.tune.search import state_of
 from mien.tune.space import read_space
 
 SPACE = """
@@ -55,8 +57,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=8)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "workers.toml").write_text(SPACE)
-    space = read_space(options.folder / "workers.toml", options.overrides)
+    path = options.folder / "workers.toml"
+    path.write_text(SPACE)
+    space = read_space(path, options.overrides)
     data = read_dataset(options.dataset).development()
     reached = {}
     for way, (workers, threads) in WAYS.items():
@@ -64,7 +67,10 @@ def main() -> None:
         plan = Plan(space, data, folder, options.trials, sampler="random", pruner="none", threads=threads)
         if folder.exists() and trials_an_hour(plan) is None:
             shutil.rmtree(folder)
-        tune(plan, workers=workers, say=aloud)
+        command = [sys.executable, "-m", "mien", "tune", str(path), str(options.dataset), *options.overrides]
+        command += ["--trials", str(options.trials), "--sampler", "random", "--pruner", "none"]
+        command += ["--workers", str(workers), "--threads", str(threads), "--out", str(folder)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         reached[way] = trials_an_hour(plan)
         print(f"{way}: {reached[way]:.1f} trials an hour", flush=True)
     one, two, wide = reached.values()

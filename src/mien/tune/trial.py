@@ -14,6 +14,7 @@ from mien.progress import Progress
 from mien.recipe import to_toml
 from mien.tune.objective import Outcome, Pruned, key_of, measure, over_budget, weigh
 from mien.tune.plan import Plan
+from mien.tune.report import words
 from mien.tune.storage import optuna
 from mien.tune.study import plain
 
@@ -173,8 +174,7 @@ def _line(search: Search, number: int, outcome: Outcome) -> str:
     """Return what is said of a trial that has ended."""
     study = plain(search.study, search.study.get_trials(deepcopy=False), "")
     told = ", ".join(
-        f"{name.replace('_', ' ')} {value:.6g}"
-        for name, value in zip(study.objectives, outcome.values, strict=False)
+        f"{words.told(study, i)} {words.value(study, value, i)}" for i, value in enumerate(outcome.values)
     )
     if told and len(study.objectives) == 1 and study.ranked()[0].number == number:
         told += ", the best yet"

@@ -63,7 +63,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def told(study: Study, objective: int = 0) -> str:
     """Return an objective's name in words."""
-    return study.objectives[objective].replace("_", " ")
+    return study.objectives[objective].replace("multiply_adds", "multiply-adds").replace("_", " ")
 
 
 def limits(values: Sequence[float]) -> tuple[float, float]:
@@ -160,7 +160,10 @@ def _fronts(study: Study, folder: Path) -> Iterator[Drawn]:
     for other in range(1, len(study.objectives) if done else 1):
         look = [Series("trials", LIGHT["muted"], "o"), Series("on the front", LIGHT["series1"], "o")]
         figure, axes = _framed(
-            f"{told(study)} against {told(study, other)}".capitalize(), "", look, unit=told(study, other)
+            f"{told(study)} against {told(study, other)}".capitalize(),
+            "complete trials",
+            look,
+            unit=told(study, other),
         )
         front = sorted(study.front(), key=lambda trial: trial.values[other])
         axes.plot(_values(done, other), _values(done), "o", color=LIGHT["muted"], alpha=0.6, markersize=4)
@@ -330,7 +333,8 @@ def _workers(study: Study, folder: Path) -> Iterator[Drawn]:
     if not len(clock) or work[-1] == 0:
         return
     names = list(dict.fromkeys(worker for worker, *_ in spans))[:MOST_ROWS]
-    unit, seconds = ("hours", 3600) if work[-1] > 7200 else ("minutes", 60)
+    units = {"hours": 3600, "minutes": 60, "seconds": 1}
+    unit, seconds = next(((u, s) for u, s in units.items() if work[-1] > 2 * s), ("seconds", 1))
     look = [Series(state, STATES[state], "s") for state in STATES if study.of_state(state)]
     rest = "trials by worker, without the time that nobody worked"
     figure, axes = _framed("Workers", rest, look, height=24 * len(names) + 8, unit=f"{unit} of work")

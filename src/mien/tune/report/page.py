@@ -37,7 +37,7 @@ def _best(study: Study) -> Table | None:
     ]
     rows = []
     for trial in found:
-        values = [value(study, trial, i) for i in range(len(study.objectives))]
+        values = [value(study, trial.values[i], i) for i in range(len(study.objectives))]
         params = [parameter(trial.params[a.name]) if a.name in trial.params else "–" for a in study.axes]
         rows.append(
             (str(trial.number), *values, *(thousands(trial.notes.get(c) or 0) for c in costs), *params)
@@ -70,7 +70,8 @@ def _confirmed(study: Study) -> Table | None:
     for trial in study.ranked():
         again = [values[0] for values in study.confirmed.get(trial.number, {}).values()]
         if again:
-            told_again = [f"{v:.4f}" for v in (trial.values[0], np.mean(again), min(again), max(again))]
+            found = (trial.values[0], np.mean(again), min(again), max(again))
+            told_again = [value(study, float(number)) for number in found]
             rows.append(
                 (str(trial.number), *told_again[:2], f"{told_again[2]} to {told_again[3]}", str(len(again)))
             )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.pages import joined, thousands
-from mien.pages.text import seconds, signed
+from mien.pages import joined, percent, thousands
+from mien.pages.text import seconds
 from mien.tune.report.effects import Importance, place
 from mien.tune.report.figures import busy, number, sessions, told
-from mien.tune.study import Study, Trial
+from mien.tune.study import Study
 
 NEAR_THE_END = 0.04  # of an axis's length
 
@@ -42,11 +42,11 @@ def lead(study: Study) -> str:
     return f"{_many(len(study.axes), 'parameter')} searched for {goals}{faces}."
 
 
-def value(study: Study, trial: Trial, objective: int = 0) -> str:
-    """Return a trial's value of an objective, as text."""
-    share = study.objectives[objective] == "accuracy"
-    text = trial.values[objective]
-    return f"{100 * text:.1f}%" if share else thousands(text) if abs(text) >= 10_000 else f"{text:.4g}"
+def value(study: Study, number: float, objective: int = 0) -> str:
+    """Return a value of an objective as text."""
+    if study.objectives[objective] == "accuracy":
+        return percent(number)
+    return thousands(number) if abs(number) >= 10_000 else f"{number:.4g}"
 
 
 def best(study: Study) -> Said:
@@ -54,14 +54,14 @@ def best(study: Study) -> Said:
     first = study.ranked()[0]
     if len(study.objectives) > 1:
         front = study.front()
-        names = joined([f"trial {trial.number}" for trial in front[:6]]) + (
-            " and more" if len(front) > 6 else ""
-        )
+        names = joined([str(trial.number) for trial in front[:8]]) + (" and more" if len(front) > 8 else "")
         goals = joined([told(study, i) for i in range(len(study.objectives))])
-        sentence = f"No trial beats {names} in {goals} together."
+        sentence = f"No trial beats any of {names} in {goals} together."
         return Said(f"{_many(len(front), 'trial')} on the front", sentence)
     params = joined([f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()])
-    return Said(f"The best {told(study)} is {value(study, first)}", f"Trial {first.number}: {params}.")
+    return Said(
+        f"The best {told(study)} is {value(study, first.values[0])}", f"Trial {first.number}: {params}."
+    )
 
 
 def parameter(value) -> str:
@@ -88,28 +88,20 @@ def luck(study: Study) -> Said:
     again = [values[0] for values in study.confirmed.get(first.number, {}).values()]
     if not again:
         extreme, tries = "highest" if study.maximized[0] else "lowest", len(study.ranked())
-        hint = (
-            "--confirm 3 trains the best again with other seeds."
-            if study.told
-            else "Other seeds were not tried."
-        )
+        hint = "The option confirm tells how much." if study.told else "Other seeds were not tried."
         sentence = (
             f"The {extreme} of {_many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
         )
         return Said("The best of many is partly luck", sentence)
-    mean, share = float(np.mean(again)), study.objectives[0] == "accuracy"
-    scale, unit, places = (100, " points", 1) if share else (1, "", 3)
-    lost = scale * (first.values[0] - mean) * (1 if study.maximized[0] else -1)
-    spread = f"{scale * min(again):.{places}f} to {scale * max(again):.{places}f}"
-    head = (
-        f"{signed(lost, places)}{unit} of the best value was luck"
-        if lost > 0
-        else "The best value was no luck"
-    )
+    mean = float(np.mean(again))
+    lost = (first.values[0] - mean) * (1 if study.maximized[0] else -1)
+    text = f"{100 * lost:.1f} points" if study.objectives[0] == "accuracy" else f"{lost:.3g}"
+    head = f"{text} of the best value {'were' if 'points' in text else 'was'} luck"
+    spread = " to ".join(value(study, number) for number in (min(again), max(again)))
     return Said(
-        head,
-        f"The best trial's {told(study)} was {scale * first.values[0]:.{places}f}; trained again with "
-        f"{_many(len(again), 'other seed')} it is {scale * mean:.{places}f} on average ({spread}).",
+        head if lost > 0 else "The best value was no luck",
+        f"The best trial's {told(study)} was {value(study, first.values[0])}; trained again with "
+        f"{_many(len(again), 'other seed')} it is {value(study, mean)} on average ({spread}).",
     )
 
 
