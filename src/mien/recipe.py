@@ -9,13 +9,13 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from mien import notebook
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
+from mien.shipped import read_named, shipped
 
 FORMAT = 1
 
@@ -162,10 +162,7 @@ SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "evaluati
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with mien, by name."""
-    folder = resources.files("mien") / "recipes"
-    return {
-        Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")
-    }
+    return shipped("recipes")
 
 
 def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -173,18 +170,7 @@ def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Raises RecipeError; its one message lists every fault found.
     """
-    shipped = shipped_recipes()
-    path = Path(name)
-    if str(name) in shipped:
-        path = shipped[str(name)]
-    elif path.suffix != ".toml":
-        raise RecipeError(f'no recipe "{name}"{did_you_mean(name, shipped)} Known: {", ".join(shipped)}')
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(
-            f"{path}: cannot be read as a recipe ({getattr(error, 'strerror', None) or error})"
-        ) from None
+    _, tree = read_named(name, "recipes", what="recipe", error=RecipeError)
     faults: list[str] = []
     for override in overrides:
         _apply(tree, override, faults)

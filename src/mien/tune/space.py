@@ -29,13 +29,13 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import get_args, get_origin
 
 from mien.errors import RecipeError, TuneError
 from mien.labels import did_you_mean
 from mien.recipe import Recipe, fault_of, field_type, known_fields, read_recipe, shipped_recipes
+from mien.shipped import read_named, shipped
 
 FORMAT = 1
 OBJECTIVES = {
@@ -133,10 +133,7 @@ def _overrides(values: dict[str, object]) -> list[str]:
 
 def shipped_spaces() -> dict[str, Path]:
     """Return the spaces that come with mien, by name."""
-    folder = resources.files("mien") / "spaces"
-    return {
-        Path(str(f)).stem: Path(str(f)) for f in sorted(folder.iterdir(), key=str) if f.name.endswith(".toml")
-    }
+    return shipped("spaces")
 
 
 def is_space(path: Path) -> bool:
@@ -166,18 +163,7 @@ def read_space(name: str | Path, overrides: Sequence[str] = ()) -> Space:
     An override is a recipe's field, which is then fixed and no longer searched, `name`, `objectives`
     with commas between, or `budget.NAME`. Raises TuneError; its one message lists every fault found.
     """
-    shipped = shipped_spaces()
-    path = Path(name)
-    if str(name) in shipped:
-        path = shipped[str(name)]
-    elif path.suffix != ".toml":
-        raise TuneError(f'no space "{name}"{did_you_mean(name, shipped)} Known: {", ".join(shipped)}')
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TuneError(
-            f"{path}: cannot be read as a space ({getattr(error, 'strerror', None) or error})"
-        ) from None
+    path, tree = read_named(name, "spaces", what="space", error=TuneError)
     faults: list[str] = []
     space = _build(tree, path.parent, _own(tree, overrides, faults), faults)
     if faults:

@@ -1,0 +1,31 @@
+"""TOML files that ship with mien and go by name, and those of users that go by path. Knows nothing of what they say."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from mien.errors import MienError
+from mien.labels import did_you_mean
+
+
+def shipped(folder: str) -> dict[str, Path]:
+    """Return the files of one of the package's folders, such as "recipes", by name."""
+    files = sorted((resources.files("mien") / folder).iterdir(), key=str)
+    return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(".toml")}
+
+
+def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict]:
+    """Return path and contents of a file given by its name in a folder of the package, or by its path.
+
+    Raises `error` in one line where there is no such file or it is no TOML.
+    """
+    known = shipped(folder)
+    path = known.get(str(name), Path(name))
+    if path.suffix != ".toml":
+        raise error(f'no {what} "{name}"{did_you_mean(name, known)} Known: {", ".join(known)}')
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise error(
+            f"{path}: cannot be read as a {what} ({getattr(fault, 'strerror', None) or fault})"
+        ) from None
