@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.pages.charts import Series
-from mien.pages.text import joined, points
+from mien.pages.text import joined, points, seeds_in_words
 from mien.pages.theme import series
 from study.plan import PLAN
-from study.tables import WAYS, Tables, difference_of, in_words, seeds_of, shown, table, told_pair
+from study.tables import WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 
 DEPTHS = {3: "-shallow", 6: "", 12: "-deep"}
 BLOCKS = 3
@@ -68,7 +68,7 @@ def _answer(tables: Tables) -> str:
     for (a, b), pair in found.items():
         point, low, high = map(points, pair.span)
         told.append(f"{words[pair.outcome].format(a=a, b=b)} ({point} points [{low}, {high}])")
-    seeds = in_words(seeds_of(tables, "connections", "dense"))
+    seeds = seeds_in_words(seeds_of(tables, "connections", "dense"))
     return (
         f"At equal parameters and multiply-adds, connected densely, by addition (residual) or not at all (plain): "
         f"{'; '.join(told)}. Small networks, {seeds} each.{_shallow(tables)}"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages.text import joined
+from mien.pages.text import joined, seeds_in_words
 from study.plan import FULL_SEEDS, PLAN
-from study.tables import TITLES, WAYS, Tables, difference_of, in_words, seeds_of, shown, table, told_pair
+from study.tables import TITLES, WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 
 
 def scored(tables: Tables, group: str, names: Sequence[str], extra=lambda name: ()) -> list[tuple]:
@@ -44,8 +44,8 @@ def published(tables: Tables) -> dict:
         }
         short = (
             f"Under the study's own recipes and FER2013's official splits its CNN reads {shown(spans[0])} % of the "
-            f"clean test faces ({in_words(seeds_of(tables, 'published', names[0]))}) and its DenseNet "
-            f"{shown(spans[1])} % ({in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}."
+            f"clean test faces ({seeds_in_words(seeds_of(tables, 'published', names[0]))}) and its DenseNet "
+            f"{shown(spans[1])} % ({seeds_in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}."
         )
     return {
         "published_table": table(("recipe", "epochs run (kept)", *SCORED), rows),
@@ -101,7 +101,7 @@ def missing(tables: Tables) -> str:
     """Return which planned runs or seeds are not there."""
     done = {p.name: len({row["seed"] for row in tables("runs", name=p.name)}) for p in PLAN}
     none = [f"`{name}`" for name, count in done.items() if not count]
-    few = [f"`{name}` ({in_words(count)})" for name, count in done.items() if 0 < count < FULL_SEEDS]
+    few = [f"`{name}` ({seeds_in_words(count)})" for name, count in done.items() if 0 < count < FULL_SEEDS]
     told = ["all of it at full scale: larger networks, training to the end"]
     if few:
         told.append(f"{FULL_SEEDS} seeds each, which a GPU makes, of {joined(few)}")
@@ -132,7 +132,7 @@ def sure(tables: Tables) -> dict:
         "The swap, the dropout and the search's use of the test set can be made or read again; the empty class is "
         "unexplained. The study's networks are known to about 2 points, its DenseNet from one seed alone, whose spread "
         "is unknown. Connections are measured on small networks in short trainings, "
-        f"{in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
+        f"{seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
     )
     full = (
         "One network is called better only where the interval of the difference leaves out 0 and McNemar's exact test "

@@ -180,7 +180,8 @@ def runs() -> None:
     rows = []
     for planned in PLAN:
         for folder in complete(planned):
-            run, told = read_run(folder), read_run(folder).environment()
+            run = read_run(folder)
+            told = run.environment()
             machine = told["machine"]
             where = machine["cpu"] if machine["device"] == "cpu" else machine["device"]
             result = run.result()

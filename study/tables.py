@@ -68,11 +68,6 @@ def seeds_of(tables: Tables, group: str, network: str) -> int:
     return int(rows[0]["seeds"]) if rows else 0
 
 
-def in_words(seeds: int) -> str:
-    """Return "one seed" or "3 seeds"."""
-    return "one seed" if seeds == 1 else f"{seeds} seeds"
-
-
 @dataclass(frozen=True, slots=True)
 class Paired:
     """A paired difference of accuracies on the clean faces, the first network minus the second."""

@@ -83,8 +83,7 @@ def make(planned: Planned, seed: int, faces: Path, threads: int | None, asked) -
         evaluate(folder, split=split)
     if planned.probed:
         _probe(folder, "end", data, lambda: _trained(recipe, data, folder))
-        _fit(folder, data, lambda: _trained(recipe, data, folder), engine)
-    if planned.faces == "swapped":
+    if planned.probed or planned.faces == "swapped":
         _fit(folder, data, lambda: _trained(recipe, data, folder), engine)
 
 

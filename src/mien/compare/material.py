@@ -13,6 +13,7 @@ from mien.folds import folds_of
 from mien.judge import METRICS, align
 from mien.judge.scores import add_up, scores_of
 from mien.pages import joined
+from mien.pages.text import seeds_in_words
 from mien.pages.theme import series
 from mien.predictions import Predictions, pooled
 from mien.recipe import differing_fields
@@ -49,7 +50,7 @@ class Network:
     @property
     def seeds(self) -> str:
         """The number of runs in words: "one seed", "3 seeds", "one seed of 5 folds"."""
-        seeds = "one seed" if len(self.tables) == 1 else f"{len(self.tables)} seeds"
+        seeds = seeds_in_words(len(self.tables))
         return seeds if self.folds == 1 else f"{seeds} of {self.folds} folds"
 
     def run_scores(self, part: str) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ from mien.compare.figures import Judged
 from mien.compare.material import Material
 from mien.judge import Difference, Verdict
 from mien.pages import joined, percent, thousands
-from mien.pages.text import millions, typeset
+from mien.pages.text import millions, seeds_in_words, typeset
 from mien.recipe import chosen_on_val
 from mien.run import began_with
 
@@ -63,7 +63,7 @@ def _alone(judged: Judged) -> Finding:
 
 def alone_sentence(name: str, verdict: Verdict) -> str:
     """Return what may be said of a network on its own."""
-    seeds = "one seed" if verdict.seeds == 1 else f"{verdict.seeds} seeds"
+    seeds = seeds_in_words(verdict.seeds)
     sentence = f"{name} reads {_accuracy(verdict)} rightly ({seeds})."
     if verdict.seeds == 1:
         sentence += " With one seed the spread over seeds is unknown and not in the interval."

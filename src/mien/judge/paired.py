@@ -12,6 +12,7 @@ from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, check_draws, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
 from mien.judge.verdict import sums_by_seed
+from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
 
 LEVEL = 0.05
@@ -193,7 +194,7 @@ def _numbers(
     difference: Difference, accuracies: Mapping[str, float], seeds: Mapping[str, int], comparisons: int
 ) -> str:
     a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
-    of_a, of_b = (f"{seeds[name]} seeds" if seeds[name] > 1 else "one seed" for name in (a, b))
+    of_a, of_b = (seeds_in_words(seeds[name]) for name in (a, b))
     trained = f"{of_a} each" if of_a == of_b else f"{of_a} of {a}, {of_b} of {b}"
     p = f"p = {difference.p_holm:.4f}" if difference.p_holm >= 0.0001 else "p < 0.0001"
     return (

@@ -9,6 +9,7 @@ from mien import notebook
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
+from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
 
 
@@ -42,9 +43,10 @@ class Verdict:
         return asdict(self) | {"confusion": self.confusion.tolist(), "ece_band": list(self.ece_band)}
 
     def __repr__(self) -> str:
-        seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
         accuracy, f1 = (f"{100 * self.scores[name].point:.1f} %" for name in ("accuracy", "macro_f1"))
-        return f"Verdict({self.faces:,} faces, {seeds}: accuracy {accuracy}, macro F1 {f1})"
+        return (
+            f"Verdict({self.faces:,} faces, {seeds_in_words(self.seeds)}: accuracy {accuracy}, macro F1 {f1})"
+        )
 
     def _repr_html_(self) -> str:
         from mien.judge.text import ONE_SEED, per_class_html, table_html

@@ -55,6 +55,11 @@ def seconds(value: float) -> str:
     return f"{minutes // 60}{NO_BREAK}h {minutes % 60:02}{NO_BREAK}min"
 
 
+def seeds_in_words(count: int) -> str:
+    """Return how many seeds there are: "one seed", "3 seeds"."""
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
 def typeset(sentence: str) -> str:
     """Return a sentence with true minus signs, and with "p = 0.03" kept on one line."""
     sentence = re.sub(r"(?<=\s)-(?=\d)", MINUS, sentence)

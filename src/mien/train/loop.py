@@ -58,7 +58,6 @@ def train(
     progress = progress or Progress()
     with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
         run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
-        refuse_other_weights(run)
         state_path = folder / "state.safetensors"
         if run.complete:
             with_no_error(state_path.unlink)
@@ -286,6 +285,7 @@ def _begin_or_take_up(
     if (folder / "run.json").exists():
         run = read_run(folder)
         _refuse_other(run, recipe, wanted, seed, data.fold)
+        refuse_other_weights(run)
         return run
     leftovers = {"recipe.toml", "network.json"}
     foreign = sorted(
