@@ -71,17 +71,18 @@ def _answer(tables: Tables) -> str:
     seeds = seeds_in_words(seeds_of(tables, "connections", "dense"))
     return (
         f"At equal parameters and multiply-adds, connected densely, by addition (residual) or not at all (plain): "
-        f"{'; '.join(told)}. Small networks, {seeds} each.{_shallow(tables)}"
+        f"{'; '.join(told)}. Small networks, {seeds} each.{_by_depth(tables)}"
     )
 
 
-def _shallow(tables: Tables) -> str:
-    """Return how the three compare at half the depth, where that was measured."""
-    spans = {name: tables.score("variants", f"{name}-shallow") for name in WAYS}
-    if not all(spans.values()):
+def _by_depth(tables: Tables) -> str:
+    """Return how the three compare at each depth, where that was measured."""
+    lines = depths(tables)
+    if len(lines) < len(WAYS):
         return ""
-    each = joined([f"{name} {100 * span[0]:.1f} %" for name, span in spans.items()])
-    return f" The gap is mostly one of depth: with half the layers, at like cost, one seed, they read {each}."
+    layers = joined([f"{x:g}" for x, _ in lines[0].values])
+    each = "; ".join(f"{line.name} {joined([f'{100 * y:.1f}' for _, y in line.values])} %" for line in lines)
+    return f" By depth, at like cost: with {layers} layers they read {each}."
 
 
 def fit(tables: Tables) -> dict:

@@ -101,10 +101,11 @@ def missing(tables: Tables) -> str:
     """Return which planned runs or seeds are not there."""
     done = {p.name: len({row["seed"] for row in tables("runs", name=p.name)}) for p in PLAN}
     none = [f"`{name}`" for name, count in done.items() if not count]
-    few = [f"`{name}` ({seeds_in_words(count)})" for name, count in done.items() if 0 < count < FULL_SEEDS]
+    several = [f"`{name}` {count}" for name, count in done.items() if 1 < count < FULL_SEEDS]
     told = ["all of it at full scale: larger networks, training to the end"]
-    if few:
-        told.append(f"{FULL_SEEDS} seeds each, which a GPU makes, of {joined(few)}")
+    if several or 1 in done.values():
+        there = f"; now {joined(several)}, all others one" if several else "; now one"
+        told.append(f"{FULL_SEEDS} seeds of each run, which a GPU makes{there}")
     if none:
         told.append(f"any run of {joined(none)}")
     return "\n".join(f"- {one}" for one in told)

@@ -176,5 +176,5 @@ def test_what_is_missing_is_said(tmp_path):
     (tmp_path / "runs.csv").write_text("name,seed\nstudy-cnn,0\nstudy-cnn,1\n")
     told = holds.missing(Tables(tmp_path))
 
-    assert "`study-densenet`" in told.partition(";")[0]
-    assert "`study-cnn` (2 seeds)" in told
+    assert "`study-densenet`" in told.partition("any run of")[2]
+    assert "now `study-cnn` 2, all others one" in told
