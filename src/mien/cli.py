@@ -287,6 +287,24 @@ def _stop_asked():
 
 
 @app.command()
+def teach(
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder; its train faces alone are read")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="teachers; without any, FER+'s voters, where the data set has votes"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+) -> None:
+    """Write soft targets for `mien train RECIPE DATASET teacher.tables=TABLE`."""
+    from mien.judge import accuracy
+    from mien.teach import teach
+
+    told = teach(dataset, out, runs=runs or (), device=device)
+    print(f"{out}: {len(told):,} train faces, {accuracy(told.labels, told.probs):.1%} as labelled")
+
+
+@app.command()
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="folders of complete runs")],
     test: Annotated[

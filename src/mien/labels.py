@@ -28,6 +28,16 @@ FERPLUS_VOTES = (
 )
 """Columns of FER+'s vote table, after `Usage` and `Image name`. NF is "not a face"."""
 
+FERPLUS_NAMES = {
+    "angry": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}
+"""FER2013's classes in FER+'s words."""
 
 RAFDB = {
     "1": "surprise",

@@ -55,6 +55,8 @@ class DenseNet:
     bottleneck: float = number(4.0, 0.25, 16)  # channels of the 1x1 convolution, in growths
     reduction: float = number(0.5, 0.05, 1)  # share of the channels that a transition keeps
     dropout: float = number(0.0, 0, 0.95)
+    stochastic_depth: float = number(0.0, 0, 0.95)  # chance that the last layer is left out, the first's is 0
+    squeeze: float = number(0.0, 0, 1)  # squeeze-and-excitation: hidden units, in growths; 0: none
     activation: Literal["pre", "post"] = "pre"  # norm and ReLU before or after a convolution
     stem_channels: int = number(0, 0, 4096)  # 0: two growths, or the first block's width
     stem_kernel: Literal[3, 5, 7] = 7
@@ -91,6 +93,10 @@ class Optimizer:
     lr: float = number(0.1, 1e-9, 100)
     momentum: float = number(0.9, 0, 0.9999)  # Nesterov's; sgd only
     weight_decay: float = number(0.0, 0, 1)  # Keras's l2=x is weight_decay=2x
+    sam: float = number(0.0, 0, 10)  # radius of sharpness-aware minimization, at twice the time; 0: none
+    ema: float = number(
+        0.0, 0, 0.99999
+    )  # keep a moving average of the weights, of this decay a step; 0: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +120,7 @@ class Training:
     class_weights: Literal["none", "balanced"] = "none"
     keep: Literal["last", "best"] = "last"  # best: highest val accuracy, the earliest of equals
     patience: int = number(0, 0, 100_000)  # epochs without a better val accuracy; 0: never stop early
+    start_side: int = number(0, 0, 1024)  # progressive resizing: pixels a side at the start; 0: whole faces
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
@@ -123,13 +130,31 @@ class Augment:
 
     flip: bool = False
     shift: int = number(0, 0, 64)  # pixels, up to, each way
+    rotation: float = number(0.0, 0, 180)  # degrees, up to, each way
+    zoom: float = number(0.0, 0, 0.9)  # up to this share larger or smaller
+    brightness: float = number(0.0, 0, 255)  # greys, up to, brighter or darker
+    contrast: float = number(0.0, 0, 1)  # up to this share more or less
+    erasing: float = number(0.0, 0, 1)  # chance that a rectangle of the face is lost
+    mixup: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): how two faces are blended; 0: never
+    cutmix: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): a rectangle of another face; 0: never
+    mixed: float = number(1.0, 0, 1)  # share of the batches that mixup or CutMix touch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """Soft targets beside the labels: tables of predictions on the train faces, of networks or of people who voted."""
+
+    tables: tuple[str, ...] = ()  # files from `mien teach`; the mean of several; (): labels alone
+    share: float = number(0.5, 0, 1)  # of the target; the label has the rest
+    temperature: float = number(1.0, 0.05, 100)  # above 1: softer than the tables say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How a face is read when it is judged."""
+    """How a face is read when it is judged: the mean of the probabilities of its views."""
 
-    mirror: bool = False  # mean of the probabilities of the face and of its mirror picture
+    mirror: bool = False  # its mirror picture, too
+    shift: int = number(0, 0, 16)  # and moved by so many pixels to each of the four corners; 0: not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +167,7 @@ class Recipe:
     schedule: Schedule = Schedule()
     training: Training = Training()
     augment: Augment = Augment()
+    teacher: Teacher = Teacher()
     evaluation: Evaluation = Evaluation()
 
     def __repr__(self) -> str:
@@ -157,7 +183,7 @@ class Recipe:
         return notebook.html(notebook.table(self.name, (), rows))
 
 
-SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "evaluation")
+SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "teacher", "evaluation")
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -305,6 +331,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
                 f"network.stem_channels must be 0 or the first block's width, {network.growth[0]}, where layers are "
                 f"not connected densely, and is {network.stem_channels}"
             )
+        elif network.connection == "none" and network.stochastic_depth:
+            faults.append("network.stochastic_depth needs layers that others bypass: connection dense or add")
     elif isinstance(network, ResNet):
         if not 1 <= len(network.layers) <= MOST_STAGES:
             faults.append(
@@ -312,6 +340,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
             )
     elif not network.channels:
         faults.append("network.channels must have at least one value")
+    if training.start_side and isinstance(network, CNN):
+        faults.append("training.start_side needs a network that takes any side, which a cnn does not")
     if training.patience and training.keep == "last":
         faults.append("training.patience stops early, so training.keep must be best")
     return faults

@@ -1,7 +1,7 @@
 """A run: the folder that `mien train` makes and `mien evaluate` adds to. Knows nothing about torch.
 
-run.json             what the run depends on: name, seed, data, engine, and its fold and the weights that it
-                     started from if it has such; written first
+run.json             what the run depends on: name, seed, data, engine, and where it has such its fold, the
+                     weights that it started from and its teachers' tables; written first
 recipe.toml          the recipe with every field written out
 network.json         parameters, multiply-adds, stages
 metrics.csv          a row an epoch
@@ -60,6 +60,7 @@ class Run:
     engine: dict  # device, precision, layout, threads
     fold: Fold | None = None  # of `train` and `val`; None where these are the data set's own
     init: dict | None = None  # file and sha256 of the weights it started from; None: fresh ones
+    teacher: tuple[dict, ...] = ()  # file and sha256 of each table of soft targets
 
     @property
     def name(self) -> str:
@@ -141,6 +142,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
     ]
     if run.init:
         told.append(("started from", f"{run.init['file']}, sha256 {run.init['sha256']}"))
+    if run.teacher:
+        tables = "\n  ".join(f"{table['file']}, sha256 {table['sha256']}" for table in run.teacher)
+        told.append(("taught by", tables))
     told.append(_outcome(run))
     openings = run.openings()
     times = "".join(f"\n  {opening['time']}" for opening in openings)
@@ -148,13 +152,19 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 
 def began_with(run: Run) -> str:
-    """Return what is not known of the weights that a run started from, as a sentence, or "" for fresh ones."""
-    if not run.init:
-        return ""
-    return (
-        f"{run.name} started from {run.init['file']}: faces that those weights had learned flatter its figures, "
-        f"and which they are is not known here."
-    )
+    """Return in sentences what is not known of the weights and teachers that a run had, "" where it had neither."""
+    told = []
+    if run.init:
+        told.append(
+            f"{run.name} started from {run.init['file']}: faces that those weights had learned flatter its figures, "
+            f"and which they are is not known here."
+        )
+    if run.teacher:
+        tables = ", ".join(table["file"] for table in run.teacher)
+        told.append(
+            f"{run.name} was taught by {tables} beside the labels; which faces stand behind is not known here."
+        )
+    return " ".join(told)
 
 
 def _outcome(run: Run) -> tuple[str, str]:
@@ -182,7 +192,8 @@ def read_run(folder: Path) -> Run:
         data = RunData(**{**told["data"], **lists})
         fold = Fold(told["fold"], told["folds"]) if "fold" in told else None
         recipe = read_recipe(folder / "recipe.toml")
-        return Run(folder, recipe, told["seed"], data, told["engine"], fold, told.get("init"))
+        more = {"init": told.get("init"), "teacher": tuple(told.get("teacher", ()))}
+        return Run(folder, recipe, told["seed"], data, told["engine"], fold, **more)
     except (KeyError, TypeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 
@@ -193,8 +204,9 @@ def write_run(run: Run, network: dict) -> None:
     write_json(run.folder / "network.json", network)
     fold = {} if run.fold is None else {"fold": run.fold.number, "folds": run.fold.of}
     init = {} if run.init is None else {"init": run.init}
+    teacher = {"teacher": list(run.teacher)} if run.teacher else {}
     told = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}
-    write_json(run.folder / "run.json", {**told, **init})
+    write_json(run.folder / "run.json", {**told, **init, **teacher})
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 from mien.audit.audited import Audited
 from mien.audit.material import Finding
 from mien.audit.quality import MEASURES
-from mien.audit.votes import FERPLUS_NAMES
-from mien.labels import SPLITS
+from mien.labels import FERPLUS_NAMES, SPLITS
 from mien.pages import charts, percent, thousands
 from mien.pages.charts import Series
 from mien.pages.faces import Tile, sheet

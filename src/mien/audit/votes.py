@@ -5,18 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.audit.material import Finding, Material
-from mien.labels import FERPLUS_VOTES
-
-FERPLUS_NAMES = {
-    "angry": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "sad": "sadness",
-    "surprise": "surprise",
-    "neutral": "neutral",
-}
-"""FER2013's classes in FER+'s words."""
+from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 
 EMOTIONS = [i for i, name in enumerate(FERPLUS_VOTES) if name not in ("unknown", "NF")]
 AGREED_SHARE = 0.8  # of a face's votes on one other class, for its label to be in question

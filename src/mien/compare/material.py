@@ -183,6 +183,8 @@ def _refuse_mixed(runs: Sequence[Run]) -> None:
         differing = differing_fields(runs[0].recipe, run.recipe)
         if run.init != runs[0].init:
             differing.append("what stood in the file of network.init")
+        if run.teacher != runs[0].teacher:
+            differing.append("what stood in the tables of teacher.tables")
         if differing:
             raise RunError(
                 f'{run.folder}: its recipe has the name "{run.name}" of {runs[0].folder} and differs from '

@@ -43,20 +43,45 @@ class Layer(nn.Module):
     "none" hands on nothing else.
     """
 
-    def __init__(self, inputs: int, growth: int, options: recipe.DenseNet):
+    def __init__(self, inputs: int, growth: int, options: recipe.DenseNet, *, left_out: float = 0.0):
         super().__init__()
         self.connection = options.connection
         rules = {"order": options.activation, "dropout": options.dropout}
         inner = max(1, round(options.bottleneck * growth))
         self.bottleneck = Unit(inputs, inner, 1, **rules)
         self.grow = Unit(inner, growth, 3, **rules)
+        self.squeeze = Squeeze(growth, max(1, round(options.squeeze * growth))) if options.squeeze else None
+        self.left_out = left_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (B, C + growth, H, W) of (B, C, H, W) for "dense", else (B, growth, H, W) of as many channels."""
         made = self.grow(self.bottleneck(x))
+        if self.squeeze is not None:
+            made = self.squeeze(made)
+        if self.training and self.left_out:
+            made = leave_out(made, self.left_out)
         if self.connection == "dense":
             return torch.cat([x, made], 1)
         return x + made if self.connection == "add" else made
+
+
+class Squeeze(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018): each channel is weighed by what all channels hold on average."""
+
+    def __init__(self, channels: int, hidden: int):
+        super().__init__()
+        self.down, self.up = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, H, W) of the same, each channel times a number between 0 and 1."""
+        weights = self.up(torch.relu(self.down(x.mean((2, 3))))).sigmoid()
+        return x * weights[:, :, None, None]
+
+
+def leave_out(made: torch.Tensor, chance: float) -> torch.Tensor:
+    """Stochastic depth (Huang et al. 2016): what a layer made is 0 for some faces and larger for the others."""
+    kept = torch.rand(len(made), 1, 1, 1, device=made.device) >= chance
+    return made * (kept / (1 - chance)).to(made.dtype)
 
 
 class Stem(nn.Sequential):
@@ -98,9 +123,13 @@ class DenseNet(nn.Module):
         self.blocks, self.transitions = nn.ModuleList(), nn.ModuleList()
         for number, (count, growth) in enumerate(zip(layers, growths, strict=True)):
             added = growth if dense else 0
-            self.blocks.append(
-                nn.Sequential(*(Layer(channels + n * added, growth, options) for n in range(count)))
+            first = sum(layers[:number])
+            chances = [options.stochastic_depth * (first + n) / max(1, sum(layers) - 1) for n in range(count)]
+            made = (
+                Layer(channels + n * added, growth, options, left_out=chance)
+                for n, chance in enumerate(chances)
             )
+            self.blocks.append(nn.Sequential(*made))
             channels += count * added
             if number < len(layers) - 1:
                 kept = max(1, int(channels * options.reduction)) if dense else growths[number + 1]

@@ -64,21 +64,36 @@ def _multiplies_bf16(device: str) -> bool:
 
 
 @torch.inference_mode()
-def probabilities(network: nn.Module, images: torch.Tensor, engine: Engine, *, mirror: bool) -> np.ndarray:
+def probabilities(
+    network: nn.Module, images: torch.Tensor, engine: Engine, *, mirror: bool = False, shift: int = 0
+) -> np.ndarray:
     """Return class probabilities, float64 (N, classes), of uint8 faces (N, S, S) on the device.
 
-    With `mirror`, the mean of those of the face and of its mirror picture.
+    The mean of those of each face's views: itself, moved by `shift` pixels to each corner, and the mirror pictures.
     """
     was_training = network.training
     network.eval()
     parts = []
     for batch in images.split(INFERENCE_BATCH):
-        views = [batch, batch.flip(2)] if mirror else [batch]
         with engine.autocast():
-            logits = [network(as_input(view)) for view in views]
+            logits = [network(as_input(view)) for view in views(batch, mirror, shift)]
         parts.append(torch.stack([part.double().softmax(1) for part in logits]).mean(0).cpu())
     network.train(was_training)
     return torch.cat(parts).numpy()
+
+
+def views(images: torch.Tensor, mirror: bool, shift: int) -> list[torch.Tensor]:
+    """Return the faces (N, S, S), themselves moved to the four corners where `shift` is not 0, and all mirrored.
+
+    The ten crops of Krizhevsky et al. (2012), with the face's edge repeated where nothing is left to see.
+    """
+    found = [images]
+    if shift:
+        side = images.shape[1]
+        places = torch.arange(side, device=images.device)
+        moved = [(places + by).clamp(0, side - 1) for by in (-shift, shift)]
+        found += [images[:, rows][:, :, columns] for rows in moved for columns in moved]
+    return found + [view.flip(2) for view in found] if mirror else found
 
 
 @contextmanager

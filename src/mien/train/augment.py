@@ -1,26 +1,51 @@
 """Batch augmentations on uint8 faces (B, S, S). Knows nothing about networks, runs or files.
 
 Each is a pure function of a batch and a generator: the same generator state gives the same
-bytes, and the caller's tensor is never changed.
+bytes, and the caller's tensors are never changed.
 """
 
-import torch
+import math
 
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mien.networks import GREY_ZERO
 from mien.recipe import Augment
+
+ERASED_AREA = (0.02, 0.2)  # shares of the face
+ERASED_ASPECT = (0.3, 1 / 0.3)  # height over width, as in the paper
 
 
 def augment(images: torch.Tensor, recipe: Augment, *, generator: torch.Generator) -> torch.Tensor:
-    """Return the batch after all that the recipe asks for."""
+    """Return the batch after all that the recipe asks for, but for blends of two faces (`mixed`)."""
     if recipe.flip:
         images = flip(images, generator=generator)
+    if recipe.rotation or recipe.zoom:
+        images = turn(images, recipe.rotation, recipe.zoom, generator=generator)
     if recipe.shift:
         images = shift(images, recipe.shift, generator=generator)
+    if recipe.brightness or recipe.contrast:
+        images = relight(images, recipe.brightness, recipe.contrast, generator=generator)
+    if recipe.erasing:
+        images = erase(images, recipe.erasing, generator=generator)
     return images
+
+
+def mixed(
+    images: torch.Tensor, targets: torch.Tensor, recipe: Augment, *, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return faces (B, S, S) and targets (B, C) after mixup or CutMix, each chosen half the time where both are on."""
+    kinds = [kind for kind, alpha in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if alpha]
+    if not kinds or _uniform(1, generator).item() >= recipe.mixed:
+        return images, targets
+    kind = kinds[int(_uniform(1, generator).item() * len(kinds))]
+    return kind(images, targets, recipe.mixup if kind is mixup else recipe.cutmix, generator=generator)
 
 
 def flip(images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """Mirror each face left to right with chance 1/2."""
-    mirrored = torch.rand(len(images), device=images.device, generator=generator) < 0.5
+    mirrored = _uniform(len(images), generator) < 0.5
     return torch.where(mirrored[:, None, None], images.flip(2), images)
 
 
@@ -32,3 +57,99 @@ def shift(images: torch.Tensor, pixels: int, *, generator: torch.Generator) -> t
     rows, columns = (torch.arange(side, device=device) + moves).clamp(0, side - 1)
     faces = torch.arange(count, device=device)
     return images[faces[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def turn(images: torch.Tensor, degrees: float, zoom: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Turn each face by up to `degrees` and scale it by up to a factor 1 + `zoom` or its inverse, about its middle."""
+    angles = (2 * _uniform(len(images), generator) - 1) * math.radians(degrees)
+    scales = (1 + zoom) ** (2 * _uniform(len(images), generator) - 1)
+    cos, sin, zero = angles.cos() / scales, angles.sin() / scales, torch.zeros_like(angles)
+    moves = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    grid = F.affine_grid(moves, [len(images), 1, *images.shape[1:]], align_corners=False)
+    found = F.grid_sample(images[:, None].float(), grid, padding_mode="border", align_corners=False)
+    return _to_bytes(found[:, 0])
+
+
+def relight(
+    images: torch.Tensor, brightness: float, contrast: float, *, generator: torch.Generator
+) -> torch.Tensor:
+    """Stretch each face's greys about middle grey by up to a share `contrast`, then add up to `brightness` greys."""
+    stretch = 1 + (2 * _uniform(len(images), generator) - 1) * contrast
+    added = (2 * _uniform(len(images), generator) - 1) * brightness
+    centered = images.float() - GREY_ZERO
+    return _to_bytes(centered * stretch[:, None, None] + (GREY_ZERO + added)[:, None, None])
+
+
+def erase(images: torch.Tensor, chance: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Random erasing (Zhong et al. 2020): with this chance a rectangle of 2 to 20 % of a face becomes noise."""
+    count, side, _ = images.shape
+    area = _between(*ERASED_AREA, count, generator)
+    aspect = _between(*map(math.log, ERASED_ASPECT), count, generator).exp()
+    height, width = (area * aspect).sqrt(), (area / aspect).sqrt()
+    hit = _uniform(count, generator) < chance
+    lost = _rectangles(side, height, width, generator) & hit[:, None, None]
+    noise = torch.randint(0, 256, images.shape, device=images.device, generator=generator)
+    return torch.where(lost, noise.to(torch.uint8), images)
+
+
+def mixup(
+    images: torch.Tensor, targets: torch.Tensor, alpha: float, *, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend each face and its target with another's (Zhang et al. 2018), one share a batch."""
+    share, partners = _beta(alpha, generator), _partners(images, generator)
+    blended = images.float().lerp(images[partners].float(), share)
+    return _to_bytes(blended), targets.lerp(targets[partners], share)
+
+
+def cutmix(
+    images: torch.Tensor, targets: torch.Tensor, alpha: float, *, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put a rectangle of another face into each (Yun et al. 2019); targets blend by the area that was replaced."""
+    share, partners = _beta(alpha, generator), _partners(images, generator)
+    extent = torch.full((1,), math.sqrt(share), device=images.device)
+    other = _rectangles(images.shape[1], extent, extent, generator)
+    return torch.where(other, images[partners], images), targets.lerp(
+        targets[partners], other.float().mean().item()
+    )
+
+
+def shrink(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the faces with `side` pixels a side, each the mean over the area it covers."""
+    if side == images.shape[1]:
+        return images
+    return _to_bytes(F.interpolate(images[:, None].float(), size=(side, side), mode="area")[:, 0])
+
+
+def _rectangles(
+    side: int, height: torch.Tensor, width: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Return masks, bool (n, side, side), of rectangles given in shares of the side, anywhere in the picture."""
+    covered = []
+    for extent in (height, width):
+        pixels = (extent.clamp(max=1) * side).round()
+        start = (_uniform(len(extent), generator) * (side - pixels + 1)).floor()
+        places = torch.arange(side, device=extent.device)
+        covered.append((places >= start[:, None]) & (places < (start + pixels)[:, None]))
+    return covered[0][:, :, None] & covered[1][:, None, :]
+
+
+def _partners(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.randperm(len(images), device=images.device, generator=generator)
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    """Draw from Beta(alpha, alpha)."""
+    seed = torch.randint(2**62, (1,), device=generator.device, generator=generator).item()
+    return np.random.default_rng(seed).beta(alpha, alpha)
+
+
+def _between(low: float, high: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    return low + (high - low) * _uniform(count, generator)
+
+
+def _uniform(count: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(count, device=generator.device, generator=generator)
+
+
+def _to_bytes(values: torch.Tensor) -> torch.Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)

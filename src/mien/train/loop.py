@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.dataset import Development, Faces
+from mien.dataset import Development
 from mien.errors import DataError, OutOfMemory, RunError, Stopped, TrainingDiverged
 from mien.files import locked, remove_leftovers, sha256_file, with_no_error
 from mien.folds import Fold
@@ -22,10 +24,11 @@ from mien.networks.initial import read_initial
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
-from mien.train.augment import augment
+from mien.train.augment import augment, mixed, shrink
 from mien.train.environment import environment
-from mien.train.schedule import Standing, finished, judge_epoch, lr_at
+from mien.train.schedule import Standing, finished, judge_epoch, lr_at, side_at
 from mien.train.state import load_state, save_state, save_weights
+from mien.train.targets import targets, teacher_files
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
@@ -47,13 +50,18 @@ def train(
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
     however often the training was stopped in between.
 
-    Raises RunError when `folder` holds another run, or one begun with other weights than stand in the file of
-    `network.init` now, RecipeError when that file is missing or does not fit, StorageError when the folder is
+    Raises RunError when `folder` holds another run, or one begun with other weights or targets than stand in the
+    recipe's files now, RecipeError when such a file is missing or does not fit, StorageError when the folder is
     in use or the disk is full, TrainingDiverged for a loss that is not finite, Stopped (state saved) when
     `stop()` is true.
     """
     folder = Path(folder)
-    init = None if (folder / "run.json").exists() else starting_weights(recipe, data)
+    init = None
+    if not (
+        folder / "run.json"
+    ).exists():  # what is wrong with the recipe's files is told before a folder is made
+        init = starting_weights(recipe, data)
+        targets(data.train, recipe, data.info.labels)
     folder.mkdir(parents=True, exist_ok=True)
     progress = progress or Progress()
     with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
@@ -84,19 +92,20 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     torch.manual_seed(derive_seed(seed, "init", 0))
     network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
     optimizer = make_optimizer(network, recipe.optimizer)
+    if run.init and not state_path.exists():
+        network.load_state_dict(read_initial(recipe.network.init, network), strict=False)
+    judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
-        best, standing = load_state(state_path, network, optimizer)
-    elif run.init:
-        network.load_state_dict(read_initial(recipe.network.init, network), strict=False)
+        best, standing = load_state(state_path, network, judged, optimizer)
     standing.sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0})
     began = saved = time.monotonic()
 
     # ---- data: uint8 on the device, whole
     images = torch.from_numpy(data.train.images).to(engine.device)
     labels = torch.from_numpy(data.train.labels).to(engine.device)
+    wanted = targets(data.train, recipe, data.info.labels).to(engine.device)
     val_images = torch.from_numpy(data.val.images).to(engine.device)
-    weights = class_weights(data.train, recipe, data.info.labels).to(engine.device)
     batch_size = min(recipe.training.batch_size, len(data.train))
     steps_per_epoch = len(data.train) // batch_size
     generator = torch.Generator(engine.device)
@@ -104,7 +113,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
     def save() -> None:
         standing.sessions[-1]["seconds"] = time.monotonic() - began
-        save_state(state_path, network, optimizer, best, standing)
+        save_state(state_path, network, judged, optimizer, best, standing)
 
     progress.begin(
         f"{run.folder.name}", recipe.training.epochs, steps_per_epoch, standing.epoch, standing.step
@@ -124,23 +133,23 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         generator.manual_seed(step_seed)
         torch.manual_seed(step_seed)
         batch = order[standing.step * batch_size : (standing.step + 1) * batch_size]
-        x = as_input(augment(images[batch], recipe.augment, generator=generator))
-        target = labels[batch]
+        faces, target = augment(images[batch], recipe.augment, generator=generator), wanted[batch]
+        faces, target = mixed(faces, target, recipe.augment, generator=generator)
+        x = as_input(shrink(faces, side_at(recipe, standing.epoch, run.data.side)))
         for group in optimizer.param_groups:
             group["lr"] = lr_at(recipe, standing, steps_per_epoch)
-        with engine.autocast():
-            logits = network(x).float()
-        losses = F.cross_entropy(
-            logits, target, reduction="none", label_smoothing=recipe.training.label_smoothing
-        )
-        loss = (losses * weights[target]).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, logits = backward(network, engine, optimizer, x, target)
+        if recipe.optimizer.sam:
+            torch.manual_seed(step_seed)
+            with uphill(network, recipe.optimizer.sam):
+                backward(network, engine, optimizer, x, target)
         optimizer.step()
+        if judged is not network:
+            follow(judged, network, recipe.optimizer.ema)
 
         # ---- the epoch's sums stay on the device until someone looks
-        loss_sum += loss.detach().double() * len(batch)
-        correct += (logits.detach().argmax(1) == target).sum()
+        loss_sum += loss.double() * len(batch)
+        correct += (logits.argmax(1) == labels[batch]).sum()
         standing.step += 1
         standing.seen += len(batch)
         at_end = standing.step == steps_per_epoch
@@ -153,13 +162,13 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
         # ---- end of the epoch: look at val, keep the best
         if at_end:
-            probs = probabilities(network, val_images, engine, mirror=False)
+            probs = probabilities(judged, val_images, engine)
             row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
             if (
                 judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"])
                 and recipe.training.keep == "best"
             ):
-                best = {name: value.clone() for name, value in network.state_dict().items()}
+                best = {name: value.clone() for name, value in judged.state_dict().items()}
             standing.rows.append(row)
             standing.next_epoch()
             write_metrics(run, standing.rows)
@@ -175,7 +184,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
     # ---- the chosen weights, then what marks the run complete
     standing.sessions[-1]["seconds"] = time.monotonic() - began
-    save_weights(run.folder / "weights.safetensors", best if best is not None else network.state_dict())
+    save_weights(run.folder / "weights.safetensors", best if best is not None else judged.state_dict())
     write_json(run.folder / "environment.json", environment(engine, standing.sessions))
     remove_leftovers(run.folder)
     write_json(run.folder / "result.json", result(run, standing))
@@ -204,6 +213,62 @@ def refuse_other_weights(run: Run) -> None:
         )
 
 
+def refuse_other_teacher(run: Run) -> None:
+    """Raise RunError when a table of targets is not the one that the run was begun with."""
+    for then, now in zip(run.teacher, teacher_files(run.recipe.teacher), strict=True):
+        if then != now:
+            raise RunError(
+                f"{now['file']}: another table than {run.folder} was begun with (sha256 {then['sha256']} then); bring "
+                f"it back, or give another name=… or --out"
+            )
+
+
+def backward(network, engine, optimizer, x, target) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the batch's gradients into the network; return its loss and logits (B, classes), both detached."""
+    with engine.autocast():
+        logits = network(x).float()
+    loss = F.cross_entropy(logits, target)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    return loss.detach(), logits.detach()
+
+
+@contextmanager
+def uphill(network: nn.Module, radius: float):
+    """Stand where the loss is highest nearby, to take the gradients there: sharpness-aware minimization.
+
+    Foret et al. 2021: a step of length `radius` along the gradient, taken back at the end. Running statistics stay
+    those of the weights that are kept.
+    """
+    moved = [p for p in network.parameters() if p.grad is not None]
+    length = torch.stack([p.grad.norm() for p in moved]).norm()
+    steps = [p.grad * (radius / (length + 1e-12)) for p in moved]
+    before = [p.detach().clone() for p in moved]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [m.momentum for m in norms]
+    with torch.no_grad():
+        torch._foreach_add_(moved, steps)
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(moved, before)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the average's weights and running statistics toward the network's (Polyak & Juditsky 1992)."""
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
 def derive_seed(seed: int, purpose: str, number: int) -> int:
     """Return 63 bits for one purpose, so that no two draws of a run share a stream."""
     digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=8).digest()
@@ -227,19 +292,6 @@ def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimi
     if options.kind == "adam":
         return torch.optim.Adam(groups, lr=options.lr)
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
-
-
-def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:
-    """Return a loss weight a class, float32 (C,): 1, or N / (C * count) when balanced."""
-    counts = np.bincount(faces.labels, minlength=len(labels))
-    if recipe.training.class_weights == "none":
-        return torch.ones(len(labels))
-    if not counts.all():
-        missing = ", ".join(name for name, count in zip(labels, counts, strict=True) if not count)
-        raise DataError(
-            f"no train face is labelled {missing}: training.class_weights=balanced needs every class"
-        )
-    return torch.from_numpy(len(faces) / (len(labels) * counts)).float()
 
 
 def check_finite(run: Run, standing: Standing, optimizer: torch.optim.Optimizer) -> None:
@@ -285,7 +337,9 @@ def _begin_or_take_up(
     if (folder / "run.json").exists():
         run = read_run(folder)
         _refuse_other(run, recipe, wanted, seed, data.fold)
-        refuse_other_weights(run)
+        if not run.complete:
+            refuse_other_weights(run)
+            refuse_other_teacher(run)
         return run
     leftovers = {"recipe.toml", "network.json"}
     foreign = sorted(
@@ -298,7 +352,7 @@ def _begin_or_take_up(
     engine = engine or choose_engine(precision=recipe.training.precision)
     chosen = {"device": engine.device, "precision": engine.precision}
     told = {**chosen, "layout": engine.layout, "threads": engine.threads}
-    run = Run(folder, recipe, seed, wanted, told, data.fold, init)
+    run = Run(folder, recipe, seed, wanted, told, data.fold, init, teacher_files(recipe.teacher))
     network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
     write_run(run, describe(network, wanted.side))
     return run

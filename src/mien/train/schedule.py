@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from mien.recipe import Recipe
 
 PLATEAU_MIN_DELTA = 1e-4  # Keras's default, the study's
+GROWING_SHARE = 0.75  # of the epochs, in progressive resizing
 
 
 @dataclass(slots=True)
@@ -42,6 +43,19 @@ def lr_at(recipe: Recipe, standing: Standing, steps_per_epoch: int) -> float:
     done = standing.epoch * steps_per_epoch + standing.step
     warm = max(1.0, recipe.schedule.warmup * steps)
     return recipe.optimizer.lr * min((done + 1) / warm, (steps - done) / (steps - warm + 1))
+
+
+def side_at(recipe: Recipe, epoch: int, side: int) -> int:
+    """Return the pixels a side that training sees in an epoch (from 0): they grow over three quarters of all epochs.
+
+    Progressive resizing (Howard 2018; Tan & Le 2021): cheap small faces first. In steps of four pixels, so that
+    strided layers and pooling lose no edge.
+    """
+    start = recipe.training.start_side
+    if not 0 < start < side:
+        return side
+    grown = start + (side - start) * min(1.0, epoch / (GROWING_SHARE * recipe.training.epochs))
+    return side if grown >= side else 4 * round(grown / 4)
 
 
 def judge_epoch(recipe: Recipe, standing: Standing, val_accuracy: float, val_loss: float) -> bool:

@@ -21,9 +21,13 @@ from mien.train.schedule import Standing
 FORMAT = 1
 
 
-def save_state(path: Path, network: nn.Module, optimizer, best: dict | None, standing: Standing) -> None:
-    """Write all that the next step depends on."""
+def save_state(
+    path: Path, network: nn.Module, judged: nn.Module, optimizer, best: dict | None, standing: Standing
+) -> None:
+    """Write all that the next step depends on; `judged` is the network itself or its moving average."""
     tensors = _prefixed("network", network.state_dict())
+    if judged is not network:
+        tensors |= _prefixed("average", judged.state_dict())
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= _prefixed(f"optimizer/{index}", slots)
     if best is not None:
@@ -32,8 +36,8 @@ def save_state(path: Path, network: nn.Module, optimizer, best: dict | None, sta
     write_atomic(path, save(_plain(tensors), metadata={"standing": told}))
 
 
-def load_state(path: Path, network: nn.Module, optimizer) -> tuple[dict | None, Standing]:
-    """Put a saved state into `network` and `optimizer`; return the best weights and the standing."""
+def load_state(path: Path, network: nn.Module, judged: nn.Module, optimizer) -> tuple[dict | None, Standing]:
+    """Put a saved state into `network`, `judged` and `optimizer`; return the best weights and the standing."""
     try:
         with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["standing"])
@@ -45,6 +49,8 @@ def load_state(path: Path, network: nn.Module, optimizer) -> tuple[dict | None, 
     if told.pop("format") > FORMAT:
         raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
     network.load_state_dict(_group(tensors, "network"))
+    if judged is not network:
+        judged.load_state_dict(_group(tensors, "average"))
     _load_optimizer(optimizer, _group(tensors, "optimizer"))
     return _group(tensors, "best") or None, Standing(**told)
 

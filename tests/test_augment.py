@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.recipe import Augment
+from mien.train.augment import augment, cutmix, erase, flip, mixed, mixup, relight, shift, shrink, turn
+
+ALL = Augment(
+    flip=True, shift=4, rotation=20, zoom=0.2, brightness=30, contrast=0.3, erasing=0.7, mixup=0.4, cutmix=1
+)
+EACH = {
+    "flip": lambda x, g: flip(x, generator=g),
+    "shift": lambda x, g: shift(x, 3, generator=g),
+    "turn": lambda x, g: turn(x, 20, 0.2, generator=g),
+    "relight": lambda x, g: relight(x, 30, 0.3, generator=g),
+    "erase": lambda x, g: erase(x, 1, generator=g),
+    "mixup": lambda x, g: mixup(x, torch.eye(len(x)), 1, generator=g)[0],
+    "cutmix": lambda x, g: cutmix(x, torch.eye(len(x)), 1, generator=g)[0],
+}
+
+
+def some_faces(count: int = 6, side: int = 12, seed: int = 0) -> torch.Tensor:
+    """Return random faces, uint8 (count, side, side)."""
+    return torch.randint(
+        0, 256, (count, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def stream(seed: int = 1) -> torch.Generator:
+    """Return a generator that starts at a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_each_change_gives_other_bytes_of_the_same_shape_and_leaves_its_input(name):
+    """A batch stays uint8 (B, S, S), changes, changes alike for equal generators, and the caller's is kept."""
+    faces = some_faces()
+    before = faces.clone()
+    first, again, other = (EACH[name](faces, stream(seed)) for seed in (1, 1, 2))
+
+    assert torch.equal(before, faces)
+    assert (torch.uint8, faces.shape) == (first.dtype, first.shape)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, faces)
+    assert not torch.equal(first, other)
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 9), side=st.integers(1, 20), seed=st.integers(0, 2**32))
+def test_all_changes_together_take_any_batch(count, side, seed):
+    """From one face of one pixel on, all changes keep shape and type, and targets keep their sums."""
+    targets = torch.eye(7)[torch.arange(count) % 7]
+    faces = augment(some_faces(count, side, seed), ALL, generator=stream(seed))
+    faces, blended = mixed(faces, targets, ALL, generator=stream(seed))
+
+    assert (torch.uint8, (count, side, side)) == (faces.dtype, tuple(faces.shape))
+    assert torch.allclose(torch.ones(count), blended.sum(1))
+
+
+def test_no_change_asked_is_no_change():
+    """A recipe without augmentation hands on the very batch and targets, and draws nothing."""
+    faces, targets, generator = some_faces(), torch.eye(6), stream()
+    before = generator.get_state()
+    out, blended = mixed(
+        augment(faces, Augment(), generator=generator), targets, Augment(), generator=generator
+    )
+
+    assert out is faces
+    assert blended is targets
+    assert torch.equal(before, generator.get_state())
+
+
+def test_a_turn_moves_what_stood_beside_the_middle():
+    """A bright right half, turned by at most 90 degrees either way, leaves the right, but never for the left."""
+    half = torch.zeros(200, 16, 16, dtype=torch.uint8)
+    half[:, :, 8:] = 200
+    turned = turn(half, 90, 0, generator=stream()).float()
+    upper, lower = turned[:, :8].mean((1, 2)), turned[:, 8:].mean((1, 2))
+
+    assert (upper > 150).any()
+    assert (lower > 150).any()
+    assert (turned[:, :, 8:].mean((1, 2)) > turned[:, :, :8].mean((1, 2)) - 1).all()
+    assert torch.allclose(torch.tensor(100.0), turned.mean((1, 2)), atol=8)
+
+
+def test_a_zoom_keeps_the_middle_and_scales_by_at_most_its_factor():
+    """A square of 8 pixels becomes one of 8 / 1.5 to 8 * 1.5 a side, some of them larger and some smaller."""
+    faces = torch.zeros(100, 24, 24, dtype=torch.uint8)
+    faces[:, 8:16, 8:16] = 255
+    sides = (turn(faces, 0, 0.5, generator=stream()).float().sum((1, 2)) / 255).sqrt()
+
+    assert 8 / 1.5 - 0.5 < sides.min() < 7
+    assert 9 < sides.max() < 8 * 1.5 + 0.5
+
+
+def test_light_changes_within_its_bounds():
+    """Greys 100 and 156 lie 28 from the middle: stretched by up to a half and moved by up to 20."""
+    faces = torch.tensor([[[100, 156]]], dtype=torch.uint8).repeat(300, 1, 1)
+    lit = relight(faces, 20, 0.5, generator=stream()).float()
+    spread, middle = lit[:, 0, 1] - lit[:, 0, 0], lit.mean((1, 2))
+
+    assert 27 <= spread.min() < 35
+    assert 77 < spread.max() <= 85
+    assert 107 <= middle.min() < 112
+    assert 144 < middle.max() <= 149
+
+
+def test_erasing_hits_its_share_of_faces_with_rectangles_of_bounded_area():
+    """Half the faces lose one rectangle of 2 to 20 % (and what rounding adds); the others are as they were."""
+    faces = torch.full((600, 48, 48), 255, dtype=torch.uint8)
+    lost = erase(faces, 0.5, generator=stream()) != 255
+    hit = lost.any(2).any(1)
+    areas = []
+    for face in lost[hit]:
+        rows, columns = face.any(1).nonzero()[:, 0], face.any(0).nonzero()[:, 0]
+        areas.append((rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1) / 48**2)
+
+    assert 0.44 < hit.float().mean() < 0.56
+    assert 0.01 < min(areas) < 0.05
+    assert 0.15 < max(areas) < 0.22
+
+
+def test_mixup_blends_faces_and_targets_by_one_share():
+    """Of a black and a white face the grey tells the share, and the targets say the same."""
+    faces = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None].repeat(1, 4, 4)
+    for seed in range(20):
+        grey, targets = mixup(faces, torch.eye(2), 1, generator=stream(seed))
+
+        assert torch.allclose(targets[:, 1], grey[:, 0, 0] / 255, atol=0.003)
+
+
+def test_cutmix_puts_in_a_rectangle_and_targets_tell_its_area():
+    """Of a black and a white face the share of white pixels is white's share of the target, and all are whole."""
+    faces = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None].repeat(1, 10, 10)
+    shares = set()
+    for seed in range(20):
+        cut, targets = cutmix(faces, torch.eye(2), 1, generator=stream(seed))
+        shares.add(round(targets[0, 1].item(), 2))
+
+        assert set(cut.unique().tolist()) <= {0, 255}
+        assert torch.allclose(targets[:, 1], (cut == 255).float().mean((1, 2)), atol=1e-6)
+    assert len(shares) > 5
+
+
+def test_both_blends_take_turns_and_leave_alone_what_they_shall():
+    """With half the batches mixed, of those some by each kind, the others stay as they are."""
+    recipe = Augment(mixup=1, cutmix=1, mixed=0.5)
+    faces = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None].repeat(1, 10, 10)
+    kinds = {"none": 0, "mixup": 0, "cutmix": 0}
+    for seed in range(300):
+        out, targets = mixed(faces, torch.eye(2), recipe, generator=stream(seed))
+        whole = set(out.unique().tolist()) <= {0, 255}
+        kinds["none" if targets[0, 1] in (0, 1) else "cutmix" if whole else "mixup"] += 1
+
+    assert min(kinds.values()) > 20
+
+
+@pytest.mark.parametrize("alpha", [0.05, 1.0, 50.0])
+def test_shares_follow_the_beta_distribution(alpha):
+    """Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1))."""
+    two = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None]
+    drawn = [mixup(two, torch.eye(2), alpha, generator=stream(seed))[1][0, 1].item() for seed in range(800)]
+    moved = [share for share in drawn if share]  # a face that is its own partner tells no share
+
+    assert abs(np.var(moved) - 1 / (4 * (2 * alpha + 1))) < 0.12 / np.sqrt(2 * alpha + 1)
+    assert abs(np.mean(moved) - 0.5) < 0.2
+
+
+def test_shrinking_keeps_the_mean():
+    """A face at half its side is the means over squares of 2 x 2 pixels; at its own side it is itself."""
+    faces = some_faces(3, 8)
+    wanted = faces.float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).round()
+
+    assert torch.equal(wanted, shrink(faces, 4).float())
+    assert shrink(faces, 8) is faces

@@ -1,0 +1,228 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_train import FINAL, TOY, final_bytes, toy_recipe
+
+from mien.dataset import writing_dataset
+from mien.errors import DataError, MienError, RecipeError, RunError, Stopped
+from mien.labels import FERPLUS_VOTES, LABELS
+from mien.predictions import read_predictions
+from mien.recipe import Teacher, read_recipe
+from mien.run import read_run
+from mien.teach import teach
+from mien.train import train
+from mien.train.targets import targets, taught
+
+
+def soft_table(path, faces, labels=LABELS, *, sure: float = 0.6):
+    """Write a table of targets that gives each label `sure` and the next class the rest; return its path."""
+    rows = ["id,label,split," + ",".join(labels)]
+    for identity, label in zip(faces.ids, faces.labels, strict=True):
+        probs = np.zeros(len(labels))
+        probs[label], probs[(label + 1) % len(labels)] = sure, 1 - sure
+        rows.append(f"{identity},{labels[label]},train," + ",".join(map(str, probs)))
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_without_teachers_a_target_is_the_smoothed_label(toy_data):
+    """A label smoothed by .1 has .9 + .1 / 7 for itself and .1 / 7 for each other class, as torch does it."""
+    recipe = toy_recipe("quick-densenet", "training.label_smoothing=0.1")
+    wanted = targets(toy_data.train, recipe, toy_data.info.labels)
+    logits = torch.randn(len(wanted), 7, generator=torch.Generator().manual_seed(0))
+    labels = torch.from_numpy(toy_data.train.labels)
+    by_torch = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+
+    assert torch.allclose(by_torch, torch.nn.functional.cross_entropy(logits, wanted))
+
+
+def test_a_class_weight_multiplies_the_loss_of_its_faces(toy_data):
+    """Balanced weights on targets give the loss that weights on labels give."""
+    faces = replace(
+        toy_data.train, labels=np.arange(len(toy_data.train)) % 7 * (np.arange(len(toy_data.train)) % 2)
+    )
+    faces = replace(faces, labels=np.r_[np.arange(7), faces.labels[7:]])
+    recipe = toy_recipe("study-cnn")
+    wanted = targets(faces, recipe, toy_data.info.labels)
+    counts = np.bincount(faces.labels, minlength=7)
+    weights = torch.from_numpy(len(faces) / (7 * counts)).float()
+    logits = torch.randn(len(wanted), 7, generator=torch.Generator().manual_seed(0))
+    labels = torch.from_numpy(faces.labels)
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights[labels]
+
+    assert recipe.training.class_weights == "balanced"
+    assert torch.allclose(each.mean(), torch.nn.functional.cross_entropy(logits, wanted))
+
+
+def test_a_teacher_has_its_share_of_the_target_and_is_softened_by_its_temperature(toy_data, tmp_path):
+    """At temperature 2 a share p becomes its root over the sum of roots; label and teacher share out 1."""
+    path = soft_table(tmp_path / "t.csv", toy_data.train, sure=0.8)
+    recipe = toy_recipe(
+        "quick-densenet",
+        f"teacher.tables=['{path}']",
+        "teacher.share=0.25",
+        "teacher.temperature=2",
+        "training.label_smoothing=0",
+    )
+    wanted = targets(toy_data.train, recipe, toy_data.info.labels).numpy()
+    own = np.take_along_axis(wanted, toy_data.train.labels[:, None], 1)[:, 0]
+    softened = 0.8**0.5 / (0.8**0.5 + 0.2**0.5)
+
+    assert np.allclose(1, wanted.sum(1))
+    assert np.allclose(0.75 + 0.25 * softened, own)
+
+
+def test_teachers_are_read_by_id_and_class_name_whatever_their_order(toy_data, tmp_path):
+    """A table with other orders of rows and classes says the same, and the mean of a table with itself is itself."""
+    first = soft_table(tmp_path / "first.csv", toy_data.train)
+    lines = first.read_text().splitlines()
+    order = [0, 1, 2, *range(9, 2, -1)]
+    turned = [",".join(line.split(",")[i] for i in order) for line in lines]
+    second = tmp_path / "second.csv"
+    second.write_text("\n".join([turned[0], *reversed(turned[1:])]) + "\n")
+    tables = (str(first), str(second))
+    alone, both = (
+        taught(toy_data.train, Teacher(tables=t), toy_data.info.labels) for t in (tables[:1], tables)
+    )
+
+    assert np.allclose(alone, both)
+
+
+FAULTY = {
+    "missing": (lambda path: path.unlink(), "there is no file"),
+    "one face short": (
+        lambda path: path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n"),
+        "says nothing of 1 of",
+    ),
+    "other classes": (
+        lambda path: path.write_text(path.read_text().replace("angry", "cross")),
+        "has the classes cross",
+    ),
+    "other labels": (
+        lambda path: path.write_text(
+            path.read_text().replace(",angry,train", ",sad,train").replace(",fear,train", ",angry,train")
+        ),
+        "is labelled",
+    ),
+    "no table": (lambda path: path.write_bytes(b"\x00\x01"), "t.csv"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_teacher_that_does_not_fit_is_refused_before_a_folder_is_made(toy_data, tmp_path, fault):
+    """What is wrong with a table of targets is one line, and no run is begun."""
+    path = soft_table(tmp_path / "t.csv", toy_data.train)
+    break_it, words = FAULTY[fault]
+    break_it(path)
+
+    with pytest.raises(MienError, match=words) as told:
+        train(toy_recipe("quick-densenet", f"teacher.tables=['{path}']"), toy_data, tmp_path / "run")
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_records_its_teacher_and_refuses_another(toy_data, tmp_path):
+    """run.json holds name and sha256 of the table; with another table the run is not taken up, complete it stands."""
+    path = soft_table(tmp_path / "t.csv", toy_data.train)
+    recipe = toy_recipe("quick-densenet", "training.epochs=2", f"teacher.tables=['{path}']")
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
+    first = path.read_bytes()
+    soft_table(path, toy_data.train, sure=0.9)
+    with pytest.raises(RunError, match=r"t\.csv: another table than .* was begun with"):
+        train(recipe, toy_data, tmp_path / "run")
+    path.write_bytes(first)
+    run = train(recipe, toy_data, tmp_path / "run")
+    path.unlink()
+    again = train(recipe, toy_data, tmp_path / "run")
+
+    assert "t.csv" == read_run(run.folder).teacher[0]["file"]
+    assert json.loads((run.folder / "run.json").read_text())["teacher"] == list(again.teacher)
+
+
+def test_a_run_teaches_another_as_it_reads_train(toy, toy_data, tmp_path):
+    """`teach` gives a row a train face, in the data set's order, that a recipe takes as it is."""
+    run = train(toy_recipe("quick-densenet", "training.epochs=2"), toy_data, tmp_path / "run")
+    out = tmp_path / "targets.csv"
+    told = teach(toy, out, runs=[run.folder, run.folder])
+    read = read_predictions(out)
+
+    assert read.ids.tolist() == toy_data.train.ids.tolist() == told.ids.tolist()
+    assert np.allclose(told.probs, read.probs)
+    assert np.allclose(taught(toy_data.train, Teacher(tables=(str(out),)), LABELS), told.probs)
+
+
+def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
+    """A teacher that may have seen other faces is refused, as is a fold."""
+    run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
+    other = voted(tmp_path / "other", [(1,) * 10])
+
+    with pytest.raises(RunError, match="was trained on other data"):
+        teach(other, tmp_path / "t.csv", runs=[run.folder])
+    assert not (tmp_path / "t.csv").exists()
+
+
+def voted(folder, votes):
+    """Write a data set of a train face a row of votes, labelled happy, and a val face; return its folder."""
+    extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES)
+    with writing_dataset(folder, side=8, labels=LABELS, extra=extra) as writer:
+        for number, (split, row) in enumerate([*(("train", row) for row in votes), ("val", votes[0])]):
+            pixels = np.full((8, 8), number, np.uint8)
+            writer.add(pixels, label="happy", split=split, source=str(number), extra=tuple(map(str, row)))
+        writer.finish({"kind": "test"})
+    return folder
+
+
+def test_voters_teach_what_they_said_of_the_seven_classes(tmp_path):
+    """Contempt, unknown and not-a-face drop out; a face without any other vote keeps its label."""
+    votes = [dict.fromkeys(FERPLUS_VOTES, 0) for _ in range(3)]
+    votes[0] |= {"anger": 6, "neutral": 2, "contempt": 2}
+    votes[1] |= {"unknown": 7, "NF": 3}
+    votes[2] |= {"happiness": 10}
+    folder = voted(tmp_path / "voted", [tuple(row.values()) for row in votes])
+    told = teach(folder, tmp_path / "t.csv")
+    wanted = np.zeros((3, 7))
+    wanted[0, LABELS.index("angry")], wanted[0, LABELS.index("neutral")] = 0.75, 0.25
+    wanted[1:, LABELS.index("happy")] = 1
+
+    assert np.allclose(wanted, told.probs)
+
+
+def test_without_votes_voters_cannot_teach(toy, tmp_path):
+    """A data set without votes is told how to come by some."""
+    with pytest.raises(DataError, match="has no votes; give runs, or pack it with --votes"):
+        teach(toy, tmp_path / "t.csv")
+
+
+def test_a_taught_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):
+    """Targets are made anew at each start, so a stopped run goes on with the same."""
+    path = soft_table(tmp_path / "t.csv", toy_data.train)
+    recipe = read_recipe(
+        "quick-densenet", (*TOY, "training.epochs=2", f"teacher.tables=['{path}']", "optimizer.ema=0.8")
+    )
+    train(recipe, toy_data, tmp_path / "whole")
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == 2
+
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "stopped", stop=stop)
+    train(recipe, toy_data, tmp_path / "stopped")
+
+    assert len(FINAL) == len(final_bytes(tmp_path / "whole"))
+    assert final_bytes(tmp_path / "whole") == final_bytes(tmp_path / "stopped")
+
+
+def test_a_contradicting_recipe_with_the_means_is_refused():
+    """Progressive resizing needs a network that takes any side, stochastic depth one that bypasses layers."""
+    with pytest.raises(RecipeError, match="start_side needs a network that takes any side"):
+        read_recipe("quick-cnn", ("training.start_side=32",))
+    with pytest.raises(RecipeError, match="stochastic_depth needs layers that others bypass"):
+        read_recipe(
+            "quick-densenet", ("network.connection=none", "network.growth=48", "network.stochastic_depth=0.1")
+        )
