@@ -16,8 +16,10 @@ from small_table import table
 
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError
+from mien.labels import LABELS
 from mien.pack import pack
 from mien.pack.fer2013 import parse_pixels
+from mien.pack.ferplus import majority_of
 
 PIXELS = " ".join(["7"] * 48 * 48)
 HEADER = "emotion,pixels,Usage\n"
@@ -272,6 +274,45 @@ def test_votes_that_do_not_fit_are_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=f"v.csv.*{message}"):
         pack(source, tmp_path / "faces", votes=votes)
     assert not (tmp_path / "faces").exists()
+
+
+# Counts in the order neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF.
+MAJORITIES = {
+    (4, 0, 0, 1, 3, 2, 0, 0, 0, 0): None,  # 4 of 9 once the single vote is gone
+    (5, 1, 1, 1, 1, 1, 0, 0, 0, 0): "neutral",
+    (0, 0, 0, 0, 5, 5, 0, 0, 0, 0): None,
+    (0, 0, 0, 0, 6, 4, 0, 0, 0, 0): "angry",
+    (0, 0, 0, 0, 0, 0, 2, 8, 0, 0): "contempt",
+    (2, 0, 0, 0, 0, 0, 0, 0, 8, 0): None,
+    (0, 2, 0, 0, 0, 0, 0, 0, 0, 8): None,
+    (1, 1, 1, 1, 1, 1, 1, 1, 1, 1): None,
+    (0, 0, 0, 0, 0, 0, 0, 0, 0, 0): None,
+}
+
+
+@pytest.mark.parametrize("counts", MAJORITIES)
+def test_a_majority_is_more_than_half_without_the_single_votes(counts):
+    """FER+'s protocol: slips do not count, ties and what is no expression are left out."""
+    assert MAJORITIES[counts] == majority_of(tuple(map(str, counts)))
+
+
+def test_a_data_set_of_majorities_has_ferplus_classes(tmp_path):
+    """With --majority the voters label the faces; those they do not agree on are listed, and rows keep their votes."""
+    source = write_as(tmp_path / "t.csv", HEADER + ROW * 3)
+    agreed, split = "Training,a,1,0,0,1,0,0,0,8,0,0\n", "Training,b,5,5,0,0,0,0,0,0,0,0\n"
+    votes = write_as(tmp_path / "v.csv", VOTE_HEADER + split + agreed + agreed)
+    info = pack(source, tmp_path / "faces", votes=votes, majority=True)
+    lines = (tmp_path / "faces" / "table.csv").read_text().splitlines()
+
+    assert (*LABELS, "contempt") == info.labels
+    assert 1 == info.left_out
+    assert ["0,contempt", "1,contempt"] == [",".join(line.split(",")[:2]) for line in lines[1:]]
+    assert lines[1].endswith(",1,0,0,1,0,0,0,8,0,0")
+    assert info == pack(source, tmp_path / "faces", votes=votes, majority=True)
+    with pytest.raises(DataError, match="was made of other files|other"):
+        pack(source, tmp_path / "faces", votes=votes)
+    with pytest.raises(DataError, match="--majority takes FER\\+'s classes, so it needs --votes"):
+        pack(source, tmp_path / "other", majority=True)
 
 
 def test_what_is_no_file_is_refused_without_hanging(tmp_path):

@@ -92,6 +92,9 @@ def pack(
     ],
     dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
     votes: Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv, to keep its votes")] = None,
+    majority: Annotated[
+        bool, typer.Option("--majority", help="label by FER+'s majority: eight classes; the undecided are left out")
+    ] = False,
     side: Annotated[int, typer.Option(help="pixels a side of the data set's faces")] = 48,
     labels: Annotated[
         str,
@@ -118,6 +121,7 @@ def pack(
             source,
             dataset,
             votes=votes,
+            majority=majority,
             side=side,
             labels=items,
             detect=detect,

@@ -39,6 +39,9 @@ FERPLUS_NAMES = {
 }
 """FER2013's classes in FER+'s words."""
 
+FERPLUS_LABELS = (*LABELS, "contempt")
+"""FER+'s eight classes in our words and order."""
+
 RAFDB = {
     "1": "surprise",
     "2": "fear",

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from mien.dataset import DatasetInfo, Row, read_dataset, standing, writing_dataset
 from mien.errors import DataError
 from mien.files import sha256_file
-from mien.labels import FERPLUS_VOTES
+from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES
 from mien.pack.fer2013 import SIDE, read_faces
-from mien.pack.ferplus import Votes, read_votes
+from mien.pack.ferplus import Votes, majority_of, read_votes
 from mien.pack.folders import is_picture, read_folder
 from mien.pack.items import Developer, Face, Item, LeftOut, digest_of
 from mien.pack.listing import is_listing, read_listing
@@ -54,6 +54,7 @@ def pack(
     target: Path,
     *,
     votes: Path | None = None,
+    majority: bool = False,
     side: int = SIDE,
     labels: Sequence[str] = (),
     detect: bool = False,
@@ -65,7 +66,8 @@ def pack(
 
     `source` is FER2013's archive or table (or `icml_face_data.csv`), a table path,label[,split],
     a folder of class folders, RAF-DB's basic set, or parquet files. `votes` is FER+'s
-    `fer2013new.csv`; its ten vote counts then stand in the table. `labels` are the items of
+    `fer2013new.csv`; its ten vote counts then stand in the table. With `majority` they give the labels, too: FER+'s
+    eight classes, and faces on which its voters do not agree are left out. `labels` are the items of
     `--labels` (see `naming.py`). `detect` finds and aligns the largest face of each photo.
 
     A picture that cannot be used is left out and named in `left-out.csv`; with `strict` it is a
@@ -78,23 +80,27 @@ def pack(
     if not SMALLEST <= side <= LARGEST:
         raise DataError(f"--side must be from {SMALLEST} to {LARGEST} pixels and is {side}")
     naming = Naming(labels)
+    if majority and (votes is None or labels):
+        raise DataError("--majority takes FER+'s classes, so it needs --votes and no --labels")
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
         raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")
-    origin = _origin(opened, votes, side=side, labels=list(labels), detect=detect, seed=seed)
+    options = {"side": side, "labels": list(labels), "detect": detect, "seed": seed, "majority": majority}
+    origin = _origin(opened, votes, **options)
     if target.exists():
         return _standing(target, opened, origin, strict)
     vote_rows = read_votes(votes) if votes is not None else None
     developer = Developer(side, _finder() if detect else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if vote_rows else ()
-    with writing_dataset(target, side=side, labels=naming.labels, extra=extra) as writer:
+    classes = FERPLUS_LABELS if majority else naming.labels
+    with writing_dataset(target, side=side, labels=classes, extra=extra) as writer:
         developed = developer.develop(opened.items())
         for face in (progress or Counting()).over(f"pack {source.resolve().name}", opened.total, developed):
-            _write(writer, face, vote_rows, strict, source)
+            _write(writer, face, vote_rows, majority, strict, source)
         if not writer.rows:
             raise DataError(f"{source}: {_no_face(writer.left_out)}")
         if vote_rows:
-            vote_rows.must_be_used_up(len(writer.rows))
+            vote_rows.must_be_used_up(len(writer.rows) + len(writer.left_out))
         if opened.pictures:
             origin["files"]["pictures"] = developer.digest.hexdigest()
         splits = fill_splits(writer.rows, seed=seed)
@@ -105,7 +111,7 @@ def pack(
 
 def _origin(opened: Source, votes: Path | None, **options) -> dict:
     """Return what tells a data set's source and way from others; options that are as usual are left out."""
-    usual = {"side": SIDE, "labels": [], "detect": False, "seed": 0}
+    usual = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False}
     asked = {name: value for name, value in options.items() if value != usual[name]}
     origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": asked} if asked else {})
     return origin | ({"votes": {shown(votes.name): _sha256(votes)}} if votes is not None else {})
@@ -123,14 +129,21 @@ def _standing(target: Path, opened: Source, origin: dict, strict: bool) -> Datas
     return info
 
 
-def _write(writer, face: Face | LeftOut, votes: Votes | None, strict: bool, source: Path) -> None:
+def _write(
+    writer, face: Face | LeftOut, votes: Votes | None, majority: bool, strict: bool, source: Path
+) -> None:
     if isinstance(face, LeftOut):
         if strict:
             raise DataError(f"{source}: {face.source}: {face.reason} (without --strict the rest is packed)")
         writer.leave_out(face.source, face.reason)
         return
-    counts = votes.of(len(writer.rows), face.split, face.source) if votes else ()
-    writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=counts)
+    number = len(writer.rows) + len(writer.left_out)
+    counts = votes.of(number, face.split, face.source) if votes else ()
+    label = majority_of(counts) if majority else face.label
+    if label is None:
+        writer.leave_out(face.source, "FER+'s voters agree on none of its eight classes")
+    else:
+        writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=counts)
 
 
 def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.labels import FER2013_SPLITS, FERPLUS_VOTES, did_you_mean
+from mien.labels import FER2013_SPLITS, FERPLUS_LABELS, FERPLUS_NAMES, FERPLUS_VOTES, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,19 @@ class Votes:
         """Raise DataError when there are votes for more faces than there were."""
         if len(self.rows) != faces:
             raise DataError(f"{self.path}: {len(self.rows):,} rows of votes for {faces:,} faces")
+
+
+def majority_of(counts: tuple[str, ...]) -> str | None:
+    """Return the class of FER+'s majority protocol, None for a face that it leaves out.
+
+    As in Barsoum et al.'s own code: a single vote counts as a slip, and a class needs more than half of the others.
+    A face of which most say "unknown" or "not a face" is left out, as is one without a majority.
+    """
+    votes = {name: int(count) for name, count in zip(FERPLUS_VOTES, counts, strict=True) if int(count) > 1}
+    first = max(votes, key=votes.__getitem__, default=None)
+    if first is None or 2 * votes[first] <= sum(votes.values()):
+        return None
+    return next((label for label in FERPLUS_LABELS if FERPLUS_NAMES.get(label, label) == first), None)
 
 
 def read_votes(path: Path) -> Votes:

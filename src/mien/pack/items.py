@@ -2,18 +2,16 @@
 
 import hashlib
 import math
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 
 from mien.errors import PictureError
 from mien.pictures import decode, quiet, square
-
-AHEAD = 32  # pictures that wait decoded, a worker
+from mien.workers import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +72,12 @@ class Developer:
 
     def develop(self, items: Iterable[Item]) -> Iterator[Face | LeftOut]:
         """Yield a Face or LeftOut for every item, in order, decoded on all cores in bounded memory."""
-        workers = len(os.sched_getaffinity(0))
-        with quiet(), ThreadPoolExecutor(workers) as pool:
-            waiting = deque()
-            try:
-                for item in items:
-                    waiting.append(pool.submit(self._one, item) if isinstance(item, Found) else item)
-                    if len(waiting) >= AHEAD * workers:
-                        yield self._done(waiting.popleft())
-                while waiting:
-                    yield self._done(waiting.popleft())
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with quiet():
+            for is_picture, run in groupby(items, lambda item: isinstance(item, Found)):
+                if is_picture:
+                    yield from map(self._done, spread(self._one, run))
+                else:
+                    yield from map(self._resized, run)
 
     def _one(self, item: Found) -> tuple[Found, bytes | None, Face | LeftOut, tuple[str, ...]]:
         data = None
@@ -110,10 +102,8 @@ class Developer:
         notes += ("not square",) * (height != width) + ("enlarged",) * (min(height, width) < self.side)
         return square(picture.pixels, self.side), notes
 
-    def _done(self, waited: Future | Face | LeftOut) -> Face | LeftOut:
-        if not isinstance(waited, Future):
-            return self._resized(waited)
-        item, data, outcome, notes = waited.result()
+    def _done(self, developed: tuple[Found, bytes | None, Face | LeftOut, tuple[str, ...]]) -> Face | LeftOut:
+        item, data, outcome, notes = developed
         self.digest.add(item, data)
         self.seen.update(notes)
         return outcome
