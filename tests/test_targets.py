@@ -132,7 +132,7 @@ def test_a_run_records_its_teacher_and_refuses_another(toy_data, tmp_path):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
     first = path.read_bytes()
     soft_table(path, toy_data.train, sure=0.9)
-    with pytest.raises(RunError, match=r"t\.csv: another table than .* was begun with"):
+    with pytest.raises(RunError, match=r"t\.csv: changed since .* was begun with it"):
         train(recipe, toy_data, tmp_path / "run")
     path.write_bytes(first)
     run = train(recipe, toy_data, tmp_path / "run")

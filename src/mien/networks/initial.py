@@ -16,6 +16,7 @@ from torch import nn
 
 from mien.errors import RecipeError
 from mien.networks import GREY_ONE, GREY_ZERO
+from mien.shipped import shipped
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0..1, as torchvision takes it off
 DEVIATION = (0.229, 0.224, 0.225)
@@ -24,6 +25,11 @@ COUNTER = "num_batches_tracked"  # older files lack it, and nothing depends on i
 HUB_SPELLING = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # norm.1 where the module has norm1
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 NAMED = 3  # names told of each kind of fault
+
+
+def initial_file(where: str) -> Path:
+    """Return the file that `network.init` names: weights that ship with mien go by name, all others by path."""
+    return shipped("weights", ".safetensors").get(where, Path(where))
 
 
 def read_initial(path: str | Path, network: nn.Module) -> dict[str, torch.Tensor]:

@@ -20,7 +20,7 @@ from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.cost import describe
 from mien.networks.engine import Engine, choose_engine, on_threads, probabilities, require_device
-from mien.networks.initial import read_initial
+from mien.networks.initial import initial_file, read_initial
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
@@ -93,7 +93,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
     optimizer = make_optimizer(network, recipe.optimizer)
     if run.init and not state_path.exists():
-        network.load_state_dict(read_initial(recipe.network.init, network), strict=False)
+        network.load_state_dict(read_initial(initial_file(recipe.network.init), network), strict=False)
     judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
@@ -194,33 +194,33 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
 def starting_weights(recipe: Recipe, data: Development) -> dict | None:
     """Return file name and sha256 of the weights to start from, None for fresh ones; RecipeError if they don't fit."""
-    path = recipe.network.init
-    if not path:
+    if not recipe.network.init:
         return None
+    path = initial_file(recipe.network.init)
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
         network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
     read_initial(path, network)
-    return {"file": Path(path).name, "sha256": sha256_file(path)}
+    return {"file": path.name, "sha256": sha256_file(path)}
 
 
 def refuse_other_weights(run: Run) -> None:
     """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
-    path = Path(run.recipe.network.init)
-    if run.init and path.is_file() and sha256_file(path) != run.init["sha256"]:
-        raise RunError(
-            f"{path}: changed since {run.folder} was begun with it (sha256 {run.init['sha256']} then); "
-            f"bring it back, or give another name=… or --out"
-        )
+    if run.init:
+        _refuse_changed(run, initial_file(run.recipe.network.init), run.init["sha256"])
 
 
 def refuse_other_teacher(run: Run) -> None:
-    """Raise RunError when a table of targets is not the one that the run was begun with."""
-    for then, now in zip(run.teacher, teacher_files(run.recipe.teacher), strict=True):
-        if then != now:
-            raise RunError(
-                f"{now['file']}: another table than {run.folder} was begun with (sha256 {then['sha256']} then); bring "
-                f"it back, or give another name=… or --out"
-            )
+    """Raise RunError when a table of targets is there and is not the one that the run was begun with."""
+    for table, told in zip(run.recipe.teacher.tables, run.teacher, strict=True):
+        _refuse_changed(run, Path(table), told["sha256"])
+
+
+def _refuse_changed(run: Run, path: Path, sha256: str) -> None:
+    if path.is_file() and sha256_file(path) != sha256:
+        raise RunError(
+            f"{path}: changed since {run.folder} was begun with it (sha256 {sha256} then); "
+            f"bring it back, or give another name=… or --out"
+        )
 
 
 def backward(network, engine, optimizer, x, target) -> tuple[torch.Tensor, torch.Tensor]:
@@ -337,9 +337,8 @@ def _begin_or_take_up(
     if (folder / "run.json").exists():
         run = read_run(folder)
         _refuse_other(run, recipe, wanted, seed, data.fold)
-        if not run.complete:
-            refuse_other_weights(run)
-            refuse_other_teacher(run)
+        refuse_other_weights(run)
+        refuse_other_teacher(run)
         return run
     leftovers = {"recipe.toml", "network.json"}
     foreign = sorted(
