@@ -1,8 +1,8 @@
-"""Keep a report's numbers and put them into README and the recipes: python scripts/results.py REPORT [--check].
+"""Keep a report's numbers and put them into README and the recipes: python scripts/results.py [REPORT] [--check].
 
-Reads REPORT/numbers/*.csv (made by `make run DATA=fer2013.tar.gz SEEDS=3`), writes results/quick-*.csv,
-the table between README's two marks and the `# claim:` line of each recipe that was run.
-Without REPORT, from results/ as it stands; --check changes nothing and fails where README or a recipe differ.
+Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the table between
+README's two marks and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it stands;
+--check changes nothing and fails where README or a recipe differ.
 """
 
 import argparse
@@ -13,26 +13,28 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SETS = ("pocket", "quick")  # in README's order; each was trained on one machine and compared in one report
 KEPT = ("networks", "scores", "seeds", "differences", "mcnemar", "classes")
 MARKS = ("<!-- results: python scripts/results.py -->", "<!-- end of results -->")
 
 
-def read(name: str) -> list[dict[str, str]]:
-    """Return the rows of a kept table."""
-    with open(ROOT / "results" / f"quick-{name}.csv", encoding="utf-8", newline="") as file:
+def read(kept: str, name: str) -> list[dict[str, str]]:
+    """Return the rows of a set's kept table."""
+    with open(ROOT / "results" / f"{kept}-{name}.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def machine() -> dict[str, str]:
-    """Return where and when the runs were made, from results/quick-machine.csv."""
-    return read("machine")[0]
+def networks() -> list[tuple[str, dict[str, str]]]:
+    """Return set and row of each network that was measured."""
+    there = (kept for kept in SETS if (ROOT / "results" / f"{kept}-networks.csv").exists())
+    return [(kept, row) for kept in there for row in read(kept, "networks")]
 
 
-def keep(report: Path, runs: Path) -> None:
+def keep(kept: str, report: Path, runs: Path) -> None:
     """Copy a report's numbers and note the machine that the runs were trained on."""
     (ROOT / "results").mkdir(exist_ok=True)
     for name in KEPT:
-        shutil.copyfile(report / "numbers" / f"{name}.csv", ROOT / "results" / f"quick-{name}.csv")
+        shutil.copyfile(report / "numbers" / f"{name}.csv", ROOT / "results" / f"{kept}-{name}.csv")
     from mien.run import read_run
 
     run = read_run(next(runs.glob("*-s0")))
@@ -45,7 +47,7 @@ def keep(report: Path, runs: Path) -> None:
         "torch": told["packages"]["torch"],
         "data": run.data.fingerprint,
     }
-    with open(ROOT / "results" / "quick-machine.csv", "w", encoding="utf-8", newline="") as file:
+    with open(ROOT / "results" / f"{kept}-machine.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(row), lineterminator="\n")
         table.writeheader()
         table.writerow(row)
@@ -59,9 +61,9 @@ def cell(score: dict[str, str]) -> str:
     return f"{100 * point:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def scores_of(network: str, part: str) -> dict[str, dict[str, str]]:
+def scores_of(kept: str, network: str, part: str) -> dict[str, dict[str, str]]:
     """Return a network's scores on a part by name."""
-    return {s["score"]: s for s in read("scores") if s["network"] == network and s["part"] == part}
+    return {s["score"]: s for s in read(kept, "scores") if s["network"] == network and s["part"] == part}
 
 
 def readme_table() -> str:
@@ -77,44 +79,54 @@ def readme_table() -> str:
         "parameters",
     )
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-    for net in read("networks"):
-        whole, clean = scores_of(net["network"], "all"), scores_of(net["network"], "clean")
+    for kept, net in networks():
+        whole, clean = (scores_of(kept, net["network"], part) for part in ("all", "clean"))
         seconds, parameters = float(net["mean_train_seconds"]), int(net["parameters"])
         figures = (whole["accuracy"], clean["accuracy"], whole["macro_f1"], whole["ece"])
         cells = (
             f"`{net['network']}`",
             *map(cell, figures),
             net["seeds"],
-            f"{seconds:.0f}",
+            f"{seconds:,.0f}",
             f"{parameters:,}",
         )
         lines.append("| " + " | ".join(cells) + " |")
-    where = machine()
-    for pair in read("differences"):
-        if pair["score"] == "accuracy" and pair["part"] == "clean":
-            pairs = sum(m["part"] == "clean" for m in read("mcnemar"))
-            lines.append(
-                f"\nOn the {int(pair['faces']):,} clean faces `{pair['a']}` minus `{pair['b']}` is "
-                f"{cell(pair)} points; McNemar's exact test over {pairs} seed pairs gives "
-                f"p = {float(pair['accuracy_p_holm']):.3f}."
-            )
-    lines.append(
-        f"95 % intervals over faces and seeds. Trained on {where['cpu']}, {where['threads']} cores, "
-        f"{where['precision']}, torch {where['torch']}, {where['date']}; chosen on PublicTest alone."
+    lines.append("\n95 % intervals over faces and seeds; whatever was chosen was chosen on PublicTest.")
+    kept_sets = dict.fromkeys(kept for kept, _ in networks())
+    return "\n".join([*lines, *filter(None, map(pairs_of, kept_sets)), *map(trained_on, kept_sets)])
+
+
+def pairs_of(kept: str) -> str:
+    """Return the paired comparisons of a set's networks in sentences, "" where it has one network."""
+    pairs = sum(m["part"] == "clean" for m in read(kept, "mcnemar"))
+    return " ".join(
+        f"On the {int(pair['faces']):,} clean faces `{pair['a']}` minus `{pair['b']}` is {cell(pair)} points; "
+        f"McNemar's exact test over {pairs} seed pairs gives p = {float(pair['accuracy_p_holm']):.3f}."
+        for pair in read(kept, "differences")
+        if pair["score"] == "accuracy" and pair["part"] == "clean"
     )
-    return "\n".join(lines)
 
 
-def claim(network: str) -> str:
+def trained_on(kept: str) -> str:
+    """Return where a set was trained."""
+    names = " and ".join(f"`{net['network']}`" for of, net in networks() if of == kept)
+    return f"{names}: trained on {where(kept)}."
+
+
+def where(kept: str) -> str:
+    """Return machine, engine and date of a set's training."""
+    told = read(kept, "machine")[0]
+    cores = f"{told['threads']} core{'' if told['threads'] == '1' else 's'}"
+    return f"{cores} of {told['cpu']}, {told['precision']}, torch {told['torch']}, {told['date']}"
+
+
+def claim(kept: str, net: dict[str, str]) -> str:
     """Return the line that a recipe's header carries."""
-    whole, clean = scores_of(network, "all")["accuracy"], scores_of(network, "clean")["accuracy"]
-    net = next(n for n in read("networks") if n["network"] == network)
-    where = machine()
-    engine = f"{where['cpu']}, {where['precision']}, torch {where['torch']}"
+    whole, clean = (scores_of(kept, net["network"], part)["accuracy"] for part in ("all", "clean"))
     return (
         f"# claim: PrivateTest {cell(whole)} %, clean {cell(clean)} %, mean of {net['seeds']} seeds, "
         f"{float(net['mean_train_seconds']):.0f} s a seed\n"
-        f"# on {where['threads']} cores of {engine}, {where['date']}\n"
+        f"# on {where(kept)}\n"
     )
 
 
@@ -123,11 +135,11 @@ def wanted_texts() -> dict[Path, str]:
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
     texts = {readme: f"{before}{MARKS[0]}\n{readme_table()}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"}
-    for net in read("networks"):
+    for kept, net in networks():
         path = ROOT / "src" / "mien" / "recipes" / f"{net['network']}.toml"
         text = path.read_text(encoding="utf-8")
         head, tail = re.split(r"^# claim: .*\n(?:# on .*\n)?", text, maxsplit=1, flags=re.M)
-        texts[path] = head + claim(net["network"]) + tail
+        texts[path] = head + claim(kept, net) + tail
     return texts
 
 
@@ -138,10 +150,11 @@ def main() -> None:
     )
     parser.add_argument("report", type=Path, nargs="?", help="a report's folder, as reports/fer2013")
     parser.add_argument("--runs", type=Path, help="its runs' folder; by default runs/NAME")
+    parser.add_argument("--set", dest="kept", choices=SETS, default="quick")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     if options.report:
-        keep(options.report, options.runs or Path("runs") / options.report.name)
+        keep(options.kept, options.report, options.runs or Path("runs") / options.report.name)
     stale = [path for path, text in wanted_texts().items() if path.read_text(encoding="utf-8") != text]
     if options.check:
         sys.exit(
