@@ -33,7 +33,9 @@ test-all: .venv/with-test
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test
-	for script in startup judge training faces render pack; do .venv/bin/python bench/$$script.py || exit 1; done
+	for script in startup judge faces render pack; do .venv/bin/python bench/$$script.py || exit 1; done
+	$(MIEN) bench quick-densenet
+	$(MIEN) bench study-densenet
 	$(if $(DATA),.venv/bin/python bench/audit.py "data/$(NAME)")
 
 # results/*.csv from the report of `make run DATA=… SEEDS=3` and from the audit; README's table and the recipes' claims

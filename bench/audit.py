@@ -20,8 +20,8 @@ from mien.audit.candidates import OTHERS, ROWS, TILE
 from mien.audit.descriptors import Describer
 from mien.audit.near import moves
 from mien.audit.pictures import HALF
-from mien.audit.workers import spread
 from mien.dataset import read_dataset
+from mien.workers import spread
 
 AUDIT = "import sys; from mien.audit import audit; audit(sys.argv[1], sys.argv[2])"
 

@@ -58,6 +58,39 @@ def toy_data(toy):
     return read_dataset(toy).development()
 
 
+TOY_DENSENET = (
+    "name=toy-densenet",
+    "network.layers=1,1",
+    "network.growth=4,8",
+    "network.stem_channels=8",
+    "training.epochs=16",
+    "training.batch_size=14",
+)
+
+
+def train_toy(toy: Path, folder: Path, *overrides: str, seed: int = 0) -> Path:
+    """Train a small DenseNet on the toy data set; returns the run's folder."""
+    from mien.recipe import read_recipe
+    from mien.train import train
+
+    recipe = read_recipe("quick-densenet", (*TOY_DENSENET, *overrides))
+    return train(recipe, read_dataset(toy).development(), folder, seed=seed).folder
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy, tmp_path_factory) -> Path:
+    """The folder of a complete run on the toy data set."""
+    return train_toy(toy, tmp_path_factory.mktemp("runs") / "toy-densenet-s0")
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy_run, tmp_path_factory) -> Path:
+    """The model file that is exported of the toy run, named "toy"; it reads faces of 16 pixels."""
+    from mien.export import export
+
+    return export([toy_run], tmp_path_factory.mktemp("models") / "toy.onnx", licence="CC0-1.0").path
+
+
 @pytest.fixture(scope="session")
 def fer2013() -> Path:
     """FER2013's challenge archive, from MIEN_FER2013; skips without it."""

@@ -102,7 +102,7 @@ BAD = {
     "twice": (("judge", "good.csv", "good.csv"), "the same table is given twice"),
     "no comparison": (("compare", "gone"), "gone: not a mien run"),
     "no info": (("info", "gone"), "gone: no such file or folder"),
-    "odd info": (("info", "."), "not a data set, a run, a search, a recipe, a space or predictions"),
+    "odd info": (("info", "."), "not a data set, a run, a search, a recipe, a space, a model or predictions"),
     "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
 }
 

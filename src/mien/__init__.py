@@ -1,7 +1,22 @@
 """mien trains, judges and ships recognizers of facial expression.
 
 Importing it does nothing. Every command has a room of the same name and, in it, a function of
-the same name: `from mien.judge import judge`.
+the same name: `from mien.judge import judge`. `from mien import Recognizer` brings what reads pictures.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mien.predict import Recognizer
+
+__all__ = ["Recognizer"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """Import what this module lends from a room, once it is asked for."""
+    if name != "Recognizer":
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    from mien.predict import Recognizer
+
+    return Recognizer

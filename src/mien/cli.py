@@ -54,7 +54,7 @@ def main() -> None:
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
-    extras |= {"optuna": "tune"}
+    extras |= {"onnx": "train", "optuna": "tune"}
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error
@@ -93,7 +93,10 @@ def pack(
     dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
     votes: Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv, to keep its votes")] = None,
     majority: Annotated[
-        bool, typer.Option("--majority", help="label by FER+'s majority: eight classes; the undecided are left out")
+        bool,
+        typer.Option(
+            "--majority", help="label by FER+'s majority: eight classes; the undecided are left out"
+        ),
     ] = False,
     side: Annotated[int, typer.Option(help="pixels a side of the data set's faces")] = 48,
     labels: Annotated[
@@ -206,7 +209,7 @@ def audit(
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="a data set, run, recipe or table of predictions")],
+    path: Annotated[Path, typer.Argument(help="a data set, run, recipe, model or table of predictions")],
 ) -> None:
     """Say what a file or folder of mien's is."""
     from mien.info import info
@@ -238,7 +241,10 @@ def train(
         int | None, typer.Option(min=1, help="CPU threads, all cores by default; a run begun keeps its own")
     ] = None,
 ) -> None:
-    """Train a recipe on a data set; stopped at any moment, the same command goes on."""
+    """Train a recipe on a data set; stopped at any moment, the same command goes on.
+
+    Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
+    """
     from mien.recipe import read_recipe
 
     chosen = read_recipe(recipe, tuple(overrides or ()))
@@ -254,6 +260,8 @@ def train(
     from mien.train.folds import summary
 
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
+    alone = os.environ.get("RANK", "0") == "0"  # or the first of torchrun's processes
+    say = print if alone else lambda _: None
     with _stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
             runs, faces = [], []
@@ -262,14 +270,14 @@ def train(
                 options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
                 run = train(chosen, development, folder, **options)
                 told = run.result()
-                print(
+                say(
                     f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
                     f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
                 )
                 runs.append(run)
                 faces.append(len(development.val))
             if folds:
-                print(summary(runs, faces))
+                say(summary(runs, faces))
 
 
 @contextmanager
@@ -291,11 +299,46 @@ def _stop_asked():
 
 
 @app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe's name or a .toml file")] = "quick-densenet",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as training.batch_size=64"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="figures and numbers go here, reports/bench/NAME by default")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, all cores by default")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="in each every contender has a turn")] = 5,
+    seconds: Annotated[float, typer.Option(min=0, max=600, help="of a turn")] = 1.0,
+) -> None:
+    """Measure how fast this machine trains and reads, beside a training as it is mostly written."""
+    from mien.recipe import read_recipe
+
+    chosen = read_recipe(recipe, tuple(overrides or ()))
+    from mien.bench import bench
+    from mien.bench.report import check, write
+    from mien.bench.text import summary
+    from mien.progress import TerminalCounting
+
+    folder = out or Path("reports/bench") / chosen.name
+    check(folder)
+    timed = {"device": device, "threads": threads, "rounds": rounds, "seconds": seconds}
+    with _stop_asked() as stop:
+        told = bench(chosen, **timed, progress=TerminalCounting(stop=stop))
+    write(told, folder)
+    print(f"{summary(told)}\n\n{folder}: figures speed and stages, bench.json")
+
+
+@app.command()
 def teach(
     dataset: Annotated[Path, typer.Argument(help="a data set's folder; its train faces alone are read")],
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="teachers; without any, FER+'s voters, where the data set has votes"),
+        typer.Argument(
+            metavar="[RUN]...", help="teachers; without any, FER+'s voters, where the data set has votes"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
@@ -310,14 +353,16 @@ def teach(
 
 @app.command()
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs")],
+    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs, or exported .onnx files")],
     test: Annotated[
-        bool, typer.Option("--test", help="open the test split too; recorded in the run")
+        bool, typer.Option("--test", help="open the test split too; recorded in the run, or beside the file")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="where the data set lies now, if it was moved")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="where the data set lies now, if it was moved; a .onnx file needs it")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
-    """Write a run's predictions on val, and on test when asked."""
+    """Write predictions of a run, or of an exported model, on val, and on test when asked."""
     from mien.evaluate import evaluate
     from mien.judge import accuracy
 
@@ -329,6 +374,35 @@ def evaluate(
             print(
                 f"{run}: {split} accuracy {accuracy(told.labels, told.probs):.1%}{note} ({len(told):,} faces)"
             )
+
+
+@app.command()
+def export(
+    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs; several read as an ensemble")],
+    out: Annotated[Path, typer.Option(help="the model file made here; its name is the model's")] = Path(
+        "model.onnx"
+    ),
+    data: Annotated[Path | None, typer.Option(help="where the data set lies now, if it was moved")] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror/--once", help="read a face with its mirror picture, or alone; else as recipes say"
+        ),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="in 8-bit whole numbers: a third of size and time")
+    ] = False,
+    licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
+) -> None:
+    """Make one .onnx file of runs: calibrated on val, checked against torch, its model card inside."""
+    from mien.export import export
+    from mien.model import summary
+    from mien.progress import TerminalCounting
+
+    options = {"data": data, "mirror": mirror, "int8": int8, "licence": licence}
+    with _stop_asked() as stop:
+        model = export(runs, out, **options, progress=TerminalCounting(stop=stop))
+    print(f"{summary(model)}\n\nmien info {out} shows its model card")
 
 
 @app.command()
@@ -345,6 +419,64 @@ def judge(
     from mien.judge.report import judge_tables
 
     print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
+)
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="photos, folders, patterns as 'in/**/*.jpg', - for standard input"
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    crop: Annotated[
+        bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
+    ] = False,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write a row a face; - is standard output")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="write an object a line a picture; - is standard output"),
+    ] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write each picture with boxes and labels here")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write a contact sheet, one HTML file")
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write for each face where the network looked")
+    ] = None,
+    long_side: Annotated[
+        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
+    ] = 640,
+) -> None:
+    """Read the expression of every face in pictures; exit status 1 where pictures could not be read."""
+    import shutil
+
+    from mien.predict import predict
+    from mien.progress import TerminalCounting
+
+    terminal = sys.stdout.isatty()
+    made = {"csv": csv, "json": json, "annotate": annotate, "page": page, "explain": explain}
+    with _stop_asked() as stop:
+        counts = predict(
+            paths,
+            model=model,
+            crop=crop,
+            **made,
+            long_side=long_side,
+            width=shutil.get_terminal_size().columns if terminal else None,
+            progress=TerminalCounting(stop=stop, bar=not terminal),
+        )
+    if counts["failed"]:
+        raise typer.Exit(EXIT_LEFT_OUT)
 
 
 @app.command()

@@ -6,6 +6,7 @@ MienError
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
 │   └── OutOfMemory    a training that needs more memory than there is
+├── ModelError         a model file that cannot be used, or made
 ├── TuneError          a space, a search or its storage that cannot be used
 ├── StorageError       a file that could not be written or locked
 ├── MissingExtra       a package of an extra is not installed (also an ImportError)
@@ -39,6 +40,10 @@ class RunError(MienError):
 
 class OutOfMemory(RunError):
     """A training that needs more memory than there is."""
+
+
+class ModelError(MienError):
+    """A model file that cannot be used, or that cannot be made of the runs given."""
 
 
 class TuneError(MienError):

@@ -1,40 +1,50 @@
-"""Evaluating: a run and a data set become predictions. The only room that opens the test split."""
+"""Evaluating: a run, or a model file, and a data set become predictions. The only room that opens the test split.
+
+A run's predictions are kept in its folder. Those of NAME.onnx lie beside it: NAME.predictions-SPLIT.csv and
+NAME.openings.jsonl. A model file is read by onnxruntime alone, so only runs need torch.
+"""
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from mien.dataset import Dataset, Faces, read_dataset
-from mien.errors import RunError
-from mien.files import append_line, locked, sha256_file
+from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset
+from mien.errors import ModelError, RunError
+from mien.files import append_line, locked, sha256_file, with_no_error
+from mien.model import BATCH, Model, read_model
 from mien.networks import build
-from mien.networks.engine import Engine, choose_engine, on_threads, probabilities
-from mien.predictions import Predictions, write_predictions
-from mien.run import Run, read_run
+from mien.predictions import Predictions, read_predictions, write_predictions
+from mien.progress import Counting
+from mien.run import Run, RunData, read_run
 
 EVALUATED = ("val", "test")
 
 
 def evaluate(
-    folder: Path, *, split: str = "val", data: Path | None = None, device: str = "auto"
+    path: Path, *, split: str = "val", data: Path | None = None, device: str = "auto"
 ) -> Predictions:
-    """Return a complete run's predictions on `val` or `test`, written to `predictions-SPLIT.csv`.
+    """Return predictions on `val` or `test` of a complete run, or of a model file that mien exported.
 
     The `val` of a fold's run is that fold, and it has no `test`: see "Folds" in docs/architecture.md.
-    Predictions that stand there already are returned as they are, so a run opens the test split
-    once; the opening is recorded in `openings.jsonl` before the first face is read.
-    `data` says where the data set lies now, if it was moved; its fingerprint must be the run's.
+    A run's predictions that stand there already are returned as they are, and so are a model's on test if they are of
+    the same graph. So test is opened once; the opening is recorded before the first face is read.
+    `data` says where the data set lies now, if it was moved, and always for a model file, which holds no path; its
+    fingerprint must be that of the faces trained on. A model file is read on the CPU.
 
-    Raises RunError, DataError or StorageError in one line.
+    Raises RunError, ModelError, DataError or StorageError in one line.
     """
+    path = Path(path)
     if split not in EVALUATED:
         raise RunError(f'a run is evaluated on {" or ".join(EVALUATED)}, and not on "{split}"')
+    if path.suffix == ".onnx" and not path.is_dir():
+        return _evaluate_model(path, split, data)
+    return _evaluate_run(path, split, data, device)
+
+
+def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> Predictions:
     run = read_run(folder)
     weights_sha256 = run.result()["weights_sha256"]
     if run.fold and split == "test":
@@ -46,9 +56,9 @@ def evaluate(
         return run.predictions(split)
     with locked(run.folder, "the run"):
         network, engine = load_network(run, weights_sha256, device)
-        dataset = open_data(run, data)
+        dataset = open_data(run.data, data, run.folder)
         if split == "test":
-            record_opening(run, weights_sha256)
+            record_opening(run.folder / "openings.jsonl", run.data.fingerprint, weights_sha256=weights_sha256)
             faces = dataset.open_test()
         else:
             faces = dataset.development(run.fold).val
@@ -57,8 +67,49 @@ def evaluate(
     return predictions
 
 
+def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
+    model = read_model(path)
+    table = _beside(path, f"predictions-{split}.csv")
+    if split == "test" and (told := evaluated(path, model.graph_sha256)) is not None:
+        return told
+    if data is None:
+        raise ModelError(f"{path}: a model file does not know where its data set lies; say it with --data")
+    with locked(path, "the model"):
+        dataset = open_data(RunData(path="", side=model.side, labels=model.labels, **model.data), data, path)
+        if split == "test":
+            with_no_error(table.unlink)  # of another graph: with the next line it would pass for this one's
+            record_opening(
+                _beside(path, "openings.jsonl"), dataset.info.fingerprint, graph_sha256=model.graph_sha256
+            )
+            faces = dataset.open_test()
+        else:
+            faces = dataset.development().val
+        predictions = predictions_of(model, faces, split)
+        write_predictions(table, predictions)
+    return predictions
+
+
+def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
+    """Return the predictions on test that lie beside a model file if they are of this graph, else None."""
+    table, openings = _beside(path, "predictions-test.csv"), _beside(path, "openings.jsonl")
+    if not table.exists() or not openings.exists():
+        return None
+    last = json.loads(openings.read_text(encoding="utf-8").splitlines()[-1])
+    return read_predictions(table) if last["graph_sha256"] == graph_sha256 else None
+
+
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}")
+
+
 def load_network(run: Run, weights_sha256: str, device: str):
     """Return the run's network with its chosen weights, and the engine it runs on."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from mien.networks.engine import Engine, choose_engine
+
     path = run.folder / "weights.safetensors"
     if not path.exists() or sha256_file(path) != weights_sha256:
         raise RunError(f"{path}: missing, cut short or changed since training; train the run again")
@@ -73,32 +124,53 @@ def load_network(run: Run, weights_sha256: str, device: str):
     return engine.place(network), engine
 
 
-def open_data(run: Run, moved_to: Path | None) -> Dataset:
-    """Return the run's data set; RunError when it is another one."""
-    dataset = read_dataset(moved_to or Path(run.data.path))
-    if dataset.info.fingerprint != run.data.fingerprint:
+def open_data(trained_on: RunData, moved_to: Path | None, whose: Path) -> Dataset:
+    """Return the data set that a run or a model was trained on; RunError when it is another one."""
+    dataset = read_dataset(moved_to or Path(trained_on.path))
+    if _named(dataset.info) != _named(trained_on):
         raise RunError(
-            f"{dataset.info.folder}: not the data that {run.folder} was trained on "
-            f"({dataset.info.fingerprint} here, {run.data.fingerprint} there); say where it lies with --data"
+            f"{dataset.info.folder}: not the data that {whose} was trained on "
+            f"({_named(dataset.info)} here, {_named(trained_on)} there); say where it lies with --data"
         )
     return dataset
 
 
-def record_opening(run: Run, weights_sha256: str) -> None:
-    """Write down that the test split is opened, with which weights and data."""
+def _named(data: DatasetInfo | RunData) -> str:
+    """Return the fingerprint and the labels, whose order a fingerprint does not tell."""
+    return f"{data.fingerprint}, {' '.join(data.labels)}"
+
+
+def record_opening(file: Path, fingerprint: str, **opened_for: str) -> None:
+    """Write down that the test split is opened, with which weights or graph and data."""
     told = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "split": "test",
-        "weights_sha256": weights_sha256,
-        "data_fingerprint": run.data.fingerprint,
+        **opened_for,
+        "data_fingerprint": fingerprint,
     }
-    append_line(run.folder / "openings.jsonl", json.dumps(told))
+    append_line(file, json.dumps(told))
 
 
-def predict_faces(run: Run, network, engine: Engine, faces: Faces, split: str) -> Predictions:
+def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predictions:
     """Return what the network says of the faces, read as the recipe's [evaluation] says."""
+    import torch
+
+    from mien.networks.engine import on_threads, probabilities
+
     images = torch.from_numpy(faces.images).to(engine.device)
     with on_threads(engine.threads):
-        probs = probabilities(network, images, engine, mirror=run.recipe.evaluation.mirror)
+        probs = probabilities(network, images, engine, **asdict(run.recipe.evaluation))
+    return _predictions(run.data.labels, faces, split, probs)
+
+
+def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | None = None) -> Predictions:
+    """Return what a model file says of the faces."""
+    starts = range(0, len(faces), BATCH)
+    counted = (progress or Counting()).over("read by onnxruntime", len(starts), starts)
+    probs = [model.probabilities(faces.images[start : start + BATCH]) for start in counted]
+    return _predictions(model.labels, faces, split, np.concatenate(probs).astype(np.float64))
+
+
+def _predictions(labels: tuple[str, ...], faces: Faces, split: str, probs: np.ndarray) -> Predictions:
     splits = np.full(len(faces), split)
-    return Predictions(run.data.labels, faces.ids, faces.labels, splits, probs, faces.groups, faces.clean)
+    return Predictions(labels, faces.ids, faces.labels, splits, probs, faces.groups, faces.clean)

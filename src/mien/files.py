@@ -38,6 +38,32 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
 
 
+@contextmanager
+def appearing_file(path: Path):
+    """Yield a hidden text file that takes its name when the block ends well; else `path` is as before.
+
+    Raises StorageError where the disk refuses.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.name:
+        raise StorageError(f"{path}: a folder; give the name of a file")
+    hidden = path.with_name(f".{path.name}.tmp")
+    try:
+        try:
+            with open(hidden, "w", encoding="utf-8", newline="") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            hidden.replace(path)
+            sync_folder(path.parent)
+        finally:
+            with_no_error(hidden.unlink)
+    except BrokenPipeError:
+        raise  # of another file: the reader of standard output went
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """Write a table of plain values; fractions keep 9 digits, nan and None become empty cells."""
     text = io.StringIO()

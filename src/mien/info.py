@@ -4,6 +4,8 @@ from pathlib import Path
 
 from mien.dataset import read_dataset, summary
 from mien.errors import DataError
+from mien.model import read_model, shipped_models
+from mien.model import summary as about
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
@@ -12,7 +14,7 @@ from mien.tune.storage import JOURNAL
 
 
 def info(path: Path) -> str:
-    """Return lines about a data set, a run, a search, a recipe or space (path or shipped name) or predictions.
+    """Return lines about a data set, run, search, recipe, space or model (path or shipped name), or predictions.
 
     Raises the room's own error for one that is damaged, DataError for anything else.
     """
@@ -25,13 +27,18 @@ def info(path: Path) -> str:
         return _search(path)
     if path.suffix == ".csv" and path.is_file():
         return _predictions(path)
+    if (path.suffix == ".onnx" and path.is_file()) or str(path) in shipped_models():
+        model = read_model(path)
+        return f"{about(model)}\n\n{model.card}".rstrip()
     if is_space(path):
         return in_words(read_space(path))
     if path.suffix == ".toml" or str(path) in shipped_recipes():
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder, and no shipped recipe or space of that name")
-    raise DataError(f"{path}: not a data set, a run, a search, a recipe, a space or predictions of mien's")
+        raise DataError(f"{path}: no such file or folder, and no shipped recipe, space or model of that name")
+    raise DataError(
+        f"{path}: not a data set, a run, a search, a recipe, a space, a model or predictions of mien's"
+    )
 
 
 def _dataset(path: Path) -> str:

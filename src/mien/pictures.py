@@ -84,15 +84,35 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
         raise PictureError("an empty file")
     if data.startswith(LFS):
         raise PictureError("a git-LFS pointer, not the picture: git lfs pull")
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    with _faults_in_words(), Image.open(io.BytesIO(data), formats=_formats()) as image:
+        return _picture(image, color)
+
+
+def from_image(image, *, color: bool = False) -> Picture:
+    """Return what `decode` gives of a file for an image that Pillow has opened; PictureError as there."""
+    with _faults_in_words():
+        return _picture(image, color)
+
+
+def _picture(image, color: bool) -> Picture:
+    from PIL import ImageOps
+
+    _refuse_size(image.size)
+    animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+    _refuse_odd_tiff(image)
+    sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
+    return Picture(_pixels(ImageOps.exif_transpose(image), color, sixteen_bit), animated)
+
+
+@contextmanager
+def _faults_in_words():
+    """Raise PictureError for whatever Pillow raises."""
+    from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            _refuse_size(image.size)
-            animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            _refuse_odd_tiff(image)
-            sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
-            pixels = _pixels(ImageOps.exif_transpose(image), color, sixteen_bit)
+        yield
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -103,7 +123,6 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
         raise PictureError("not enough memory to decode it") from None
     except Exception as fault:  # Pillow's readers raise whatever their parsing stumbles over
         raise PictureError(f"damaged or cut short ({_first_words(fault)})") from None
-    return Picture(pixels, animated)
 
 
 def _first_words(fault: Exception) -> str:

@@ -95,19 +95,20 @@ class Counting:
 
 
 class TerminalCounting(Counting):
-    """A bar with time left on a terminal, else a line each half minute.
+    """A bar with time left on a terminal, else a line each half minute; without `bar` always lines.
 
     `stop()` is asked after each thing, and Stopped is raised where it says so: threads that work
     on the next things must not be interrupted at any other place.
     """
 
-    def __init__(self, stream=None, stop: Callable[[], bool] = lambda: False):
+    def __init__(self, stream=None, stop: Callable[[], bool] = lambda: False, *, bar: bool = True):
         self._stream = stream or sys.stderr
         self._stop = stop
+        self._wants_bar = bar
 
     def over(self, name, total, things):
         """Yield the things and tell how many there have been."""
-        counted = self._bar if self._stream.isatty() else self._lines
+        counted = self._bar if self._wants_bar and self._stream.isatty() else self._lines
         for thing in counted(name, total, things):
             yield thing
             if self._stop():

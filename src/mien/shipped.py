@@ -1,4 +1,4 @@
-"""TOML files that ship with mien and go by name, and those of users that go by path. Knows nothing of what they say."""
+"""Files that ship with mien and go by name, and TOML files of users that go by path. Knows nothing of what they say."""
 
 import tomllib
 from importlib import resources
@@ -8,10 +8,11 @@ from mien.errors import MienError
 from mien.labels import did_you_mean
 
 
-def shipped(folder: str) -> dict[str, Path]:
-    """Return the files of one of the package's folders, such as "recipes", by name."""
-    files = sorted((resources.files("mien") / folder).iterdir(), key=str)
-    return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(".toml")}
+def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
+    """Return the files of one of the package's folders, such as "recipes", by name; none where there is no folder."""
+    place = resources.files("mien") / folder
+    files = sorted(place.iterdir(), key=str) if place.is_dir() else []
+    return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(suffix)}
 
 
 def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict]:

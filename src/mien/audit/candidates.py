@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.audit.descriptors import Describer, Descriptions
-from mien.audit.workers import spread
+from mien.workers import spread
 
 TILE = 64
 ROWS, OTHERS = 512, 1024  # faces of a block of products

@@ -14,7 +14,7 @@ import numpy as np
 from mien.audit.align import Change, align, likeness, warp
 from mien.audit.candidates import Candidates, find_candidates
 from mien.audit.pictures import HALF, SIDE, even_smooth, resized
-from mien.audit.workers import spread
+from mien.workers import spread
 
 BATCH = 128  # pairs at a time
 DEGREES = (-12, -6, 0, 6, 12)

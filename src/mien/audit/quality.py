@@ -7,8 +7,8 @@ import numpy as np
 
 from mien.audit.material import Finding, Material
 from mien.audit.pictures import SIDE, resized
-from mien.audit.workers import spread
 from mien.labels import SPLITS
+from mien.workers import spread
 
 BLOCK = 512  # pictures at a time
 MEASURES = {

@@ -44,17 +44,17 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.column_stack([linear, to_mean - linear @ from_mean])
 
 
-def align(picture: np.ndarray, face: Face, side: int) -> np.ndarray:
+def align(picture: np.ndarray, face: Face, side: int, template: np.ndarray = TEMPLATE) -> np.ndarray:
     """Return a face upright and alone, uint8 (side, side) grey.
 
     `picture` is uint8 (H, W) or (H, W, 3) RGB; of `face` only `landmarks`, float (5, 2) in its pixels, is
-    read. They are brought as near as a similarity can to `TEMPLATE`. What is shrunk is
+    read. They are brought as near as a similarity can to `template`, shares of the side. What is shrunk is
     averaged over each pixel's area. Where the crop leaves the picture, its edge pixels are
     repeated: faces in FER2013 end without a black bar too, and a network would read a bar.
     """
     from PIL import Image
 
-    to_crop = similarity(face.landmarks, TEMPLATE * side)
+    to_crop = similarity(face.landmarks, template * side)
     inverse = np.linalg.inv(to_crop[:, :2])
     back = np.column_stack([inverse, -inverse @ to_crop[:, 2]])  # crop -> picture, (2, 3)
     region, back = _region(picture, back, side)

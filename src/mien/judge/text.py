@@ -1,4 +1,4 @@
-"""Verdicts and differences in words, plain tables and, for notebooks, HTML. Computes nothing.
+"""Verdicts and differences in words, plain tables, Markdown and, for notebooks, HTML. Computes nothing.
 
 Shares are printed as percent with one decimal place; log loss, Brier and ECE as decimals.
 """
@@ -56,6 +56,26 @@ def per_class_table(verdict: Verdict) -> str:
         for row in rows
     )
     return "\n".join(lines) + "\n"
+
+
+def table_markdown(verdicts: Mapping[str, Verdict]) -> str:
+    """Return `table` in Markdown, however wide, without the seeds."""
+    columns = [_column(name, verdict) for name, verdict in verdicts.items()]
+    rows = [
+        (row, *(column[n] for column in columns)) for n, row in enumerate(ROWS, start=1) if row != "seeds"
+    ]
+    return markdown(("", *(column[0] for column in columns)), rows)
+
+
+def per_class_markdown(verdict: Verdict) -> str:
+    """Return `per_class_table` in Markdown."""
+    return markdown(("class", *CLASS_HEAD), _class_rows(verdict))
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown whose columns stand right but for the first."""
+    lines = [head, ("---", *["---:"] * (len(head) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def table_html(verdicts: Mapping[str, Verdict], caption: str) -> str:

@@ -5,6 +5,7 @@ from torch import nn
 
 from mien import recipe
 from mien.errors import RecipeError
+from mien.networks.fast import Dropout
 
 LEAK = 0.01
 PLAIN_BLOCKS = 2  # the first blocks have ReLU, the later ones leaky ReLU
@@ -34,7 +35,7 @@ class CNN(nn.Module):
             nn.Linear(features, options.hidden),
             nn.BatchNorm1d(options.hidden),
             nn.ReLU(),
-            nn.Dropout(options.hidden_dropout),
+            Dropout(options.hidden_dropout),
             nn.Linear(options.hidden, classes),
         )
         self.apply(init_glorot)
@@ -46,7 +47,7 @@ class CNN(nn.Module):
             nn.ReLU() if plain else nn.LeakyReLU(LEAK),
             nn.BatchNorm2d(outputs),
             nn.MaxPool2d(2),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

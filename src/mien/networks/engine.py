@@ -25,6 +25,7 @@ class Engine:
     precision: str  # "fp32" or "bf16"
     layout: str  # "channels-first" or "channels-last"
     threads: int
+    graphs: bool = False  # CUDA graphs; not measured yet, so nothing chooses them
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device in the chosen layout."""
@@ -33,7 +34,24 @@ class Engine:
 
     def autocast(self):
         """Return the context in which the forward pass runs."""
-        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16")
+        return self._autocast(cache=True)
+
+    def _autocast(self, *, cache: bool):
+        device, wanted = self.device.split(":")[0], self.precision == "bf16"
+        return torch.autocast(device, torch.bfloat16, enabled=wanted, cache_enabled=cache)
+
+    def record(self, network: nn.Module, x: torch.Tensor) -> None:
+        """Record a network's training pass on batches like x as CUDA graphs, where the engine wants them.
+
+        Forward and backward are then one call each, and a GPU no longer waits for Python between small kernels.
+        The passes that recording takes change nothing: running statistics are put back.
+        """
+        if not self.graphs:
+            return
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        with self._autocast(cache=False):
+            torch.cuda.make_graphed_callables(network.train(), (x,))
+        network.load_state_dict(before)
 
 
 def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int | None = None) -> Engine:

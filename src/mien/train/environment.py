@@ -17,16 +17,21 @@ def environment(engine: Engine, sessions: list[dict]) -> dict:
     """Return the contents of `environment.json`."""
     return {
         "packages": {name: version(name) for name in PACKAGES},
-        "machine": {
-            "device": _device_name(engine.device),
-            "cpu": _cpu_name(),
-            "cores": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-        },
+        "machine": machine(engine.device),
         "engine": asdict(engine),
         "sessions": sessions,
         "train_seconds": sum(session["seconds"] for session in sessions),
+    }
+
+
+def machine(device: str) -> dict:
+    """Return what this machine is, to stand beside measurements."""
+    return {
+        "device": _device_name(device),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
     }
 
 

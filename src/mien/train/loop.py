@@ -3,8 +3,9 @@
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from mien.networks.initial import initial_file, read_initial
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
+from mien.train import together
 from mien.train.augment import augment, mixed, shrink
 from mien.train.environment import environment
 from mien.train.schedule import Standing, finished, judge_epoch, lr_at, side_at
@@ -48,7 +50,8 @@ def train(
     """Train a network and return its complete run; take the run up where it stands if it was begun.
 
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
-    however often the training was stopped in between.
+    however often the training was stopped in between. Started by `torchrun`, its processes train one network
+    together, and the first of them writes the run.
 
     Raises RunError when `folder` holds another run, or one begun with other weights or targets than stand in the
     recipe's files now, RecipeError when such a file is missing or does not fit, StorageError when the folder is
@@ -63,15 +66,20 @@ def train(
         init = starting_weights(recipe, data)
         targets(data.train, recipe, data.info.labels)
     folder.mkdir(parents=True, exist_ok=True)
-    progress = progress or Progress()
-    with locked(folder, "the run"), torch.random.fork_rng(devices=[]):
-        run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
+    together.join(engine.device if engine else "auto")
+    with _held(folder), torch.random.fork_rng(devices=[]):
+        progress = (progress if together.first() else None) or Progress()
+        if together.first():
+            run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
+        together.wait()
+        run = run if together.first() else read_run(folder)
         state_path = folder / "state.safetensors"
         if run.complete:
             with_no_error(state_path.unlink)
             return run
         engine = Engine(**run.engine)
         require_device(engine.device)
+        together.refuse_misfit(engine.device, min(recipe.training.batch_size, len(data.train)))
         try:
             with on_threads(engine.threads):
                 return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
@@ -91,14 +99,15 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     # ---- network, optimizer, and where they stand
     torch.manual_seed(derive_seed(seed, "init", 0))
     network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
-    optimizer = make_optimizer(network, recipe.optimizer)
+    optimizer = make_optimizer(together.synchronize(network), recipe.optimizer)
     if run.init and not state_path.exists():
         network.load_state_dict(read_initial(initial_file(recipe.network.init), network), strict=False)
     judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
         best, standing = load_state(state_path, network, judged, optimizer)
-    standing.sessions.append({"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0})
+    started = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0}
+    standing.sessions.append(started | ({"processes": together.count()} if together.count() > 1 else {}))
     began = saved = time.monotonic()
 
     # ---- data: uint8 on the device, whole
@@ -110,8 +119,13 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     steps_per_epoch = len(data.train) // batch_size
     generator = torch.Generator(engine.device)
     ordered_epoch, order = -1, torch.empty(0)
+    changing = recipe.optimizer.sam or recipe.training.start_side or together.count() > 1
+    if not changing:  # a graph holds one kind of pass
+        engine.record(network, as_input(images[:batch_size]))
 
     def save() -> None:
+        if not together.first():
+            return
         standing.sessions[-1]["seconds"] = time.monotonic() - began
         save_state(state_path, network, judged, optimizer, best, standing)
 
@@ -129,32 +143,33 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
             correct = torch.tensor(standing.correct, device=engine.device)
 
         # ---- one step
-        step_seed = derive_seed(seed, "step", standing.epoch * steps_per_epoch + standing.step)
+        number = standing.epoch * steps_per_epoch + standing.step
+        step_seed = derive_seed(seed, "step", number)
         generator.manual_seed(step_seed)
-        torch.manual_seed(step_seed)
+        torch.manual_seed(step_seed + together.rank())
         batch = order[standing.step * batch_size : (standing.step + 1) * batch_size]
         faces, target = augment(images[batch], recipe.augment, generator=generator), wanted[batch]
         faces, target = mixed(faces, target, recipe.augment, generator=generator)
         x = as_input(shrink(faces, side_at(recipe, standing.epoch, run.data.side)))
         for group in optimizer.param_groups:
             group["lr"] = lr_at(recipe, standing, steps_per_epoch)
-        loss, logits = backward(network, engine, optimizer, x, target)
+        loss, right = backward(network, engine, optimizer, x, target, labels[batch])
         if recipe.optimizer.sam:
-            torch.manual_seed(step_seed)
+            torch.manual_seed(step_seed + together.rank())
             with uphill(network, recipe.optimizer.sam):
-                backward(network, engine, optimizer, x, target)
+                backward(network, engine, optimizer, x, target, labels[batch])
         optimizer.step()
         if judged is not network:
             follow(judged, network, recipe.optimizer.ema)
 
         # ---- the epoch's sums stay on the device until someone looks
         loss_sum += loss.double() * len(batch)
-        correct += (logits.argmax(1) == labels[batch]).sum()
+        correct += right
         standing.step += 1
         standing.seen += len(batch)
         at_end = standing.step == steps_per_epoch
-        stopping = stop()
-        saving = stopping or time.monotonic() - saved > save_every_seconds
+        wish = together.highest(2 if stop() else int(time.monotonic() - saved > save_every_seconds), number)
+        stopping, saving = wish == 2, wish > 0
         if at_end or saving or standing.step % CHECK_EVERY_STEPS == 0:
             standing.loss_sum, standing.correct = loss_sum.item(), correct.item()
             check_finite(run, standing, optimizer)
@@ -162,7 +177,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
         # ---- end of the epoch: look at val, keep the best
         if at_end:
-            probs = probabilities(judged, val_images, engine)
+            probs = together.gathered(probabilities(judged, together.own(val_images), engine), len(data.val))
             row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
             if (
                 judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"])
@@ -171,7 +186,8 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
                 best = {name: value.clone() for name, value in judged.state_dict().items()}
             standing.rows.append(row)
             standing.next_epoch()
-            write_metrics(run, standing.rows)
+            if together.first():
+                write_metrics(run, standing.rows)
             progress.epoch(row)
 
         if saving:
@@ -184,12 +200,19 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
 
     # ---- the chosen weights, then what marks the run complete
     standing.sessions[-1]["seconds"] = time.monotonic() - began
-    save_weights(run.folder / "weights.safetensors", best if best is not None else judged.state_dict())
-    write_json(run.folder / "environment.json", environment(engine, standing.sessions))
-    remove_leftovers(run.folder)
-    write_json(run.folder / "result.json", result(run, standing))
-    with_no_error(state_path.unlink)
+    if together.first():
+        save_weights(run.folder / "weights.safetensors", best if best is not None else judged.state_dict())
+        write_json(run.folder / "environment.json", environment(engine, standing.sessions))
+        remove_leftovers(run.folder)
+        write_json(run.folder / "result.json", result(run, standing))
+        with_no_error(state_path.unlink)
+    together.wait()
     return run
+
+
+def _held(folder: Path):
+    """Return the lock on a run's folder; of several processes the first one holds it."""
+    return locked(folder, "the run") if together.first() else nullcontext()
 
 
 def starting_weights(recipe: Recipe, data: Development) -> dict | None:
@@ -223,14 +246,20 @@ def _refuse_changed(run: Run, path: Path, sha256: str) -> None:
         )
 
 
-def backward(network, engine, optimizer, x, target) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the batch's gradients into the network; return its loss and logits (B, classes), both detached."""
+def backward(network, engine, optimizer, x, target, labels) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the gradients of the batch's mean loss into the network; return that loss and how many were read rightly.
+
+    Of several processes each takes its part of the batch, and all end with the same.
+    """
+    part = together.own(x)
     with engine.autocast():
-        logits = network(x).float()
-    loss = F.cross_entropy(logits, target)
+        logits = network(part).float()
+    loss = F.cross_entropy(logits, together.own(target)) * (len(part) / len(x))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    return loss.detach(), logits.detach()
+    loss, right = loss.detach(), (logits.detach().argmax(1) == together.own(labels)).sum()
+    together.add_up([*(p.grad for p in network.parameters() if p.grad is not None), loss, right])
+    return loss, right
 
 
 @contextmanager
@@ -244,7 +273,7 @@ def uphill(network: nn.Module, radius: float):
     length = torch.stack([p.grad.norm() for p in moved]).norm()
     steps = [p.grad * (radius / (length + 1e-12)) for p in moved]
     before = [p.detach().clone() for p in moved]
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [m.momentum for m in norms]
     with torch.no_grad():
         torch._foreach_add_(moved, steps)
@@ -289,9 +318,10 @@ def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimi
         {"params": kernels, "weight_decay": options.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    rules = {"lr": options.lr, "fused": True}  # a call for all tensors: one each took up to 5 % of a step
     if options.kind == "adam":
-        return torch.optim.Adam(groups, lr=options.lr)
-    return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0)
+        return torch.optim.Adam(groups, **rules)
+    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0, **rules)
 
 
 def check_finite(run: Run, standing: Standing, optimizer: torch.optim.Optimizer) -> None:
@@ -349,9 +379,7 @@ def _begin_or_take_up(
     if len(data.train) < 2:
         raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
     engine = engine or choose_engine(precision=recipe.training.precision)
-    chosen = {"device": engine.device, "precision": engine.precision}
-    told = {**chosen, "layout": engine.layout, "threads": engine.threads}
-    run = Run(folder, recipe, seed, wanted, told, data.fold, init, teacher_files(recipe.teacher))
+    run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, teacher_files(recipe.teacher))
     network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
     write_run(run, describe(network, wanted.side))
     return run

@@ -68,6 +68,7 @@ def _load_optimizer(optimizer, flat: dict[str, torch.Tensor]) -> None:
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:
             value = torch.empty_like(parameter).copy_(value)
+        value = value.to(parameter.device)  # Adam's count of steps, too: fused optimizers keep it there
         optimizer.state[parameter][slot] = value
 
 

@@ -1,0 +1,87 @@
+"""A measurement in words for the terminal. Computes nothing but ratios."""
+
+from collections.abc import Sequence
+
+from mien.bench import GRAPHS, PLAIN, SIDE, Bench
+from mien.bench.clock import STAGES, Speed, gain
+from mien.bench.others import BATCH
+from mien.bench.own import INFERENCE_FACES
+
+GIGA = 1e9
+MICRO = 1e6
+
+
+def summary(told: Bench) -> str:
+    """Return tables of speeds, gains by cause and stages, then what the device could do."""
+    machine, engine = told.machine, told.engine
+    name = machine["cpu"] if machine["device"] == "cpu" else machine["device"]
+    head = (
+        f"{told.recipe}, batches of {told.batch_size} faces of {SIDE} x {SIDE} pixels\n"
+        f"{name}, {engine['threads']} thread{'s' * (engine['threads'] > 1)}, torch {machine['torch']}; "
+        f"mien here: {engine['precision']}, {engine['layout']}"
+    )
+    parts = [head, _causes(told), _stages(told), _reading(told), "\n".join(_device(told)), _others(told)]
+    return "\n\n".join(parts)
+
+
+def _causes(told: Bench) -> str:
+    rows, before = [], None
+    for name, speed in told.training.items():
+        against = told.training[told.own] if name == GRAPHS else before
+        step = f"{gain(speed, against):.2f}" if against else ""
+        rows.append((name, f"{told.images_per_second(name):,.0f}", step, _times(speed, told.training[PLAIN])))
+        before = speed
+    return _table(("training", "faces/s", "gain", "in all"), rows)
+
+
+def _stages(told: Bench) -> str:
+    rows = []
+    for name in (PLAIN, told.own):
+        faces = (told.training[name].stages[stage] / told.batch_size * MICRO for stage in STAGES)
+        rows.append((PLAIN if name == PLAIN else "mien", *(f"{value:,.0f}" for value in faces)))
+    return _table(("microseconds a face", *STAGES), rows)
+
+
+def _reading(told: Bench) -> str:
+    plain = told.reading["plain"]
+    rows = [
+        (name, f"{INFERENCE_FACES / speed.seconds:,.0f}", _times(speed, plain))
+        for name, speed in told.reading.items()
+    ]
+    return _table(("reading", "faces/s", "in all"), rows)
+
+
+def _device(told: Bench) -> list[str]:
+    rates = " and ".join(
+        f"{rate / GIGA:,.0f} GFLOP/s in {precision}" for precision, rate in told.operations_per_second.items()
+    )
+    return [
+        f"the loop itself: {told.loop_share:.1%} of a step of `mien train`",
+        f"this device: a large matrix product {rates}, a large copy {told.bytes_per_second / GIGA:,.0f} GB/s",
+        f"mien's training: {told.compute_share:.0%} of that compute in {told.engine['precision']}, "
+        f"{told.bandwidth_share:.0%} of that bandwidth (by what its calls read and write)",
+    ]
+
+
+def _others(told: Bench) -> str:
+    if not told.others:
+        return "DenseNet-121 of timm and torchvision: not installed"
+    slowest = max(told.others.values(), key=lambda speed: speed.seconds)
+    rows = [
+        (name, f"{BATCH / speed.seconds:,.0f}", _times(speed, slowest)) for name, speed in told.others.items()
+    ]
+    return _table(("DenseNet-121", "faces/s", "in all"), rows)
+
+
+def _times(speed: Speed, slower: Speed) -> str:
+    return f"{gain(speed, slower):.2f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = []
+    for first, *others in (head, *rows):
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join((first.ljust(widths[0]), *cells)).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""Exporting: runs become one model file, calibrated and checked. The networks are read as they are, never trained.
+
+`calibrate.py` finds temperature and threshold, `graph.py` writes the graph, `quantize.py` makes it an 8-bit one,
+`card.py` writes the model card.
+"""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.dataset import Faces
+from mien.errors import ModelError, RunError, StorageError
+from mien.evaluate import evaluated, load_network, open_data, predictions_of
+from mien.export.calibrate import calibrated, temperature, threshold, unlearned
+from mien.export.card import card, without_folders
+from mien.export.graph import Reader, onnx_graph
+from mien.export.quantize import quantized
+from mien.faces import TEMPLATE
+from mien.files import write_atomic
+from mien.judge import accuracy
+from mien.model import FORMAT, Model, read_model
+from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
+from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
+from mien.predictions import Predictions
+from mien.progress import Counting
+from mien.recipe import Evaluation, to_toml
+from mien.run import Run, read_run
+
+MOST_APART = 1e-5  # between what the file and what torch says of any val face
+MOST_LOST = 0.005  # of val's accuracy by 8 bits
+LANDMARKS = ("eye", "eye", "nose", "mouth corner", "mouth corner")  # left to right as seen
+NO_LICENCE = "not stated"
+
+
+def export(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    data: Path | None = None,
+    mirror: bool | None = None,
+    int8: bool = False,
+    licence: str = NO_LICENCE,
+    progress: Counting | None = None,
+) -> Model:
+    """Return the model that complete runs make together, written to `out`; several runs are an ensemble.
+
+    A face is read in the views that the recipes say, or with its mirror picture alone, or once, as `mirror` says.
+    Temperature and threshold are found on val's clean faces, of which 85 % are answered. The file is written when
+    onnxruntime says of every val face what torch says in fp32, to 1e-5; then, with `int8`, the networks in it become
+    8-bit ones, which may cost half a point of val's accuracy. It goes by its own name without ".onnx". `data` tells
+    where the runs' data set lies now, if it was moved.
+
+    The card gives the results of this very graph: on val, and on test where `mien evaluate --test` has judged it
+    already. So exported again the file gets test's figures; otherwise the same runs give the same bytes.
+
+    Raises RunError, DataError, ModelError or StorageError in one line; `out` is then as it was.
+    """
+    out, progress = Path(out), progress or Counting()
+    _refuse_other_file(out)
+    read = _read_runs(runs)
+    reading = _reading(read) if mirror is None else Evaluation(mirror=mirror)
+    networks = [load_network(run, run.result()["weights_sha256"], "cpu")[0] for run in read]
+    faces = open_data(read[0].data, data, read[0].folder).development()
+    plain = _pooled(networks, faces.val, reading, progress)
+    fresh = unlearned(faces.val.clean)
+    heat = temperature(faces.val.labels[fresh], plain[fresh])
+    wanted = calibrated(plain, heat)
+    graph = onnx_graph(
+        Reader(networks, classes=wanted.shape[1], reading=reading, temperature=heat), read[0].data.side
+    )
+    metadata = _metadata(out.stem, read, reading, heat, int8, licence)
+    model, told = _tried(graph, metadata, faces.val, progress)
+    _refuse_apart(told, wanted)
+    exact = told
+    if int8:
+        graph = quantized(graph, faces.train.images)
+        model, told = _tried(graph, metadata, faces.val, progress)
+        _refuse_worse(told, exact)
+    model = dataclasses.replace(model, threshold=threshold(told.probs[fresh]))
+    test = evaluated(out, model.graph_sha256)
+    splits = {"val": told} | ({} if test is None else {"test": test})
+    metadata["mien.threshold"] = repr(model.threshold)
+    metadata["mien.card"] = card(model, read, splits, plain=plain, exact=exact)
+    write_atomic(out, with_metadata(graph, metadata))
+    return read_model(out)
+
+
+def _refuse_other_file(out: Path) -> None:
+    """Raise StorageError where anything but an earlier model would be lost."""
+    if out.suffix != ".onnx":
+        raise StorageError(f"{out}: a model file's name ends in .onnx")
+    if not out.parent.is_dir():
+        raise StorageError(f"{out.parent}: no such folder; make it first")
+    if not out.exists():
+        return
+    try:
+        if "mien.format" in read_onnx(out.read_bytes()).metadata:
+            return
+    except (OSError, NotOnnx):
+        pass
+    raise StorageError(f"{out}: exists and is no model of mien's; give another name")
+
+
+def _read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Return complete runs that can read together; RunError or ModelError where they cannot."""
+    if not folders:
+        raise ModelError("there is no run to export")
+    for folder in map(Path, folders):
+        if folder.is_file():
+            raise ModelError(
+                f"{folder}: a file; what is exported are the folders of runs that mien train made"
+            )
+    runs = [read_run(folder) for folder in folders]
+    for run in runs:
+        if run.fold:
+            raise RunError(
+                f"{run.folder}: {run.fold} of a cross-validation has learned from val, which a model is calibrated "
+                f"on; train {run.name} without --folds to export it"
+            )
+        if run.data.fingerprint != runs[0].data.fingerprint or run.data.labels != runs[0].data.labels:
+            raise RunError(
+                f"{run.folder}: trained on other data than {runs[0].folder}; an ensemble needs the same"
+            )
+    weights = [run.result()["weights_sha256"] for run in runs]
+    if len(set(weights)) < len(weights):
+        raise ModelError("the same weights are given twice; an ensemble needs networks that differ")
+    return runs
+
+
+def _reading(runs: Sequence[Run]) -> Evaluation:
+    wanted = {run.recipe.evaluation for run in runs}
+    if len(wanted) > 1:
+        raise ModelError("these runs read a face in different views; say --mirror or --once")
+    return wanted.pop()
+
+
+def _pooled(
+    networks: Sequence[nn.Module], faces: Faces, reading: Evaluation, progress: Counting
+) -> np.ndarray:
+    """Return the mean of what the networks say in fp32, float64 (N, C)."""
+    engine, views = (
+        Engine("cpu", "fp32", "channels-last", torch.get_num_threads()),
+        dataclasses.asdict(reading),
+    )
+    batches = torch.from_numpy(faces.images).split(INFERENCE_BATCH)
+    return np.concatenate(
+        [
+            np.mean([probabilities(network, batch, engine, **views) for network in networks], axis=0)
+            for batch in progress.over("read by torch", len(batches), batches)
+        ]
+    )
+
+
+def _metadata(
+    name: str, runs: Sequence[Run], reading: Evaluation, heat: float, int8: bool, licence: str
+) -> dict[str, str]:
+    """Return what a model tells of itself; threshold and card are not known yet."""
+    data = runs[0].data
+    crop = {"side": data.side, "landmarks": LANDMARKS, "template": TEMPLATE.tolist()}
+    kept = ("fingerprint", "origin", "counts", "notes")  # and not the path
+    told = {
+        "format": str(FORMAT),
+        "name": name,
+        "labels": json.dumps(data.labels),
+        "side": str(data.side),
+        "crop": json.dumps(crop),
+        "temperature": repr(heat),
+        "threshold": "0",
+        "data": json.dumps({key: getattr(data, key) for key in kept}),
+        "runs": json.dumps([_told(run) for run in runs]),
+        "reading": json.dumps(dataclasses.asdict(reading) | {"precision": "int8" if int8 else "fp32"}),
+        "card": "",
+        "licence": licence,
+    }
+    return {f"mien.{key}": text for key, text in told.items()}
+
+
+def _told(run: Run) -> dict:
+    """Return what a model keeps of a run."""
+    recipe, weights = to_toml(without_folders(run.recipe)), run.result()["weights_sha256"]
+    return {"name": run.name, "seed": run.seed, "recipe": recipe, "weights_sha256": weights}
+
+
+def _tried(
+    graph: bytes, metadata: dict[str, str], faces: Faces, progress: Counting
+) -> tuple[Model, Predictions]:
+    """Return a graph as the model that it will be, and what onnxruntime reads with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(with_metadata(graph, metadata))
+        model = dataclasses.replace(read_model(path), path=Path(f"{metadata['mien.name']}.onnx"))
+    return model, predictions_of(model, faces, "val", progress)
+
+
+def _refuse_apart(told: Predictions, wanted: np.ndarray) -> None:
+    """Raise ModelError where onnxruntime does not say what torch said."""
+    apart = float(np.abs(told.probs - wanted).max())
+    if not apart <= MOST_APART:
+        raise ModelError(
+            f"onnxruntime and torch differ by {apart:.1g} on a face of val, more than {MOST_APART:g}; no model was "
+            f"written"
+        )
+
+
+def _refuse_worse(told: Predictions, exact: Predictions) -> None:
+    """Raise ModelError where 8 bits cost too much of val's accuracy."""
+    lost = accuracy(exact.labels, exact.probs) - accuracy(told.labels, told.probs)
+    if lost > MOST_LOST:
+        raise ModelError(
+            f"8 bits cost {100 * lost:.1f} points of val's accuracy, more than {100 * MOST_LOST:g}; no model was "
+            "written: leave --int8 out"
+        )

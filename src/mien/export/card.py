@@ -1,0 +1,236 @@
+"""The model card of a model file, Markdown: what it is, what it can, what it must not be used for.
+
+After Mitchell et al., "Model cards for model reporting", 2019. Every figure is of the file's own graph; the sentences
+stand here, the figures come from `judge`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.export.calibrate import ANSWERED, unlearned
+from mien.judge import Verdict, accuracy, ece, judge, log_loss
+from mien.judge.text import markdown, per_class_markdown, table_markdown
+from mien.labels import SPLITS
+from mien.model import Model, views_in_words
+from mien.pages.text import joined, percent, seeds_in_words, thousands
+from mien.predictions import Predictions
+from mien.recipe import Recipe, chosen_on_val, to_toml
+from mien.run import Run, began_with
+
+NAMES = {"fer2013": "FER2013", "rendered": "rendered faces, shown by no person"}
+FER2013_LIMITS = (
+    "FER2013's pictures were found on the web by search words, and many of its labels are doubtful: people reached "
+    "about 65 % on it (Goodfellow et al., 2013). The figures below are agreement with those labels.",
+    "Who the people in it are is not recorded, so it is not known for whom the model reads worse. Expect that it does "
+    "for some.",
+)
+RENDERED_LIMITS = (
+    "It learned from rendered faces that show stylized prototypes. **Its figures are no measure of performance on "
+    "people.**",
+)
+LIMITS = (
+    "It reads the expression that people gave a picture's face, not what a person feels. Faces do not tell emotions "
+    "reliably (Barrett et al., 2019).",
+    "It has these classes and no others: whatever it is shown, it gives probabilities that sum to 1.",
+    "It was judged on upright crops as described here. Other crops, turned, covered, blurred or badly lit faces, and "
+    "pictures that show no face, are read worse, or not to any purpose.",
+    "Probabilities are calibrated for faces like those of val. On others they may be too high.",
+)
+FORBIDDEN = (
+    "inferring emotions of people at work or in education, which the EU forbids (AI Act, Regulation (EU) 2024/1689, "
+    "Art. 5(1)(f))",
+    "deciding anything about a person: hiring, grading, lending, policing, insurance, care",
+    "watching people who do not know of it or have not agreed",
+    "telling lies, illness, intent or character from a face",
+)
+
+
+def card(
+    model: Model,
+    runs: Sequence[Run],
+    splits: Mapping[str, Predictions],
+    *,
+    plain: np.ndarray,
+    exact: Predictions,
+) -> str:
+    """Return the card; `splits` holds the graph's predictions on val and, where test was opened, on test.
+
+    `plain` are the probabilities on val, float64 (N, C), before calibration, `exact` what the graph said of val
+    before it was made an 8-bit one.
+    """
+    parts = (
+        f"# {model.name}",
+        _introduction(model, runs),
+        "## What it must not be used for",
+        _listed(FORBIDDEN),
+        "## How it must be used",
+        _usage(model),
+        "## Limits",
+        _listed(_limits(model)),
+        "## Data",
+        _data(model),
+        "## Results",
+        *_results(splits, runs),
+        "## Calibration",
+        _calibration(model, splits, plain),
+        *_eight_bits(model, splits["val"], exact),
+        "## Recipe",
+        *_recipes(runs),
+        "## Licence",
+        f"{_sentence(model.licence)} The terms of the pictures that it was trained on may bind whoever uses it, too.",
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction(model: Model, runs: Sequence[Run]) -> str:
+    networks = "A network" if len(runs) == 1 else f"{len(runs)} networks, whose mean is taken,"
+    verb = "reads" if len(runs) == 1 else "read"
+    parameters = sum(run.network()["parameters"] for run in runs)
+    return (
+        f"{networks} of {thousands(parameters)} parameters that {verb} facial expression off a grey face of "
+        f"{model.side} × {model.side} pixels: {joined(model.labels, 'or')}. Each face is read "
+        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime."
+    )
+
+
+def _usage(model: Model) -> str:
+    places = zip(model.crop["landmarks"], model.crop["template"], strict=True)
+    points = ", ".join(f"{name} ({x:.3f}, {y:.3f})" for name, (x, y) in places)
+    return (
+        f"Input `faces`: uint8 (N, 1, {model.side}, {model.side}), grey, 0 to 255, nothing subtracted. Output "
+        f"`probabilities`: float32 (N, {len(model.labels)}) in the order {', '.join(model.labels)}. A face must be "
+        f"turned, scaled and moved until its landmarks lie as near as can be to {points}, left to right as seen, x and "
+        f"y as shares of the side from the upper left corner. Where the highest probability is below "
+        f'{model.threshold:g} the answer is "uncertain".'
+    )
+
+
+def _limits(model: Model) -> tuple[str, ...]:
+    kind = model.data["origin"].get("kind")
+    return {"fer2013": FER2013_LIMITS, "rendered": RENDERED_LIMITS}.get(kind, ()) + LIMITS
+
+
+def _data(model: Model) -> str:
+    origin, counts = model.data["origin"], model.data["counts"]
+    kind = origin.get("kind", "not known")
+    files = ", ".join(f"{name} (sha256 {digest})" for name, digest in origin.get("files", {}).items())
+    rows = [(label, *(thousands(counts[split][label]) for split in SPLITS)) for label in model.labels]
+    rows.append(("all", *(thousands(sum(counts[split].values())) for split in SPLITS)))
+    told = [
+        f"{NAMES.get(kind, kind)}, fingerprint {model.data['fingerprint']}{f', from {files}' if files else ''}."
+    ]
+    told += [
+        *model.data["notes"],
+        "The networks learned from train; what was chosen and calibrated was so on val.",
+    ]
+    return f"{' '.join(told)}\n\n{markdown(('class', *SPLITS), rows)}"
+
+
+def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str]:
+    verdicts = _verdicts(splits)
+    told = list(dict.fromkeys(began for run in runs if (began := began_with(run))))
+    chosen = list(dict.fromkeys(what for run in runs for what in chosen_on_val(run.recipe)))
+    val = joined([*chosen, "temperature and threshold"])
+    told.append(f"Val chose {val}, so its figures flatter the model a little.")
+    if "test" in splits:
+        told.append("Nothing was chosen on test.")
+    else:
+        told.append("**Test was not opened for this file**: `mien evaluate --test`, and export it again.")
+    told.append(
+        "Brackets hold 95 % intervals over faces; how much other seeds would differ is not in them. Clean are the "
+        "faces that do not stand in an earlier split too, pixel for pixel."
+    )
+    last = list(verdicts)[-1]
+    return [
+        " ".join(told),
+        table_markdown(verdicts),
+        f"Each class, {last}:",
+        per_class_markdown(verdicts[last]),
+        f"What is taken for what, {last} (rows as labeled, columns as read):",
+        _confusion(splits["val"].classes, verdicts[last]),
+    ]
+
+
+def _verdicts(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
+    """Return the verdicts on each split, whole and, where that is less, clean."""
+    found = {}
+    for split, told in splits.items():
+        found[split] = judge([told])
+        if 0 < told.clean.sum() < len(told):
+            found[f"{split}, clean"] = judge([told.only(told.clean)])
+    return found
+
+
+def _confusion(labels: Sequence[str], verdict: Verdict) -> str:
+    rows = [(label, *map(thousands, row)) for label, row in zip(labels, verdict.confusion, strict=True)]
+    return markdown(("", *labels), rows)
+
+
+def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndarray) -> str:
+    fresh = unlearned(splits["val"].clean)
+    val, plain = splits["val"].only(fresh), plain[fresh]
+    told = [
+        f"Temperature and threshold were found on the {thousands(len(val))} clean faces of val. The logarithms of the "
+        f"probabilities are divided by a temperature of {model.temperature:g}, at which these have the least log loss: "
+        f"{log_loss(val.labels, plain):.3f} before and {log_loss(val.labels, val.probs):.3f} after; ECE "
+        f"{ece(val.labels, plain):.3f} and {ece(val.labels, val.probs):.3f}. It is in the graph.",
+        f"The threshold {model.threshold:g} was chosen so that {percent(ANSWERED, 0)} of them are answered.",
+    ]
+    for split, table in splits.items():
+        clean = table.only(unlearned(table.clean))
+        sure = clean.only(clean.probs.max(1) >= model.threshold)
+        if len(sure):
+            told.append(
+                f"Of {split}'s clean faces it answers {percent(len(sure) / len(clean))} and reads "
+                f"{percent(accuracy(sure.labels, sure.probs))} of those rightly, against "
+                f"{percent(accuracy(clean.labels, clean.probs))} of all."
+            )
+    return " ".join(told)
+
+
+def _eight_bits(model: Model, told: Predictions, exact: Predictions) -> list[str]:
+    if model.reading["precision"] != "int8":
+        return []
+    alike = float(np.mean(told.probs.argmax(1) == exact.probs.argmax(1)))
+    before, after = (percent(accuracy(table.labels, table.probs)) for table in (exact, told))
+    return [
+        "## Eight bits",
+        f"The networks in this file work in 8-bit whole numbers. On val that turns {before} of faces read rightly into "
+        f"{after}; {percent(alike)} of the answers stay.",
+    ]
+
+
+def _recipes(runs: Sequence[Run]) -> list[str]:
+    """Return each recipe once, with its seeds."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(to_toml(without_folders(run.recipe)), []).append(run)
+    parts = []
+    for recipe, members in found.items():
+        seeds = ", ".join(str(run.seed) for run in members)
+        epochs = joined(list(dict.fromkeys(str(run.result()["kept_epoch"]) for run in members)))
+        parts.append(
+            f"{members[0].name}, {seeds_in_words(len(members))} ({seeds}), the weights of epoch {epochs}, trained on "
+            f"train alone:"
+        )
+        parts.append(f"```toml\n{recipe}```")
+    return parts
+
+
+def without_folders(recipe: Recipe) -> Recipe:
+    """Return a recipe whose files are named without their folders, which are nobody's business."""
+    network = replace(recipe.network, init=Path(recipe.network.init).name)
+    tables = tuple(Path(table).name for table in recipe.teacher.tables)
+    return replace(recipe, network=network, teacher=replace(recipe.teacher, tables=tables))
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."

@@ -1,0 +1,61 @@
+"""Networks as one ONNX graph: views of a face, scale, mean, temperature. Knows nothing about runs or metadata."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from mien.model import INPUT, OUTPUT
+from mien.networks import as_input
+from mien.networks.engine import views
+from mien.recipe import Evaluation
+
+OPSET = 17  # onnxruntime 1.19 and onnxruntime-web read it
+
+
+class Reader(nn.Module):
+    """Networks that read a face together, once or in several views.
+
+    Their probabilities are averaged first and the mean is calibrated (pool, then calibrate: Rahaman and Thiery,
+    "Uncertainty quantification and deep ensembles", NeurIPS 2021), so a temperature never changes the answer.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], *, classes: int, reading: Evaluation, temperature: float
+    ):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.classes, self.reading, self.temperature = classes, asdict(reading), temperature
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Return probabilities, float32 (N, C), of faces uint8 (N, 1, S, S)."""
+        seen = views(faces.squeeze(1), **self.reading)
+        x = as_input(torch.cat(seen))  # (views N, 1, S, S)
+        probs = torch.cat([network(x).softmax(1) for network in self.networks])
+        probs = probs.reshape(len(seen) * len(self.networks), -1, self.classes).mean(0)  # (N, C)
+        return (probs.log() / self.temperature).softmax(1)
+
+
+def onnx_graph(reader: Reader, side: int) -> bytes:
+    """Return the reader as the bytes of an ONNX file without metadata, N free.
+
+    Torch's older exporter writes it: the newer one needs another package, and half a minute for a second's work.
+    """
+    reader.eval()
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
+        torch.onnx.export(
+            reader,
+            (torch.zeros(2, 1, side, side, dtype=torch.uint8),),
+            file,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return file.getvalue()

@@ -1,0 +1,220 @@
+"""A model: one `.onnx` file that reads faces, with all that must be known of it inside. Knows nothing about torch.
+
+The graph takes `faces`, uint8 (N, 1, S, S), and gives `probabilities`, float32 (N, C), calibrated, rows summing to 1:
+the input's scale, the mean with the mirror picture, the mean over an ensemble and the temperature are in it. The
+file's metadata holds, as text, JSON where structured:
+
+mien.format       "1"
+mien.name         what it goes by
+mien.labels       the classes, in the order of the probabilities
+mien.side         S
+mien.crop         how a face must be cropped: where its landmarks lie, as shares of the side
+mien.temperature  what the logits are divided by (in the graph already)
+mien.threshold    below this highest probability the answer is "uncertain"
+mien.data         fingerprint, origin, counts and notes of the data set
+mien.runs         of each run that it is made of name, seed, recipe (TOML) and the weights' sha256
+mien.reading      the views that a face is read in, mirror and shift as a recipe has them; precision, fp32 or int8
+mien.card         the model card, Markdown
+mien.licence      under which terms it may be used
+mien.checksum     sha256 over the graph and all of the above
+
+`mien export` writes such a file; everything that reads one does it here.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mien import notebook
+from mien.errors import DataError, ModelError
+from mien.labels import did_you_mean
+from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
+from mien.shipped import shipped
+
+FORMAT = 1
+INPUT, OUTPUT = "faces", "probabilities"
+BATCH = 32  # faces that are read at once: more do not fit into a core's cache and are a sixth slower
+WHAT = "a mien model"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model read and checked. It may be used by several threads at once."""
+
+    path: Path
+    name: str
+    labels: tuple[str, ...]
+    side: int  # pixels
+    temperature: float
+    threshold: float  # below this highest probability the answer is "uncertain"
+    crop: dict  # landmarks, and where they belong as shares of the side
+    data: dict  # fingerprint, origin, counts, notes
+    runs: list[dict]  # name, seed, recipe, weights_sha256
+    reading: dict  # mirror, shift, precision
+    card: str  # Markdown
+    licence: str
+    sha256: str  # of the file
+    graph_sha256: str  # of the file without its metadata: the same for the same answers
+    _session: object = field(repr=False)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays."""
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (self.side, self.side):
+            raise DataError(
+                f"{self.name} reads faces uint8 (N, {self.side}, {self.side}), not {images.dtype} {images.shape}"
+            )
+        batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
+        parts = [self._session.run([OUTPUT], {INPUT: batch})[0] for batch in batches]
+        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+
+    def __repr__(self) -> str:
+        return f"Model({self.path}: {self.name}, {self.side} x {self.side}, {', '.join(self.labels)})"
+
+    def _repr_html_(self) -> str:
+        return notebook.html(notebook.table(self.name, (), facts(self)))
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the models that come with mien, by name."""
+    return shipped("weights", ".onnx")
+
+
+def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
+    """Read a shipped model by name, or any model of mien's by path; `threads` 0 takes all cores.
+
+    Nothing of it is executed but a graph of ONNX's own operators. Raises ModelError in one line for a file that is
+    missing, damaged, cut short, of a newer format, not made by mien, or that keeps weights in other files.
+    """
+    path = _found(where)
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise ModelError(f"{path}: cannot be read as {WHAT} ({fault.strerror})") from None
+    try:
+        told = read_onnx(data)
+    except NotOnnx as fault:
+        raise ModelError(f"{path}: not {WHAT}, nor any ONNX file, or cut short ({fault})") from None
+    _check(path, told)
+    try:
+        return _model(path, told, hashlib.sha256(data).hexdigest(), _session(path, data, threads))
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ModelError(f"{path}: {WHAT} is damaged here ({fault!r}); export it again") from None
+
+
+def _found(where: str | Path) -> Path:
+    known = shipped_models()
+    if str(where) in known:
+        return known[str(where)]
+    path = Path(where)
+    if path.suffix != ".onnx" and not path.exists():
+        names = f"known are {', '.join(known)}" if known else "none ships with this mien"
+        hint = did_you_mean(str(where), known)
+        raise ModelError(f'no model "{where}", {names}{hint or "; or give a .onnx file"}')
+    return path
+
+
+def _check(path: Path, told: OnnxFile) -> None:
+    """Raise ModelError unless the file is one that mien exported, whole and in a format that is known."""
+    number = told.metadata.get("mien.format")
+    if number is None:
+        raise ModelError(
+            f"{path}: an ONNX file, but not {WHAT}: it does not say which classes it has, nor how a face must be "
+            f"cropped and scaled; make one with mien export"
+        )
+    if not number.isdecimal() or int(number) > FORMAT:
+        raise ModelError(
+            f"{path}: written in format {number} by a newer mien; this one reads up to format {FORMAT}: "
+            f"pip install --upgrade mien"
+        )
+    if told.unwanted:
+        raise ModelError(f"{path}: holds {told.unwanted}; {WHAT} never does, so it is not opened")
+    if told.metadata.get(CHECKSUM) != told.checksum:
+        raise ModelError(f"{path}: the file was changed after it was exported; export it again")
+
+
+def _session(path: Path, data: bytes, threads: int):
+    """Return an onnxruntime session on the CPU whose input and outputs are those of a model."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as fault:  # onnxruntime's own errors have no common class but this
+        raise ModelError(f"{path}: onnxruntime cannot read it ({str(fault).strip()})") from None
+    return session
+
+
+def _model(path: Path, told: OnnxFile, sha256: str, session) -> Model:
+    text = {key.removeprefix("mien."): value for key, value in told.metadata.items()}
+    labels, side = tuple(json.loads(text["labels"])), int(text["side"])
+    _check_ends(path, session, side, len(labels))
+    structured = {name: json.loads(text[name]) for name in ("crop", "data", "runs", "reading")}
+    return Model(
+        path=path,
+        name=text["name"],
+        labels=labels,
+        side=side,
+        temperature=float(text["temperature"]),
+        threshold=float(text["threshold"]),
+        card=text["card"],
+        licence=text["licence"],
+        sha256=sha256,
+        graph_sha256=told.graph_sha256,
+        _session=session,
+        **structured,
+    )
+
+
+def _check_ends(path: Path, session, side: int, classes: int) -> None:
+    """Raise ModelError unless the graph takes and gives what the metadata says."""
+    told = [
+        [(e.name, e.type, e.shape) for e in ends] for ends in (session.get_inputs(), session.get_outputs())
+    ]
+    wanted = [(INPUT, "tensor(uint8)", [1, side, side])], [(OUTPUT, "tensor(float)", [classes])]
+    found = tuple([(name, kind, shape[1:]) for name, kind, shape in ends] for ends in told)
+    free = all(not isinstance(shape[0], int) for ends in told for _, _, shape in ends if shape)
+    if found != wanted or not free:
+        raise ModelError(
+            f"{path}: its graph takes {told[0]} and gives {told[1]}; {WHAT} with its labels and side takes "
+            f"faces uint8 (N, 1, {side}, {side}) and gives probabilities float32 (N, {classes})"
+        )
+
+
+def facts(model: Model) -> list[tuple[str, str]]:
+    """Return what a model's file tells as (name, words)."""
+    members = ", ".join(f"{run['name']} seed {run['seed']}" for run in model.runs)
+    whole = f"an ensemble of {len(model.runs)} networks" if len(model.runs) > 1 else "one network"
+    origin = model.data["origin"].get("kind", "unknown")
+    return [
+        ("reads", f"{model.side} x {model.side} grey faces, each {views_in_words(model.reading)}"),
+        ("classes", ", ".join(model.labels)),
+        ("made of", f"{whole} in {model.reading['precision']}: {members}"),
+        ("trained on", f"{origin}, fingerprint {model.data['fingerprint']}"),
+        ("calibrated", f"temperature {model.temperature:g}, uncertain below {model.threshold:g}"),
+        ("licence", model.licence),
+        ("sha256", model.sha256),
+    ]
+
+
+def summary(model: Model) -> str:
+    """Return what a model is, as lines."""
+    size = model.path.stat().st_size
+    lines = [f"{model.path}: model {model.name}, {size / 1e6:.2f} MB"]
+    return "\n".join([*lines, *(f"{name}: {words}" for name, words in facts(model))])
+
+
+def views_in_words(reading: dict) -> str:
+    """Return how often a face is read, in words."""
+    parts = ["itself"]
+    if reading["shift"]:
+        parts.append(f"moved by {reading['shift']} pixels to each corner")
+    if reading["mirror"]:
+        parts.append("mirrored")
+    return "once" if len(parts) == 1 else f"as the mean of {', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,24 @@
+"""What is said of one picture: its faces, or why it could not be used. Knows nothing about how it is shown."""
+
+from dataclasses import dataclass
+
+from mien.predict.recognizer import ReadFace
+from mien.predict.sources import Source
+
+LIMITS = "It says how people would label a face's expression, not what a person feels; it can be wrong."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What is said of one picture."""
+
+    source: Source
+    faces: list[ReadFace]
+    problem: str = ""  # why the picture could not be used
+    size: tuple[int, int] = (0, 0)  # its width and height in pixels, upright
+    small: bytes = b""  # the picture made small, a JPEG file, where a page is to show it
+
+
+def card_at(model: str) -> str:
+    """Return where a model's card stands."""
+    return f"mien info {model}"

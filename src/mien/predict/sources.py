@@ -1,0 +1,124 @@
+"""Which pictures PATH… means: files, folders, patterns, `-`. Knows nothing about what is in them."""
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from mien.errors import DataError, PictureError
+from mien.pack.folders import is_picture
+from mien.pack.tree import shown, walk
+from mien.pictures import LARGEST_FILE_BYTES, read_file
+
+STANDARD_INPUT = "-"
+OURS = re.compile(r".-(faces|why\d+)\.(jpg|png)$")  # the names that `--annotate` and `--explain` give
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture yet to be read."""
+
+    name: str  # the path as it was written, or below the folder that was; "-" for standard input
+    read: Callable[[], bytes]  # raises PictureError where there is nothing to be read
+    place: str  # its way below the folder, without ending; what is made of it takes its name from that
+
+    @property
+    def shown(self) -> str:
+        """The name as a line of text can hold it."""
+        return "standard input" if self.name == STANDARD_INPUT else shown(self.name)
+
+
+def sources(paths: Iterable[str | os.PathLike], *, written: Sequence[Path] = ()) -> tuple[list[Source], int]:
+    """Return the pictures that paths mean, in their order and each once, and how many files were passed over.
+
+    A folder means all files below it that are pictures by their names, but for hidden ones and those that mien
+    itself wrote into one of the folders `written`; a pattern (`*`, `?`, `[…]`, `**`) whatever matches; `-` standard
+    input. What cannot be read is a Source, too, and says so when it is read. No two places are the same.
+    """
+    found: dict[str, Source] = {}
+    passed_over = 0
+    for path in paths:
+        for name in _matching(os.fspath(path)):
+            inside, others = _inside(name, written)
+            passed_over += others
+            found |= {source.name: source for source in inside if source.name not in found}
+    return _apart(found.values()), passed_over
+
+
+def _matching(path: str) -> list[str]:
+    if path == STANDARD_INPUT or os.path.lexists(path) or not glob.has_magic(path):
+        return [path]
+    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (it may be absolute)
+
+
+def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
+    """Return the pictures that a path means, and how many files in it are none by their names."""
+    path = Path(name)
+    if name == STANDARD_INPUT:
+        return [Source(name, _read_standard_input, "standard-input")], 0
+    if _is_folder(path):
+        return _in_folder(path, written)
+    if "://" in name and not os.path.lexists(name):
+        return [_refused(name, "mien opens files alone and fetches nothing; download it first")], 0
+    if glob.has_magic(name) and not os.path.lexists(name):
+        return [_refused(name, "no file matches")], 0
+    return [Source(name, partial(read_file, name), path.stem)], 0
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # who reads it as a file tells what is wrong
+
+
+def _in_folder(path: Path, written: Sequence[Path]) -> tuple[list[Source], int]:
+    try:
+        tree = walk(path)
+    except DataError as fault:
+        return [_refused(str(path), str(fault).removeprefix(f"{path}: "))], 0
+    files = [file for file in tree.files if not _is_ours(path / file, written)]
+    pictures = [file for file in files if is_picture(file)]
+    inside = [
+        Source(str(path / file), partial(read_file, path / file), str(file.with_suffix("")))
+        for file in pictures
+    ]
+    inside += [_refused(str(path / left.source), left.reason) for left in tree.closed]
+    return inside or [_refused(str(path), "a folder without a picture in it")], len(files) - len(pictures)
+
+
+def _is_ours(file: Path, written: Sequence[Path]) -> bool:
+    return bool(OURS.search(file.name)) and any(
+        file.resolve().is_relative_to(folder.resolve()) for folder in written
+    )
+
+
+def _refused(name: str, reason: str) -> Source:
+    def refuse() -> bytes:
+        raise PictureError(reason)
+
+    return Source(name, refuse, PurePosixPath(name).name)
+
+
+def _read_standard_input() -> bytes:
+    data = sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1)
+    if len(data) > LARGEST_FILE_BYTES:
+        raise PictureError(f"more than {LARGEST_FILE_BYTES:,} bytes")
+    return data
+
+
+def _apart(found: Iterable[Source]) -> list[Source]:
+    """Return the sources with a number behind each place that another one has already."""
+    taken: set[str] = set()
+    apart = []
+    for source in found:
+        place, number = source.place, 2
+        while place in taken:
+            place, number = f"{source.place}-{number}", number + 1
+        taken.add(place)
+        apart.append(Source(source.name, source.read, place))
+    return apart

@@ -1,0 +1,403 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from browser import reads_well
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mien.dataset import read_dataset
+from mien.errors import DataError, PictureError, StorageError
+from mien.labels import LABELS
+from mien.predict import Recognizer, predict
+from mien.predict.annotate import SMALLEST, annotated, label_places
+from mien.predict.occlusion import most, occlusion
+from mien.predict.sources import sources
+from mien.progress import Counting
+from mien.workers import spread
+
+
+@pytest.fixture(scope="module")
+def recognizer(toy_model):
+    """A recognizer with the toy model."""
+    return Recognizer(toy_model)
+
+
+@pytest.fixture(scope="module")
+def faces(recognizer, astronaut):
+    """What is read in the astronaut's portrait."""
+    return recognizer.predict(astronaut, channels="rgb")
+
+
+@pytest.fixture(scope="module")
+def photos(astronaut, toy, tmp_path_factory):
+    """A folder of a portrait, two of it side by side below a folder, a picture without a face, a broken one, notes."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "below").mkdir()
+    Image.fromarray(astronaut).save(folder / "portrait.png")
+    two = np.concatenate([astronaut, astronaut[:, ::-1]], axis=1)[:300]
+    Image.fromarray(two).save(folder / "below" / "two.jpg", quality=95)
+    Image.fromarray(np.full((90, 120), 128, np.uint8)).save(folder / "empty.png")
+    (folder / "broken.jpg").write_bytes((folder / "below" / "two.jpg").read_bytes()[:900])
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def mien(*arguments, **options) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "mien", "predict", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, **options)
+
+
+def same(ones, others, within: float = 0.0) -> bool:
+    """Whether faces have the same boxes and, within a difference, the same probabilities."""
+    pairs = list(zip(ones, others, strict=True))
+    return all(a.box == b.box for a, b in pairs) and all(
+        abs(a.probabilities[label] - b.probabilities[label]) <= within for a, b in pairs for label in LABELS
+    )
+
+
+def test_a_face_is_found_and_read(faces):
+    """A portrait has one face: its box, landmarks, score, crop and probabilities that sum to 1."""
+    (face,) = faces
+    left, top, width, height = face.box
+
+    assert left < 203 < 246 < left + width
+    assert top < 101 < 142 < top + height
+    assert (5, 2) == face.landmarks.shape
+    assert 0.5 < face.score <= 1
+    assert (16, 16) == face.crop.shape
+    assert LABELS == tuple(face.probabilities)
+    assert 1 == pytest.approx(sum(face.probabilities.values()), abs=1e-5)
+    assert face.confidence == max(face.probabilities.values())
+
+
+def test_a_picture_may_come_in_any_form(recognizer, faces, astronaut, photos):
+    """A path, bytes, a Pillow image and arrays in either order of channels give the same answer."""
+    path = photos / "portrait.png"
+
+    assert same(faces, recognizer.predict(str(path)))
+    assert same(faces, recognizer.predict(path))
+    assert same(faces, recognizer.predict(path.read_bytes()))
+    assert same(faces, recognizer.predict(Image.open(path)))
+    assert same(faces, recognizer.predict(astronaut[:, :, ::-1], channels="bgr"))
+    assert 1 == len(recognizer.predict(np.asarray(Image.open(path).convert("L"))))
+
+
+def test_a_picture_is_turned_as_its_camera_says(recognizer, faces, astronaut):
+    """A file that lies on its side and says so in its EXIF data is read upright."""
+    told, file = Image.Exif(), io.BytesIO()
+    told[0x0112] = 6
+    Image.fromarray(np.rot90(astronaut)).save(file, "PNG", exif=told)
+
+    assert same(faces, recognizer.predict(file.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "error", "message"),
+    [
+        (np.zeros((9, 9, 3), np.uint8), None, ValueError, 'channels="rgb"'),
+        (np.zeros((9, 9, 3), np.uint8), "gbr", ValueError, 'channels="rgb"'),
+        (np.zeros((9, 9, 3)), "rgb", ValueError, r"float64 \(9, 9, 3\)"),
+        (np.zeros((0, 9), np.uint8), None, ValueError, "no picture"),
+        (np.zeros((9, 9, 4), np.uint8), "rgb", ValueError, "no picture"),
+        (7, None, TypeError, "not int"),
+        ("gone.jpg", None, PictureError, "gone.jpg: no such file"),
+        (b"", None, PictureError, "an empty file"),
+    ],
+)
+def test_what_is_no_picture_is_refused(recognizer, image, channels, error, message):
+    """Channels are never guessed, and what cannot be read says why."""
+    with pytest.raises(error, match=message):
+        recognizer.predict(image, channels=channels)
+
+
+def test_a_crop_is_read_as_it_is(recognizer, toy):
+    """A face that is cropped already is what the model gets; its place is the whole picture."""
+    images = read_dataset(toy).development().val.images
+    (face,) = recognizer.predict(images[3], crop=True)
+    expected = recognizer.model.probabilities(images[3:4])[0]
+
+    assert (face.crop == images[3]).all()
+    assert (0, 0, 16, 16) == face.box
+    assert np.isnan(face.score)
+    assert np.isnan(face.landmarks).all()
+    assert list(face.probabilities.values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_strip_is_no_face(recognizer):
+    """A picture far too long for a face is refused as a crop."""
+    with pytest.raises(PictureError, match="too long for a face alone"):
+        recognizer.predict(np.zeros((10, 2000), np.uint8), crop=True)
+
+
+def test_many_pictures_get_the_answers_of_each(recognizer, toy):
+    """In batches, in order and to 1e-5, each picture is read as alone."""
+    images = list(read_dataset(toy).development().val.images) * 3
+    together = list(recognizer.predict_many(iter(images), crop=True))
+
+    assert len(images) == len(together)
+    for image, answer in zip(images, together, strict=True):
+        assert same(recognizer.predict(image, crop=True), answer, within=1e-5)
+
+
+def test_many_pictures_with_bad_ones(recognizer, photos):
+    """A bad picture is raised, or stands in its place when asked for."""
+    some = [photos / "portrait.png", photos / "broken.jpg", photos / "empty.png"]
+    one, fault, none = recognizer.predict_many(some, return_errors=True)
+
+    assert 1 == len(one)
+    assert "damaged or cut short" in str(fault)
+    assert [] == none
+    with pytest.raises(PictureError, match=r"broken\.jpg: damaged"):
+        list(recognizer.predict_many(some))
+
+
+def test_an_unclear_face_is_uncertain(toy_model, toy):
+    """A face is labeled from the model's threshold on and uncertain below, and keeps its most probable class."""
+    images = read_dataset(toy).development().val.images
+    recognizer = Recognizer(toy_model)
+    answers = [face for (face,) in recognizer.predict_many(images, crop=True)]
+    middle = float(np.median([face.confidence for face in answers]))
+    stricter = Recognizer(replace(recognizer.model, threshold=middle))
+    again = [face for (face,) in stricter.predict_many(images, crop=True)]
+
+    assert {face.certain for face in again} == {True, False}
+    for face in again:
+        assert face.label == (face.best if face.confidence >= middle else "uncertain")
+
+
+def test_recognizer_comes_with_mien():
+    """`from mien import Recognizer` works, and other names are told as missing."""
+    import mien
+
+    assert mien.Recognizer is Recognizer
+    with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
+        _ = mien.Recogniser
+
+
+def test_predict_writes_all_that_is_asked_for(photos, toy_model, tmp_path, capsys):
+    """Table, CSV, JSON lines, drawn pictures, explanations and page agree on the faces that were found."""
+    made = {name: tmp_path / name for name in ("annotate", "explain")}
+    files = {"csv": tmp_path / "o.csv", "json": tmp_path / "o.jsonl", "page": tmp_path / "o.html"}
+    counts = predict([photos], model=toy_model, **made, **files)
+    said = capsys.readouterr()
+    rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
+    header, *objects = map(json.loads, files["json"].read_text().splitlines())
+
+    assert Counter(pictures=4, faces=3, failed=1, empty=1) == counts
+    assert ["0", "0", "1", "1", "2"] == sorted(row["face"] for row in rows)
+    assert f"mien: {photos / 'broken.jpg'}: damaged or cut short" in said.err
+    assert 1 == len(said.err.splitlines())
+    assert "4 pictures, 3 faces" in said.out
+    assert "1 without a face, 1 not read and 1 file passed over" in said.out
+    assert 4 == len(objects)
+    assert ["below/two-faces.jpg", "empty-faces.png", "portrait-faces.png"] == listed(made["annotate"])
+    assert ["below/two-why1.png", "below/two-why2.png", "portrait-why1.png"] == listed(made["explain"])
+    assert "3 faces in 4 pictures" in files["page"].read_text()
+    by_json = [(o["picture"], f["label"]) for o in objects for f in o.get("faces", [])]
+    assert by_json == [(row["picture"], row["label"]) for row in rows if row["face"] != "0"]
+    assert header["sha256"] == Recognizer(toy_model).model.sha256
+
+
+def listed(folder) -> list[str]:
+    """The files below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_limits_stand_where_answers_do(photos, toy_model, tmp_path, capsys):
+    """Terminal, JSON header and page point to the model card and say that no feeling is known."""
+    predict([photos / "empty.png"], model=toy_model, json="-", page=tmp_path / "o.html")
+    header = json.loads(capsys.readouterr().out.splitlines()[0])
+    predict([photos / "empty.png"], model=toy_model)
+
+    for text in (json.dumps(header), (tmp_path / "o.html").read_text(), capsys.readouterr().out):
+        assert "not what a person feels" in text
+        assert f"mien info {toy_model}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"paths": []}, DataError, "give a picture"),
+        ({"paths": ["-", "-"]}, DataError, "read once"),
+        ({"csv": "-", "json": "-"}, DataError, "both write to standard output"),
+        ({"long_side": 3}, DataError, "--long-side must be from 64 to 4,096 and is 3"),
+        ({"csv": "."}, StorageError, "a folder; give the name of a file"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(photos, toy_model, options, error, message):
+    """Options that contradict each other end in one line."""
+    with pytest.raises(error, match=message):
+        predict(**{"paths": [photos / "empty.png"], "model": toy_model, **options})
+
+
+def test_a_stop_leaves_no_half_table(photos, toy_model, tmp_path):
+    """What ends in the middle leaves the table that was there."""
+
+    class Stopping(Counting):
+        def over(self, name, total, things):
+            yield next(iter(things))
+            raise KeyboardInterrupt
+
+    (tmp_path / "o.csv").write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        predict([photos], model=toy_model, csv=tmp_path / "o.csv", progress=Stopping())
+
+    assert "old" == (tmp_path / "o.csv").read_text()
+    assert ["o.csv"] == listed(tmp_path)
+
+
+def test_the_command_line(photos, toy_model):
+    """Standard input is read; a bad picture gives status 1, a missing model status 2 and one line."""
+    data = (photos / "portrait.png").read_bytes()
+    piped = mien("-", "--model", toy_model, "--json", "-", input=data)
+    bad = mien(photos / "broken.jpg", "--model", toy_model)
+    none = mien(photos, "--model", "gone.onnx")
+
+    assert (0, b"") == (piped.returncode, piped.stderr)
+    assert 1 == len(json.loads(piped.stdout.splitlines()[1])["faces"])
+    assert (1, 1) == (bad.returncode, len(bad.stderr.splitlines()))
+    assert (2, b"", 1) == (none.returncode, none.stdout, len(none.stderr.splitlines()))
+
+
+def test_a_terminal_gets_short_lines(photos, toy_model, tmp_path, capsys):
+    """On a terminal of 80 characters no line of a table is longer, whatever the names; in a pipe nothing is cut."""
+    long = tmp_path / ("very " * 30 + "long.png")
+    long.write_bytes((photos / "portrait.png").read_bytes())
+    predict([long], model=toy_model, width=80)
+    head, row, *_ = capsys.readouterr().out.splitlines()
+    predict([long], model=toy_model)
+
+    assert max(len(head), len(row)) <= 80
+    assert "…" in row
+    assert capsys.readouterr().out.splitlines()[1].startswith(str(long))
+
+
+def test_sources(photos, monkeypatch):
+    """Folders, patterns and files mean each picture once; nothing is fetched; what is not there is told when read."""
+    monkeypatch.chdir(photos)
+    found, passed_over = sources([".", "*.png", "portrait.png", "http://a/b.jpg", "*.gif", "gone.png"])
+    said = {}
+    for source in found[-3:]:
+        with pytest.raises(PictureError) as caught:
+            source.read()
+        said[source.name] = str(caught.value)
+
+    assert 1 == passed_over
+    assert ["below/two.jpg", "broken.jpg", "empty.png", "portrait.png"] == sorted(s.name for s in found[:-3])
+    assert "fetches nothing" in said["http://a/b.jpg"]
+    assert {"*.gif": "no file matches", "gone.png": "no such file"}.items() <= said.items()
+    assert len(found) == len({source.place for source in found})
+
+
+def test_what_was_written_is_not_read_again(photos, toy_model, tmp_path):
+    """A second run over a folder that holds drawn pictures counts the same pictures."""
+    Image.open(photos / "portrait.png").save(tmp_path / "a.png")
+    first, second = (predict([tmp_path], model=toy_model, annotate=tmp_path) for _ in range(2))
+
+    assert first == second
+    assert ["a-faces.png", "a.png"] == listed(tmp_path)
+
+
+def test_small_pictures_are_drawn_larger(faces, recognizer, astronaut):
+    """A label can be read at any size: small pictures grow by a whole factor, large ones stay."""
+    small = np.asarray(Image.fromarray(astronaut).resize((96, 96)))
+
+    assert (480, 480) == annotated(small, recognizer.predict(small, channels="rgb")).size
+    assert (512, 512) == annotated(astronaut, faces).size
+    assert SMALLEST == 480
+    assert (np.asarray(annotated(astronaut, faces)) != astronaut).any()
+
+
+boxes = st.tuples(*[st.floats(-50, 900)] * 2, *[st.floats(5, 300)] * 2)
+
+
+@given(st.lists(boxes, max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_labels_stay_in_the_picture(drawn):
+    """Wherever faces are, each label has its place inside the picture."""
+    corners = [(x, y, x + w, y + h) for x, y, w, h in drawn]
+    for left, top, right, bottom in label_places(corners, [(80, 20)] * len(corners), (800, 600)):
+        assert left >= -1e-6
+        assert top >= -1e-6
+        assert right <= 800 + 1e-6
+        assert bottom <= 600 + 1e-6
+
+
+def test_occlusion_points_to_what_counts():
+    """Where one place alone makes the probability, the map is highest there, and hiding it costs most."""
+    face = np.full((48, 48), 90, np.uint8)
+    face[10:16, 30:36] = 250
+
+    def bright(faces):
+        return faces[:, 10:16, 30:36].mean((1, 2)) / 255
+
+    places = occlusion(face, bright)
+    y, x = np.unravel_index(places.argmax(), places.shape)
+
+    assert (48, 48) == places.shape
+    assert 7 <= y < 19
+    assert 27 <= x < 39
+    assert most(places, 0.2)[10:16, 30:36].all()
+    assert round(0.2 * 48 * 48) == most(places, 0.2).sum()
+
+
+def test_hiding_where_it_looked_costs_more_than_elsewhere(recognizer, toy):
+    """Over the toy faces, hiding the fifth that is pointed to lowers the probability more than a random fifth."""
+    rng = np.random.default_rng(0)
+    falls = []
+    for image in read_dataset(toy).development().val.images:
+        (face,) = recognizer.predict(image, crop=True)
+        random = most(rng.random(image.shape), 0.2)
+        hidden = [
+            np.where(m, np.uint8(image.mean()), image) for m in (most(recognizer.explain(face), 0.2), random)
+        ]
+        chosen = recognizer.model.probabilities(np.stack(hidden))[:, LABELS.index(face.best)]
+        falls.append(face.confidence - chosen)
+    pointed, elsewhere = np.mean(falls, axis=0)
+
+    assert pointed > elsewhere + 0.05
+
+
+def test_work_is_spread_in_order_and_not_far_ahead():
+    """Results come in order, and no more things are taken than a few ahead of the reader."""
+    taken = []
+
+    def things():
+        for number in range(10_000):
+            taken.append(number)
+            yield number
+
+    results = spread(lambda n: n * n, things(), ahead=4)
+    first = [next(results) for _ in range(20)]
+    results.close()
+
+    assert [n * n for n in range(20)] == first
+    assert len(taken) <= 20 + 4 * len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_page_in_a_browser(browser, photos, toy_model, tmp_path, width, scheme):
+    """The contact sheet is one file that requests nothing, fits a telephone and knows dark."""
+    predict([photos], model=toy_model, page=tmp_path / "o.html")
+
+    reads_well(browser, tmp_path / "o.html", width, scheme)
+
+
+def test_names_cannot_become_markup(photos, toy_model, tmp_path):
+    """A file name with markup stands in the page as text."""
+    odd = tmp_path / "<img src=x onerror=alert(1)>.png"
+    odd.write_bytes((photos / "empty.png").read_bytes())
+    predict([odd], model=toy_model, page=tmp_path / "o.html")
+
+    assert "<img src=x" not in (tmp_path / "o.html").read_text()
+    assert "&lt;img src=x" in (tmp_path / "o.html").read_text()
