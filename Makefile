@@ -7,7 +7,7 @@ NAME = $(if $(DATA),$(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA)))))
 MIEN = .venv/bin/mien
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all bench results study study-page wheel clean
+.PHONY: run test test-all bench results weights study study-page wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -43,6 +43,20 @@ bench: .venv/with-test
 results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
+
+# make weights DATA=fer2013.tar.gz: the model that ships. Three seeds (two cores: under an hour each; stopped, the same
+# command goes on), the best on val exported, then its card and results/pocket-*.csv
+BEST = $$($(MIEN) evaluate runs/pocket/pocket-densenet-s[0-2] | sort -t' ' -k4 -r | sed -n '1s/:.*//p')
+weights: .venv/with-all
+	$(MIEN) pack "$(DATA)" "$(FACES)"
+	$(MIEN) train pocket-densenet "$(FACES)" --seeds 3 --out runs/pocket
+	best="$(BEST)" && $(MIEN) export "$$best" --out runs/pocket/pocket.onnx --licence Apache-2.0 && \
+	$(MIEN) evaluate --test --data "$(FACES)" runs/pocket/pocket.onnx && \
+	$(MIEN) export "$$best" --out runs/pocket/pocket.onnx --licence Apache-2.0 && \
+	cp runs/pocket/pocket.onnx src/mien/weights/pocket.onnx && cp "$$best/weights.safetensors" src/mien/weights/pocket.safetensors
+	$(MIEN) evaluate --test runs/pocket/pocket-densenet-s[0-2]
+	$(MIEN) compare runs/pocket/pocket-densenet-s[0-2] --out reports/pocket
+	.venv/bin/python scripts/results.py reports/pocket --set pocket
 
 # make study DATA=fer2013.tar.gz: the runs behind docs/study.md (stopped, the same command goes on), their numbers, the page;
 # SEARCH=study-optuna.db keeps the trials of the study's own search, too

@@ -98,7 +98,7 @@ def _fresh(recipe, data, seed):
 
 def _standing(recipe, data, folder):
     network = _build(recipe, data)
-    load_state(folder / "state.safetensors", network, make_optimizer(network, recipe.optimizer))
+    load_state(folder / "state.safetensors", network, network, make_optimizer(network, recipe.optimizer))
     return network
 
 

@@ -1,0 +1,52 @@
+import csv
+import json
+from pathlib import Path
+
+from mien.files import sha256_file
+from mien.model import read_model, shipped_models
+from mien.networks import build
+from mien.networks.initial import initial_file, read_initial
+from mien.recipe import read_recipe
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def test_the_shipped_model_is_small_and_made_of_the_shipped_weights():
+    """pocket.onnx has at most 1.5 MB, and its run's weights are those that ship for network.init=pocket."""
+    model = read_model("pocket")
+
+    assert {"pocket"} == set(shipped_models())
+    assert model.path.stat().st_size <= 1_500_000
+    assert [sha256_file(initial_file("pocket"))] == [run["weights_sha256"] for run in model.runs]
+
+
+def test_the_shipped_model_is_of_the_shipped_recipe_and_the_measured_data():
+    """Its recipe is pocket-densenet as it ships, its data those of results/, its seed one that was measured."""
+    model = read_model("pocket")
+    with open(RESULTS / "pocket-machine.csv", encoding="utf-8", newline="") as file:
+        measured = next(csv.DictReader(file))
+    with open(RESULTS / "pocket-seeds.csv", encoding="utf-8", newline="") as file:
+        seeds = {row["seed"] for row in csv.DictReader(file)}
+    told = model.runs[0]["recipe"]
+    for section in ("layers = [2, 3, 4]", "growth = [20, 32, 48]", "epochs = 60", "mirror = true"):
+        assert section in told
+
+    assert measured["data"] == model.data["fingerprint"]
+    assert str(model.runs[0]["seed"]) in seeds
+    assert json.loads(json.dumps(model.crop))["side"] == model.side == 48
+
+
+def test_the_shipped_weights_fit_the_shipped_recipe():
+    """`network.init=pocket` fills every tensor of pocket-densenet."""
+    network = build(read_recipe("pocket-densenet").network, side=48, classes=7)
+
+    assert read_initial(initial_file("pocket"), network).keys() == network.state_dict().keys()
+
+
+def test_the_card_tells_test_and_what_is_forbidden():
+    """Results on test with intervals, ECE at most .03, and the uses that it must not be put to."""
+    card = read_model("pocket").card
+    calibration = next(line for line in card.splitlines() if line.startswith("| ECE |"))
+
+    assert "at work or in education" in card
+    assert all(float(cell.split()[0]) <= 0.03 for cell in calibration.split("|")[2:6])
