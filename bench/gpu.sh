@@ -1,6 +1,6 @@
 #!/bin/sh
 # What waits for a GPU, most valuable first: bench/gpu.sh OUT [DATASET]
-# DATASET is a folder from `mien pack`; without one nothing is trained. Each item is saved in OUT as it ends, and a
+# DATASET is a folder from `mien pack`, or of strips (bench/unstrip.py); without one nothing is trained. Each item is saved in OUT as it ends, and a
 # training where it stands, so the same call goes on where the last one stopped; one call takes at most MINUTES (9).
 # PYTHON names the interpreter (.venv/bin/python), GPUS how many to train on together (all that are there).
 set -u
@@ -38,13 +38,19 @@ item() {
 
 bench() { item "bench-$1" 100 "$python" -m mien bench "$1" --out "$out/bench-$1"; }
 
+# train RECIPE [SEED]
 train() {
     [ -n "$data" ] || return
-    item "train-$1" 40 "$python" -m mien train "$1" "$data" --out "$out/runs"
-    [ -e "$out/done/train-$1" ] && item "evaluate-$1" 20 "$python" -m mien evaluate "$out/runs/$1-s0"
+    seed=${2:-0}
+    item "train-$1-s$seed" 40 "$python" -m mien train "$1" "$data" --first-seed "$seed" --out "$out/runs"
+    [ -e "$out/done/train-$1-s$seed" ] && item "evaluate-$1-s$seed" 20 "$python" -m mien evaluate "$out/runs/$1-s$seed"
 }
 
 waiting='' failed=''
+if [ -f "$data/strip0.png" ]; then
+    [ -d "$out/data" ] || "$python" bench/unstrip.py "$data" "$out/data" || exit 2
+    data=$out/data
+fi
 item tests 60 "$python" -m pytest tests/test_engine.py -q -k graphs
 bench quick-densenet
 train densenet-blink
@@ -54,6 +60,13 @@ bench study-densenet
 train densenet
 bench densenet-121
 train cnn
+for seed in 1 2 3 4; do train densenet "$seed"; done
+if [ -e "$out/done/train-densenet-s4" ]; then
+    item teach 40 "$python" -m mien teach "$data" "$out"/runs/densenet-s[0-4] --out "$out/teacher.csv"
+    item train-taught 60 "$python" -m mien train pocket-densenet "$data" teacher.tables="$out/teacher.csv" \
+        name=pocket-taught --out "$out/runs"
+fi
+train resnet
 if [ -n "$data" ] && [ "$gpus" -gt 1 ]; then
     item "train-on-$gpus" 60 "$python" -m torch.distributed.run --nproc-per-node "$gpus" \
         -m mien train densenet-fast "$data" "name=densenet-fast-on-$gpus" --out "$out/runs"

@@ -2,13 +2,16 @@
 
 A line a pruner: the share of all epochs that were trained, and the mean best value with its standard error over
 seeds, on a known function of the study's space with noise. Curves cross: dropout slows learning. With --data the
-same for real training of the space (`--space study` by default), a search a pruner and seed in FOLDER; there the
-same command goes on where it was stopped. The aim: at most half the epochs at the same best value within noise.
+same for real training of the space (`--space study` by default) on --faces of the train faces, a search a pruner and
+seed in FOLDER; there the same command goes on where it was stopped. The aim: at most half the epochs at the same best
+value within noise.
 """
 
 import argparse
+import dataclasses
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,15 @@ def any_faces(folder: Path) -> Development:
     return read_dataset(folder).development()
 
 
+def fewer(data: Development, count: int | None) -> Development:
+    """Return a data set with `count` of its train faces, always the same ones."""
+    if count is None:
+        return data
+    rows = np.sort(np.random.default_rng(0).permutation(len(data.train))[:count])
+    taken = {f.name: getattr(data.train, f.name)[rows] for f in dataclasses.fields(data.train)}
+    return replace(data, train=replace(data.train, **taken))
+
+
 def line(pruner: str, studies: list[Study], epochs: int) -> str:
     """Return what is said of a pruner's searches, `epochs` an unpruned trial."""
     trained = sum(max(t.curve, default=0) for study in studies for t in study.trials)
@@ -85,6 +97,7 @@ def main() -> None:
     parser.add_argument("--space", default="study")
     parser.add_argument("--pruners", nargs="*", default=PRUNERS)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--faces", type=int)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     space = read_space(options.space, options.overrides)
@@ -93,6 +106,7 @@ def main() -> None:
         if options.data is None:
             trial.measure, trial.weigh = known, lambda *_: Cost(0, 0, 0.0)
         data = read_dataset(options.data).development() if options.data else any_faces(Path(name) / "faces")
+        data = fewer(data, options.faces)
         for pruner in options.pruners:
             plans = [
                 Plan(space, data, folder / f"{pruner}-{seed}", options.trials, seed=seed, pruner=pruner)

@@ -274,9 +274,13 @@ def test_what_waits_for_a_gpu_goes_on_where_it_stopped(tmp_path):
         made.append(calls.read_text().splitlines()[before:])
 
     assert ["bench quick-densenet", "train densenet-blink"] == made[0][1:3]
-    assert "train-densenet-fast: goes on in the next call" in done[0].stdout
+    assert "train-densenet-fast-s0: goes on in the next call" in done[0].stdout
     assert ["train densenet-fast", "evaluate", "bench densenet"] == [call.split(" /")[0] for call in made[1]]
     assert [] == made[2]
     assert "bench-densenet: for the next call" in done[2].stdout
     assert [1, 1, 0] == [one.returncode for one in done]
     assert (tmp_path / "out" / "done" / "train-on-2").exists()
+    assert {f"train-densenet-s{seed}" for seed in range(5)} < {
+        path.name for path in (tmp_path / "out" / "done").iterdir()
+    }
+    assert (tmp_path / "out" / "done" / "train-taught").exists()

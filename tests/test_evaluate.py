@@ -1,11 +1,15 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mien.dataset import read_dataset
-from mien.errors import DataError, RunError, Stopped
-from mien.evaluate import evaluate
+from mien.dataset import read_dataset, writing_dataset
+from mien.errors import DataError, ModelError, RunError, Stopped
+from mien.evaluate import evaluate, evaluate_on
+from mien.labels import LABELS
+from mien.model import read_model
+from mien.predictions import read_predictions
 from mien.recipe import read_recipe
 from mien.run import read_run
 from mien.train import train
@@ -26,6 +30,18 @@ def trained(tmp_path_factory, toy):
 def run(trained, tmp_path):
     """A copy of the complete run that a test may add to."""
     return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture
+def few_real_sized_faces(tmp_path):
+    """A data set of 48 x 48 noise in the order of FER2013's class folders."""
+    rng = np.random.default_rng(1)
+    with writing_dataset(tmp_path / "own", side=48, labels=tuple(sorted(LABELS))) as writer:
+        for number, split in enumerate(("train", "val", "test") * 7):
+            pixels = rng.integers(0, 256, 48 * 48).astype(np.uint8).tobytes()
+            writer.add(pixels, label=LABELS[number // 3], split=split, source="noise")
+        writer.finish({"kind": "noise", "files": {}})
+    return tmp_path / "own"
 
 
 def test_val_predictions_are_those_of_training(run):
@@ -103,4 +119,58 @@ def test_other_data_is_refused_and_moved_data_found(run, toy, tmp_path):
         evaluate(run, split="test", data=other)
     with pytest.raises(DataError, match="not a mien data set"):
         evaluate(run, split="test", data=tmp_path)
+    assert [] == read_run(run).openings()
+
+
+def test_a_model_is_judged_on_any_data_set_with_its_classes(tmp_path, few_real_sized_faces):
+    """The shipped model reads own faces whose classes stand in another order; test is opened and recorded."""
+    out = tmp_path / "told.csv"
+    told = evaluate_on("pocket", few_real_sized_faces, out, test=True)
+    faces = read_dataset(few_real_sized_faces).development().val
+    model = read_model("pocket")
+
+    kept = read_predictions(out)
+    assert ["test", "val"] == sorted(set(kept.splits.tolist())) == sorted(told)
+    happy = told["val"].classes.index("happy")
+    expected = model.probabilities(faces.images)[:, model.labels.index("happy")]
+    assert np.allclose(expected, told["val"].probs[:, happy])
+    assert "graph_sha256" in (tmp_path / "told.openings.jsonl").read_text()
+
+
+def test_a_model_is_not_judged_on_other_classes(tmp_path, toy):
+    """Other sides and other classes are refused in words, and nothing is written."""
+    with pytest.raises(ModelError, match="reads faces of 48 pixels"):
+        evaluate_on("pocket", toy, tmp_path / "told.csv")
+    with writing_dataset(tmp_path / "two", side=48, labels=("cat", "dog")) as writer:
+        for split in ("train", "val", "test"):
+            writer.add(bytes(48 * 48), label="cat", split=split, source="none")
+        writer.finish({"kind": "none", "files": {}})
+    with pytest.raises(ModelError, match="has cat, dog"):
+        evaluate_on("pocket", tmp_path / "two", tmp_path / "told.csv")
+    assert not (tmp_path / "told.csv").exists()
+
+
+def test_a_run_trained_without_test_is_judged_where_test_is(tmp_path, toy):
+    """A data set with the same train and val is the run's own; one with another val face is not."""
+    whole = read_dataset(toy).whole()
+
+    def copied(name: str, splits: tuple[str, ...], changed: str = "") -> Path:
+        with writing_dataset(tmp_path / name, side=16, labels=LABELS) as writer:
+            for row, split in enumerate(whole.table["split"]):
+                if split in splits:
+                    pixels = bytes(256) if whole.table["id"][row] == changed else whole.images[row].tobytes()
+                    writer.add(pixels, label=whole.table["label"][row], split=split, source=name)
+            writer.finish({"kind": name, "files": {}})
+        return tmp_path / name
+
+    blind = copied("blind", ("train", "val"))
+    first_of_val = str(whole.table["id"][whole.table["split"] == "val"][0])
+    other = copied("other", ("train", "val", "test"), changed=first_of_val)
+    run = train(RECIPE, read_dataset(blind).development(), tmp_path / "run").folder
+
+    assert 35 == len(evaluate(run, split="test", data=toy))
+    shutil.rmtree(run)
+    run = train(RECIPE, read_dataset(blind).development(), tmp_path / "run").folder
+    with pytest.raises(RunError, match="not the data"):
+        evaluate(run, split="test", data=other)
     assert [] == read_run(run).openings()

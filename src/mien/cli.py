@@ -353,7 +353,10 @@ def teach(
 
 @app.command()
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs, or exported .onnx files")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="folders of complete runs, exported .onnx files or, with --out, pocket"),
+    ],
     test: Annotated[
         bool, typer.Option("--test", help="open the test split too; recorded in the run, or beside the file")
     ] = False,
@@ -361,19 +364,26 @@ def evaluate(
         Path | None, typer.Option(help="where the data set lies now, if it was moved; a .onnx file needs it")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="a table of what one model says of --data, which may be any data set")
+    ] = None,
 ) -> None:
     """Write predictions of a run, or of an exported model, on val, and on test when asked."""
-    from mien.evaluate import evaluate
+    from mien.errors import DataError
+    from mien.evaluate import evaluate, evaluate_on
     from mien.judge import accuracy
 
-    for run in runs:
-        for split in ("val", "test") if test else ("val",):
-            told = evaluate(run, split=split, data=data, device=device)
-            clean = told.only(told.clean)
-            note = "" if len(clean) == len(told) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
-            print(
-                f"{run}: {split} accuracy {accuracy(told.labels, told.probs):.1%}{note} ({len(told):,} faces)"
-            )
+    if out is not None:
+        if len(runs) > 1 or data is None:
+            raise DataError("--out wants one model and the data set that it reads, --data FOLDER")
+        told = ((runs[0], *pair) for pair in evaluate_on(runs[0], data, out, test=test).items())
+    else:
+        asked = ((run, split) for run in runs for split in (("val", "test") if test else ("val",)))
+        told = ((run, split, evaluate(run, split=split, data=data, device=device)) for run, split in asked)
+    for run, split, some in told:
+        clean = some.only(some.clean)
+        note = "" if len(clean) == len(some) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
+        print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
 
 
 @app.command()

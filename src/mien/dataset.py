@@ -66,6 +66,7 @@ class DatasetInfo:
     counts: dict[str, dict[str, int]]  # split -> label -> faces
     pixels_sha256: str
     table_sha256: str
+    learned_sha256: str = ""  # of the faces of train and val alone; "": packed before this was noted
     left_out: int = 0  # faces named in left-out.csv
     notes: tuple[str, ...] = ()  # sentences on how it was made
 
@@ -210,11 +211,23 @@ def read_info(folder: Path) -> DatasetInfo:
             },
             pixels_sha256=value["pixels_sha256"],
             table_sha256=value["table_sha256"],
+            learned_sha256=value.get("learned_sha256", ""),
             left_out=int(value.get("left_out", 0)),
             notes=tuple(value.get("notes", ())),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise DataError(f"{folder / 'dataset.json'}: {WHAT} is damaged here ({fault!r})") from None
+
+
+def same_faces(one, other) -> bool:
+    """Return whether two descriptions are of one data set, be it that one of them lacks the test split.
+
+    So what was trained where test is not may be judged where it is. Each is a DatasetInfo or what a run keeps of one;
+    labels are compared, too, since a fingerprint does not tell their order.
+    """
+    blind = not all(any(data.counts.get("test", {}).values()) for data in (one, other))
+    learned = blind and one.learned_sha256 == other.learned_sha256 != ""
+    return one.labels == other.labels and (one.fingerprint == other.fingerprint or learned)
 
 
 def standing(target: Path, same: Callable[[dict], bool]) -> DatasetInfo:
@@ -354,10 +367,22 @@ class DatasetWriter:
             "counts": {s: {name: counts[s, name] for name in self.labels} for s in SPLITS},
             "pixels_sha256": self._pixels.hexdigest(),
             "table_sha256": sha256_file(self._folder / "table.csv"),
+            "learned_sha256": self._learned_sha256(),
         }
         with open(self._folder / "dataset.json", "w", encoding="utf-8") as file:
             file.write(to_json(described))
             _sync(file)
+
+    def _learned_sha256(self) -> str:
+        """Return a hash of all that training and choosing will see: change it, and the run is another one."""
+        digest = hashlib.sha256()
+        with open(self._folder / "faces.npy", "rb") as file:
+            file.seek(_npy_header_bytes(len(self.rows), self.side))
+            for row in self.rows:
+                pixels = file.read(self.side * self.side)
+                if row.split != "test":
+                    digest.update(f"{row.id},{row.label},{row.split},{row.group};".encode() + pixels)
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the file of pixels; harmless when it is closed already."""

@@ -1,7 +1,8 @@
 """Evaluating: a run, or a model file, and a data set become predictions. The only room that opens the test split.
 
 A run's predictions are kept in its folder. Those of NAME.onnx lie beside it: NAME.predictions-SPLIT.csv and
-NAME.openings.jsonl. A model file is read by onnxruntime alone, so only runs need torch.
+NAME.openings.jsonl; those on other data than it was made from where the user wants them. A model file is read by
+onnxruntime alone, so only runs need torch.
 """
 
 import json
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset
+from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import ModelError, RunError
 from mien.files import append_line, locked, sha256_file, with_no_error
 from mien.model import BATCH, Model, read_model
 from mien.networks import build
-from mien.predictions import Predictions, read_predictions, write_predictions
+from mien.predictions import Predictions, pooled, read_predictions, write_predictions
 from mien.progress import Counting
 from mien.run import Run, RunData, read_run
 
@@ -32,7 +33,7 @@ def evaluate(
     A run's predictions that stand there already are returned as they are, and so are a model's on test if they are of
     the same graph. So test is opened once; the opening is recorded before the first face is read.
     `data` says where the data set lies now, if it was moved, and always for a model file, which holds no path; its
-    fingerprint must be that of the faces trained on. A model file is read on the CPU.
+    train and val must be the faces trained on. A model file is read on the CPU.
 
     Raises RunError, ModelError, DataError or StorageError in one line.
     """
@@ -58,7 +59,9 @@ def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> P
         network, engine = load_network(run, weights_sha256, device)
         dataset = open_data(run.data, data, run.folder)
         if split == "test":
-            record_opening(run.folder / "openings.jsonl", run.data.fingerprint, weights_sha256=weights_sha256)
+            record_opening(
+                run.folder / "openings.jsonl", dataset.info.fingerprint, weights_sha256=weights_sha256
+            )
             faces = dataset.open_test()
         else:
             faces = dataset.development(run.fold).val
@@ -87,6 +90,37 @@ def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
         predictions = predictions_of(model, faces, split)
         write_predictions(table, predictions)
     return predictions
+
+
+def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False) -> dict[str, Predictions]:
+    """Write what a model, a file or one that ships, says of any data set with its classes; return it by split.
+
+    So the model that ships is judged on own faces, beside a run that was trained on them. The table `out` has the
+    faces of val, and with `test` those of test, too; then NAME.openings.jsonl lies beside it. The classes stand
+    in the data set's order. Raises ModelError where the classes are others, DataError or StorageError.
+    """
+    model, dataset = read_model(where), read_dataset(data)
+    labels = dataset.info.labels
+    if sorted(labels) != sorted(model.labels):
+        raise ModelError(
+            f"{model.name} reads {', '.join(model.labels)}; {data} has {', '.join(labels)}: judge it on its own "
+            f"classes (mien pack --labels), or train finetune for others"
+        )
+    if dataset.info.side != model.side:
+        raise ModelError(f"{model.name} reads faces of {model.side} pixels; {data} has {dataset.info.side}")
+    faces = {"val": dataset.development().val}
+    if test:
+        record_opening(
+            _beside(out, "openings.jsonl"), dataset.info.fingerprint, graph_sha256=model.graph_sha256
+        )
+        faces["test"] = dataset.open_test()
+    columns = [model.labels.index(label) for label in labels]
+    told = {
+        split: replace((p := predictions_of(model, some, split)), classes=labels, probs=p.probs[:, columns])
+        for split, some in faces.items()
+    }
+    write_predictions(out, pooled(tuple(told.values())))
+    return told
 
 
 def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
@@ -127,7 +161,7 @@ def load_network(run: Run, weights_sha256: str, device: str):
 def open_data(trained_on: RunData, moved_to: Path | None, whose: Path) -> Dataset:
     """Return the data set that a run or a model was trained on; RunError when it is another one."""
     dataset = read_dataset(moved_to or Path(trained_on.path))
-    if _named(dataset.info) != _named(trained_on):
+    if not same_faces(dataset.info, trained_on):
         raise RunError(
             f"{dataset.info.folder}: not the data that {whose} was trained on "
             f"({_named(dataset.info)} here, {_named(trained_on)} there); say where it lies with --data"

@@ -41,12 +41,14 @@ class RunData:
     counts: dict[str, dict[str, int]]
     origin: dict
     notes: tuple[str, ...] = ()  # sentences on how the data set was made
+    learned_sha256: str = ""  # of train and val alone
 
     @classmethod
     def of(cls, info: DatasetInfo) -> "RunData":
         """Return what a run keeps of a data set's description."""
         path = str(info.folder.resolve())
-        return cls(path, info.fingerprint, info.side, info.labels, info.counts, info.origin, info.notes)
+        told = (info.side, info.labels, info.counts, info.origin, info.notes, info.learned_sha256)
+        return cls(path, info.fingerprint, *told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Dataset, Faces, read_dataset
+from mien.dataset import Dataset, Faces, read_dataset, same_faces
 from mien.errors import DataError, RunError
 from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 from mien.predictions import Predictions, write_predictions
@@ -41,7 +41,7 @@ def _of_runs(dataset: Dataset, faces: Faces, folders: Sequence[Path], device: st
             raise RunError(
                 f"{run.folder}: {run.fold} of a cross-validation; a teacher has seen train and nothing else"
             )
-        if run.data.fingerprint != dataset.info.fingerprint:
+        if not same_faces(run.data, dataset.info):
             raise RunError(
                 f"{run.folder}: was trained on other data ({run.data.fingerprint}) than {dataset.info.folder} "
                 f"({dataset.info.fingerprint})"

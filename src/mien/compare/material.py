@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Dataset, read_dataset
+from mien.dataset import Dataset, read_dataset, same_faces
 from mien.errors import DataError, RunError
 from mien.folds import folds_of
 from mien.judge import METRICS, align
@@ -146,7 +146,7 @@ def gather(folders: Sequence[Path], split: str) -> Material:
 
 
 def _refuse_other_data(run: Run, first: Run) -> None:
-    if run.data.fingerprint != first.data.fingerprint:
+    if not same_faces(run.data, first.data):
         raise RunError(
             f"{run.folder}: trained on other data ({run.data.fingerprint}) than {first.folder} "
             f"({first.data.fingerprint}); compare runs of one data set"

@@ -312,6 +312,8 @@ def openings_table(material: Material) -> Table:
             for opening in run.openings():
                 same = "yes" if opening["weights_sha256"] == kept else "no"
                 data = "yes" if opening["data_fingerprint"] == material.data.fingerprint else "no"
+                if not any(run.data.counts.get("test", {}).values()):
+                    data = "trained where test was not"
                 rows.append((run.folder.name, opening["time"], same, data))
     head = ["run", "time", "with the weights kept", "on this data"]
     return Table("Every recorded opening of the test split", head, [("", rows)])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.dataset import Faces
+from mien.dataset import Faces, same_faces
 from mien.errors import ModelError, RunError, StorageError
 from mien.evaluate import evaluated, load_network, open_data, predictions_of
 from mien.export.calibrate import calibrated, temperature, threshold, unlearned
@@ -123,7 +123,7 @@ def _read_runs(folders: Sequence[Path]) -> list[Run]:
                 f"{run.folder}: {run.fold} of a cross-validation has learned from val, which a model is calibrated "
                 f"on; train {run.name} without --folds to export it"
             )
-        if run.data.fingerprint != runs[0].data.fingerprint or run.data.labels != runs[0].data.labels:
+        if not same_faces(run.data, runs[0].data):
             raise RunError(
                 f"{run.folder}: trained on other data than {runs[0].folder}; an ensemble needs the same"
             )
@@ -163,7 +163,7 @@ def _metadata(
     """Return what a model tells of itself; threshold and card are not known yet."""
     data = runs[0].data
     crop = {"side": data.side, "landmarks": LANDMARKS, "template": TEMPLATE.tolist()}
-    kept = ("fingerprint", "origin", "counts", "notes")  # and not the path
+    kept = ("fingerprint", "learned_sha256", "origin", "counts", "notes")  # and not the path
     told = {
         "format": str(FORMAT),
         "name": name,

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.dataset import Development
+from mien.dataset import Development, same_faces
 from mien.errors import DataError, OutOfMemory, RunError, Stopped, TrainingDiverged
 from mien.files import locked, remove_leftovers, sha256_file, with_no_error
 from mien.folds import Fold
@@ -393,7 +393,7 @@ def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold
         faults.append(f"seed ({run.seed} there, {seed} here)")
     if run.fold != fold:
         faults.append(f"fold ({run.fold or 'none'} there, {fold or 'none'} here)")
-    if run.data.fingerprint != data.fingerprint:
+    if not same_faces(run.data, data):
         faults.append(f"data ({run.data.fingerprint} there, {data.fingerprint} here)")
     if faults:
         raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")
