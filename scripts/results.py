@@ -1,6 +1,6 @@
 """Keep a report's numbers and put them into README and the recipes: python scripts/results.py [REPORT] [--check].
 
-Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the table between
+Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the tables between
 README's two marks and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it stands;
 --check changes nothing and fails where README or a recipe differ.
 """
@@ -93,7 +93,28 @@ def readme_table() -> str:
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("\n95 % intervals over faces and seeds; whatever was chosen was chosen on PublicTest.")
     kept_sets = dict.fromkeys(kept for kept, _ in networks())
-    return "\n".join([*lines, *filter(None, map(pairs_of, kept_sets)), *map(trained_on, kept_sets)])
+    told = [*filter(None, map(pairs_of, kept_sets)), *map(trained_on, kept_sets)]
+    return "\n".join([*lines, *told, *packages()])
+
+
+def packages() -> list[str]:
+    """Return the lines on what ships beside other packages; none where that was not measured."""
+    path = ROOT / "results" / "packages.csv"
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    at = {(row["network"], row["part"], row["score"]): row for row in rows}
+    head = ("what you install", "PrivateTest %", "clean %", "PrivateTest macro F1 %", "PrivateTest ECE")
+    lines = ["", "| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for name in dict.fromkeys(row["network"] for row in rows if " minus " not in row["network"]):
+        wanted = (("all", "accuracy"), ("clean", "accuracy"), ("all", "macro_f1"), ("all", "ece"))
+        lines.append(f"| {name} | " + " | ".join(cell(at[name, *one]) for one in wanted) + " |")
+    return lines + [
+        f"\n{row['network']} on the {int(row['faces']):,} clean faces: {cell(row)} points."
+        for row in rows
+        if " minus " in row["network"]
+    ]
 
 
 def pairs_of(kept: str) -> str:
