@@ -7,6 +7,7 @@ README's two marks and the `# claim:` line of each recipe that was run. Without 
 
 import argparse
 import csv
+import hashlib
 import re
 import shutil
 import sys
@@ -151,6 +152,19 @@ def claim(kept: str, net: dict[str, str]) -> str:
     )
 
 
+def shipped() -> str:
+    """Return what the model that ships was made of, as results/pocket-model.csv holds it."""
+    from mien.model import read_model
+
+    model = read_model("pocket")
+    told = {"file": model.sha256, "graph": model.graph_sha256, "data fingerprint": model.data["fingerprint"]}
+    for run in model.runs:
+        name = f"{run['name']} seed {run['seed']}"
+        told[f"recipe of {name}"] = hashlib.sha256(run["recipe"].encode()).hexdigest()
+        told[f"weights of {name}"] = run["weights_sha256"]
+    return "of,sha256\n" + "".join(f"{what},{value}\n" for what, value in told.items())
+
+
 def wanted_texts() -> dict[Path, str]:
     """Return each file that carries results, as it should be."""
     readme = ROOT / "README.md"
@@ -161,7 +175,7 @@ def wanted_texts() -> dict[Path, str]:
         text = path.read_text(encoding="utf-8")
         head, tail = re.split(r"^# claim: .*\n(?:# on .*\n)?", text, maxsplit=1, flags=re.M)
         texts[path] = head + claim(kept, net) + tail
-    return texts
+    return texts | {ROOT / "results" / "pocket-model.csv": shipped()}
 
 
 def main() -> None:
@@ -176,7 +190,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.report:
         keep(options.kept, options.report, options.runs or Path("runs") / options.report.name)
-    stale = [path for path, text in wanted_texts().items() if path.read_text(encoding="utf-8") != text]
+    stale = [
+        path for path, text in wanted_texts().items() if not path.exists() or path.read_text("utf-8") != text
+    ]
     if options.check:
         sys.exit(
             "".join(f"{p.relative_to(ROOT)} does not say what results/ says: make results\n" for p in stale)
