@@ -1,0 +1,36 @@
+"""A data set: a folder with `faces.npy`, `table.csv` and `dataset.json`. Knows nothing about networks.
+
+`faces.npy` is uint8 (N, S, S). `table.csv` has a row a face, in the same order:
+id, label, split, source, group (the id of the first face with the same pixels) and, where
+known, votes or other truth. `dataset.json` holds the side S, the ordered labels, where the
+faces come from, the counts, and the sha256 of pixels and table. Where faces were left out,
+`left-out.csv` has a row for each: source and reason.
+"""
+
+from mien.dataset.faces import Dataset, DatasetInfo, Development, Faces, Whole
+from mien.dataset.files import COLUMNS, LEFT_OUT_FILE
+from mien.dataset.reading import read_dataset, read_info, same_faces, standing
+from mien.dataset.showing import counts_table, read_left_out, summary
+from mien.dataset.writing import DatasetWriter, Row, writing_dataset
+from mien.labels import SPLITS
+
+__all__ = [
+    "COLUMNS",
+    "LEFT_OUT_FILE",
+    "SPLITS",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetWriter",
+    "Development",
+    "Faces",
+    "Row",
+    "Whole",
+    "counts_table",
+    "read_dataset",
+    "read_info",
+    "read_left_out",
+    "same_faces",
+    "standing",
+    "summary",
+    "writing_dataset",
+]

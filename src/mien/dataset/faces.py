@@ -1,0 +1,175 @@
+"""The frozen objects that a data set's files become. Reads and writes nothing."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mien import notebook
+from mien.dataset import showing
+from mien.errors import DataError
+from mien.folds import Fold, deal
+from mien.labels import SPLITS
+
+MOST_SHOWN, ALL_SHOWN = 8, 96  # faces of a class, and of all, that a notebook shows
+LARGEST_SHOWN_SIDE = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Some faces of one split, in the data set's order."""
+
+    images: np.ndarray  # uint8 (N, S, S)
+    labels: np.ndarray  # int64 (N,), indices into the data set's labels
+    ids: np.ndarray  # str (N,)
+    groups: np.ndarray  # str (N,), equal for pixel-identical pictures
+    clean: np.ndarray  # bool (N,), False where the same picture stands in an earlier split
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        side = self.images.shape[-1]
+        return f"Faces({len(self):,} of {side} x {side} pixels, {np.count_nonzero(self.clean):,} clean)"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What `dataset.json` says."""
+
+    folder: Path
+    side: int
+    labels: tuple[str, ...]
+    origin: dict
+    counts: dict[str, dict[str, int]]  # split -> label -> faces
+    pixels_sha256: str
+    table_sha256: str
+    learned_sha256: str = ""  # of the faces of train and val alone; "": packed before this was noted
+    left_out: int = 0  # faces named in left-out.csv
+    notes: tuple[str, ...] = ()  # sentences on how it was made
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any pixel, label, split or group."""
+        return hashlib.sha256(f"{self.pixels_sha256}{self.table_sha256}".encode()).hexdigest()[:16]
+
+    def count(self, split: str) -> int:
+        """Return the number of faces in a split."""
+        return sum(self.counts.get(split, {}).values())
+
+    def __repr__(self) -> str:
+        return f"DatasetInfo({showing.told(self)})"
+
+    def _repr_html_(self) -> str:
+        return notebook.html(showing.counts_table(self), *self.notes, showing.told_left_out(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """What training, tuning, calibrating and choosing may see: there is no test split in it."""
+
+    info: DatasetInfo
+    train: Faces
+    val: Faces
+    fold: Fold | None = None  # val is this fold of both splits, and train is all other folds
+
+    def __repr__(self) -> str:
+        fold = f", {self.fold}" if self.fold else ""
+        told = f"{len(self.train):,} train and {len(self.val):,} val faces{fold}, no test split"
+        return f"Development({self.info.folder}: {told})"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Every face of a data set with every column of its table, test split and all: what an audit reads."""
+
+    images: np.ndarray = field(repr=False)  # uint8 (N, S, S), memory-mapped
+    table: dict[str, np.ndarray] = field(repr=False)  # str (N,) by column
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set read and checked; pixels stay memory-mapped until a split is taken."""
+
+    info: DatasetInfo
+    _images: np.ndarray = field(repr=False)
+    _table: dict[str, np.ndarray] = field(repr=False)
+
+    def development(self, fold: Fold | None = None) -> Development:
+        """Return the `train` and `val` splits, or one fold of both as val and the other folds as train.
+
+        Raises DataError when a split is empty, or where there are too few faces for so many folds.
+        """
+        if fold is None:
+            return Development(self.info, self._faces("train"), self._faces("val"))
+        rows = np.flatnonzero(np.isin(self._table["split"], ("train", "val")))
+        try:
+            number = deal(self._table["label"][rows], self._table["group"][rows], fold.of)
+        except DataError as fault:
+            raise DataError(f"{self.info.folder}: {fault}") from None
+        train, val = (self._taken(rows[mine]) for mine in (number != fold.number, number == fold.number))
+        return Development(self.info, train, val, fold)
+
+    def open_test(self) -> Faces:
+        """Return the `test` split. Only `mien evaluate` calls this, and it records each call."""
+        return self._faces("test")
+
+    def whole(self) -> Whole:
+        """Return all faces. Only `mien audit` calls this: it looks for copies and knows no network."""
+        return Whole(self._images, self._table)
+
+    def pictures(self, ids) -> np.ndarray:
+        """Return the pixels, uint8 (n, S, S), of faces by id, for pages that show them."""
+        rows = {identity: row for row, identity in enumerate(self._table["id"])}
+        try:
+            return self._images[[rows[str(i)] for i in ids]]
+        except KeyError as unknown:
+            raise DataError(f"{self.info.folder}: no face with id {unknown}") from None
+
+    def table(self, split: str) -> dict[str, np.ndarray]:
+        """Return every column of the table (str arrays) for `train` or `val`."""
+        if split == "test":
+            raise DataError("the test split is opened by `mien evaluate --test` alone")
+        rows = self._table["split"] == split
+        return {name: column[rows] for name, column in self._table.items()}
+
+    def __repr__(self) -> str:
+        return f"Dataset({showing.told(self.info)})"
+
+    def _repr_html_(self) -> str:
+        told = showing.counts_table(self.info, self._samples())
+        return notebook.html(told, *self.info.notes, showing.told_left_out(self.info))
+
+    def _samples(self) -> list[np.ndarray]:
+        """Return a few `train` faces of each class, uint8 (n, S, S), drawn at random and small."""
+        from mien.pictures import shrink
+
+        rng = np.random.default_rng(0)
+        train, side = self._table["split"] == "train", min(self.info.side, LARGEST_SHOWN_SIDE)
+        found = []
+        for label in self.info.labels:
+            rows = np.flatnonzero(train & (self._table["label"] == label))
+            rows = np.sort(rng.permutation(rows)[: min(MOST_SHOWN, ALL_SHOWN // len(self.info.labels))])
+            found.append(np.array([shrink(self._images[row], side) for row in rows], np.uint8))
+        return found
+
+    def _faces(self, split: str) -> Faces:
+        rows = np.flatnonzero(self._table["split"] == split)
+        if not len(rows):
+            raise DataError(f'{self.info.folder}: the data set has no face in its "{split}" split')
+        earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
+        return self._taken(rows, seen=self._table["group"][earlier])
+
+    def _taken(self, rows: np.ndarray, seen: Sequence[str] = ()) -> Faces:
+        """Return the faces of some rows; those of a group that was seen are not clean."""
+        index = {label: i for i, label in enumerate(self.info.labels)}
+        groups = self._table["group"][rows]
+        return Faces(
+            images=self._images[rows],
+            labels=np.array([index[label] for label in self._table["label"][rows]], np.int64),
+            ids=self._table["id"][rows],
+            groups=groups,
+            clean=~np.isin(groups, seen),
+        )

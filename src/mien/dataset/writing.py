@@ -1,0 +1,142 @@
+"""Writes a data set face by face, in constant memory."""
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.dataset.files import (
+    COLUMNS,
+    FORMAT,
+    LEFT_OUT_COLUMNS,
+    LEFT_OUT_FILE,
+    npy_header,
+    npy_header_bytes,
+)
+from mien.files import appearing_folder, sha256_file, to_json
+from mien.labels import SPLITS
+
+
+@dataclass(slots=True)
+class Row:
+    """A face's row in the table. `split` may be None until the data set is finished."""
+
+    id: str
+    label: str
+    split: str | None
+    source: str
+    group: str
+    extra: tuple = ()
+
+
+class DatasetWriter:
+    """Writes a data set face by face, pixels in constant memory; used through `writing_dataset`."""
+
+    def __init__(self, folder: Path, side: int, labels: tuple[str, ...], extra: tuple[str, ...]):
+        self.side, self.labels = side, labels
+        self.rows: list[Row] = []
+        self.left_out: list[tuple[str, str]] = []
+        self._folder = folder
+        self._extra = extra
+        self._first: dict[bytes, str] = {}
+        self._pixels = hashlib.sha256()
+        self._faces = open(folder / "faces.npy", "wb")  # noqa: SIM115 (closed by close)
+        self._faces.write(npy_header(0, side))
+
+    def add(
+        self,
+        pixels: bytes,
+        *,
+        label: str,
+        split: str | None,
+        source: str,
+        extra: tuple = (),
+        identity: str | None = None,
+    ) -> None:
+        """Append one face: S*S grey bytes, row by row. Its id is its number, from 0, unless one is given."""
+        identity = str(len(self.rows)) if identity is None else identity
+        group = self._first.setdefault(hashlib.blake2b(pixels, digest_size=16).digest(), identity)
+        self.rows.append(Row(identity, label, split, source, group, extra))
+        self._faces.write(pixels)
+        self._pixels.update(pixels)
+
+    def leave_out(self, source: str, reason: str) -> None:
+        """Note a face that is not in the data set, and why."""
+        self.left_out.append((source, reason))
+
+    def finish(self, origin: dict, *, notes: Iterable[str] = ()) -> None:
+        """Complete the files; every row must have its split by now. `notes` say how it was made."""
+        self._faces.seek(0)
+        self._faces.write(npy_header(len(self.rows), self.side))
+        self.close()
+        table = [(r.id, r.label, r.split, r.source, r.group, *r.extra) for r in self.rows]
+        _write_csv(self._folder / "table.csv", COLUMNS + self._extra, table)
+        if self.left_out:
+            _write_csv(self._folder / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, self.left_out)
+        counts = Counter((r.split, r.label) for r in self.rows)
+        sizes = Counter(r.group for r in self.rows)
+        described = {
+            "format": FORMAT,
+            "side": self.side,
+            "labels": self.labels,
+            "faces": len(self.rows),
+            "identical": {
+                "groups": sum(size > 1 for size in sizes.values()),
+                "redundant": len(self.rows) - len(sizes),
+            },
+            "left_out": len(self.left_out),
+            "notes": list(notes),
+            "origin": origin,
+            "counts": {s: {name: counts[s, name] for name in self.labels} for s in SPLITS},
+            "pixels_sha256": self._pixels.hexdigest(),
+            "table_sha256": sha256_file(self._folder / "table.csv"),
+            "learned_sha256": self._learned_sha256(),
+        }
+        with open(self._folder / "dataset.json", "w", encoding="utf-8") as file:
+            file.write(to_json(described))
+            _sync(file)
+
+    def _learned_sha256(self) -> str:
+        """Return a hash of all that training and choosing will see: change it, and the run is another one."""
+        digest = hashlib.sha256()
+        with open(self._folder / "faces.npy", "rb") as file:
+            file.seek(npy_header_bytes(len(self.rows), self.side))
+            for row in self.rows:
+                pixels = file.read(self.side * self.side)
+                if row.split != "test":
+                    digest.update(f"{row.id},{row.label},{row.split},{row.group};".encode() + pixels)
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file of pixels; harmless when it is closed already."""
+        if not self._faces.closed:
+            _sync(self._faces)
+            self._faces.close()
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
+        _sync(file)
+
+
+def _sync(file) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def writing_dataset(folder: Path, *, side: int, labels: tuple[str, ...], extra: tuple[str, ...] = ()):
+    """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all."""
+    with appearing_folder(folder) as hidden:
+        writer = DatasetWriter(hidden, side, labels, extra)
+        try:
+            yield writer
+        finally:
+            writer.close()
