@@ -2,9 +2,9 @@
 
 A line a pruner: the share of all epochs that were trained, and the mean best value with its standard error over
 seeds, on a known function of the study's space with noise. Curves cross: dropout slows learning. With --data the
-same for real training of the space (`--space study` by default) on --faces of the train faces, a search a pruner and
-seed in FOLDER; there the same command goes on where it was stopped. The aim: at most half the epochs at the same best
-value within noise.
+same for real training of a space (bench/pruning.toml is a cheap one) on --faces of the train faces, a search a pruner
+and seed in FOLDER; there the same command goes on where it was stopped. The aim: at most half the epochs at the same
+best value within noise.
 """
 
 import argparse

@@ -113,15 +113,26 @@ def astronaut() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A real Chromium, without a network of its own."""
+def playwright():
+    """Playwright, of which a process may have one; skips where no Chromium is installed."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as driver:
+        yield driver
+
+
+def chromium(playwright, *more: str):
+    """A real Chromium, without a network of its own, to be closed by whoever called."""
     quiet = ("background-networking", "component-update", "sync")
     arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*arguments, *more])
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    """A real Chromium, without a network of its own."""
+    started = chromium(playwright)
+    yield started
+    started.close()

@@ -117,6 +117,7 @@ def test_only_the_audit_sees_the_whole_data_set():
         ("import mien.render", set()),
         ("import mien.tune.space, mien.tune.study, mien.tune.report", set()),
         ("import mien.model, mien.evaluate, mien.predict", set()),
+        ("import mien.video", set()),
         ("import mien.train", {"torch", "safetensors"}),
         ("import mien.export", {"torch"}),
         ("import mien.tune.search, mien.tune.confirm", {"torch", "safetensors"}),
@@ -125,7 +126,7 @@ def test_only_the_audit_sees_the_whole_data_set():
 def test_an_import_brings_no_more_than_it_needs(statement, allowed):
     """In a fresh interpreter, each room loads the heavy packages it owns and no others."""
     heavy = {"torch", "safetensors", "matplotlib", "jinja2", "rich", "scipy", "sklearn", "PIL", "onnxruntime"}
-    heavy |= {"optuna", "sqlalchemy", "onnx"}
+    heavy |= {"optuna", "sqlalchemy", "onnx", "cv2"}
     code = f"import sys; {statement}; print(*[m for m in {sorted(heavy)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -14,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mien.cli import main
 from mien.dataset import read_dataset
 from mien.errors import DataError, PictureError, StorageError
+from mien.faces.finder import MODEL as DETECTOR
 from mien.labels import LABELS
+from mien.model import shipped_models
 from mien.predict import Recognizer, predict
 from mien.predict.annotate import SMALLEST, annotated, label_places
 from mien.predict.occlusion import most, occlusion
@@ -257,16 +260,75 @@ def test_a_stop_leaves_no_half_table(photos, toy_model, tmp_path):
 
 
 def test_the_command_line(photos, toy_model):
-    """Standard input is read; a bad picture gives status 1, a missing model status 2 and one line."""
+    """Standard input is read with the model that is named, in a process of its own."""
     data = (photos / "portrait.png").read_bytes()
     piped = mien("-", "--model", toy_model, "--json", "-", input=data)
-    bad = mien(photos / "broken.jpg", "--model", toy_model)
-    none = mien(photos, "--model", "gone.onnx")
 
     assert (0, b"") == (piped.returncode, piped.stderr)
     assert 1 == len(json.loads(piped.stdout.splitlines()[1])["faces"])
-    assert (1, 1) == (bad.returncode, len(bad.stderr.splitlines()))
-    assert (2, b"", 1) == (none.returncode, none.stdout, len(none.stderr.splitlines()))
+
+
+def status(monkeypatch, *arguments) -> int:
+    """Run `mien predict` in this process and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["mien", "predict", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def test_without_a_model_the_one_that_ships_reads(photos, monkeypatch, capsys):
+    """`mien predict PHOTO` finds the face and says with `pocket` what everybody sees: a smile."""
+    done = status(monkeypatch, photos / "portrait.png")
+    table = capsys.readouterr().out
+
+    assert 0 == done
+    assert f"{photos / 'portrait.png'}     1  happy " in table
+    assert "1 picture, 1 face: 1 happy." in table
+    assert "mien info pocket" in table
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read as a mien model (No such file or directory)"),
+        (b"", "not a mien model, nor any ONNX file, or cut short"),
+        (bytes(range(256)) * 9, "not a mien model, nor any ONNX file, or cut short"),
+        ("whole", "the file was changed after it was exported"),
+        ("cut", "not a mien model, nor any ONNX file, or cut short"),
+        ("foreign", "an ONNX file, but not a mien model"),
+    ],
+    ids=["missing", "empty", "random", "changed", "cut", "foreign"],
+)
+def test_a_bad_model_is_one_line_and_status_2(photos, tmp_path, monkeypatch, capsys, content, told):
+    """Nothing is read, nothing is written and nothing is executed with a model that is none."""
+    model, whole = tmp_path / "m.onnx", shipped_models()["pocket"].read_bytes()
+    made = {"whole": whole.replace(b"happy", b"angry", 1), "cut": whole[: len(whole) // 2]}
+    made["foreign"] = DETECTOR.read_bytes()
+    if content is not None:
+        model.write_bytes(made[content] if isinstance(content, str) else content)
+    done = status(monkeypatch, photos / "portrait.png", "--model", model, "--csv", tmp_path / "o.csv")
+    said = capsys.readouterr()
+
+    assert (2, "", 1) == (done, said.out, len(said.err.splitlines()))
+    assert told in said.err
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_bad_pictures_do_not_stop_the_others(photos, tmp_path, monkeypatch, capsys):
+    """Each bad picture is a line, the good ones are read, and the status is 1."""
+    bad = {"empty.jpg": b"", "random.jpg": bytes(range(256)) * 20, "text.png": b"no picture at all",
+           "cut.png": (photos / "portrait.png").read_bytes()[:5000]}  # fmt: skip
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "good.png").write_bytes((photos / "portrait.png").read_bytes())
+    named = [tmp_path / name for name in (*bad, "pipe.jpg", "gone.jpg", "good.png")]
+    done = status(monkeypatch, *named)
+    said = capsys.readouterr()
+
+    assert 1 == done
+    assert [str(path) for path in named[:-1]] == [line.split(": ")[1] for line in said.err.splitlines()]
+    assert "7 pictures, 1 face: 1 happy; 6 not read." in said.out
 
 
 def test_a_terminal_gets_short_lines(photos, toy_model, tmp_path, capsys):
@@ -385,12 +447,18 @@ def test_work_is_spread_in_order_and_not_far_ahead():
     assert len(taken) <= 20 + 4 * len(os.sched_getaffinity(0)) + 1
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_the_page_in_a_browser(browser, photos, toy_model, tmp_path, width, scheme):
-    """The contact sheet is one file that requests nothing, fits a telephone and knows dark."""
-    predict([photos], model=toy_model, page=tmp_path / "o.html")
+@pytest.fixture(scope="module")
+def sheet(photos, toy_model, tmp_path_factory):
+    """The contact sheet of the photos."""
+    path = tmp_path_factory.mktemp("page") / "o.html"
+    predict([photos], model=toy_model, page=path)
+    return path
 
-    reads_well(browser, tmp_path / "o.html", width, scheme)
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_page_in_a_browser(browser, sheet, width, scheme):
+    """The contact sheet is one file that requests nothing, fits a telephone and knows dark."""
+    reads_well(browser, sheet, width, scheme)
 
 
 def test_names_cannot_become_markup(photos, toy_model, tmp_path):

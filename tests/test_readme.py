@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from party_photo import write_party
 from small_table import predictions, table
 from test_pack import archive_of
 
@@ -53,6 +54,7 @@ def test_readmes_commands_work_in_their_order(tmp_path):
     archive_of(tmp_path / "fer2013.tar.gz", table(84))
     for number, name in enumerate(("mine", "theirs", "s0", "s1", "s2")):
         (tmp_path / f"{name}.csv").write_text(predictions(seed=number))
+    write_party(tmp_path / "party.jpg")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in COMMANDS:
         plain = command.partition("#")[0]

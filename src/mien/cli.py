@@ -54,7 +54,7 @@ def main() -> None:
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
-    extras |= {"onnx": "train", "optuna": "tune"}
+    extras |= {"onnx": "train", "optuna": "tune", "cv2": "video"}
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error
@@ -424,11 +424,25 @@ def judge(
     split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
     per_class: Annotated[bool, typer.Option("--per-class", help="precision, recall and F1 by class")] = False,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="draw here how often it is right where only the surest are answered"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="the probability answered from, marked in --coverage")
+    ] = None,
 ) -> None:
     """Judge anybody's predictions: figures with 95 % intervals, and paired tests between tables."""
-    from mien.judge.report import judge_tables
+    from mien.errors import DataError
+    from mien.judge.report import coverage_of, judge_tables
 
+    if threshold is not None and coverage is None:
+        raise DataError("--threshold marks a place in the curve that --coverage DIR draws")
     print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
+    if coverage is not None:
+        print(coverage_of(tables, coverage, split=split, threshold=threshold, draws=draws))
 
 
 @app.command(
@@ -487,6 +501,117 @@ def predict(
         )
     if counts["failed"]:
         raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
+)
+def video(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="video files, or a camera as /dev/video0")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write an object a line a frame; - is standard output")
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="write the video with boxes and labels: .mp4, .webm, .avi, …"),
+    ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
+    ] = None,
+    long_side: Annotated[
+        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
+    ] = 640,
+    seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
+    frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
+) -> None:
+    """Follow faces in videos or before a camera and read their expression; exit status 1 where some failed."""
+    from mien.progress import TerminalCounting
+    from mien.video import video
+
+    made = {"csv": csv, "json": json, "annotate": annotate, "timeline": timeline}
+    limits = {"seconds": seconds, "frames": frames}
+    with _stop_asked() as stop:
+        counts = video(
+            sources or (), camera=camera, model=model, **made, long_side=long_side, **limits,
+            stop=stop, progress=TerminalCounting(stop=stop),
+        )  # fmt: skip
+    if counts["failed"]:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels. No picture is kept or logged."
+)
+def serve(
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
+    workers: Annotated[int, typer.Option(help="processes that share the port")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="threads of a process that find faces; all cores are shared out by default"),
+    ] = None,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="show the reports and runs below this folder, too")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="a file with the key that clients must bring; else MIEN_API_KEY")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="a site whose pages may call the API; may be repeated")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="a name the server goes by, beside this machine's; may be repeated"),
+    ] = None,
+    proxy: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="the proxy whose X-Forwarded-For is believed")
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(help="of a request's body")] = 16 * 2**20,
+    max_pixels: Annotated[int, typer.Option(help="of a picture")] = 32_000_000,
+    max_pictures: Annotated[int, typer.Option(help="in a request")] = 32,
+    max_faces: Annotated[int, typer.Option(help="in a picture")] = 200,
+    time_limit: Annotated[float, typer.Option(help="seconds from a request to its answer")] = 30.0,
+    queue: Annotated[int, typer.Option(help="pictures that wait at once, half of them of one address")] = 128,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="a line a request on standard error, without names")
+    ] = False,
+) -> None:
+    """Serve a page that reads faces in the browser, and an API; --reports shows reports and live runs."""
+    from mien.serve import Limits, Settings, serve
+    from mien.serve.settings import read_key
+
+    taken = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
+    serve(
+        Settings(
+            model=model,
+            host=host,
+            port=port,
+            workers=workers,
+            threads=threads,
+            reports=reports,
+            api_key=read_key(api_key_file),
+            allow_origins=tuple(allow_origin or ()),
+            allow_hosts=tuple(allow_host or ()),
+            proxy=proxy,
+            access_log=access_log,
+            limits=Limits(**taken, seconds=time_limit, waiting=queue),
+        )
+    )
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 MienError
 ├── DataError          a source, a data set or a table that cannot be used
-│   └── PictureError   one picture that cannot be used; the message is the reason alone
+│   ├── PictureError   one picture that cannot be used; the message is the reason alone
+│   └── VideoError     one video or camera that cannot be used, or not to its end; the same
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
 │   └── OutOfMemory    a training that needs more memory than there is
 ├── ModelError         a model file that cannot be used, or made
 ├── TuneError          a space, a search or its storage that cannot be used
+├── ServeError         an address, an option or a folder that the server cannot use
 ├── StorageError       a file that could not be written or locked
 ├── MissingExtra       a package of an extra is not installed (also an ImportError)
 ├── TrainingDiverged   a loss that is not finite
@@ -30,6 +32,10 @@ class PictureError(DataError):
     """A picture that cannot be used. The message is the reason; who knows the place adds it."""
 
 
+class VideoError(DataError):
+    """A video or camera that cannot be used, or not to its end. The message is the reason, as there."""
+
+
 class RecipeError(MienError):
     """A recipe or an override that cannot be used; the message lists every fault."""
 
@@ -48,6 +54,10 @@ class ModelError(MienError):
 
 class TuneError(MienError):
     """A space, a search or its storage that cannot be used; of a space the message lists every fault."""
+
+
+class ServeError(MienError):
+    """An address, an option or a folder that the server cannot use."""
 
 
 class StorageError(MienError):

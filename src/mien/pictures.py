@@ -52,11 +52,11 @@ class Picture:
 def read_file(path: Path | str) -> bytes:
     """Return the bytes of a regular file; PictureError for anything else, without waiting for it."""
     try:
-        _refuse_other_than_file(Path(path).stat())
+        refuse_other_than_file(Path(path).stat())
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
             status = os.fstat(handle)
-            _refuse_other_than_file(status)
+            refuse_other_than_file(status)
             if status.st_size > LARGEST_FILE_BYTES:
                 raise PictureError(f"{status.st_size:,} bytes, more than {LARGEST_FILE_BYTES:,}")
             return file.read(LARGEST_FILE_BYTES)
@@ -68,7 +68,8 @@ def read_file(path: Path | str) -> bytes:
         raise PictureError("no such file (the name holds a NUL)") from None
 
 
-def _refuse_other_than_file(status: os.stat_result) -> None:
+def refuse_other_than_file(status: os.stat_result) -> None:
+    """Raise PictureError for a folder, a pipe, a device or a socket."""
     for asks, kind in KINDS:
         if asks(status.st_mode):
             raise PictureError(f"{kind}, not a file")
@@ -88,6 +89,21 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
 
     with _faults_in_words(), Image.open(io.BytesIO(data), formats=_formats()) as image:
         return _picture(image, color)
+
+
+def size_in_head(data: bytes) -> tuple[int, int] | None:
+    """Return width and height as a picture file's head tells them, without decoding it; PictureError as `decode`.
+
+    None where it is no picture of a kind that mien reads.
+    """
+    from PIL import Image
+
+    with _faults_in_words():
+        try:
+            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+                return image.size
+        except Image.UnidentifiedImageError:
+            return None
 
 
 def from_image(image, *, color: bool = False) -> Picture:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.judge.alignment import align
+from mien.judge.coverage import write_coverage
 from mien.judge.paired import differences
 from mien.judge.text import per_class_table, table
 from mien.judge.verdict import judge
@@ -48,6 +49,15 @@ def judge_tables(
     if len(networks) > 1 and comparable:
         parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
     return "\n".join(parts).rstrip()
+
+
+def coverage_of(
+    paths: Sequence[Path], folder: Path, *, split: str | None, threshold: float | None, draws: int = 2000
+) -> str:
+    """Draw the risk-coverage curves of tables of predictions into a folder, see `coverage.py`; return it in words."""
+    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
+    told = write_coverage(tables, folder, threshold=threshold, draws=draws)
+    return f"{told}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mien.pages import theme
 from mien.pages.figures import (
     EDGE,
     SMALL,
@@ -176,8 +177,8 @@ def class_ranges(main: str, rest: str, classes: Sequence[str], series: Sequence[
     return figure
 
 
-def _percent_axis(axis) -> None:
-    axis.set_ticks(np.linspace(0, 1, 6))
+def _percent_axis(axis, low: float = 0) -> None:
+    axis.set_ticks(np.linspace(0, 1, 6) if low == 0 else np.arange(np.ceil(10 * low) / 10, 1.01, 0.1))
     axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}{'%' if value > 0.99 else ''}")
 
 
@@ -304,6 +305,38 @@ def reliability(main: str, rest: str, look: Series, bins):
     _percent_axis(counts.xaxis)
     write_at(figure, left + 6, top + side + 28, "faces", **quiet)
     write_at(figure, RIGHT, top + side + below + 50, "probability of the class read", ha="right", **quiet)
+    return figure
+
+
+def coverage(main: str, rest: str, curves, marks):
+    """Accuracy among the faces answered against their share, a line and a band each of `curves`.
+
+    `curves` maps names to points with `share` and `accuracy`, both with `point`, `low` and `high`; `marks` names to
+    one such point with its `threshold`, which is written beside it.
+    """
+    left, height = 46, 250
+    named = [Series(name, *theme.series(number)) for number, name in enumerate(curves)]
+    figure = new_figure(TITLE_HEIGHT + 26 + height + 62 + 15 * (len(named) > 1))
+    title(figure, main, rest)
+    top = legend(canvas(figure), TITLE_HEIGHT + 10, named) if len(named) > 1 else TITLE_HEIGHT
+    quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
+    write_at(figure, EDGE, top + 12, "read rightly, of those answered", **quiet)
+    axes = axes_at(figure, left, top + 24, RIGHT - left, height)
+    for entry, points in zip(named, curves.values(), strict=True):
+        share = [one.share.point for one in points]
+        band = [[getattr(one.accuracy, end) for one in points] for end in ("low", "high")]
+        axes.fill_between(share, *band, color=entry.color, alpha=0.18, linewidth=0)
+        axes.plot(share, [one.accuracy.point for one in points], color=entry.color, linewidth=1.6)
+        if mark := marks.get(entry.name):
+            at = mark.share.point, mark.accuracy.point
+            axes.plot(*at, entry.marker, color=entry.color, markersize=8)
+            axes.annotate(f"threshold {mark.threshold:g}: {at[0]:.0%} answered, {at[1]:.0%} right", at, (-10, -22),
+                          textcoords="offset points", ha="right", fontsize=SMALL)  # fmt: skip
+    lowest = min(one.accuracy.low for points in curves.values() for one in points)
+    axes.set(xlim=(0, 1), ylim=(max(0, np.floor(10 * lowest - 0.5) / 10), 1))
+    _percent_axis(axes.yaxis, axes.get_ylim()[0])
+    _percent_axis(axes.xaxis)
+    write_at(figure, RIGHT, top + 24 + height + 34, "share of the faces answered", ha="right", **quiet)
     return figure
 
 

@@ -168,6 +168,12 @@ def save(figure, folder: Path, name: str, label: str) -> Drawn:
     return Drawn(name, label, inline(svg, name, label))
 
 
+def write(figure, path: Path) -> None:
+    """Write a figure into one file, .svg or .png by its name; StorageError where the disk refuses."""
+    path = Path(path)
+    write_atomic(path, _svg(figure, path.stem) if path.suffix.lower() == ".svg" else _png(figure))
+
+
 def drawn(figure, name: str, label: str) -> Drawn:
     """Return the figure for a page or a notebook, without writing a file."""
     return Drawn(name, label, inline(_svg(figure, name), name, label))

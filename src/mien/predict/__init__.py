@@ -81,9 +81,9 @@ def predict(
         if STANDARD_OUTPUT not in (csv, json):
             told.append(Lines(out, [source.shown for source in found], recognizer.model.labels, width))
         if csv is not None:
-            told.append(Csv(stack.enter_context(_written(csv, out)), recognizer.model))
+            told.append(Csv(stack.enter_context(written(csv, out)), recognizer.model))
         if json is not None:
-            told.append(Json(stack.enter_context(_written(json, out)), recognizer.model, card))
+            told.append(Json(stack.enter_context(written(json, out)), recognizer.model, card))
         sheet = stack.enter_context(appearing_file(page)) if page is not None else None
         answers = _answers(recognizer, found, wanted)
         for answer in (progress or Counting()).over("predict", len(found), answers):
@@ -120,7 +120,8 @@ def _check(paths: list, csv, json, long_side: int) -> None:
 
 
 @contextmanager
-def _written(where: str | Path, out: TextIO) -> Iterator[TextIO]:
+def written(where: str | Path, out: TextIO) -> Iterator[TextIO]:
+    """Yield the text file that appears at a place, or `out` for `-`."""
     if where == STANDARD_OUTPUT:
         yield out
         return

@@ -20,8 +20,10 @@ FAINTEST_SCALE = 0.05  # a fall of the probability that is drawn at full strengt
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def annotated(pixels: np.ndarray, faces: Sequence[ReadFace]):
+def annotated(pixels: np.ndarray, faces: Sequence[ReadFace], *, numbers: Sequence[int] | None = None):
     """Return a picture uint8 (H, W) or (H, W, 3) RGB with its faces' boxes and labels, as a Pillow image.
+
+    `numbers` stand before the labels; without any the faces are numbered where there are several.
 
     It is as large as the picture, and a whole number of times larger where that has less than 480 pixels.
     """
@@ -36,7 +38,8 @@ def annotated(pixels: np.ndarray, faces: Sequence[ReadFace]):
     thick = max(2, round(max(image.size) / 320))
     for face, box in zip(faces, boxes, strict=True):
         _frame(draw, box, thick, _color(face))
-    labels = [f"{n} {in_words(f)}" if len(faces) > 1 else in_words(f) for n, f in enumerate(faces, start=1)]
+    numbers = numbers or (range(1, len(faces) + 1) if len(faces) > 1 else [""] * len(faces))
+    labels = [f"{number} {in_words(face)}".lstrip() for number, face in zip(numbers, faces, strict=True)]
     fonts = [_font(draw, label, box, max(image.size)) for label, box in zip(labels, boxes, strict=True)]
     sizes = [_plate_size(draw, label, font) for label, font in zip(labels, fonts, strict=True)]
     places = label_places(boxes, sizes, image.size)

@@ -127,7 +127,10 @@ class Recognizer:
         if crop:
             face, cut = self._whole(pixels)
             return Looked(about, [face], cut[None])
-        faces = self._finder.find(pixels, long_side=self.long_side)
+        return self.cut(pixels, self._finder.find(pixels, long_side=self.long_side), about=about)
+
+    def cut(self, pixels: np.ndarray, faces: list[Face], *, about: object = None) -> Looked:
+        """Cut out faces of a picture uint8 (H, W) or (H, W, 3) RGB that are found already."""
         crops = [align(pixels, face, self.model.side, self._template) for face in faces]
         return Looked(about, faces, np.stack(crops)) if crops else self.nothing(about)
 
@@ -137,12 +140,12 @@ class Recognizer:
 
     def read(self, looked: Looked) -> list[ReadFace]:
         """Return the faces of a picture that was looked at, each with its expression read."""
-        return next(self._read_together([looked]))[1]
+        return next(self.read_together([looked]))[1]
 
     def read_many(self, looked: Iterable[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
         """Yield pictures that were looked at with their faces, in order, read in batches on all cores."""
         return chain.from_iterable(
-            spread(lambda some: list(self._read_together(some)), _together(looked), ahead=2)
+            spread(lambda some: list(self.read_together(some)), _together(looked), ahead=2)
         )
 
     def explain(self, face: ReadFace) -> np.ndarray:
@@ -153,7 +156,8 @@ class Recognizer:
         chosen = self.model.labels.index(face.best)
         return occlusion(face.crop, lambda crops: self.model.probabilities(crops)[:, chosen])
 
-    def _read_together(self, some: list[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
+    def read_together(self, some: list[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
+        """Yield pictures that were looked at with their faces, in order, read in batches that mix them."""
         crops = np.concatenate([looked.crops for looked in some])
         batches = (crops[start : start + BATCH] for start in range(0, len(crops), BATCH))
         answers = chain.from_iterable(map(self.model.probabilities, batches))

@@ -88,21 +88,34 @@ class Json:
 
     def __init__(self, out: TextIO, model: Model, card: str):
         self._out = out
-        told = {"mien": __version__, "format": FORMAT, "model": model.name, "sha256": model.sha256}
-        told |= {"labels": model.labels, "uncertain_below": model.threshold, "card": card, "limits": LIMITS}
-        self._write(told)
+        self._write(header(model, card))
 
     def add(self, answer: Answer) -> None:
         """Write the line of a picture."""
-        told = {"picture": answer.source.name}
-        if answer.problem:
-            self._write(told | {"problem": answer.problem})
-            return
-        width, height = answer.size
-        self._write(told | {"width": width, "height": height, "faces": [_object(f) for f in answer.faces]})
+        self._write(told(answer))
 
     def _write(self, value: dict) -> None:
         print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
+
+
+def header(model: Model, card: str) -> dict:
+    """Return what JSON says of a model and its limits; `card` is where its card stands."""
+    named = {"mien": __version__, "format": FORMAT, "model": model.name, "sha256": model.sha256}
+    return named | {
+        "labels": model.labels,
+        "uncertain_below": model.threshold,
+        "card": card,
+        "limits": LIMITS,
+    }
+
+
+def told(answer: Answer) -> dict:
+    """Return what JSON says of a picture: its size and faces, or why it could not be used."""
+    picture = {"picture": answer.source.name}
+    if answer.problem:
+        return picture | {"problem": answer.problem}
+    width, height = answer.size
+    return picture | {"width": width, "height": height, "faces": [_object(f) for f in answer.faces]}
 
 
 def _object(face: ReadFace) -> dict:

@@ -15,6 +15,9 @@ from mien.pack.tree import shown, walk
 from mien.pictures import LARGEST_FILE_BYTES, read_file
 
 STANDARD_INPUT = "-"
+VIDEOS = frozenset(
+    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp")
+)  # fmt: skip
 OURS = re.compile(r".-(faces|why\d+)\.(jpg|png)$")  # the names that `--annotate` and `--explain` give
 
 
@@ -66,6 +69,8 @@ def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
         return [_refused(name, "mien opens files alone and fetches nothing; download it first")], 0
     if glob.has_magic(name) and not os.path.lexists(name):
         return [_refused(name, "no file matches")], 0
+    if path.suffix.lower() in VIDEOS:
+        return [_refused(name, "a video by its name; mien video reads it")], 0
     return [Source(name, partial(read_file, name), path.stem)], 0
 
 

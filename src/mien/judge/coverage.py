@@ -1,0 +1,108 @@
+"""How much better a network reads the faces that it is surest of. Knows nothing about models or pictures.
+
+A risk-coverage curve (El-Yaniv and Wiener, "On the foundations of noise-free selective classification", 2010): the
+share of faces that get an answer when the others are left "uncertain", against the accuracy among those.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.files import write_csv
+from mien.judge.alignment import group_numbers
+from mien.judge.bootstrap import bootstrap, interval
+from mien.judge.scores import Interval, Sums
+from mien.predictions import Predictions
+
+SHARES = np.linspace(0.05, 1, 20)
+FEWEST = 40  # faces; with fewer the surest twentieth is a face or two
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a threshold gives: faces whose highest probability is at least `threshold` are answered."""
+
+    threshold: float
+    share: Interval  # of the faces
+    accuracy: Interval  # among the answered
+
+
+def risk_coverage(
+    table: Predictions, thresholds: Sequence[float] = (), *, draws: int = 2000, seed: int = 0
+) -> list[Answered]:
+    """Return what thresholds give, or else those that answer 5, 10, … 100 % of the faces, the strictest first.
+
+    Intervals are over faces, copies drawn together, at a fixed threshold. DataError for fewer than 40 faces, and where
+    a threshold leaves none to be answered.
+    """
+    if len(table) < FEWEST:
+        raise DataError(f"{len(table)} faces are too few for a curve; {FEWEST} are needed")
+    sure, right = table.probs.max(1), table.probs.argmax(1) == table.labels
+    wanted = sorted(thresholds, reverse=True) or np.quantile(sure, 1 - SHARES, method="lower").tolist()
+    answered = sure[:, None] >= np.array([*wanted, 0.0])  # the last column counts all faces
+    if not answered.any(0).all():
+        raise DataError(f"no face is read with a probability of {max(wanted):g}; give a lower threshold")
+    figures = np.concatenate([answered, answered & right[:, None]], axis=1).astype(np.float64)
+    group = group_numbers(table)
+    sums = np.zeros((1, group.max() + 1, figures.shape[1]))
+    np.add.at(sums[0], group, figures)
+    points = _shares(Sums(sums.sum(1), 0))[0]
+    (values,) = bootstrap([Sums(sums, 0)], _shares, draws=draws, seed=seed)
+    spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
+    return [
+        Answered(float(t), share, accuracy)
+        for t, share, accuracy in zip(wanted, spans, spans[len(wanted) :], strict=False)
+    ]
+
+
+def _shares(sums: Sums) -> np.ndarray:
+    """Return the shares answered and the accuracies among them; where a draw has none answered, that of all."""
+    answered, right = np.split(sums.flat, 2, axis=-1)
+    overall = right[..., -1:] / answered[..., -1:]
+    among = np.where(answered > 0, right / np.maximum(answered, 1), overall)
+    return np.concatenate([(answered / answered[..., -1:])[..., :-1], among[..., :-1]], axis=-1)
+
+
+def write_coverage(
+    tables: Mapping[str, Predictions], folder: Path, *, threshold: float | None = None, draws: int = 2000
+) -> str:
+    """Write coverage.csv, coverage.svg and coverage.png of tables into a folder; return what the threshold gives.
+
+    The curve and the sentence are about the clean faces, where there are others too.
+    """
+    from mien.pages import figures
+    from mien.pages.charts import coverage
+
+    folder = Path(folder)
+    clean = {name: table.only(table.clean) if table.clean.any() else table for name, table in tables.items()}
+    curves = {name: risk_coverage(table, draws=draws) for name, table in clean.items()}
+    marks = {}
+    if threshold is not None:
+        marks = {name: risk_coverage(table, [threshold], draws=draws)[0] for name, table in clean.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for name, curve in curves.items() for row in _rows(name, curve, marks.get(name))]
+    head = ("table", "answered_from", "share", "accuracy", "low", "high", "marked")
+    write_csv(folder / "coverage.csv", head, rows)
+    with figures.themed():
+        rest = f"{len(next(iter(clean.values()))):,} faces; the band is the 95 % interval"
+        figure = coverage("The surer, the more often right", rest, curves, marks)
+        figures.save(figure, folder, "coverage", "Accuracy among the faces that get an answer")
+    return "\n".join(_sentence(name, clean[name], curves[name][-1], mark) for name, mark in marks.items())
+
+
+def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[tuple]:
+    all_of = sorted([*curve, *([mark] if mark else [])], key=lambda one: -one.threshold)
+    return [
+        (name, f"{one.threshold:.4f}", f"{one.share.point:.4f}",
+         *(f"{x:.4f}" for x in (one.accuracy.point, one.accuracy.low, one.accuracy.high)), int(one is mark))
+        for one in all_of
+    ]  # fmt: skip
+
+
+def _sentence(name: str, table: Predictions, whole: Answered, mark: Answered) -> str:
+    told = [(mark.share, "answered"), (mark.accuracy, "of those read rightly"), (whole.accuracy, "of all")]
+    parts = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}] {words}" for x, words in told]
+    return f"{name}, {len(table):,} faces, answered from {mark.threshold:g} on: {', '.join(parts)}"

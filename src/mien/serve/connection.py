@@ -1,0 +1,90 @@
+"""One client's connection: uvicorn's HTTP/1.1 with patience that ends. Knows no route.
+
+uvicorn itself waits forever for the head of a request, for a client that reads nothing, and for the rest of a body that
+was refused. Here each of these has a time, and there is a bound on connections. Bodies are timed in `uploads.py`.
+"""
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mien.serve import problems
+from mien.serve.guard import HEADERS
+
+HEAD_SECONDS = 15.0  # for the head of a request, and for the rest of a body that nobody wants
+STALL_SECONDS = 60.0  # for a client to read on
+MOST_CONNECTIONS = 1000  # of a process
+HEAD_BYTES = 16 * 1024
+
+
+class Connection(H11Protocol):
+    """A connection; uvicorn makes one for each client."""
+
+    head_timer = stall_timer = None
+
+    def connection_made(self, transport) -> None:
+        """Begin to wait for a request; where too many wait already, say so and close."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._say(503, f"{MOST_CONNECTIONS} connections are open; try again")
+            return
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or wait for the rest of this one."""
+        super().on_response_complete()
+        if self._unwanted_body():
+            self._watch()
+        else:
+            self.head_timer = _stopped(self.head_timer)
+
+    def _unwanted_body(self) -> bool:
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+
+    def _watch(self) -> None:
+        """Keep a timer running while the head of a request, or an unwanted body, is on its way."""
+        if self.conn.their_state is not h11.IDLE and not self._unwanted_body():
+            self.head_timer = _stopped(self.head_timer)
+        elif self.head_timer is None and not self.transport.is_closing():
+            self.head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read."""
+        super().pause_writing()
+        self.stall_timer = self.stall_timer or self.loop.call_later(STALL_SECONDS, self._give_up)
+
+    def resume_writing(self) -> None:
+        """Note that it does."""
+        super().resume_writing()
+        self.stall_timer = _stopped(self.stall_timer)
+
+    def connection_lost(self, exc) -> None:
+        """Stop all timers."""
+        self.head_timer, self.stall_timer = _stopped(self.head_timer), _stopped(self.stall_timer)
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or has too long a head."""
+        self._say(
+            400, f"this is no HTTP/1.1 that can be read, or its head has more than {HEAD_BYTES:,} bytes"
+        )
+
+    def _say(self, status: int, detail: str) -> None:
+        """Write a problem and close, past h11, which may have given up on this connection."""
+        told = problems.body(status, detail)
+        head = {**HEADERS, "content-type": problems.MEDIA_TYPE, "content-length": str(len(told))}
+        lines = [f"HTTP/1.1 {status} {problems.title(status)}", *(f"{n}: {v}" for n, v in head.items())]
+        self.transport.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + told)
+        self.transport.close()
+
+    def _give_up(self) -> None:
+        self.transport.abort()
+
+
+def _stopped(timer) -> None:
+    if timer is not None:
+        timer.cancel()

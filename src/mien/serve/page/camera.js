@@ -1,0 +1,215 @@
+// The camera: its picture with boxes, a card for each person, a timeline. Knows nothing about how faces are read.
+
+import { byId, element, say } from "./dom.js";
+import { boxes, FaceCard } from "./faces.js";
+import { Timeline } from "./timeline.js";
+import { counted, NOT_SURE, verdict } from "./words.js";
+
+const LONG_SIDE = 640; // pixels of a frame that is read
+const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
+const TELL_SECONDS = 1; // between two updates of the words under the picture
+const STEADY_SECONDS = 1; // that an answer must last before it is said aloud
+const FAULTS = {
+  NotAllowedError: "The camera is not allowed here. Allow it in the browser’s address bar, then try again.",
+  NotFoundError: "No camera was found.",
+  OverconstrainedError: "No such camera was found.",
+  NotReadableError: "The camera does not answer; perhaps another program holds it.",
+};
+const NOT_SAFE =
+  "Browsers give the camera to pages at https:// addresses and on this machine (http://127.0.0.1) alone.";
+
+export class Camera {
+  /** `engine` follows faces; `tell(words)` says what is wrong. */
+  constructor(model, engine, tell) {
+    Object.assign(this, { model, engine, tell });
+    this.video = byId("video");
+    this.stage = byId("stage");
+    this.timeline = new Timeline(byId("timeline"), model);
+    this.cards = new Map(); // by person
+    byId("camera").addEventListener("click", () => this.toggle());
+    byId("stop").addEventListener("click", () => this.stop());
+    byId("other").addEventListener("click", () => this.switchOver());
+  }
+
+  get running() {
+    return Boolean(this.stream);
+  }
+
+  async toggle(wanted = { facingMode: "user" }) {
+    if (this.running) return this.stop();
+    if (!navigator.mediaDevices?.getUserMedia) return this.tell(NOT_SAFE);
+    byId("camera").disabled = true;
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...wanted }, audio: false });
+    } catch (fault) {
+      return this.tell(FAULTS[fault.name] ?? `The camera cannot be used (${fault.message}).`);
+    } finally {
+      byId("camera").disabled = false;
+    }
+    try {
+      await this.begin();
+    } catch (fault) {
+      if (this.running) this.stop(`The camera cannot be shown (${fault.message}).`);
+    }
+  }
+
+  async begin() {
+    const [track] = this.stream.getVideoTracks();
+    track.addEventListener("ended", () => this.stop("The camera is gone."));
+    this.device = track.getSettings().deviceId;
+    this.mirrored = track.getSettings().facingMode !== "environment";
+    this.video.classList.toggle("mirrored", this.mirrored);
+    this.video.srcObject = this.stream;
+    this.timeline.clear();
+    byId("live").hidden = false;
+    byId("camera").textContent = "Stop the camera";
+    byId("live").scrollIntoView({ block: "nearest" });
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    this.devices = devices.filter(({ kind }) => kind === "videoinput");
+    byId("other").hidden = this.devices.length < 2;
+    await this.video.play();
+    await this.engine.forget();
+    this.watch();
+  }
+
+  async switchOver() {
+    const at = this.devices.findIndex(({ deviceId }) => deviceId === this.device);
+    const { deviceId } = this.devices[(at + 1) % this.devices.length];
+    this.stop();
+    await this.toggle({ deviceId: { exact: deviceId } });
+  }
+
+  stop(words = "") {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    this.video.srcObject = null;
+    const focused = byId("live").contains(document.activeElement);
+    byId("live").hidden = true;
+    byId("camera").textContent = "Use the camera";
+    if (focused) byId("camera").focus();
+    if (words) this.tell(words);
+  }
+
+  /** Frame after frame: the newest is read when the one before is done, and those between are passed over. */
+  async watch() {
+    const { stream } = this;
+    const times = [];
+    let next = nextFrame(this.video);
+    while (this.stream === stream) {
+      await next;
+      next = nextFrame(this.video);
+      if (this.stream !== stream || !this.video.videoWidth || document.hidden) continue;
+      const seconds = performance.now() / 1000;
+      try {
+        const frame = await createImageBitmap(this.video, smaller(this.video));
+        const answer = await this.engine.follow(frame, seconds);
+        if (this.stream === stream) this.show(answer, seconds, times);
+      } catch (fault) {
+        if (this.stream === stream) this.stop(`The camera was stopped: ${fault.message}.`);
+      }
+    }
+  }
+
+  show({ width, height, faces }, seconds, times) {
+    const numbered = faces.map((face) => ({ ...face, number: faces.length > 1 ? face.person : 0 }));
+    this.stage.querySelector("svg")?.remove();
+    this.overlay(boxes(width, height, numbered, this.model, this.mirrored));
+    this.showCards(numbered);
+    for (const face of faces) this.timeline.add(face, seconds);
+    this.timeline.forget(seconds);
+    this.timeline.draw(this.chosen(faces), seconds);
+    times.push(performance.now() / 1000);
+    while (times[0] < times.at(-1) - 2) times.shift();
+    this.stage.dataset.frames = Number(this.stage.dataset.frames ?? 0) + 1;
+    this.tellNow(faces, seconds, times);
+    this.speak(faces, seconds);
+  }
+
+  /** Boxes belong over the video, whose place in the figure begins at its top. */
+  overlay(drawn) {
+    drawn.style.height = `${this.video.clientHeight}px`;
+    this.video.after(drawn);
+  }
+
+  showCards(faces) {
+    byId("nobody").hidden = faces.length > 0;
+    for (const [person, card] of this.cards) {
+      if (faces.some((face) => face.person === person)) continue;
+      card.element.remove();
+      this.cards.delete(person);
+    }
+    for (const face of faces) {
+      if (!this.cards.has(face.person)) {
+        const card = new FaceCard(this.model);
+        this.cards.set(face.person, card);
+        byId("people").append(card.element);
+      }
+      const card = this.cards.get(face.person);
+      card.number = face.number;
+      card.show(face);
+    }
+  }
+
+  /** Whose timeline is shown: the one that was picked while there is something of it, else the largest face. */
+  chosen(faces) {
+    const people = [...this.timeline.people.keys()];
+    const largest = faces.toSorted((one, other) => other.box[2] - one.box[2])[0]?.person;
+    if (!people.includes(this.picked)) this.picked = undefined;
+    this.shown = this.picked ?? largest ?? this.shown;
+    this.offer(people);
+    return this.shown;
+  }
+
+  /** Radio buttons for the people of the timeline, made anew only when they change. */
+  offer(people) {
+    const group = byId("whose");
+    group.hidden = people.length < 2;
+    if (group.dataset.people !== people.join()) {
+      group.dataset.people = people.join();
+      group.replaceChildren(...people.map((person) => this.choice(person)));
+    }
+    for (const input of group.querySelectorAll("input")) input.checked = Number(input.value) === this.shown;
+  }
+
+  choice(person) {
+    const onchange = () => (this.picked = person);
+    const input = element("input", { type: "radio", name: "whose", value: person, onchange });
+    return element("label", {}, input, `Face ${person}`);
+  }
+
+  tellNow(faces, seconds, times) {
+    if (seconds - (this.told ?? 0) < TELL_SECONDS) return;
+    this.told = seconds;
+    const rate = (times.length - 1) / Math.max(0.001, times.at(-1) - times[0]);
+    byId("rate").textContent = times.length > 2 ? `${counted(Math.round(rate), "frame")} a second, read here` : "";
+    const shares = this.timeline.shares(this.shown);
+    byId("shares").textContent = shares && `Of this time: ${shares}.`;
+    byId("timeline").setAttribute("aria-label", `Timeline of probabilities. ${shares}`);
+  }
+
+  /** Say the answers aloud when they are other ones and have lasted. */
+  speak(faces, seconds) {
+    const answers = faces.map((face) => verdict(face, this.model)).map(({ best, sure }) => (sure ? best : NOT_SURE));
+    const answer = answers.join(", ") || "no face";
+    if (answer !== this.answer) [this.answer, this.since] = [answer, seconds];
+    if (answer === this.spoken || seconds - this.since < STEADY_SECONDS) return;
+    this.spoken = answer;
+    say(`Camera: ${answer}.`);
+  }
+}
+
+function nextFrame(video) {
+  return new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    else requestAnimationFrame(resolve);
+    setTimeout(resolve, 1000); // a camera that was stopped gives no further frame
+  });
+}
+
+/** How a frame is made smaller on the way to the worker, where it is larger than is needed. */
+function smaller({ videoWidth, videoHeight }) {
+  const factor = LONG_SIDE / Math.max(videoWidth, videoHeight);
+  if (factor >= 1) return {};
+  const size = { resizeWidth: Math.round(videoWidth * factor), resizeHeight: Math.round(videoHeight * factor) };
+  return { ...size, resizeQuality: "medium" };
+}

@@ -1,0 +1,65 @@
+// The page's end of the worker that finds and reads faces: questions go in, promises come out.
+// Knows nothing about what is shown.
+
+export class Engine {
+  constructor(step = () => {}) {
+    this.waiting = new Map();
+    this.last = 0;
+    this.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    this.worker.onmessage = ({ data }) => (data.step ? step(data.step) : this.answered(data));
+    this.worker.onerror = (fault) => this.failed(fault.message || "its script could not be loaded");
+  }
+
+  /** Fetch and start the networks that /v1/model names; gives {threads}. */
+  start(model) {
+    return this.ask("start", { model });
+  }
+
+  /** The faces of a picture file, {width, height, faces}. */
+  predict(file) {
+    return this.ask("predict", { file });
+  }
+
+  cut(file, landmarks) {
+    return this.ask("cut", { file, landmarks });
+  }
+
+  /** The faces of a camera's frame; the frame is handed over and gone here. */
+  follow(frame, seconds) {
+    return this.ask("follow", { frame, seconds }, [frame]);
+  }
+
+  forget() {
+    return this.ask("forget", {});
+  }
+
+  /** Class probabilities of faces that are cut out already. */
+  read(crops) {
+    return this.ask("read", { crops });
+  }
+
+  explain(crop) {
+    return this.ask("explain", { crop });
+  }
+
+  ask(task, given, handedOver = []) {
+    return new Promise((resolve, reject) => {
+      if (this.fault) return reject(new Error(this.fault));
+      this.waiting.set(++this.last, { resolve, reject });
+      this.worker.postMessage({ id: this.last, task, given }, handedOver);
+    });
+  }
+
+  answered({ id, result, problem }) {
+    const { resolve, reject } = this.waiting.get(id);
+    this.waiting.delete(id);
+    if (problem) reject(new Error(problem));
+    else resolve(result);
+  }
+
+  failed(fault) {
+    this.fault = `the engine stopped (${fault}); load the page again`;
+    for (const { reject } of this.waiting.values()) reject(new Error(this.fault));
+    this.waiting.clear();
+  }
+}

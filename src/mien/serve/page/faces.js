@@ -1,0 +1,125 @@
+// A face as the page shows it: the crop, its probabilities as bars, where the network looked; and boxes over a picture.
+// Knows nothing about where faces come from.
+
+import { element, say, svg } from "./dom.js";
+import { counted, inWords, percent, verdict } from "./words.js";
+
+const FAINTEST_SCALE = 0.05; // a fall of the probability that is drawn at full strength at least
+const LOWERS = [255, 146, 87];
+const RAISES = [95, 180, 240];
+const COVER = 0.75;
+
+/** An item of a list that shows a face, and again with `show` when its probabilities change. */
+export class FaceCard {
+  constructor(model, { number = 0, explain = null } = {}) {
+    this.model = model;
+    this.number = number;
+    this.crop = element("canvas", { width: model.side, height: model.side, role: "img" });
+    this.words = element("b");
+    this.bars = model.labels.map((label) => bar(label, model.threshold));
+    const list = element("dl", {}, ...this.bars.flatMap(({ term, value }) => [term, value]));
+    this.element = element("li", {}, element("div", {}, this.crop), element("div", {}, this.words, list));
+    if (explain) this.element.append(...whyButton(model, () => this.face, explain));
+  }
+
+  show(face) {
+    this.face = face;
+    const { best, sure } = verdict(face, this.model);
+    const words = inWords(face, this.model);
+    this.words.textContent = this.number ? `${this.number}  ${words}` : words;
+    this.element.className = sure ? "" : "unsure";
+    this.crop.setAttribute("aria-label", `Face${this.number ? ` ${this.number}` : ""} as the network sees it`);
+    if (face.crop) paint(this.crop, face.crop);
+    this.bars.forEach((one, i) => one.show(face.probabilities[i], sure && this.model.labels[i] === best));
+  }
+}
+
+function bar(label, threshold) {
+  const [line, number] = [element("i"), element("span")];
+  const [term, value] = [element("dt", {}, label), element("dd", {}, line, number)];
+  line.style.setProperty("--sure", threshold);
+  const show = (share, chosen) => {
+    line.style.setProperty("--share", share.toFixed(4));
+    value.dataset.share = share;
+    number.textContent = percent(share);
+    term.className = chosen ? "label" : "";
+  };
+  return { term, value, show };
+}
+
+function paint(canvas, crop) {
+  const image = new ImageData(canvas.width, canvas.height);
+  crop.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function whyButton(model, face, explain) {
+  const place = element("div", { className: "why", hidden: true });
+  const button = element("button", { type: "button", className: "small", ariaExpanded: "false" }, "Where it looked");
+  button.addEventListener("click", async () => {
+    if (!place.hidden || button.ariaDisabled === "true") {
+      place.hidden = true;
+      button.ariaExpanded = "false";
+      return;
+    }
+    button.ariaDisabled = "true";
+    button.textContent = "Looking…";
+    try {
+      place.replaceChildren(...why(model, face(), await explain(face().crop)));
+    } catch (fault) {
+      place.replaceChildren(element("p", {}, `No explanation: ${fault.message}.`));
+    }
+    button.ariaDisabled = "false";
+    button.textContent = "Where it looked";
+    button.ariaExpanded = "true";
+    place.hidden = false;
+    say(place.textContent);
+  });
+  return [button, place];
+}
+
+/** A face beside the same face with a map over it, and what its colors say. */
+function why(model, face, places) {
+  const { best, share, sure } = verdict(face, model);
+  const points = (value) => counted(Math.round(100 * Math.max(0, value)), "point");
+  const size = { width: model.side, height: model.side };
+  const plain = element("canvas", { ...size, role: "img", ariaLabel: "The face" });
+  const lit = element("canvas", { ...size, role: "img", ariaLabel: "The face with the map" });
+  paint(plain, face.crop);
+  paintMap(lit, face.crop, places);
+  const line = (kind, words) => element("p", {}, element("span", { className: `key ${kind}` }), words);
+  return [
+    plain,
+    lit,
+    element("p", {}, `Squares of the face are hidden, one after the other, and “${best}” is watched: `
+      + `${percent(share)}${sure ? "" : ", so not sure"}.`),
+    line("lowers", `Orange: hiding it lowers that, by ${points(Math.max(...places))} at most.`),
+    line("raises", `Blue: hiding it raises that, by ${points(-Math.min(...places))} at most.`),
+  ];
+}
+
+function paintMap(canvas, crop, places) {
+  const scale = Math.max(FAINTEST_SCALE, ...places.map(Math.abs));
+  const image = new ImageData(canvas.width, canvas.height);
+  crop.forEach((grey, i) => {
+    const cover = (COVER * Math.abs(places[i])) / scale;
+    const mixed = (places[i] > 0 ? LOWERS : RAISES).map((value) => grey * (1 - cover) + value * cover);
+    image.data.set([...mixed, 255], 4 * i);
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Boxes over a picture of so many pixels; numbered where there are several, mirrored where the picture is. */
+export function boxes(width, height, faces, model, mirrored = false) {
+  const text = Math.max(width, height) / 26;
+  const drawn = faces.flatMap((face) => {
+    const { box, number } = face;
+    const left = mirrored ? width - box[0] - box[2] : box[0];
+    const at = { x: left, y: box[1], width: box[2], height: box[3] };
+    const { sure } = verdict(face, model);
+    const label = { x: Math.max(left, 1), y: Math.max(box[1] - text / 4, text), "font-size": text };
+    const rects = [svg("rect", { ...at, class: "under" }), svg("rect", { ...at, class: sure ? "" : "unsure" })];
+    return number ? [...rects, svg("text", label, String(number))] : rects;
+  });
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...drawn);
+}

@@ -1,0 +1,163 @@
+// Where the faces are in a picture: CenterFace, as faces/finder.py and faces/decode.py have it.
+// Knows nothing about expressions, files or the page. A face is {box: [left, top, width, height], score,
+// landmarks: [[x, y] x 5]} in the picture's pixels.
+
+import { rint } from "./numbers.js";
+import { part, resize } from "./pillow.js";
+
+const STRIDE = 4; // pixels of the network's input that a cell of its outputs stands for
+const MOST_CANDIDATES = 1000;
+const OUTPUTS = ["537", "538", "539", "540"]; // heat, log scale, offset, landmarks
+const REDUCING_GAP = 2;
+
+export class Finder {
+  /**
+   * `run(pixels, height, width)` gives the network's four outputs by name; `told` is `detector` of /v1/model.
+   */
+  constructor(run, told) {
+    this.run = run;
+    this.told = told;
+  }
+
+  /** The faces in a raster, the largest box first; a close look follows where nothing is found at full size. */
+  async find(picture, longSide = this.told.long_side) {
+    const { close_side: closeSide, close_border: border } = this.told;
+    const side = Math.min(Math.max(picture.width, picture.height), longSide);
+    let faces = side > closeSide ? await this.sure(picture, side, 0) : [];
+    if (!faces.length) faces = await this.sure(picture, Math.min(longSide, closeSide), border);
+    return faces.sort(byArea);
+  }
+
+  /** The faces that score above the threshold, and the doubtful ones that a second look confirms. */
+  async sure(picture, side, border) {
+    const { threshold, doubtful, most_again: mostAgain, most_overlap: mostOverlap } = this.told;
+    const seen = await this.look(picture, side, border, Math.min(threshold, doubtful));
+    const faces = seen.filter(({ score }) => score > threshold);
+    for (const face of seen.filter(({ score }) => score <= threshold).slice(0, mostAgain)) {
+      const second = await this.again(picture, face);
+      if (second) faces.push(second);
+    }
+    return distinct(faces, mostOverlap);
+  }
+
+  /** A doubtful face as a second look sees it, alone and larger; undefined where that is no surer. */
+  async again(picture, { box, score }) {
+    const told = this.told;
+    const [left, top, across, down] = around(box, told.again_around, picture);
+    const side = (told.again_side / (told.again_around * Math.max(box[2], box[3]))) * Math.max(across, down);
+    const least = Math.max(0, 2 * told.sure_of_two - score);
+    const only = part(picture, left, top, across, down);
+    const seen = await this.look(only, Math.max(1, rint(side)), told.again_border, least);
+    const inPlace = seen.map((face) => moved(face, left, top));
+    const second = inPlace.find((face) => overlap(box, face.box) > told.most_overlap);
+    return second && { ...second, score: (score + second.score) / 2 };
+  }
+
+  /** The faces that score above a threshold around a place where one with this box was a moment ago. */
+  async near(picture, box, threshold) {
+    const [left, top, across, down] = around(box, this.told.near_room, picture);
+    if (across < 2 || down < 2) return [];
+    const faces = await this.look(part(picture, left, top, across, down), this.told.near_side, 0, threshold);
+    return faces.map((face) => moved(face, left, top)).sort(byArea);
+  }
+
+  /** What is seen when the long side has so many pixels and a border of black around it, the surest face first. */
+  async look(picture, side, border, threshold) {
+    const seen = view(picture, side, border, this.told.multiple);
+    const outputs = await this.run(seen.pixels, seen.height, seen.width);
+    const found = decode(OUTPUTS.map((name) => outputs[name]), threshold);
+    return distinct(found, this.told.most_overlap)
+      .map((face) => inPicture(face, seen))
+      .filter(({ box }) => middleInside(box, picture));
+  }
+}
+
+/** Left, top, width and height of the part of a picture that shows a box and what lies around it. */
+function around([boxLeft, boxTop, width, height], room, picture) {
+  const reach = (room / 2) * Math.max(width, height);
+  const [x, y] = [boxLeft + width / 2, boxTop + height / 2];
+  const [left, top] = [Math.floor(Math.max(0, x - reach)), Math.floor(Math.max(0, y - reach))];
+  const right = Math.ceil(Math.min(picture.width, x + reach));
+  return [left, top, right - left, Math.ceil(Math.min(picture.height, y + reach)) - top];
+}
+
+const moved = ({ box, score, landmarks }, x, y) => ({
+  box: [box[0] + x, box[1] + y, box[2], box[3]],
+  score,
+  landmarks: landmarks.map((point) => [point[0] + x, point[1] + y]),
+});
+
+const byArea = (one, other) => area(other.box) - area(one.box);
+const area = ([, , width, height]) => width * height;
+
+/** A picture as the network sees it, float32 (3, height, width), and the way back to its own pixels. */
+export function view(picture, side, border, multiple) {
+  const factor = side / Math.max(picture.width, picture.height);
+  const width = Math.max(1, rint(picture.width * factor));
+  const height = Math.max(1, rint(picture.height * factor));
+  let small = picture;
+  if (factor < 1) small = resize(picture, width, height, "box", REDUCING_GAP);
+  else if (factor > 1) small = resize(picture, width, height, "bicubic");
+  const across = Math.ceil((width + 2 * border) / multiple) * multiple;
+  const down = Math.ceil((height + 2 * border) / multiple) * multiple;
+  const pixels = new Float32Array(3 * down * across);
+  for (let band = 0; band < 3; band++) {
+    const from = Math.min(band, small.stride - 1);
+    for (let y = 0; y < height; y++) {
+      const into = (band * down + y + border) * across + border;
+      for (let x = 0; x < width; x++) pixels[into + x] = small.data[(y * width + x) * small.stride + from];
+    }
+  }
+  return { pixels, width: across, height: down, border, scale: [picture.width / width, picture.height / height] };
+}
+
+/** All cells whose heat is above a threshold, as faces in the view's pixels, best score first. */
+function decode([heat, scale, offset, points], threshold) {
+  const [rows, columns] = heat.dims.slice(-2);
+  const cells = rows * columns;
+  const hot = [];
+  for (let cell = 0; cell < cells; cell++) if (heat.data[cell] > threshold) hot.push(cell);
+  hot.sort((one, other) => heat.data[other] - heat.data[one]);
+  return hot.slice(0, MOST_CANDIDATES).map((cell) => {
+    const width = Math.exp(scale.data[cells + cell]) * STRIDE;
+    const height = Math.exp(scale.data[cell]) * STRIDE;
+    const left = ((cell % columns) + offset.data[cells + cell] + 0.5) * STRIDE - width / 2;
+    const top = (Math.floor(cell / columns) + offset.data[cell] + 0.5) * STRIDE - height / 2;
+    const landmarks = [0, 1, 2, 3, 4].map((n) => [
+      points.data[(2 * n + 1) * cells + cell] * width + left,
+      points.data[2 * n * cells + cell] * height + top,
+    ]);
+    return { box: [left, top, width, height], score: heat.data[cell], landmarks };
+  });
+}
+
+/** The faces that stay when each takes those it overlaps out, first ones first. */
+export function distinct(faces, mostOverlap) {
+  const kept = [];
+  for (const face of faces) {
+    if (kept.every((other) => overlap(face.box, other.box) <= mostOverlap)) kept.push(face);
+  }
+  return kept;
+}
+
+/** Intersection over union of two boxes. */
+export function overlap(one, other) {
+  const across = Math.min(one[0] + one[2], other[0] + other[2]) - Math.max(one[0], other[0]);
+  const down = Math.min(one[1] + one[3], other[1] + other[3]) - Math.max(one[1], other[1]);
+  const shared = Math.max(across, 0) * Math.max(down, 0);
+  return shared / (area(one) + area(other) - shared);
+}
+
+function inPicture({ box, score, landmarks }, { border, scale }) {
+  const place = ([x, y]) => [(x - border) * scale[0], (y - border) * scale[1]];
+  return {
+    box: [...place(box), box[2] * scale[0], box[3] * scale[1]],
+    score,
+    landmarks: landmarks.map(place),
+  };
+}
+
+function middleInside([left, top, width, height], picture) {
+  const [x, y] = [left + width / 2, top + height / 2];
+  return x >= 0 && x < picture.width && y >= 0 && y < picture.height;
+}

@@ -1,0 +1,84 @@
+// The list of pictures that were given: each with its boxes and faces, or the reason why not.
+// Knows nothing about how they are read.
+
+import { byId, element, say } from "./dom.js";
+import { boxes, FaceCard } from "./faces.js";
+import { all } from "./words.js";
+
+const MOST_KEPT = 24; // pictures; the oldest go
+
+export class Photos {
+  /** `read(file)` gives {width, height, faces} or rejects with the reason; `explain(crop)` a map. */
+  constructor(model, read, explain) {
+    Object.assign(this, { model, read, explain });
+    this.list = byId("photos");
+    byId("clear").addEventListener("click", () => this.clear());
+  }
+
+  /** Show a picture at the top of the list and what is read in it when that is known. */
+  async add(file, name) {
+    const item = this.item(file, name);
+    this.list.prepend(item.element);
+    byId("answers").hidden = false;
+    while (this.list.children.length > MOST_KEPT) this.remove(this.list.lastElementChild);
+    item.element.scrollIntoView({ block: "nearest" });
+    try {
+      const answer = await this.read(file);
+      const words = all(answer.faces, this.model);
+      item.said.textContent = words;
+      item.element.dataset.done = "read";
+      this.fill(item, answer);
+      say(`${name}: ${words}`);
+    } catch (fault) {
+      item.said.textContent = `Not read: ${fault.message}.`;
+      item.element.dataset.done = "failed";
+      if (!item.image.naturalWidth) item.frame.remove();
+      say(`${name} could not be read: ${fault.message}.`);
+    }
+  }
+
+  item(file, name) {
+    const address = URL.createObjectURL(file);
+    const image = element("img", { src: address, alt: name });
+    const frame = element("figure", { className: "framed" }, element("div", {}, image));
+    const faces = element("ul", { className: "faces bars", ariaLabel: `Faces in ${name}` });
+    const said = element("p", { className: "said" }, "Reading…");
+    const remove = element("button", { type: "button", className: "small", ariaLabel: `Remove ${name}` }, "Remove");
+    const title = element("div", { className: "titled" }, element("h3", {}, name), remove);
+    const right = element("div", {}, said, faces);
+    const beside = element("div", { className: "beside" }, frame, right);
+    const item = { element: element("li", {}, title, beside), address, image, frame, faces, said, beside };
+    item.element.release = () => URL.revokeObjectURL(address);
+    remove.addEventListener("click", () => {
+      const near = item.element.nextElementSibling ?? item.element.previousElementSibling;
+      this.remove(item.element);
+      (near?.querySelector("button") ?? byId("choose")).focus();
+    });
+    return item;
+  }
+
+  fill({ image, faces: list, frame, beside }, { width, height, faces }) {
+    const numbered = faces.map((face, i) => ({ ...face, number: faces.length > 1 ? i + 1 : 0 }));
+    image.alt += `, ${all(faces, this.model)}`;
+    frame.style.maxWidth = `${Math.max(width, 320)}px`;
+    frame.firstElementChild.append(boxes(width, height, numbered, this.model));
+    beside.classList.toggle("many", faces.length > 3);
+    for (const face of numbered) {
+      const card = new FaceCard(this.model, { number: face.number, explain: face.crop && this.explain });
+      card.show(face);
+      list.append(card.element);
+    }
+  }
+
+  remove(item) {
+    item.release();
+    item.remove();
+    byId("answers").hidden = !this.list.children.length;
+  }
+
+  clear() {
+    [...this.list.children].forEach((item) => this.remove(item));
+    byId("choose").focus();
+    say("All pictures were removed.");
+  }
+}

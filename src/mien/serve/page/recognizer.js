@@ -1,0 +1,83 @@
+// Pictures in, faces with the expression that is read in each out: predict/recognizer.py in the browser.
+// Knows nothing about the page. It runs in a worker, and one thing at a time.
+
+import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
+import { align } from "./align.js";
+import { Finder } from "./finder.js";
+import { clip } from "./numbers.js";
+import { occlusion } from "./occlusion.js";
+
+const BATCH = 32; // faces that the network reads at once
+const MOST_THREADS = 4; // and one core stays free: threads that wait for each other lose more than they win
+const SESSION = { executionProviders: ["wasm"], enableMemPattern: false, logSeverityLevel: 3 };
+
+export class Recognizer {
+  constructor(told, model, finder) {
+    this.told = told; // what /v1/model says
+    this.model = model;
+    this.finder = finder;
+  }
+
+  /** Fetch the two networks and start the engine; `step` is told what is going on. */
+  static async load(told, step) {
+    const threads = self.crossOriginIsolated ? clip(navigator.hardwareConcurrency - 1, 1, MOST_THREADS) : 1;
+    ort.env.wasm.numThreads = threads;
+    ort.env.wasm.wasmPaths = { wasm: new URL("vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
+    ort.env.logLevel = "error";
+    step("the network that finds faces");
+    const detector = await fetched(told.detector_url);
+    step("the network that reads expressions");
+    const reader = await fetched(told.model_url);
+    step("the engine");
+    const finding = await ort.InferenceSession.create(detector, SESSION);
+    const model = await ort.InferenceSession.create(reader, SESSION);
+    const run = (pixels, height, width) =>
+      finding.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
+    return { recognizer: new Recognizer(told, model, new Finder(run, told.detector)), threads };
+  }
+
+  /** The faces of a raster with `crop` and `probabilities`, the largest first. */
+  async predict(picture) {
+    return this.read(picture, await this.finder.find(picture));
+  }
+
+  /** Faces that were found, cut out and read. */
+  async read(picture, faces) {
+    const crops = faces.map(({ landmarks }) => this.cut(picture, landmarks));
+    const probabilities = await this.probabilities(crops);
+    return faces.map((face, i) => ({ ...face, crop: crops[i], probabilities: probabilities[i] }));
+  }
+
+  cut(picture, landmarks) {
+    return align(picture, landmarks, this.told.side, this.told.crop.template);
+  }
+
+  /** Lists of class probabilities of faces, bytes (side * side) each. */
+  async probabilities(crops) {
+    const { side, labels } = this.told;
+    const rows = [];
+    for (let start = 0; start < crops.length; start += BATCH) {
+      const some = crops.slice(start, start + BATCH);
+      const bytes = new Uint8Array(some.length * side * side);
+      some.forEach((crop, i) => bytes.set(crop, i * side * side));
+      const input = new ort.Tensor("uint8", bytes, [some.length, 1, side, side]);
+      const { probabilities } = await this.model.run({ faces: input });
+      some.forEach((_, i) => rows.push([...probabilities.data.slice(i * labels.length, (i + 1) * labels.length)]));
+    }
+    return rows;
+  }
+
+  /** How much hiding each place of a crop lowers the probability of its best class. */
+  async explain(crop) {
+    const [whole] = await this.probabilities([crop]);
+    const best = whole.indexOf(Math.max(...whole));
+    const chosen = async (crops) => (await this.probabilities(crops)).map((row) => row[best]);
+    return occlusion(crop, this.told.side, chosen, this.told.explain);
+  }
+}
+
+async function fetched(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${address}: the server answers ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}

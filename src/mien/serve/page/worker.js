@@ -1,0 +1,55 @@
+// The worker's end of engine.js: it finds and reads faces so that the page stays fluid. Knows nothing about the page.
+
+import { decode, pixels, PictureError } from "./picture.js";
+import { raster } from "./pillow.js";
+import { Follower } from "./follow.js";
+import { Recognizer } from "./recognizer.js";
+
+let recognizer;
+let follower;
+
+const tasks = {
+  async start({ model }) {
+    const loaded = await Recognizer.load(model, (step) => postMessage({ step }));
+    recognizer = loaded.recognizer;
+    follower = new Follower(recognizer);
+    await recognizer.probabilities([new Uint8Array(model.side * model.side)]);
+    return { threads: loaded.threads };
+  },
+
+  /** The faces of a picture file. */
+  async predict({ file }) {
+    const image = await decode(file);
+    return { width: image.width, height: image.height, faces: await recognizer.predict(raster(image)) };
+  },
+
+  /** Faces cut out of a picture file where their landmarks are known. */
+  async cut({ file, landmarks }) {
+    const picture = raster(await decode(file));
+    return landmarks.map((points) => recognizer.cut(picture, points));
+  },
+
+  /** The faces of a camera's frame, an ImageBitmap, taken at `seconds`. */
+  async follow({ frame, seconds }) {
+    const image = pixels(frame);
+    frame.close();
+    return { width: image.width, height: image.height, faces: await follower.follow(raster(image), seconds) };
+  },
+
+  forget: async () => follower.forget(),
+  read: ({ crops }) => recognizer.probabilities(crops),
+  explain: ({ crop }) => recognizer.explain(crop),
+};
+
+let before = Promise.resolve(); // the networks do one thing at a time
+
+onmessage = ({ data: { id, task, given } }) => {
+  before = before.then(async () => {
+    try {
+      postMessage({ id, result: await tasks[task](given) });
+    } catch (fault) {
+      const expected = fault instanceof PictureError;
+      postMessage({ id, problem: expected ? fault.message : `something went wrong here (${fault.message ?? fault})` });
+    }
+  });
+};

@@ -1,0 +1,127 @@
+"""A real `mien serve` in a process of its own, and requests to it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "src" / "mien" / "serve" / "samples"
+START_SECONDS = 60
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        *,
+        source: str = "127.0.0.1",
+        **headers: str,
+    ) -> Answer:
+        """Send a request on a connection of its own, from an address; in names of headers `_` stands for `-`."""
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=30, source_address=(source, 0)
+        )
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            got = connection.getresponse()
+            return Answer(got.status, {n.lower(): v for n, v in got.getheaders()}, got.read())
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, query: str = "", kind: str = "image/png", **headers: str) -> Answer:
+        """Have a body read."""
+        return self.ask(f"/v1/predict{query}", "POST", body, content_type=kind, **headers)
+
+    def raw(self, data: bytes) -> socket.socket:
+        """Send bytes; return the socket."""
+        plain = socket.create_connection(("127.0.0.1", self.port), 30)
+        plain.sendall(data)
+        return plain
+
+    def metric(self, line: str) -> float:
+        """Return a number of /metrics, 0 where it is not there."""
+        found = re.search(rf"^{re.escape(line)} (\S+)$", self.ask("/metrics").body.decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+def command(*options: str, first: str = "") -> list[str]:
+    """Return the command line of a server at a free port; `first` is code that runs before it."""
+    start = ["-c", f"{first}\nfrom mien.cli import main; main()"] if first else ["-m", "mien"]
+    return [sys.executable, *start, "serve", "--port", "0", *options]
+
+
+@contextmanager
+def serving(*options: str, first: str = "", **environment: str):
+    """Yield a server that answers; `first` is code that runs before it."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command(*options, first=first), **streams, env={**os.environ, **environment})
+    try:
+        line = process.stdout.readline()
+        found = re.search(r":(\d+)/ ", line)
+        assert found, line + process.stderr.read()
+        yield Server(process, int(found[1]))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=30)
+
+
+def refused(*options: str, **environment: str) -> tuple[int, str]:
+    """Return exit status and standard error of a server that does not start."""
+    done = subprocess.run(
+        command(*options),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stderr
+
+
+def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
+    """Return a multipart body and its content type, as browsers write them."""
+    parts = b""
+    for name, data in files:
+        parts += b'--xYz\r\nContent-Disposition: form-data; name="picture"; filename="%s"\r\n' % name.encode()
+        parts += b"Content-Type: image/png\r\n\r\n" + data + b"\r\n"
+    return parts + b"--xYz--\r\n", "multipart/form-data; boundary=xYz"

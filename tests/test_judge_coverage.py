@@ -1,0 +1,81 @@
+import csv
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError
+from mien.judge.coverage import SHARES, risk_coverage
+from mien.judge.report import coverage_of
+from mien.predictions import Predictions, write_predictions
+
+
+def told(faces: int = 2000, *, seed: int = 0) -> Predictions:
+    """Predictions of two classes that are right as often as they say, so that surer is better."""
+    rng = np.random.default_rng(seed)
+    sure = rng.uniform(0.5, 1, faces)
+    labels = (rng.random(faces) > sure).astype(np.int64)
+    probs = np.column_stack([sure, 1 - sure])
+    ids = np.array([str(n) for n in range(faces)])
+    clean = np.arange(faces) % 4 != 0
+    return Predictions(("a", "b"), ids, labels, np.full(faces, "val"), probs, ids, clean)
+
+
+def test_the_curve_is_what_counting_gives():
+    """Each point's share and accuracy are those of the faces at or above its threshold, and lie in their intervals."""
+    table = told()
+    curve = risk_coverage(table, draws=200)
+
+    assert len(SHARES) == len(curve)
+    for one, share in zip(curve, SHARES, strict=True):
+        answered = table.probs.max(1) >= one.threshold
+        assert share == pytest.approx(one.share.point, abs=0.002)
+        assert answered.mean() == pytest.approx(one.share.point)
+        assert (table.labels[answered] == 0).mean() == pytest.approx(one.accuracy.point)
+        assert one.accuracy.low <= one.accuracy.point <= one.accuracy.high
+
+
+def test_an_interval_holds_as_much_as_it_says():
+    """In about 19 of 20 samples the interval at a threshold holds the true accuracy, 7/8 above 3/4."""
+    held = [
+        one.accuracy.low <= 0.875 <= one.accuracy.high
+        for seed in range(60)
+        for one in risk_coverage(told(400, seed=seed), [0.75], draws=200)
+    ]
+
+    assert 52 <= sum(held) <= 60
+
+
+def test_copies_count_once_in_the_interval():
+    """Each face ten times over leaves the interval about as wide as the faces alone."""
+    table = told(300)
+    ten = table.only(np.repeat(np.arange(300), 10))
+    ten = Predictions(ten.classes, np.arange(3000).astype(str), *(getattr(ten, name) for name in (
+        "labels", "splits", "probs", "groups", "clean")))  # fmt: skip
+    (one,), (other,) = (risk_coverage(t, [0.7], draws=2000) for t in (table, ten))
+
+    assert one.accuracy.point == pytest.approx(other.accuracy.point)
+    assert 0.85 < (one.accuracy.high - one.accuracy.low) / (other.accuracy.high - other.accuracy.low) < 1.15
+
+
+@pytest.mark.parametrize(
+    ("faces", "thresholds", "message"), [(30, [], "too few for a curve"), (100, [1.0], "lower threshold")]
+)
+def test_what_gives_no_curve_is_told(faces, thresholds, message):
+    """Few faces, and a threshold that nothing reaches, end in one line."""
+    with pytest.raises(DataError, match=message):
+        risk_coverage(told(faces), thresholds)
+
+
+def test_figure_and_numbers_are_written(tmp_path):
+    """The folder holds the curve of the clean faces as two pictures and a table in which the threshold is marked."""
+    write_predictions(tmp_path / "mine.csv", told())
+    said = coverage_of([tmp_path / "mine.csv"], tmp_path / "out", split=None, threshold=0.75, draws=200)
+    with open(tmp_path / "out" / "coverage.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert ["coverage.csv", "coverage.png", "coverage.svg"] == sorted(
+        p.name for p in (tmp_path / "out").iterdir()
+    )
+    assert "mine, 1,500 faces, answered from 0.75 on" in said
+    assert ["0.7500"] == [row["answered_from"] for row in rows if row["marked"] == "1"]
+    assert len(SHARES) + 1 == len(rows)

@@ -1,0 +1,683 @@
+import gzip
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from serving import SAMPLES, command, form, refused, serving
+
+pytest.importorskip("fastapi")
+
+from mien import Recognizer
+from mien.errors import ServeError
+from mien.faces import finder
+from mien.recipe import read_recipe
+from mien.run import Run, RunData, write_metrics, write_run
+from mien.serve import Limits, Settings
+from mien.serve.about import card_html
+from mien.serve.reports import Tree
+from mien.serve.settings import check
+
+SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
+KEY = "0123456789abcdefXYZ"
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory) -> Path:
+    """A folder with a report, a run, and ways out of it."""
+    folder = tmp_path_factory.mktemp("reports") / "mine"
+    outside = folder.parent / "outside.html"
+    outside.write_text("<title>secret</title>")
+    (folder / "a & b").mkdir(parents=True)
+    (folder / "a & b" / "report.html").write_text("<title>One &amp; two</title><style>p{}</style><p>x")
+    (folder / "numbers.csv").write_text("a\n1\n")
+    (folder / "weights.safetensors").write_text("no")
+    (folder / ".hidden.html").write_text("no")
+    (folder / "link.html").symlink_to(outside)
+    (folder / "up").symlink_to(folder.parent)
+    run = folder / "runs" / "quick-s0"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"format": 1, "name": "quick", "seed": 3}))
+    (run / "recipe.toml").write_text("[training]\nepochs = 5\n")
+    (run / "metrics.csv").write_text(
+        "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy\n1,0.1,1.5,0.4,1.4,0.45\n"
+    )
+    damaged = folder / "runs" / "damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(reports):
+    """A server with reports and without a key."""
+    options = (
+        "--reports",
+        str(reports),
+        "--max-bytes",
+        "300000",
+        "--max-pixels",
+        "500000",
+        "--max-pictures",
+        "3",
+    )
+    with serving(*options, "--allow-origin", "https://friend.example") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def keyed():
+    """A server with a key, from the environment, and a log."""
+    with serving("--access-log", "--queue", "4", "--max-pictures", "2", MIEN_API_KEY=KEY) as running:
+        yield running
+
+
+def png_head(width: int, height: int) -> bytes:
+    """A PNG that says how large it is and holds next to nothing."""
+    parts = b""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
+        parts += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def problem(answer, status: int, words: str) -> bool:
+    """Tell whether an answer is a problem with this status and words."""
+    told = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status, told["status"]) == (status, status), told
+    assert words in told["detail"], told
+    return told["title"] != ""
+
+
+# ---- pictures
+
+
+def test_a_picture_is_read_as_in_python(server):
+    """Boxes, labels and probabilities are those of Recognizer.predict on the same bytes."""
+    told = server.post(SCENE).json()
+    faces = Recognizer().predict(SCENE)
+    (picture,) = told["pictures"]
+
+    assert len(faces) == len(picture["faces"]) > 3
+    assert (picture["width"], picture["height"]) == (594, 396)
+    for face, one in zip(faces, picture["faces"], strict=True):
+        assert (face.label, face.best) == (one["label"], one["best"])
+        assert list(face.probabilities) == told["labels"] == list(one["probabilities"])
+        assert one["probabilities"] == pytest.approx(face.probabilities, abs=2e-6)
+        assert one["box"] == pytest.approx(face.box, abs=0.01)
+
+
+def test_crop_takes_the_picture_for_a_face(server):
+    """With crop the middle square is read and there are no landmarks."""
+    (face,) = server.post(FACE, "?crop=true").json()["pictures"][0]["faces"]
+    (expected,) = Recognizer().predict(FACE, crop=True)
+
+    assert face["probabilities"] == pytest.approx(expected.probabilities, abs=2e-6)
+    assert face["landmarks"] is None
+
+
+def test_explain_tells_what_the_answer_depends_on(server):
+    """The map of the largest face is that of Recognizer.explain."""
+    (face,) = server.post(FACE, "?explain=true").json()["pictures"][0]["faces"]
+    recognizer = Recognizer()
+    expected = recognizer.explain(recognizer.predict(FACE)[0])
+
+    assert abs(expected - face["explanation"]).max() < 1e-4
+
+
+def test_several_pictures_come_back_in_order(server):
+    """A damaged one among several has its problem inside, the others their faces."""
+    body, kind = form(("a.png", FACE), ('way/to "b".png', FACE[:2000]), ("c.txt", b"hello"))
+    told = server.post(body, kind=kind).json()["pictures"]
+
+    assert [one["picture"] for one in told][::2] == ["a.png", "c.txt"]
+    assert len(told[0]["faces"]) == 1
+    assert "damaged" in told[1]["problem"]
+    assert "not a picture" in told[2]["problem"]
+
+
+def test_requests_at_once_have_their_own_answers(server):
+    """Pictures read in batches across requests do not mix."""
+    names = sorted(path.name for path in SAMPLES.glob("*-?.png")) * 2
+    wanted = {name: Recognizer().predict(SAMPLES / name) for name in set(names)}
+    got = {}
+
+    def ask(i: int, name: str) -> None:
+        got[i] = server.post((SAMPLES / name).read_bytes()).json()["pictures"][0]["faces"]
+
+    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(names)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for i, name in enumerate(names):
+        (face,), (expected,) = got[i], wanted[name]
+        assert face["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5), name
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "kind", "status", "words"),
+    [
+        (SCENE[:20_000], "", "image/png", 422, "damaged or cut short"),
+        (png_head(30_000, 30_000), "", "image/png", 422, "more than 64,000,000 pixels"),
+        (png_head(900, 900), "", "image/png", 422, "900 x 900 is more than 500,000 pixels"),
+        (png_head(400, 400), "", "image/png", 422, "damaged"),
+        (png_head(300, 90), "?crop=true", "image/png", 422, "damaged"),
+        (bytes(range(256)), "", "image/png", 415, "not a picture of a kind"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "", "application/octet-stream", 415, "not a picture of a kind"),
+        (b"{}", "", "application/json", 415, "application/json"),
+        (FACE, "", "application/x-www-form-urlencoded", 415, "urlencoded"),
+        (b"", "", "image/png", 422, "no picture came"),
+        (bytes(300_001), "", "image/png", 413, "more than 300,000 bytes"),
+        (FACE, "?crop=perhaps", "image/png", 422, "crop"),
+        (FACE, "?corp=true", "image/png", 422, 'did you mean "crop"'),
+        (FACE, "", "multipart/form-data", 422, "boundary"),
+        (FACE, "", "multipart/form-data; boundary=other", 422, "boundary"),
+        (form(("a", FACE))[0][:-12], "", "multipart/form-data; boundary=xYz", 422, "ends in the middle"),
+        (form()[0], "", "multipart/form-data; boundary=xYz", 422, "no picture came"),
+        (form(*[("a", b"x")] * 4)[0], "", "multipart/form-data; boundary=xYz", 413, "more than 3 pictures"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " in value else "",
+)  # fmt: skip
+def test_what_cannot_be_read_has_its_status(server, body, query, kind, status, words):
+    """Every bad body is a problem with the right status and says what is wrong."""
+    assert problem(server.post(body, query, kind), status, words)
+
+
+def test_too_large_a_body_is_refused_before_it_is_sent(server):
+    """A declared length is enough, and one without a declared length is stopped at the limit."""
+    head = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    with server.raw(f"{head}Content-Length: {10**12}\r\n\r\n".encode()) as declared:
+        assert b" 413 " in declared.recv(1000)
+    chunk = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    with server.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 12) as endless:
+        assert b" 413 " in endless.recv(1000)
+
+
+def test_too_many_at_once_are_sent_away(keyed):
+    """One address may have half the queue; whoever sends more is told to wait, and the rest is answered."""
+    statuses = []
+
+    def ask() -> None:
+        answer = keyed.post(SCENE, x_api_key=KEY)
+        statuses.append((answer.status, answer.headers.get("retry-after")))
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {status for status, _ in statuses} == {200, 429}
+    assert all(after == "2" for status, after in statuses if status == 429)
+
+
+def test_a_full_queue_is_told(keyed):
+    """When addresses together have filled the queue, the next one gets 503 and is told when to try again."""
+    body, kind = form(("a", SCENE), ("b", SCENE))
+    statuses = []
+
+    def ask(source: str) -> None:
+        for _ in range(3):
+            answer = keyed.post(body, kind=kind, x_api_key=KEY, source=source)
+            statuses.append((answer.status, answer.headers.get("retry-after")))
+
+    threads = [threading.Thread(target=ask, args=(f"127.0.0.{i}",)) for i in range(2, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {status for status, _ in statuses} == {200, 503}
+    assert {after for status, after in statuses if status == 503} == {"2"}
+
+
+def test_patience_ends():
+    """A head or a body that does not come, a client that does not read, and too long a work all come to an end."""
+    first = "import mien.serve.connection as c, mien.serve.uploads as u; "
+    first += "c.HEAD_SECONDS = c.STALL_SECONDS = u.IDLE_SECONDS = 0.5"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 999\r\n\r\n"
+    wasm = b"GET /page/vendor/ort-wasm-simd-threaded.wasm HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving("--threads", "1", "--time-limit", "1", "--max-pictures", "100", first=first) as running:
+        for data in (b"", b"GET / HT"):
+            with running.raw(data) as slow:
+                assert slow.recv(100) == b""
+        with running.raw(head + b"some") as slow:
+            assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+        with running.raw(wasm) as lazy:
+            time.sleep(1.5)
+            assert 0 < len(_rest(lazy)) < 14_000_000
+        body, kind = form(*[("a", SCENE)] * 100)
+        assert problem(running.post(body, "?explain=true", kind), 503, "not read within 1 s")
+        assert running.metric("mien_pictures_waiting") == 0
+        deadline = time.monotonic() + 20
+        while running.post(FACE).status != 200:
+            assert time.monotonic() < deadline
+
+
+def _rest(plain: socket.socket) -> bytes:
+    """Return what still comes until the connection ends."""
+    parts = []
+    try:
+        while part := plain.recv(2**20):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def test_gone_clients_leave_nothing_behind(server):
+    """Connections dropped in a head, in a body and before the answer free their places."""
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(SCENE)
+    for data in (whole[:30], whole + SCENE[:5000], whole + SCENE):
+        for _ in range(3):
+            server.raw(data).close()
+    deadline = time.monotonic() + 15
+    while server.metric("mien_pictures_waiting") or server.metric("mien_body_bytes_waiting"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert server.post(FACE).status == 200
+
+
+def test_what_is_no_http_is_told_so(server):
+    """Neither a TLS greeting nor a head without an end is read on."""
+    for data in (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000):
+        with server.raw(data) as plain:
+            got = plain.recv(4000)
+        assert got.startswith(b"HTTP/1.1 400 ")
+        assert b"content-security-policy" in got
+
+
+# ---- model, samples, files
+
+
+def test_the_model_is_told_whole(server):
+    """A page finds in /v1/model all that it needs, and files whose sha256 stands in their addresses."""
+    answer = server.ask("/v1/model")
+    told = answer.json()
+    model = Recognizer().model
+
+    assert told["labels"] == list(model.labels)
+    assert told["crop"] == model.crop
+    assert told["detector"].items() >= {"long_side": 640, "threshold": 0.35, "multiple": 32}.items()
+    assert all(value == getattr(finder, name.upper()) for name, value in told["detector"].items())
+    described = server.ask("/openapi.json").json()["components"]["schemas"]["About"]["properties"]
+    assert list(described) and set(described) == set(told)
+    assert told["explain"] == {"across": 4, "steps": 12, "reach": 2}
+    assert told["max_body_bytes"] == 300_000
+    assert told["reports"] and not told["key"]
+    assert "<h3" in told["card_html"]
+    file = server.ask(told["model_url"])
+    assert hashlib.sha256(file.body).hexdigest() == told["sha256"] == model.sha256
+    assert "immutable" in file.headers["cache-control"]
+    assert told["detector_url"].endswith(
+        hashlib.sha256(server.ask(told["detector_url"]).body).hexdigest()[:16]
+    )
+
+
+def test_a_card_cannot_carry_a_script():
+    """HTML in a card is shown as text, its links lead to addresses alone, and it has no inline style."""
+    card = '# A\n<script>x</script> [a](javascript:x) ![b](http://c/d.png)\n\n| a |\n|--:|\n| <b onclick="x"> |\n'
+    html = card_html(card)
+
+    assert "<script" not in html and "<b " not in html and "<img" not in html
+    assert 'href="javascript' not in html and "style=" not in html
+    assert "<h3>A</h3>" in html and "<table>" in html
+
+
+def test_the_samples_are_small_pictures_with_faces(server):
+    """Each sample comes with its size and words, all together take less than 300 kB, in each a face is found."""
+    told = server.ask("/v1/samples").json()
+    pictures = [server.ask(one["url"]) for one in told]
+
+    assert len(told) == 15 and {one["kind"] for one in told} == {"face", "scene"}
+    assert sum(len(picture.body) for picture in pictures) < 300_000
+    assert all(picture.headers["content-type"] == "image/png" for picture in pictures)
+    assert all(Recognizer().predict(picture.body) for picture in pictures)
+
+
+def test_files_are_tagged_compressed_and_kept(server):
+    """A file comes compressed to whoever takes it, else plain, and not again to whoever has it."""
+    zipped = server.ask("/house.css", accept_encoding="br, gzip")
+    plain = server.ask("/house.css", accept_encoding="gzip;q=0")
+
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(zipped.body) == plain.body
+    assert zipped.headers["etag"] != plain.headers["etag"]
+    assert zipped.headers["vary"] == "Accept-Encoding"
+    again = server.ask("/house.css", if_none_match=plain.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert plain.headers["cache-control"] == "no-cache"
+    head = server.ask("/house.css", "HEAD")
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(plain.body)))
+
+
+def test_the_wasm_comes_in_the_right_type(server):
+    """Files stored compressed are given under their own name and type."""
+    found = server.ask("/page/vendor/ort-wasm-simd-threaded.wasm", accept_encoding="gzip")
+
+    assert found.headers["content-type"] == "application/wasm"
+    assert gzip.decompress(found.body).startswith(b"\0asm")
+    assert server.ask("/page/main.js").headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/page/../app.py", "/page/%2e%2e/app.py", "/page/..%2fapp.py", "/page//etc/passwd", "/page/vendor/../../app.py",
+     "/v1/samples/../app.py", "/v1/samples/samples.json", "/nothing", "/page/index.html%00", "/docs/", "/v1/predict/",
+     "/redoc", "/reports/files/../outside.html", "/reports/files/%2e%2e/outside.html", "/reports/files/up/outside.html",
+     "/reports/files/..%2foutside.html", "/reports/files/link.html", "/reports/files/up/mine/numbers.csv",
+     "/reports/files//etc/passwd", "/reports/files/%2fetc%2fpasswd", "/reports/files/.hidden.html", "/reports/files/",
+     "/reports/files/weights.safetensors", "/reports/files/numbers.csv%00.html", "/reports/files/a%20%26%20b"],
+)  # fmt: skip
+def test_no_path_leads_elsewhere(server, path):
+    """Whatever is not listed is not found, in any spelling."""
+    assert problem(server.ask(path), 404, "nothing is here")
+
+
+# ---- reports
+
+
+def test_reports_are_listed_and_given(server):
+    """A report is listed by its title and given under a policy that runs no script."""
+    page = server.ask("/reports/").body.decode()
+    report = server.ask("/reports/files/a%20%26%20b/report.html")
+
+    assert 'href="/reports/files/a%20%26%20b/report.html">One &amp; two</a>' in page
+    assert "secret" not in page and "hidden" not in page
+    assert report.body.startswith(b"<title>One")
+    policy = report.headers["content-security-policy"]
+    assert "sandbox" in policy and "default-src 'none'" in policy and "script" not in policy
+    assert server.ask("/reports/files/numbers.csv").headers["content-type"].startswith("text/plain")
+    assert server.ask("/reports").headers["location"] == "/reports/"
+
+
+def test_runs_are_told_while_they_train(server, reports):
+    """A run that goes on is "training" with its curves so far; one with a result is complete."""
+    (told,) = server.ask("/reports/runs.json").json()
+
+    assert (told["name"], told["seed"], told["state"], told["epochs"]) == ("quick", 3, "training", 5)
+    assert told["rows"]["val_accuracy"] == [0.45]
+    (reports / "runs" / "quick-s0" / "result.json").write_text("{}")
+    time.sleep(1.6)
+    assert server.ask("/reports/runs.json").json()[0]["state"] == "complete"
+
+
+def test_a_real_run_is_understood(tmp_path):
+    """The files that `mien train` writes are those that are looked for."""
+    folder = tmp_path / "runs" / "quick-cnn-s2"
+    folder.mkdir(parents=True)
+    data = RunData("faces", "f" * 16, 48, ("a", "b"), {}, {})
+    run = Run(folder, read_recipe("quick-cnn", ("training.epochs=7",)), 2, data, {"device": "cpu"})
+    write_run(run, {"kind": "cnn"})
+    row = {"lr": 0.1, "train_loss": 1.2, "train_accuracy": 0.5, "val_loss": 1.3, "val_accuracy": 0.4}
+    write_metrics(run, [{"epoch": 1, **row}, {"epoch": 2, **row}])
+    _, (told,) = Tree(tmp_path).listed()
+
+    assert (told["path"], told["name"], told["seed"]) == ("runs/quick-cnn-s2", "quick-cnn", 2)
+    assert (told["state"], told["epochs"], told["rows"]["val_loss"]) == ("training", 7, [1.3, 1.3])
+
+
+def test_curves_are_drawn(server, browser):
+    """The page of reports draws a run's curves in a browser without a complaint."""
+    tab = browser.new_page()
+    complaints = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(f"{server.url}/reports/")
+    tab.wait_for_selector(".charts svg")
+
+    assert "quick, seed 3" in tab.inner_text("#all")
+    assert tab.locator(".charts polyline.val").count() == 2
+    tab.goto(f"{server.url}/reports/files/a%20%26%20b/report.html")
+    tab.goto(f"{server.url}/docs")
+    assert "/v1/predict" in tab.inner_text("main")
+    tab.close()
+    assert complaints == []
+
+
+def test_without_reports_there_are_none(keyed):
+    """Reports are shown only where a folder was named."""
+    assert keyed.ask("/reports/", x_api_key=KEY).status == 404
+
+
+# ---- headers, hosts, origins, key
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/page/main.js", "/v1/model", "/v1/samples", "/healthz", "/metrics", "/docs", "/openapi.json",
+             "/nothing", "/reports/", "/v1/predict", "/v1/model.onnx", "/reports/runs.json"],
+)  # fmt: skip
+def test_every_answer_has_the_headers(server, path):
+    """The policy and its like stand on pages, files, JSON and faults."""
+    headers = server.ask(path).headers
+
+    policy = headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+    assert "script-src 'self' 'wasm-unsafe-eval'" in policy and "unsafe-inline" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "camera=(self)" in headers["permissions-policy"]
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-embedder-policy"] == "require-corp"
+    assert "server" not in headers and "access-control-allow-origin" not in headers
+
+
+def test_pages_name_no_other_host(server):
+    """The documentation and the page load nothing from elsewhere."""
+    for path in ("/", "/docs", "/reports/"):
+        found = re.findall(r'(?:src|href)="([^"]+)"', server.ask(path).body.decode())
+        assert found and not [url for url in found if re.match(r"(https?:)?//", url)]
+
+
+def test_the_api_is_described(server):
+    """openapi.json tells of each route and of each refusal; the page draws them."""
+    told = server.ask("/openapi.json").json()
+    page = server.ask("/docs").body.decode()
+
+    assert set(told["paths"]) == {"/v1/predict", "/v1/model", "/v1/samples", "/healthz", "/metrics"}
+    assert {"200", "401", "413", "415", "422", "429", "503"} <= set(
+        told["paths"]["/v1/predict"]["post"]["responses"]
+    )
+    assert all(path in page for path in told["paths"])
+
+
+def test_only_named_origins_may_call(server):
+    """A page of a named origin may read the answer, any other may not."""
+    friend = server.ask("/v1/model", origin="https://friend.example")
+    stranger = server.ask("/v1/model", origin="https://stranger.example")
+    asked = {"origin": "https://friend.example", "access_control_request_method": "POST"}
+    flight = server.ask("/v1/predict", "OPTIONS", **asked)
+
+    assert friend.headers["access-control-allow-origin"] == "https://friend.example"
+    assert "access-control-allow-origin" not in stranger.headers
+    assert flight.status == 204
+    assert "x-api-key" in flight.headers["access-control-allow-headers"]
+    assert (
+        server.ask("/v1/predict", "OPTIONS", **asked | {"origin": "https://stranger.example"}).status == 405
+    )
+
+
+def test_other_names_of_the_host_are_refused(server):
+    """A page whose name was pointed to this machine gets nothing."""
+    assert problem(server.ask("/reports/", host="evil.example"), 421, "--allow-host")
+    assert server.ask("/healthz", host="localhost:1").status == 200
+    assert server.ask("/healthz", host="[::1]:80").status == 200
+
+
+def test_pages_of_other_sites_cannot_have_pictures_read(server):
+    """What a browser sends for a page of another site is refused, but for the origins that were named."""
+    foreign = {"sec_fetch_site": "cross-site"}
+
+    assert problem(server.post(FACE, origin="https://stranger.example", **foreign), 403, "--allow-origin")
+    assert server.post(FACE, origin="https://friend.example", **foreign).status == 200
+    assert server.post(FACE, sec_fetch_site="same-origin").status == 200
+
+
+def test_the_key_opens_what_costs(keyed):
+    """Without the key nothing is read or counted; the page, the model and the samples are open."""
+    assert problem(keyed.post(FACE), 401, "API key")
+    assert problem(keyed.post(FACE, x_api_key=KEY[:-1] + "z"), 401, "API key")
+    assert problem(keyed.ask("/metrics"), 401, "API key")
+    assert keyed.ask("/metrics").headers["www-authenticate"].startswith("Basic")
+    assert keyed.post(FACE, authorization=f"Bearer {KEY}").status == 200
+    assert keyed.ask("/metrics", authorization="Basic Om5vbnNlbnNl").status == 401
+    assert keyed.ask("/metrics", x_api_key=KEY).status == 200
+    for path in ("/", "/v1/model", "/v1/samples", "/healthz", "/docs"):
+        assert keyed.ask(path).status == 200
+    assert keyed.ask("/v1/model").json()["key"]
+
+
+def test_requests_are_counted(server):
+    """/metrics counts requests by route and status, pictures, faces and seconds."""
+    names = ('mien_requests_total{route="/v1/predict",status="200"}',
+             'mien_requests_total{route="/v1/predict",status="415"}', "mien_faces_read_total",
+             "mien_pictures_refused_total", "mien_predict_seconds_count")  # fmt: skip
+    before = [server.metric(name) for name in names]
+    server.post(FACE)
+    server.post(b"no picture at all")
+    after = [server.metric(name) for name in names]
+
+    assert [1, 1, 1, 1, 2] == [b - a for a, b in zip(before, after, strict=True)]
+    assert server.metric("process_resident_memory_bytes") > 50e6
+
+
+# ---- starting and stopping
+
+
+def test_it_stops_gracefully_and_logs_no_names(tmp_path):
+    """SIGTERM lets what is in flight be answered and ends with 0; the log holds routes and no names."""
+    named = ("--proxy", "127.0.0.1", "--allow-host", "faces.example")
+    with serving("--access-log", "--threads", "1", *named) as running:
+        assert running.ask("/healthz", host="faces.example", x_forwarded_for="203.0.113.9").status == 200
+        body, kind = form(*[(f"private{i}.png", SCENE) for i in range(6)])
+        got = []
+        asking = threading.Thread(target=lambda: got.append(running.post(body, "?explain=false", kind)))
+        asking.start()
+        while not running.metric("mien_pictures_waiting"):
+            time.sleep(0.01)
+        idle = socket.create_connection(("127.0.0.1", running.port))
+        assert running.stop() == 0
+        asking.join()
+        idle.close()
+        log = running.process.stderr.read()
+
+    assert got[0].status == 200 and len(got[0].json()["pictures"]) == 6
+    assert re.search(r"127\.0\.0\.1 POST /v1/predict 200 \d+ ms", log)
+    assert "203.0.113.9 GET /healthz 200" in log
+    assert "private" not in log and "explain" not in log and "Traceback" not in log
+
+
+def test_workers_share_the_port_and_stop_together():
+    """Several processes answer, one that is killed is started again, and Ctrl-C ends them all."""
+    with serving("--workers", "2", "--threads", "1") as running:
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        first = children.read_text().split()
+        assert len(first) == 2
+        assert running.post(FACE).status == 200
+        os.kill(int(first[0]), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while len(set(children.read_text().split()) - {first[0]}) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert running.post(FACE).status == 200
+        assert running.metric('mien_requests_total{route="/v1/predict",status="200"}') == 2
+        every = children.read_text().split()
+        assert running.stop(signal.SIGINT) == 0
+        assert not any(Path(f"/proc/{process}").exists() for process in every)
+
+
+def test_a_port_in_use_is_told():
+    """A second server at the same port ends in one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, said = refused("--port", port)
+
+    assert (status, said.count("\n")) == (2, 1)
+    assert f"port {port}: address already in use; give another --port" in said
+
+
+def test_a_missing_model_is_told(tmp_path):
+    """One line and status 2, also from several processes."""
+    for options in ((), ("--workers", "2")):
+        status, said = refused("--model", str(tmp_path / "none.onnx"), *options)
+        assert (status, said.count("\n")) == (2, 1)
+        assert "none.onnx" in said and "Traceback" not in said
+
+
+def test_a_bad_option_is_told(tmp_path):
+    """The command line ends in one line and status 2 before anything is opened."""
+    status, said = refused("--reports", str(tmp_path / "none"))
+
+    assert (status, said.count("\n")) == (2, 1)
+    assert "--reports wants one with reports or runs in it" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"port": 70_000}, "--port must be from 0 to 65,535"),
+        ({"workers": 0}, "--workers must be"),
+        ({"threads": 0}, "--threads must be"),
+        ({"limits": Limits(body_bytes=5)}, "--max-bytes must be"),
+        ({"limits": Limits(seconds=float("nan"))}, "--time-limit must be"),
+        ({"limits": Limits(pictures=500)}, "--max-pictures is 500 and --queue 128"),
+        ({"api_key": "short"}, "5 characters; 16 at least"),
+        ({"allow_origins": ("example.org",)}, "no origin"),
+        ({"allow_origins": ("https://example.org/",)}, "no path behind"),
+        ({"allow_origins": ("*",)}, "no origin"),
+        ({"allow_hosts": ("a/b",)}, "no name of a host"),
+        ({"proxy": "proxy.local"}, "no IP address"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong, words):
+    """Every bad setting is one line that says what to give."""
+    with pytest.raises(ServeError, match=re.escape(words)) as caught:
+        check(Settings(**wrong))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_an_orphan_stops(tmp_path):
+    """When the parent is killed, its processes see it and end."""
+    process = subprocess.Popen(command("--workers", "2", "--threads", "1"), stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(_runs(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert len(children) == 2
+
+
+def _runs(process: str) -> bool:
+    """Tell whether a process is there and no zombie."""
+    line = Path(f"/proc/{process}/cmdline")
+    return line.exists() and bool(line.read_bytes())
+
+
+def test_importing_the_room_is_light():
+    """`import mien.serve` loads no server."""
+    code = "import sys, mien.serve; print([m for m in ('fastapi', 'uvicorn', 'PIL') if m in sys.modules])"
+    assert "[]" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,518 @@
+"""The page of `mien serve` in a real Chromium, beside what Python says of the same pictures."""
+
+import base64
+import gzip
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import chromium
+from PIL import Image
+from serving import SAMPLES, serving
+
+pytest.importorskip("fastapi")
+
+from mien import Recognizer
+from mien.faces import align
+from mien.faces.face import Face
+from mien.faces.finder import view
+from mien.pages.theme import css_variables
+from mien.render.clips import render_clip
+from mien.serve import about
+
+PAGE = Path(about.__file__).with_name("page")
+PATIENCE_MS = 60_000
+SAME, CLOSE = (
+    1e-4,
+    1e-3,
+)  # differences of probabilities: of the same crops, and through finding and cutting out
+REFUSED = "status of 415"  # what Chromium writes where the server refused a file, as one test has it do
+BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A real server."""
+    with serving(OMP_NUM_THREADS="1") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """What a camera sees for a second, a motion JPEG: a rendered face turns from happy to surprised and moves."""
+    folder = tmp_path_factory.mktemp("clips")
+    render_clip(
+        folder / "clip", "change", label="happy", second="surprise", seconds=1, rate=12, side=128, seed=3
+    )
+    film = folder / "camera.mjpeg"
+    with film.open("wb") as file:
+        for number, path in enumerate(sorted((folder / "clip" / "frames").iterdir())):
+            file.write(encoded(frame_of(path, number), "JPEG"))
+    return film
+
+
+def frame_of(path: Path, number: int) -> np.ndarray:
+    """A camera's frame with a rendered face in it, RGB."""
+    frame = np.full((480, 640, 3), 110, np.uint8)
+    face = np.array(Image.open(path).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC))
+    left = 180 + 6 * number
+    frame[120 : 120 + 224, left : left + 224] = face
+    return frame
+
+
+@pytest.fixture(scope="module")
+def context(playwright, clip):
+    """A window of a Chromium whose camera plays the clip and is allowed."""
+    fake = ("device-for-media-stream", "ui-for-media-stream")
+    started = chromium(
+        playwright, *(f"--use-fake-{name}" for name in fake), f"--use-file-for-fake-video-capture={clip}"
+    )
+    yield started.new_context(viewport={"width": 1280, "height": 900})
+    started.close()
+
+
+@pytest.fixture
+def tab(context, server):
+    """The page, loaded; in the end nothing has left its origin and the console is quiet."""
+    page, requests, complaints = context.new_page(), [], []
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("request", lambda request: requests.append(request.url))
+    page.on(
+        "console", lambda message: complaints.append(message.text) if REFUSED not in message.text else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server.url)
+    page.wait_for_selector("html[data-ready]")
+
+    yield page
+
+    page.close()
+    assert [url for url in requests if not url.startswith((f"{server.url}/", "blob:", "data:"))] == []
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def engine(context, server):
+    """The page's engine alone, ready as `engine` in a window without the page."""
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{server.url}/page/vendor/LICENSE.txt")
+    page.evaluate(
+        """async () => {
+          const { Engine } = await import("/page/engine.js");
+          window.engine = new Engine();
+          await engine.start(await (await fetch("/v1/model")).json());
+          window.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        }"""
+    )
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    """What the page is compared with."""
+    return Recognizer()
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:
+    """A picture as the bytes of a file."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, kind, **options)
+    return data.getvalue()
+
+
+def text(data: bytes) -> str:
+    """Bytes as a script can take them."""
+    return base64.b64encode(data).decode()
+
+
+def give(tab, way: str, files: dict[str, bytes], kind: str = "image/png") -> None:
+    """Drop files on the page or paste them, and wait until all of them are read."""
+    before = tab.locator("#photos > li").count()
+    told = [[name, text(data)] for name, data in files.items()]
+    tab.evaluate(
+        f"""([way, files, type]) => {{
+          {BYTES}
+          const given = new DataTransfer();
+          for (const [name, data] of files) given.items.add(new File([bytes(data)], name, {{ type }}));
+          const event = way === "paste"
+            ? new ClipboardEvent("paste", {{ clipboardData: given, bubbles: true }})
+            : new DragEvent("drop", {{ dataTransfer: given, bubbles: true, cancelable: true }});
+          document.querySelector(way === "paste" ? "body" : "#drop").dispatchEvent(event);
+        }}""",
+        [way, told, kind],
+    )
+    tab.locator("#photos > li[data-done]").nth(before + len(files) - 1).wait_for()
+
+
+def shown(tab, name: str) -> np.ndarray:
+    """The probabilities that the page shows of a picture's faces, (faces, classes)."""
+    item = tab.locator("#photos > li", has=tab.get_by_role("heading", name=name, exact=True))
+    rows = item.locator(".faces > li").evaluate_all(
+        "items => items.map(item => [...item.querySelectorAll('dd')].map(dd => Number(dd.dataset.share)))"
+    )
+    return np.array(rows)
+
+
+def expected(recognizer: Recognizer, picture) -> np.ndarray:
+    """What Python reads, in the same shape."""
+    return np.array([list(face.probabilities.values()) for face in recognizer.predict(picture)])
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference; infinite where there are other faces."""
+    return float(np.abs(one - other).max()) if one.shape == other.shape else np.inf
+
+
+def serious(tab) -> list[str]:
+    """What axe-core finds that keeps people from using the page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    return [
+        f"{one['id']}: {[node['html'] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.fixture(scope="module")
+def pictures(astronaut) -> dict[str, bytes]:
+    """Pictures that take all ways through the finder: large, small, turned, cut, several faces, grey, see-through."""
+    portrait = Image.fromarray(astronaut)
+    several = np.concatenate([np.asarray(turned) for turned in (portrait, portrait.rotate(-15))], 1)
+    return {
+        "large": encoded(np.asarray(portrait.resize((1900, 1700), Image.Resampling.BICUBIC))),
+        "small": encoded(
+            np.asarray(portrait.crop((130, 20, 330, 220)).resize((72, 72), Image.Resampling.BOX))
+        ),
+        "turned": encoded(np.asarray(portrait.rotate(23, expand=True, fillcolor=(90, 90, 90)))),
+        "cut": encoded(astronaut[60:300, :290]),
+        "several": encoded(np.concatenate([several, several[:, ::-1] // 2])),
+        "grey": encoded(np.asarray(portrait.convert("L"))),
+        "see-through": encoded(
+            np.dstack([astronaut, np.where(astronaut[..., 2] > 40, 255, 0).astype(np.uint8)])
+        ),
+        "call": (SAMPLES / "call.png").read_bytes(),
+    }
+
+
+def test_dropped_pictures_are_read_as_python_reads_them(tab, recognizer, pictures):
+    """Photos dropped on the page show the faces and probabilities that `Recognizer` gives."""
+    give(tab, "drop", pictures)
+
+    differences = {
+        name: differ(shown(tab, name), expected(recognizer, data)) for name, data in pictures.items()
+    }
+    assert {name: d for name, d in differences.items() if d > CLOSE} == {}
+    assert len(shown(tab, "several")) == 4
+    assert tab.locator("#photos rect.under").count() == tab.locator("#photos .faces > li").count()
+
+
+def test_the_same_crops_are_read_alike(engine, recognizer):
+    """The model gives the same probabilities in the page as in Python, also of more faces than a batch holds."""
+    crops = np.random.default_rng(1).integers(0, 256, (33, 48, 48), np.uint8)
+    samples = sorted(SAMPLES.glob("*-?.png"))
+    crops[: len(samples)] = [np.asarray(Image.open(path).convert("L").resize((48, 48))) for path in samples]
+    got = engine.evaluate(
+        """(data) => {
+          const all = bytes(data), size = 48 * 48;
+          const crops = Array.from({ length: all.length / size }, (_, i) => all.slice(i * size, (i + 1) * size));
+          return engine.read(crops);
+        }""",
+        text(crops.tobytes()),
+    )
+
+    assert differ(np.array(got), recognizer.model.probabilities(crops)) < SAME
+
+
+@pytest.mark.parametrize(
+    "height, width, side, border",
+    [(97, 640, 320, 0), (611, 923, 640, 0), (1201, 803, 320, 0), (60, 90, 240, 40), (240, 240, 240, 40),
+     (300, 700, 128, 0)],
+)  # fmt: skip
+def test_pictures_are_shrunk_and_cut_as_in_python(engine, recognizer, height, width, side, border):
+    """Views for the finder are Pillow's to the byte; of aligned crops a pixel in a thousand may differ by one level."""
+    rng = np.random.default_rng(height)
+    coarse = rng.integers(0, 256, (height // 9, width // 9, 3), np.uint8)
+    picture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    template = np.array(recognizer.model.crop["template"])
+    faces = [scattered(rng, template, height, width) for _ in range(12)]
+    seen = view(picture, side, border).pixels
+    crops = [align(picture, Face((0, 0, 1, 1), 1.0, points), 48, template) for points in faces]
+    got = engine.evaluate(
+        """async ([data, width, height, side, border, faces, template, wanted, crops]) => {
+          const [{ view }, { align }] = await Promise.all([import("/page/finder.js"), import("/page/align.js")]);
+          const picture = { data: bytes(data), width, height, stride: 3 };
+          const seen = view(picture, side, border, 32);
+          const off = (one, other) => Array.from(bytes(other), (value, i) => Math.abs(value - one[i]));
+          const inCrops = faces.flatMap((points, i) => off(align(picture, points, 48, template), crops[i]));
+          return {
+            shape: [seen.height, seen.width],
+            view: Math.max(...[0, ...off(seen.pixels, wanted).filter((value) => value !== 0)]),
+            most: inCrops.reduce((most, value) => Math.max(most, value), 0),
+            share: inCrops.filter((value) => value !== 0).length / inCrops.length,
+          };
+        }""",
+        [text(picture.tobytes()), width, height, side, border, [points.tolist() for points in faces],
+         template.tolist(), text(seen.astype(np.uint8).tobytes()), [text(crop.tobytes()) for crop in crops]],
+    )  # fmt: skip
+
+    assert tuple(got["shape"]) == seen.shape[2:]
+    assert got["view"] == 0
+    assert got["most"] <= 1
+    assert got["share"] < 1e-3
+
+
+def scattered(rng: np.random.Generator, template: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Landmarks of a face of any size, turned anyhow and anywhere, also partly or wholly outside of a picture."""
+    spread, turn = rng.uniform(0.1, 1.4) * height, rng.uniform(-np.pi, np.pi)
+    turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    middle = rng.uniform(-0.3, 1.3, 2) * (width, height)
+    return (template - 0.5) @ turned * spread + middle + rng.normal(0, 0.02 * spread, (5, 2))
+
+
+def test_a_picture_is_turned_upright(tab, recognizer, astronaut):
+    """A JPEG that lies on its side is read upright, as its EXIF orientation says."""
+    exif = Image.Exif()
+    exif[274] = 6
+    lying = encoded(np.rot90(astronaut), "JPEG", quality=95, exif=exif)
+    give(tab, "drop", {"lying": lying}, "image/jpeg")
+
+    assert differ(shown(tab, "lying"), expected(recognizer, lying)) < 0.02
+
+
+def test_a_pasted_picture_is_read(tab, recognizer, pictures):
+    """A picture from the clipboard is read; a clipboard without one gets a sentence."""
+    give(tab, "paste", {"image.png": pictures["cut"]})
+    found = shown(tab, "image.png")
+    tab.evaluate(
+        "document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: new DataTransfer(), bubbles: true }))"
+    )
+
+    assert differ(found, expected(recognizer, pictures["cut"])) < CLOSE
+    assert tab.inner_text("#state") == "There is no picture in the clipboard."
+
+
+def test_what_cannot_be_read_is_told_in_words(tab):
+    """A file that is no picture, and a picture without a face, get a sentence, which is also said aloud."""
+    files = {
+        "notes.txt": (b"no picture", "Not read: not a picture that this browser can open, or a damaged one."),
+        "empty.png": (b"", "Not read: an empty file."),
+        "dot.png": (encoded(np.zeros((4, 4), np.uint8)), "Not read: 4 x 4 pixels are too few for a face."),
+        "grey.png": (encoded(np.full((90, 90), 128, np.uint8)), "No face was found."),
+    }
+    said = {}
+    for name, (data, _) in files.items():
+        give(tab, "drop", {name: data})
+        said[name] = tab.inner_text("#photos > li:first-child .said")
+        assert name in tab.inner_text("#said")
+
+    assert said == {name: words for name, (_, words) in files.items()}
+
+
+def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
+    """The switch is off at first; on, the server reads the photo, with the same result; off again, nothing is sent."""
+    sent = []
+    tab.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    give(tab, "drop", {"here": pictures["several"]})
+    by_page = list(sent)
+    tab.check("#remote")
+    promise, words = tab.inner_text("#promise"), tab.inner_text("#remote-words")
+    give(tab, "drop", {"there": pictures["several"], "broken": b"no picture"})
+    by_server, crops = list(sent), tab.locator("#photos > li:has(h3:text-is('there')) canvas").count()
+    tab.uncheck("#remote")
+    give(tab, "drop", {"here again": pictures["several"]})
+
+    assert by_page == []
+    assert len(by_server) == len(sent) == 2
+    assert "sent to the server" in promise and words.startswith("On.")
+    assert tab.inner_text("#promise") == "Nothing leaves this page:"
+    assert differ(shown(tab, "there"), expected(recognizer, pictures["several"])) < SAME
+    assert crops == 4
+    assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
+
+
+def test_all_works_with_the_network_off(tab, context, recognizer, pictures):
+    """After loading no request is made: a photo, a gallery face and an explanation need no network."""
+    asked = []
+    context.set_offline(True)
+    try:
+        tab.on(
+            "request", lambda request: asked.append(request.url) if request.url.startswith("http") else None
+        )
+        give(tab, "drop", {"offline": pictures["cut"]})
+        tab.locator("#samples button").first.click()
+        tab.locator("#photos > li[data-done=read]").nth(1).wait_for()
+        tab.get_by_role("button", name="Where it looked").first.click()
+        told = tab.locator(".why:visible").inner_text()
+    finally:
+        context.set_offline(False)
+
+    assert asked == []
+    assert differ(shown(tab, "offline"), expected(recognizer, pictures["cut"])) < CLOSE
+    assert "Orange: hiding it lowers that" in told
+
+
+def test_an_explanation_is_pythons(engine, recognizer):
+    """Where the network looked is the map that `Recognizer.explain` gives."""
+    face = recognizer.predict((SAMPLES / "happy-1.png").read_bytes())[0]
+    got = engine.evaluate("async (data) => [...await engine.explain(bytes(data))]", text(face.crop.tobytes()))
+
+    assert np.abs(np.array(got).reshape(48, 48) - recognizer.explain(face)).max() < 1e-5
+
+
+def test_the_camera_is_read_frame_by_frame(tab):
+    """A camera's face is boxed, named and drawn into a timeline until the camera is stopped."""
+    tab.click("#camera")
+    tab.wait_for_selector("#people li b:text-matches('happy|surprise')")
+    tab.wait_for_selector("#stage rect.under", state="attached")
+    tab.wait_for_selector("#shares:not(:empty)")
+    box = tab.evaluate(
+        "(r => [r.x, r.y, r.width, r.height].map(v => v.baseVal.value))(document.querySelector('#stage .under'))"
+    )
+    inked = tab.evaluate(
+        """(canvas => canvas.getContext("2d").getImageData(canvas.width - 40, 0, 40, canvas.height).data.some((v) => v))
+        (document.getElementById("timeline"))"""
+    )
+    shares, label = tab.inner_text("#shares"), tab.get_attribute("#timeline", "aria-label")
+    axe = serious(tab)
+    tab.focus("#stop")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#live", state="hidden")
+
+    assert 60 < box[2] < 200 and 60 < box[3] < 224 and 120 <= box[1] <= 250  # in the rendered face
+    assert inked
+    assert re.match(r"Of this time: (happy|surprise|not sure) \d", shares) and label.endswith(shares[14:-1])
+    assert axe == []
+    assert tab.evaluate("document.getElementById('video').srcObject") is None
+    assert tab.evaluate("document.activeElement.id") == "camera"
+
+
+def test_faces_are_followed_as_in_python(engine, recognizer, clip):
+    """People, boxes and steady answers over frames are those of the room `video`, with the same looks."""
+    follow, steady = (pytest.importorskip(f"mien.video.{name}") for name in ("follow", "steady"))
+    frames = frames_of(clip)
+    frames[5] = np.roll(frames[5], 200, 1)  # all is elsewhere, as after a cut: another person
+    frames[8][:] = 110  # nobody is seen for a moment
+    seconds = [
+        *(0.1 * number for number in range(9)),
+        1.3,
+        1.4,
+        1.5,
+    ]  # so the next full look comes after a gap
+    got = engine.evaluate(
+        """async ([frames, seconds]) => {
+          const all = [];
+          await engine.forget();
+          for (const [i, frame] of frames.entries()) {
+            const bitmap = await createImageBitmap(new Blob([bytes(frame)]));
+            all.push((await engine.follow(bitmap, seconds[i])).faces);
+          }
+          return all.map((faces) => faces.map((face) => ({ ...face, crop: [...face.crop] })));
+        }""",
+        [[text(encoded(frame)) for frame in frames], seconds],
+    )
+    follower, by_person = follow.Follower(long_side=320), {}
+    template = np.array(recognizer.model.crop["template"])
+    for frame, now, faces in zip(frames, seconds, got, strict=True):
+        people = follower.step(frame, now)
+        assert [face["person"] for face in faces] == [person for person, _ in people]
+        for (person, face), found in zip(people, faces, strict=True):
+            crop = align(frame, face, recognizer.model.side, template)
+            smooth = by_person.setdefault(person, steady.Steady(recognizer.model.threshold))
+            shares, label = smooth.add(now, recognizer.model.probabilities(crop[None])[0].astype(float))
+            assert np.abs(np.array(found["box"]) - face.box).max() < 0.01
+            assert differ(np.array(found["crop"]).reshape(48, 48), crop.astype(int)) <= 1
+            assert differ(np.array(found["probabilities"]), shares) < CLOSE
+            assert found["chosen"] == label
+    assert list(by_person) == [1, 2, 3]
+    assert [len(faces) for faces in got] == [1] * 8 + [0] + [1] * 3
+
+
+def frames_of(film: Path) -> list[np.ndarray]:
+    """The frames of a motion JPEG, RGB."""
+    data = film.read_bytes()
+    starts = [found.start() for found in re.finditer(b"\xff\xd8\xff\xe0", data)]
+    return [
+        np.array(Image.open(io.BytesIO(data[a:b]))) for a, b in zip(starts, [*starts[1:], None], strict=True)
+    ]
+
+
+def test_a_camera_that_is_denied_is_told_in_words(tab):
+    """Where the camera is not allowed, missing or taken, the page says what to do and goes on."""
+    told = {}
+    for name in ("NotAllowedError", "NotFoundError", "NotReadableError"):
+        tab.evaluate(
+            "name => navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', name))",
+            name,
+        )
+        tab.click("#camera")
+        tab.wait_for_selector("#camera:not([disabled])")
+        told[name] = tab.inner_text("#state")
+
+    assert [words.split()[2] for words in told.values()] == ["is", "was", "does"]
+    assert "Allow it in the browser" in told["NotAllowedError"]
+    assert tab.is_hidden("#live")
+
+
+@pytest.mark.parametrize("width, scheme", [(320, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
+def test_nothing_keeps_people_from_using_it(tab, pictures, width, scheme):
+    """At any width, light and dark: axe-core finds nothing serious, nothing overflows, the keyboard reaches all."""
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.emulate_media(color_scheme=scheme)
+    give(tab, "drop", {"call": pictures["call"], "notes.txt": b"no picture"})
+    tab.get_by_role("button", name="Where it looked").first.click()
+    tab.locator(".why:visible").wait_for()
+    tab.click("summary")
+    overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    found = serious(tab)
+    tab.focus("#camera")
+    tab.keyboard.press("Tab")
+    reached = tab.evaluate("document.activeElement.closest('#samples') !== null")
+    tab.focus("#photos li:first-child h3 + button")
+    tab.keyboard.press("Enter")
+
+    assert found == []
+    assert overflow <= 0
+    assert reached
+    assert tab.evaluate("document.activeElement.textContent") == "Remove"  # of the picture that is left
+    assert tab.locator("#photos > li").count() == 1
+
+
+def test_the_card_is_shown_and_runs_nothing(tab, recognizer):
+    """The model's card stands in the page, below a heading of the page itself."""
+    tab.click("summary")
+
+    assert "FER2013" in tab.inner_text("#card-text")
+    assert tab.locator("#card-text script, #card-text [style]").count() == 0
+    assert f"{round(100 * recognizer.model.threshold)}" in tab.inner_text("#threshold")
+
+
+def test_the_page_has_the_houses_colors():
+    """The page's colors are those of the reports, light and dark."""
+    style = (PAGE / "style.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w+);", colors)) for colors in css_variables().values())
+    given = [dict(re.findall(r"--(\w+): (#\w+);", part)) for part in style.split("}")[:2]]
+
+    assert given[0].items() <= light.items() and given[1].items() <= dark.items()
+    assert given[0].keys() == given[1].keys()
+
+
+def test_vendored_files_are_the_recorded_ones():
+    """The engine's files are those whose sha256 stand beside them."""
+    told = (PAGE / "vendor" / "README.txt").read_text()
+    recorded = dict(re.findall(r"^  (\S+)\n    [\d,]+ bytes, sha256 (\w+)$", told, re.MULTILINE))
+    recorded = {name: digest for name, digest in recorded.items() if (PAGE / "vendor" / name).exists()
+                or (PAGE / "vendor" / f"{name}.gz").exists()}  # fmt: skip
+    there = {}
+    for path in (PAGE / "vendor").iterdir():
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        there[path.name.removesuffix(".gz")] = hashlib.sha256(data).hexdigest()
+    del there["README.txt"]
+
+    assert there == recorded
