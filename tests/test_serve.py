@@ -19,6 +19,7 @@ from serving import SAMPLES, command, form, refused, serving
 pytest.importorskip("fastapi")
 
 from mien import Recognizer
+from mien.cli import missing_extra
 from mien.errors import ServeError
 from mien.faces import finder
 from mien.recipe import read_recipe
@@ -675,6 +676,12 @@ def _runs(process: str) -> bool:
     """Tell whether a process is there and no zombie."""
     line = Path(f"/proc/{process}/cmdline")
     return line.exists() and bool(line.read_bytes())
+
+
+def test_a_missing_package_names_the_extra():
+    """Who has not installed the server's packages is told how."""
+    for package in ("fastapi", "uvicorn", "pydantic"):
+        assert "pip install 'mien[serve]'" in str(missing_extra(ModuleNotFoundError(name=package)))
 
 
 def test_importing_the_room_is_light():

@@ -23,6 +23,7 @@ MOST_DRAWN = 8
 WIDTH, LEFT, RIGHT = 720, 66, 24  # pixels of the figure, and beside the strips
 STRIP, HEAD, FOOT = 19, 20, 28  # pixels: a class's height, above and below a person's strips
 FULL = 0.86  # of a strip's height, which a probability of 1 takes
+GREY = (LIGHT["muted"], 0.45)  # color and opacity
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 MOST_TICKS = 10
 
@@ -140,7 +141,7 @@ def drawn(timeline: Timeline, name: str):
     classes = max((len(one.labels) - 1 for one in shown), default=0)
     height = HEAD + classes * STRIP + FOOT
     figure = new_figure(TITLE_HEIGHT + 8 + height * max(1, len(shown)), WIDTH)
-    rest = "Height: probability, smoothed. Dark: the label; none dark: uncertain. Tinted: the face was there."
+    rest = "Height: probability, smoothed. Blue: the label; none blue: uncertain. Tinted: the face was there."
     others = timeline.count - len(shown)
     if others > 0:
         rest += f" {thousands(others)} not shown."
@@ -186,12 +187,12 @@ def _tracks(person: Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _strip(axes, ends: np.ndarray, shares: np.ndarray, base: int, chosen: np.ndarray) -> None:
-    """Draw a class as steps: pale ones, and dark where it is the label."""
-    for pick, color in ((~chosen, LIGHT["faint"]), (chosen, LIGHT["series1"])):
+    """Draw a class as steps: grey ones, and blue where it is the label."""
+    for pick, color in ((~chosen, GREY), (chosen, LIGHT["series1"])):
         _steps(axes, ends, base, np.where(pick, base + FULL * shares, np.nan), color)
 
 
-def _steps(axes, ends: np.ndarray, base: float, high: np.ndarray, color: str) -> None:
+def _steps(axes, ends: np.ndarray, base: float, high: np.ndarray, color) -> None:
     """Fill from a base up to a height in each bin, not where that is nan, nor between bins that are apart."""
     x, y = ends.ravel(), np.repeat(high, 2)
     breaks = 2 * np.flatnonzero(ends[1:, 0] > ends[:-1, 1]) + 2

@@ -1,0 +1,95 @@
+"""What every command shares: the application, its errors in one line, the question whether to stop."""
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError, MissingExtra, Stopped
+
+EXIT_LEFT_OUT = 1
+EXIT_ERROR = 2
+EXIT_STOPPED = 130
+
+app = typer.Typer(
+    name="mien",
+    help="Trains, judges and ships recognizers of facial expression.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command; every foreseen fault is one line on standard error and exit status 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+    try:
+        app()
+    except Stopped as stopped:
+        sys.exit(_said(str(stopped), EXIT_STOPPED))
+    except KeyboardInterrupt:
+        sys.exit(_said("stopped; nothing half-done was kept", EXIT_STOPPED))
+    except MienError as error:
+        sys.exit(_said(str(error), EXIT_ERROR))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went, as `head` does
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        sys.exit(_said(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
+    except ModuleNotFoundError as error:
+        sys.exit(_said(str(missing_extra(error)), EXIT_ERROR))
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
+    """Return the error that names the extra which brings a missing package."""
+    extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
+    extras |= {"onnx": "train", "optuna": "tune", "cv2": "video"}
+    extras |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "pydantic", "markdown_it"), "serve")
+    package = (error.name or "").partition(".")[0]
+    if package not in extras:
+        raise error
+    return MissingExtra(f"{package} is not installed: pip install 'mien[{extras[package]}]'")
+
+
+def _said(text: str, status: int) -> int:
+    print(f"mien: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextmanager
+def stop_asked():
+    """Yield a question: was Ctrl-C pressed or SIGTERM sent? A second one stops at once."""
+    asked = []
+
+    def note(signum, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(signum)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,145 @@
+"""The commands that make faces and look at them: pack, render, audit, info."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
+
+
+@app.command()
+def pack(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="fer2013.tar.gz, its .csv (or .csv.gz), icml_face_data.csv, a folder of class folders, "
+            "RAF-DB's folder, a .csv of path,label[,split], or parquet"
+        ),
+    ],
+    dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
+    votes: Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv, to keep its votes")] = None,
+    majority: Annotated[
+        bool,
+        typer.Option(
+            "--majority", help="label by FER+'s majority: eight classes; the undecided are left out"
+        ),
+    ] = False,
+    side: Annotated[int, typer.Option(help="pixels a side of the data set's faces")] = 48,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…", help="keep an own set of classes; FOUND=NAME maps a name, FOUND= leaves it out"
+        ),
+    ] = "",
+    detect: Annotated[
+        bool, typer.Option("--detect", help="find and align the largest face of each photo first")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="stop at the first picture that is broken")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the splits, where the source has none")] = 0,
+) -> None:
+    """Make a data set of any source of faces; exit status 1 where pictures were left out."""
+    from mien.dataset import summary
+    from mien.pack import pack
+    from mien.progress import TerminalCounting
+
+    items = [item for item in labels.split(",") if item.strip()]
+    with stop_asked() as stop:
+        info = pack(
+            source,
+            dataset,
+            votes=votes,
+            majority=majority,
+            side=side,
+            labels=items,
+            detect=detect,
+            strict=strict,
+            seed=seed,
+            progress=TerminalCounting(stop=stop),
+        )
+    print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+    if info.left_out:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@app.command()
+def render(
+    dataset: Annotated[
+        Path | None, typer.Argument(help="the folder made here; without one the default set, in your cache")
+    ] = None,
+    faces: Annotated[int, typer.Option(help="how many faces")] = 7000,
+    side: Annotated[int | None, typer.Option(help="pixels a side: 48, or 128 for a clip")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another seed gives other people")] = 0,
+    counts: Annotated[str, typer.Option(help="balanced or fer2013")] = "balanced",
+    label_noise: Annotated[float, typer.Option(help="rate of wrong labels, in every split")] = 0.0,
+    ambiguity: Annotated[float, typer.Option(help="rate of faces with a second class mixed in")] = 0.3,
+    page: Annotated[Path | None, typer.Option(help="write the page that shows them here")] = None,
+    clip: Annotated[str | None, typer.Option(help="a clip instead: apex, change, turn or talk")] = None,
+    label: Annotated[str, typer.Option(help="the clip's class")] = "happy",
+    second: Annotated[str, typer.Option(help="the class that it changes to")] = "surprise",
+    seconds: Annotated[float, typer.Option(help="the clip's length")] = 4.0,
+    rate: Annotated[int, typer.Option(help="the clip's frames a second")] = 25,
+) -> None:
+    """Render a data set of faces that knows its own truth, or a clip."""
+    from mien.errors import DataError
+    from mien.progress import TerminalCounting
+    from mien.render import cached_folder, is_default
+
+    options = {"faces": faces, "side": side or 48, "seed": seed}
+    options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
+    if dataset is None and (clip is not None or not is_default(**options)):
+        raise DataError("give a folder: only the default set has a place of its own, in the cache")
+    with stop_asked() as stop:
+        if clip is not None:
+            from mien.render.clips import render_clip
+
+            shown = {"label": label, "second": second, "seconds": seconds, "rate": rate}
+            made = {"side": side or 128, "seed": seed, "progress": TerminalCounting(stop=stop)}
+            total = render_clip(dataset, clip, **shown, **made)
+            print(f"{dataset}: {total} frames, truth.csv and clip.avi")
+            return
+        _render_dataset(dataset or cached_folder(), options, page, TerminalCounting(stop=stop))
+
+
+def _render_dataset(folder: Path, options: dict, page: Path | None, progress) -> None:
+    from mien.dataset import summary
+    from mien.render import render, write_page
+
+    info = render(folder, **options, workers=len(os.sched_getaffinity(0)), progress=progress)
+    print(f"{folder}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+    if page is not None:
+        write_page(folder, page)
+        print(page)
+
+
+@app.command()
+def audit(
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
+    out: Annotated[Path, typer.Option(help="the audit's folder")] = Path("reports/audit"),
+    drop: Annotated[
+        Path | None, typer.Option(help="write a cleaned data set here; every face left out is listed")
+    ] = None,
+    kinds: Annotated[
+        str | None, typer.Option(help="findings that --drop leaves out, with commas between")
+    ] = None,
+) -> None:
+    """Look for copies, poor pictures, splits that differ and wrong labels in a data set."""
+    from mien.audit import DROPPED_BY_DEFAULT, audit, summary
+    from mien.progress import TerminalCounting
+
+    chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
+    with stop_asked() as stop:
+        print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting(stop=stop))))
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="a data set, run, recipe, model or table of predictions")],
+) -> None:
+    """Say what a file or folder of mien's is."""
+    from mien.info import info
+
+    print(info(path))

@@ -1,0 +1,115 @@
+"""The commands that judge and ship: evaluate, judge, compare, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import app, stop_asked
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="folders of complete runs, exported .onnx files or, with --out, pocket"),
+    ],
+    test: Annotated[
+        bool, typer.Option("--test", help="open the test split too; recorded in the run, or beside the file")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="where the data set lies now, if it was moved; a .onnx file needs it")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="a table of what one model says of --data, which may be any data set")
+    ] = None,
+) -> None:
+    """Write predictions of a run, or of an exported model, on val, and on test when asked."""
+    from mien.errors import DataError
+    from mien.evaluate import evaluate, evaluate_on
+    from mien.judge import accuracy
+
+    if out is not None:
+        if len(runs) > 1 or data is None:
+            raise DataError("--out wants one model and the data set that it reads, --data FOLDER")
+        told = ((runs[0], *pair) for pair in evaluate_on(runs[0], data, out, test=test).items())
+    else:
+        asked = ((run, split) for run in runs for split in (("val", "test") if test else ("val",)))
+        told = ((run, split, evaluate(run, split=split, data=data, device=device)) for run, split in asked)
+    for run, split, some in told:
+        clean = some.only(some.clean)
+        note = "" if len(clean) == len(some) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
+        print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
+
+
+@app.command()
+def judge(
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="tables of predictions (CSV)")
+    ],
+    seeds: Annotated[bool, typer.Option("--seeds", help="the tables are seeds of one network")] = False,
+    split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+    per_class: Annotated[bool, typer.Option("--per-class", help="precision, recall and F1 by class")] = False,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="draw here how often it is right where only the surest are answered"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="the probability answered from, marked in --coverage")
+    ] = None,
+) -> None:
+    """Judge anybody's predictions: figures with 95 % intervals, and paired tests between tables."""
+    from mien.errors import DataError
+    from mien.judge.report import coverage_of, judge_tables
+
+    if threshold is not None and coverage is None:
+        raise DataError("--threshold marks a place in the curve that --coverage DIR draws")
+    print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
+    if coverage is not None:
+        print(coverage_of(tables, coverage, split=split, threshold=threshold, draws=draws))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="folders of evaluated runs; one name is one network")],
+    out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/compare"),
+    split: Annotated[str, typer.Option(help="test or val")] = "test",
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+) -> None:
+    """Make the report that compares runs: one HTML file, its figures and its numbers."""
+    from mien.compare import compare, summary
+
+    print(summary(compare(runs, out, split=split, draws=draws)))
+
+
+@app.command()
+def export(
+    runs: Annotated[list[Path], typer.Argument(help="folders of complete runs; several read as an ensemble")],
+    out: Annotated[Path, typer.Option(help="the model file made here; its name is the model's")] = Path(
+        "model.onnx"
+    ),
+    data: Annotated[Path | None, typer.Option(help="where the data set lies now, if it was moved")] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror/--once", help="read a face with its mirror picture, or alone; else as recipes say"
+        ),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="in 8-bit whole numbers: a third of size and time")
+    ] = False,
+    licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
+) -> None:
+    """Make one .onnx file of runs: calibrated on val, checked against torch, its model card inside."""
+    from mien.export import export
+    from mien.model import summary
+    from mien.progress import TerminalCounting
+
+    options = {"data": data, "mirror": mirror, "int8": int8, "licence": licence}
+    with stop_asked() as stop:
+        model = export(runs, out, **options, progress=TerminalCounting(stop=stop))
+    print(f"{summary(model)}\n\nmien info {out} shows its model card")

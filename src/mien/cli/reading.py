@@ -1,0 +1,178 @@
+"""The commands that read pictures: predict, video, serve."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
+)
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="photos, folders, patterns as 'in/**/*.jpg', - for standard input"
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    crop: Annotated[
+        bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
+    ] = False,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write a row a face; - is standard output")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="write an object a line a picture; - is standard output"),
+    ] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write each picture with boxes and labels here")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write a contact sheet, one HTML file")
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write for each face where the network looked")
+    ] = None,
+    long_side: Annotated[
+        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
+    ] = 640,
+) -> None:
+    """Read the expression of every face in pictures; exit status 1 where pictures could not be read."""
+    import shutil
+
+    from mien.predict import predict
+    from mien.progress import TerminalCounting
+
+    terminal = sys.stdout.isatty()
+    made = {"csv": csv, "json": json, "annotate": annotate, "page": page, "explain": explain}
+    with stop_asked() as stop:
+        counts = predict(
+            paths,
+            model=model,
+            crop=crop,
+            **made,
+            long_side=long_side,
+            width=shutil.get_terminal_size().columns if terminal else None,
+            progress=TerminalCounting(stop=stop, bar=not terminal),
+        )
+    if counts["failed"]:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
+)
+def video(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="video files, or a camera as /dev/video0")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="write an object a line a frame; - is standard output")
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="write the video with boxes and labels: .mp4, .webm, .avi, …"),
+    ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
+    ] = None,
+    long_side: Annotated[
+        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
+    ] = 640,
+    seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
+    frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
+) -> None:
+    """Follow faces in videos or before a camera and read their expression; exit status 1 where some failed."""
+    from mien.progress import TerminalCounting
+    from mien.video import video
+
+    made = {"csv": csv, "json": json, "annotate": annotate, "timeline": timeline}
+    limits = {"seconds": seconds, "frames": frames}
+    with stop_asked() as stop:
+        counts = video(
+            sources or (), camera=camera, model=model, **made, long_side=long_side, **limits,
+            stop=stop, progress=TerminalCounting(stop=stop),
+        )  # fmt: skip
+    if counts["failed"]:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@app.command(
+    epilog="It says how people would label a face, not what a person feels. No picture is kept or logged."
+)
+def serve(
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
+    ] = "pocket",
+    host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
+    workers: Annotated[int, typer.Option(help="processes that share the port")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="threads of a process that find faces; all cores are shared out by default"),
+    ] = None,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="show the reports and runs below this folder, too")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="a file with the key that clients must bring; else MIEN_API_KEY")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="a site whose pages may call the API; may be repeated")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="a name the server goes by, beside this machine's; may be repeated"),
+    ] = None,
+    proxy: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="the proxy whose X-Forwarded-For is believed")
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(help="of a request's body")] = 16 * 2**20,
+    max_pixels: Annotated[int, typer.Option(help="of a picture")] = 32_000_000,
+    max_pictures: Annotated[int, typer.Option(help="in a request")] = 32,
+    max_faces: Annotated[int, typer.Option(help="in a picture")] = 200,
+    time_limit: Annotated[float, typer.Option(help="seconds from a request to its answer")] = 30.0,
+    queue: Annotated[int, typer.Option(help="pictures that wait at once, half of them of one address")] = 128,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="a line a request on standard error, without names")
+    ] = False,
+) -> None:
+    """Serve a page that reads faces in the browser, and an API; --reports shows reports and live runs."""
+    from mien.serve import Limits, Settings, serve
+    from mien.serve.settings import read_key
+
+    taken = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
+    serve(
+        Settings(
+            model=model,
+            host=host,
+            port=port,
+            workers=workers,
+            threads=threads,
+            reports=reports,
+            api_key=read_key(api_key_file),
+            allow_origins=tuple(allow_origin or ()),
+            allow_hosts=tuple(allow_host or ()),
+            proxy=proxy,
+            access_log=access_log,
+            limits=Limits(**taken, seconds=time_limit, waiting=queue),
+        )
+    )

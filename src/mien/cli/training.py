@@ -1,0 +1,125 @@
+"""The commands that train: train, teach, bench."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import app, stop_asked
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe's name or a .toml file")],
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as optimizer.lr=0.05"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="how many runs, seeds 0, 1, …")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="cross-validate: a run a fold of train and val together, identical pictures in one fold"
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="where the runs' folders NAME-sSEED or NAME-sSEED-fFOLDofFOLDS lie")
+    ] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads, all cores by default; a run begun keeps its own")
+    ] = None,
+) -> None:
+    """Train a recipe on a data set; stopped at any moment, the same command goes on.
+
+    Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
+    """
+    from mien.recipe import read_recipe
+
+    chosen = read_recipe(recipe, tuple(overrides or ()))
+    from mien.dataset import read_dataset
+    from mien.folds import folds_of
+
+    data = read_dataset(dataset)
+    data.development(next(folds_of(folds)))  # what cannot be folded is refused before torch is loaded
+    from mien.networks.engine import choose_engine
+    from mien.progress import Terminal
+    from mien.run import folder_name
+    from mien.train import train
+    from mien.train.folds import summary
+
+    engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
+    alone = os.environ.get("RANK", "0") == "0"  # or the first of torchrun's processes
+    say = print if alone else lambda _: None
+    with stop_asked() as stop:
+        for seed in range(first_seed, first_seed + seeds):
+            runs, faces = [], []
+            for fold in folds_of(folds):
+                development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
+                options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
+                run = train(chosen, development, folder, **options)
+                told = run.result()
+                say(
+                    f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
+                    f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
+                )
+                runs.append(run)
+                faces.append(len(development.val))
+            if folds:
+                say(summary(runs, faces))
+
+
+@app.command()
+def teach(
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder; its train faces alone are read")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="teachers; without any, FER+'s voters, where the data set has votes"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+) -> None:
+    """Write soft targets for `mien train RECIPE DATASET teacher.tables=TABLE`."""
+    from mien.judge import accuracy
+    from mien.teach import teach
+
+    told = teach(dataset, out, runs=runs or (), device=device)
+    print(f"{out}: {len(told):,} train faces, {accuracy(told.labels, told.probs):.1%} as labelled")
+
+
+@app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe's name or a .toml file")] = "quick-densenet",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="fields changed, as training.batch_size=64"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="figures and numbers go here, reports/bench/NAME by default")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, all cores by default")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="in each every contender has a turn")] = 5,
+    seconds: Annotated[float, typer.Option(min=0, max=600, help="of a turn")] = 1.0,
+) -> None:
+    """Measure how fast this machine trains and reads, beside a training as it is mostly written."""
+    from mien.recipe import read_recipe
+
+    chosen = read_recipe(recipe, tuple(overrides or ()))
+    from mien.bench import bench
+    from mien.bench.report import check, write
+    from mien.bench.text import summary
+    from mien.progress import TerminalCounting
+
+    folder = out or Path("reports/bench") / chosen.name
+    check(folder)
+    timed = {"device": device, "threads": threads, "rounds": rounds, "seconds": seconds}
+    with stop_asked() as stop:
+        told = bench(chosen, **timed, progress=TerminalCounting(stop=stop))
+    write(told, folder)
+    print(f"{summary(told)}\n\n{folder}: figures speed and stages, bench.json")
