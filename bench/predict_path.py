@@ -10,9 +10,9 @@ scikit-learn. A crop is shown 48 to 240 pixels wide, anywhere, turned by up to 1
 
 What it shows: whether a face in a textured picture is found, and what is lost because it is then framed, turned and
 sampled anew. What it does not show: nobody knows what stood around a crop. FER2013 cuts through hair, chin and
-forehead; here its border is carried on, smoothed, for a sixth of its side and fades into the background. So a detector sees
-a head that ends too early, an aligned crop that reaches farther than FER2013's shows something made up, and faces up to
-five times as wide as 48 pixels are blurred. In photos all three are easier.
+forehead; here its border is carried on, smoothed, for a sixth of its side and fades into the background. So a detector
+sees a head that ends too early, an aligned crop that reaches farther than FER2013's shows something made up, and faces
+up to five times as wide as 48 pixels are blurred. In photos all three are easier.
 """
 
 import argparse

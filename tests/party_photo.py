@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A photo with three faces, for tests: tests/party_photo.py FILE. Made of what scikit-image ships, without importing it."""
+"""A photo with three faces, made of what scikit-image ships, without importing it: party_photo.py FILE."""
 
 import importlib.util
 import sys

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mien.faces import TEMPLATE, Face, Finder, align, grey, similarity
 from mien.faces.decode import decode, distinct
-from mien.faces.finder import MODEL, view
+from mien.faces.finder import DOUBTFUL, MODEL, THRESHOLD, view
 from mien.pack.fer2013 import SIDE, read_faces
 from mien.pack.source import rows_of
 
@@ -133,6 +133,22 @@ def test_a_grey_picture_is_as_good(finder, astronaut, face):
     (found,) = finder.find(grey(astronaut))
 
     assert 0.85 < overlap(face.box, found.box)
+
+
+def test_a_doubtful_face_is_looked_at_again(finder, astronaut):
+    """A faint face of 15 pixels that one look is too unsure of is found where it is, by a second, closer look."""
+    portrait = Image.fromarray(astronaut).crop((120, 10, 340, 230)).resize((40, 40))
+    faint = Image.blend(portrait, Image.new("RGB", (40, 40), (120, 70, 50)), 0.72)
+    picture = Image.fromarray(photo("skimage", "data", "coffee.png")).resize((640, 427))
+    picture.paste(faint, (60, 60))
+    pixels = np.asarray(picture)
+    once = max(face.score for face in finder._look(pixels, 640, 0, 0.02))
+    (found,) = finder.find(pixels)
+
+    assert DOUBTFUL < once < THRESHOLD
+    assert found.score > once
+    assert 0.5 < overlap((71, 71, 15, 19), found.box)
+    assert looks_like_a_face(found)
 
 
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
