@@ -18,8 +18,8 @@ def tables(folder: Path) -> dict[str, list[Predictions]]:
     shipped = read_predictions(folder / "pocket.csv")
     found = {"pocket": [shipped.only(shipped.splits == "test")]}
     for name in NETWORKS:
-        runs = sorted(folder.glob(f"{name}-s*"))
-        found[name] = [read_predictions(run / "predictions-test.csv") for run in runs]
+        if runs := sorted(folder.glob(f"{name}-s*")):
+            found[name] = [read_predictions(run / "predictions-test.csv") for run in runs]
     return found
 
 
@@ -31,7 +31,7 @@ def rows(name: str, told: dict[str, list[Predictions]]) -> list[tuple]:
         for score in SCORES:
             at = verdict.scores[score]
             found.append((name, network, verdict.faces, verdict.seeds, score, at.point, at.low, at.high))
-    for other in ("pocket", "fresh"):
+    for other in [network for network in told if network != "finetune"]:
         (between,) = differences({"finetune": told["finetune"], other: told[other]})
         at, seeds = between.scores["accuracy"], len(told["finetune"])
         what = f"finetune minus {other}"

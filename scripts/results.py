@@ -152,6 +152,27 @@ def claim(kept: str, net: dict[str, str]) -> str:
     )
 
 
+def own_faces() -> str:
+    """Return the table of what `finetune` gains, as docs/training.md has it."""
+    with open(ROOT / "results" / "own-faces.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    head = ("faces", "network", "test faces", "seeds", "accuracy %", "macro F1 %", "ECE")
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for faces, network in dict.fromkeys((row["faces"], row["network"]) for row in rows):
+        scores = {r["score"]: r for r in rows if (r["faces"], r["network"]) == (faces, network)}
+        first, unit = scores["accuracy"], " points" if " minus " in network else ""
+        cells = (faces, network, f"{int(first['test_faces']):,}", first["seeds"], cell(first) + unit)
+        others = (cell(scores[name]) if name in scores else "" for name in ("macro_f1", "ece"))
+        lines.append("| " + " | ".join((*cells, *others)) + " |")
+    return "\n".join(lines)
+
+
+def between_marks(path: Path, said: str) -> str:
+    """Return a file's text with `said` between its two marks."""
+    before, rest = path.read_text(encoding="utf-8").split(MARKS[0])
+    return f"{before}{MARKS[0]}\n{said}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+
+
 def shipped() -> str:
     """Return what the model that ships was made of, as results/pocket-model.csv holds it."""
     from mien.model import read_model
@@ -167,9 +188,8 @@ def shipped() -> str:
 
 def wanted_texts() -> dict[Path, str]:
     """Return each file that carries results, as it should be."""
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
-    texts = {readme: f"{before}{MARKS[0]}\n{readme_table()}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"}
+    readme, training = ROOT / "README.md", ROOT / "docs" / "training.md"
+    texts = {readme: between_marks(readme, readme_table()), training: between_marks(training, own_faces())}
     for kept, net in networks():
         path = ROOT / "src" / "mien" / "recipes" / f"{net['network']}.toml"
         text = path.read_text(encoding="utf-8")
