@@ -33,6 +33,7 @@ def test_each_command_has_its_room():
     assert set(COMMANDS) <= set(ORDER)
 
 
+@pytest.mark.slow
 def test_the_way_from_table_to_report(tmp_path):
     """pack, train over two seeds, evaluate, judge and compare, with nothing but files between them."""
     (tmp_path / "fer2013.csv").write_text(table(84))

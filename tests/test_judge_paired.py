@@ -78,6 +78,7 @@ class TestMcNemar:
 class TestSeveralTests:
     """Holm's adjustment and the one p of several seed pairs."""
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
     def test_holm_is_statsmodels(self, ps):

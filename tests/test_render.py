@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import reads_well
 
-from mien import cli
+from mien.cli import data as cli
 from mien.dataset import read_dataset
 from mien.errors import DataError
 from mien.labels import LABELS, SPLITS

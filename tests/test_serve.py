@@ -248,6 +248,7 @@ def test_a_full_queue_is_told(keyed):
     assert {after for status, after in statuses if status == 503} == {"2"}
 
 
+@pytest.mark.slow
 def test_patience_ends():
     """A head or a body that does not come, a client that does not read, and too long a work all come to an end."""
     first = "import mien.serve.connection as c, mien.serve.uploads as u; "

@@ -213,6 +213,7 @@ def test_dropped_pictures_are_read_as_python_reads_them(tab, recognizer, picture
     assert tab.locator("#photos rect.under").count() == tab.locator("#photos .faces > li").count()
 
 
+@pytest.mark.slow
 def test_the_same_crops_are_read_alike(engine, recognizer):
     """The model gives the same probabilities in the page as in Python, also of more faces than a batch holds."""
     crops = np.random.default_rng(1).integers(0, 256, (33, 48, 48), np.uint8)
@@ -230,6 +231,7 @@ def test_the_same_crops_are_read_alike(engine, recognizer):
     assert differ(np.array(got), recognizer.model.probabilities(crops)) < SAME
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "height, width, side, border",
     [(97, 640, 320, 0), (611, 923, 640, 0), (1201, 803, 320, 0), (60, 90, 240, 40), (240, 240, 240, 40),
@@ -276,6 +278,7 @@ def scattered(rng: np.random.Generator, template: np.ndarray, height: int, width
     return (template - 0.5) @ turned * spread + middle + rng.normal(0, 0.02 * spread, (5, 2))
 
 
+@pytest.mark.slow
 def test_a_picture_is_turned_upright(tab, recognizer, astronaut):
     """A JPEG that lies on its side is read upright, as its EXIF orientation says."""
     exif = Image.Exif()
@@ -286,6 +289,7 @@ def test_a_picture_is_turned_upright(tab, recognizer, astronaut):
     assert differ(shown(tab, "lying"), expected(recognizer, lying)) < 0.02
 
 
+@pytest.mark.slow
 def test_a_pasted_picture_is_read(tab, recognizer, pictures):
     """A picture from the clipboard is read; a clipboard without one gets a sentence."""
     give(tab, "paste", {"image.png": pictures["cut"]})
@@ -298,6 +302,7 @@ def test_a_pasted_picture_is_read(tab, recognizer, pictures):
     assert tab.inner_text("#state") == "There is no picture in the clipboard."
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_told_in_words(tab):
     """A file that is no picture, and a picture without a face, get a sentence, which is also said aloud."""
     files = {
@@ -358,6 +363,7 @@ def test_all_works_with_the_network_off(tab, context, recognizer, pictures):
     assert "Orange: hiding it lowers that" in told
 
 
+@pytest.mark.slow
 def test_an_explanation_is_pythons(engine, recognizer):
     """Where the network looked is the map that `Recognizer.explain` gives."""
     face = recognizer.predict((SAMPLES / "happy-1.png").read_bytes())[0]
@@ -393,6 +399,7 @@ def test_the_camera_is_read_frame_by_frame(tab):
     assert tab.evaluate("document.activeElement.id") == "camera"
 
 
+@pytest.mark.slow
 def test_faces_are_followed_as_in_python(engine, recognizer, clip):
     """People, boxes and steady answers over frames are those of the room `video`, with the same looks."""
     follow, steady = (pytest.importorskip(f"mien.video.{name}") for name in ("follow", "steady"))
@@ -460,7 +467,16 @@ def test_a_camera_that_is_denied_is_told_in_words(tab):
     assert tab.is_hidden("#live")
 
 
-@pytest.mark.parametrize("width, scheme", [(320, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
+@pytest.mark.parametrize(
+    "width, scheme",
+    [
+        (390, "dark"),
+        *(
+            pytest.param(*look, marks=pytest.mark.slow)
+            for look in ((320, "light"), (1280, "light"), (1280, "dark"))
+        ),
+    ],
+)
 def test_nothing_keeps_people_from_using_it(tab, pictures, width, scheme):
     """At any width, light and dark: axe-core finds nothing serious, nothing overflows, the keyboard reaches all."""
     tab.set_viewport_size({"width": width, "height": 844})
@@ -484,6 +500,7 @@ def test_nothing_keeps_people_from_using_it(tab, pictures, width, scheme):
     assert tab.locator("#photos > li").count() == 1
 
 
+@pytest.mark.slow
 def test_the_card_is_shown_and_runs_nothing(tab, recognizer):
     """The model's card stands in the page, below a heading of the page itself."""
     tab.click("summary")
