@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,3 +126,11 @@ def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
         parts += b'--xYz\r\nContent-Disposition: form-data; name="picture"; filename="%s"\r\n' % name.encode()
         parts += b"Content-Type: image/png\r\n\r\n" + data + b"\r\n"
     return parts + b"--xYz--\r\n", "multipart/form-data; boundary=xYz"
+
+
+def soon(holds, seconds: float = 20) -> None:
+    """Wait until something holds, so long at most."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from serving import SAMPLES, command, form, refused, serving
+from serving import SAMPLES, command, form, refused, serving, soon
 
 pytest.importorskip("fastapi")
 
@@ -267,9 +267,7 @@ def test_patience_ends():
         body, kind = form(*[("a", SCENE)] * 100)
         assert problem(running.post(body, "?explain=true", kind), 503, "not read within 1 s")
         assert running.metric("mien_pictures_waiting") == 0
-        deadline = time.monotonic() + 20
-        while running.post(FACE).status != 200:
-            assert time.monotonic() < deadline
+        soon(lambda: running.post(FACE).status == 200)
 
 
 def _rest(plain: socket.socket) -> bytes:
@@ -290,10 +288,8 @@ def test_gone_clients_leave_nothing_behind(server):
     for data in (whole[:30], whole + SCENE[:5000], whole + SCENE):
         for _ in range(3):
             server.raw(data).close()
-    deadline = time.monotonic() + 15
-    while server.metric("mien_pictures_waiting") or server.metric("mien_body_bytes_waiting"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    waits = ("mien_pictures_waiting", "mien_body_bytes_waiting")
+    soon(lambda: not any(server.metric(name) for name in waits), seconds=15)
 
     assert server.post(FACE).status == 200
 
@@ -573,8 +569,7 @@ def test_it_stops_gracefully_and_logs_no_names(tmp_path):
         got = []
         asking = threading.Thread(target=lambda: got.append(running.post(body, "?explain=false", kind)))
         asking.start()
-        while not running.metric("mien_pictures_waiting"):
-            time.sleep(0.01)
+        soon(lambda: running.metric("mien_pictures_waiting"))
         idle = socket.create_connection(("127.0.0.1", running.port))
         assert running.stop() == 0
         asking.join()
@@ -588,14 +583,6 @@ def test_it_stops_gracefully_and_logs_no_names(tmp_path):
 
 
 ANSWERED = 'mien_requests_total{route="/v1/predict",status="200"}'
-
-
-def soon(holds) -> None:
-    """Wait until something holds, for 20 seconds at most."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_workers_share_the_port_and_stop_together():
@@ -674,10 +661,7 @@ def test_an_orphan_stops(tmp_path):
     process.kill()
     process.wait()
     process.stdout.close()
-    deadline = time.monotonic() + 10
-    while any(_runs(child) for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    soon(lambda: not any(_runs(child) for child in children), seconds=10)
 
     assert len(children) == 2
 

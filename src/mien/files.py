@@ -100,6 +100,14 @@ def with_no_error(action, *arguments) -> None:
         pass
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are missing; StorageError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: could not be made ({error.strerror})") from None
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -8,10 +8,14 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 
+SAID = "It says how people would label a face, not what a person feels; limits: mien info MODEL."
+ModelOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")]
+LongSideOption = Annotated[
+    int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
+]
 
-@app.command(
-    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
-)
+
+@app.command(epilog=SAID)
 def predict(
     paths: Annotated[
         list[str],
@@ -19,9 +23,7 @@ def predict(
             metavar="PATH", help="photos, folders, patterns as 'in/**/*.jpg', - for standard input"
         ),
     ],
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
-    ] = "pocket",
+    model: ModelOption = "pocket",
     crop: Annotated[
         bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
     ] = False,
@@ -41,9 +43,7 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write for each face where the network looked")
     ] = None,
-    long_side: Annotated[
-        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
-    ] = 640,
+    long_side: LongSideOption = 640,
 ) -> None:
     """Read the expression of every face in pictures; exit status 1 where pictures could not be read."""
     import shutil
@@ -67,9 +67,7 @@ def predict(
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-@app.command(
-    epilog="It says how people would label a face, not what a person feels; limits: mien info MODEL."
-)
+@app.command(epilog=SAID)
 def video(
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE", help="video files, or a camera as /dev/video0")
@@ -77,9 +75,7 @@ def video(
     camera: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
-    ] = "pocket",
+    model: ModelOption = "pocket",
     csv: Annotated[
         str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
     ] = None,
@@ -94,9 +90,7 @@ def video(
         Path | None,
         typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
     ] = None,
-    long_side: Annotated[
-        int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
-    ] = 640,
+    long_side: LongSideOption = 640,
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
     frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
 ) -> None:
@@ -119,9 +113,7 @@ def video(
     epilog="It says how people would label a face, not what a person feels. No picture is kept or logged."
 )
 def serve(
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")
-    ] = "pocket",
+    model: ModelOption = "pocket",
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
     workers: Annotated[int, typer.Option(help="processes that share the port")] = 1,

@@ -13,9 +13,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TextIO
 
-from mien.errors import DataError, PictureError, StorageError
+from mien.errors import DataError, PictureError
 from mien.faces.finder import LONG_SIDE
-from mien.files import appearing_file, write_atomic
+from mien.files import appearing_file, make_folder, write_atomic
 from mien.model import Model
 from mien.pictures import decode, quiet
 from mien.predict.answer import LIMITS, Answer, card_at
@@ -111,6 +111,11 @@ def _check(paths: list, csv, json, long_side: int) -> None:
         raise DataError("give a picture, a folder of pictures, a pattern, or - for standard input")
     if [str(path) for path in paths].count(STANDARD_INPUT) > 1:
         raise DataError("- stands for standard input, which can be read once")
+    check_options(csv, json, long_side)
+
+
+def check_options(csv, json, long_side: int) -> None:
+    """Raise DataError for what no reading of pictures or videos can do."""
     if csv == json == STANDARD_OUTPUT:
         raise DataError("--csv - and --json - would both write to standard output; give one of them a file")
     if not SMALLEST_LONG_SIDE <= long_side <= LARGEST_LONG_SIDE:
@@ -171,10 +176,7 @@ def _drawn(recognizer: Recognizer, source: Source, wanted: Wanted) -> Answer:
 
 def _target(folder: Path, place: str) -> Path:
     path = folder / place
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path.parent}: could not be made ({error.strerror})") from None
+    make_folder(path.parent)
     return path
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -49,7 +49,8 @@ def sources(paths: Iterable[str | os.PathLike], *, written: Sequence[Path] = ())
             inside, others = _inside(name, written)
             passed_over += others
             found |= {source.name: source for source in inside if source.name not in found}
-    return _apart(found.values()), passed_over
+    places = apart([source.place for source in found.values()])
+    return [replace(one, place=place) for one, place in zip(found.values(), places, strict=True)], passed_over
 
 
 def _matching(path: str) -> list[str]:
@@ -116,14 +117,12 @@ def _read_standard_input() -> bytes:
     return data
 
 
-def _apart(found: Iterable[Source]) -> list[Source]:
-    """Return the sources with a number behind each place that another one has already."""
-    taken: set[str] = set()
-    apart = []
-    for source in found:
-        place, number = source.place, 2
-        while place in taken:
-            place, number = f"{source.place}-{number}", number + 1
-        taken.add(place)
-        apart.append(Source(source.name, source.read, place))
-    return apart
+def apart(names: Iterable[str]) -> list[str]:
+    """Return names with a number behind each that an earlier one has already."""
+    taken: dict[str, None] = {}  # in their order
+    for wanted in names:
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        taken[name] = None
+    return list(taken)

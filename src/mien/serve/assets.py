@@ -30,14 +30,8 @@ TYPES = {
     ".wasm": "application/wasm",
     ".onnx": "application/octet-stream",
 }
-ALREADY_SMALL = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".woff2",
-    ".onnx",
-)  # gzip takes less than a tenth off a model
+# Gzip takes less than a tenth off a model.
+ALREADY_SMALL = (".png", ".jpg", ".jpeg", ".webp", ".woff2", ".onnx")
 LEAST_TO_COMPRESS = 1024  # bytes
 VERSION_LETTERS = 16  # of the sha256, in `?v=`
 FOREVER, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"

@@ -21,9 +21,8 @@ from mien.serve.metrics import Metrics
 from mien.serve.problems import ClientGone, Problem
 from mien.serve.settings import Limits
 
-TOGETHER = (
-    8  # faces that are read at once: on one core 8 % less time a face than alone, 32 are no faster than alone
-)
+# Faces that are read at once: on one core 8 % less time a face than alone, 32 are no faster than alone.
+TOGETHER = 8
 MOMENT = 0.01  # seconds that the first picture of a batch waits for others, which are looked at meanwhile
 
 

@@ -43,9 +43,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     workers: int = 1  # processes
-    threads: int | None = (
-        None  # of one process, that decode pictures and find faces; None shares out all cores
-    )
+    threads: int | None = None  # of one process, decode pictures and find faces; None shares out all cores
     reports: Path | None = None
     api_key: str | None = field(default=None, repr=False)
     allow_origins: tuple[str, ...] = ()

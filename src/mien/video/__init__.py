@@ -15,10 +15,12 @@ from pathlib import Path
 
 from mien.errors import DataError, StorageError, VideoError
 from mien.faces.finder import LONG_SIDE
+from mien.files import make_folder
 from mien.model import Model
 from mien.pack.tree import shown
-from mien.predict import LARGEST_LONG_SIDE, SMALLEST_LONG_SIDE, STANDARD_OUTPUT, Recognizer, written
+from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, written
 from mien.predict.answer import LIMITS, card_at
+from mien.predict.sources import apart
 from mien.progress import Counting
 from mien.video.camera import CameraFootage, Device, OpenCvDevice, camera_number
 from mien.video.film import CODECS, Film
@@ -116,12 +118,7 @@ def video(
 
 def _check(csv, json, long_side: int, limits: Limits) -> None:
     """Raise DataError for what cannot be asked."""
-    if csv == json == STANDARD_OUTPUT:
-        raise DataError("--csv - and --json - would both write to standard output; give one of them a file")
-    if not SMALLEST_LONG_SIDE <= long_side <= LARGEST_LONG_SIDE:
-        raise DataError(
-            f"--long-side must be from {SMALLEST_LONG_SIDE} to {LARGEST_LONG_SIDE:,} and is {long_side}"
-        )
+    check_options(csv, json, long_side)
     for name, limit in (("--seconds", limits.seconds), ("--frames", limits.frames)):
         if limit is not None and not limit > 0:
             raise DataError(f"{name} must be above 0 and is {limit:g}")
@@ -195,26 +192,12 @@ def _places(
             raise StorageError(f"{path}: there is no folder {path.parent}")
         places = [path]
     else:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{path}: could not be made ({error.strerror})") from None
-        places = [path / f"{stem}{ending}" for stem in _apart([Path(source.name).stem for source in found])]
+        make_folder(path)
+        places = [path / f"{stem}{ending}" for stem in apart(Path(source.name).stem for source in found)]
     for place, source in zip(places, found, strict=True):
         if place.exists() and Path(source.name).exists() and place.samefile(source.name):
             raise DataError(f"{flag} {place}: that is the source itself; give another name")
     return places
-
-
-def _apart(stems: list[str]) -> list[str]:
-    """Return names with a number behind each that another one has already."""
-    apart: list[str] = []
-    for stem in stems:
-        name, number = stem, 2
-        while name in apart:
-            name, number = f"{stem}-{number}", number + 1
-        apart.append(name)
-    return apart
 
 
 def _watched(

@@ -29,9 +29,8 @@ class Film:
 
     def add(self, name: str, seen: Seen) -> None:
         """Draw a frame and write it, once or as often as the time since the one before takes."""
-        due = (
-            round(seen.frame.seconds * self._rate) - self._left_out
-        )  # how many frames there should be before this one
+        # how many frames there should be before this one
+        due = round(seen.frame.seconds * self._rate) - self._left_out
         if self._last is not None:
             still = min(due - self.written, round(LONGEST_STILL_SECONDS * self._rate))
             for _ in range(still):

@@ -44,10 +44,8 @@ class Follower:
         self._long_side = long_side
         self._known: list[_Known] = []
         self._people = 0
-        self._frame, self._looked = (
-            0,
-            -math.inf,
-        )  # how many frames there were, when a full look was the last time
+        self._frame = 0  # how many frames there were
+        self._looked = -math.inf  # when a full look was the last time
         self._thumb = None
 
     def step(self, pixels: np.ndarray, seconds: float) -> list[tuple[int, Face]]:
