@@ -8,6 +8,7 @@ from test_train import FINAL, TOY, final_bytes, toy_recipe
 
 from mien.dataset import writing_dataset
 from mien.errors import DataError, MienError, RecipeError, RunError, Stopped
+from mien.export import export
 from mien.labels import FERPLUS_VOTES, LABELS
 from mien.predictions import read_predictions
 from mien.recipe import Teacher, read_recipe
@@ -147,7 +148,7 @@ def test_a_run_teaches_another_as_it_reads_train(toy, toy_data, tmp_path):
     """`teach` gives a row a train face, in the data set's order, that a recipe takes as it is."""
     run = train(toy_recipe("quick-densenet", "training.epochs=2"), toy_data, tmp_path / "run")
     out = tmp_path / "targets.csv"
-    told = teach(toy, out, runs=[run.folder, run.folder])
+    told = teach(toy, out, teachers=[run.folder, run.folder])
     read = read_predictions(out)
 
     assert read.ids.tolist() == toy_data.train.ids.tolist() == told.ids.tolist()
@@ -161,17 +162,24 @@ def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
     other = voted(tmp_path / "other", [(1,) * 10])
 
     with pytest.raises(RunError, match="was trained on other data"):
-        teach(other, tmp_path / "t.csv", runs=[run.folder])
+        teach(other, tmp_path / "t.csv", teachers=[run.folder])
     assert not (tmp_path / "t.csv").exists()
 
 
-def voted(folder, votes):
+def voted(folder, votes, labels=()):
     """Write a data set of a train face a row of votes, labelled happy, and a val face; return its folder."""
+    labels = iter(labels)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES)
     with writing_dataset(folder, side=8, labels=LABELS, extra=extra) as writer:
         for number, (split, row) in enumerate([*(("train", row) for row in votes), ("val", votes[0])]):
             pixels = np.full((8, 8), number, np.uint8)
-            writer.add(pixels, label="happy", split=split, source=str(number), extra=tuple(map(str, row)))
+            writer.add(
+                pixels,
+                label=next(labels, "happy"),
+                split=split,
+                source=str(number),
+                extra=tuple(map(str, row)),
+            )
         writer.finish({"kind": "test"})
     return folder
 
@@ -189,6 +197,39 @@ def test_voters_teach_what_they_said_of_the_seven_classes(tmp_path):
     wanted[1:, LABELS.index("happy")] = 1
 
     assert np.allclose(wanted, told.probs)
+
+
+def test_translated_votes_tell_how_faces_with_such_votes_are_labelled(tmp_path):
+    """Of 40 faces that all voters call neutral 10 are labelled sad: such a face is taught sad by a quarter."""
+    neutral, happy = ([0] * 10 for _ in range(2))
+    neutral[FERPLUS_VOTES.index("neutral")], happy[FERPLUS_VOTES.index("happiness")] = 10, 8
+    labels = ["sad"] * 10 + ["neutral"] * 30 + ["happy"] * 20
+    folder = voted(tmp_path / "voted", [neutral] * 40 + [happy] * 20, labels)
+    told = teach(folder, tmp_path / "t.csv", translate=True).probs
+
+    assert np.allclose(1, told.sum(1))
+    assert np.allclose([0.25, 0.75], told[:40][:, [LABELS.index("sad"), LABELS.index("neutral")]], atol=0.01)
+    assert np.all(told[40:, LABELS.index("happy")] > 0.99)
+
+
+def test_a_model_file_teaches_as_the_run_that_it_was_exported_from(toy, toy_data, tmp_path):
+    """A run and its file say the same of train but for calibration; of other data the file is refused, too."""
+    run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
+    model = tmp_path / "m.onnx"
+    export([run.folder], model, licence="MIT")
+    told = teach(toy, tmp_path / "t.csv", teachers=[model])
+    by_run = teach(toy, tmp_path / "r.csv", teachers=[run.folder])
+
+    assert np.array_equal(told.probs.argmax(1), by_run.probs.argmax(1))
+    assert told.ids.tolist() == by_run.ids.tolist()
+    with pytest.raises(RunError, match="was trained on other data"):
+        teach(voted(tmp_path / "other", [(1,) * 10]), tmp_path / "o.csv", teachers=[model])
+
+
+def test_teachers_need_no_translation(toy, tmp_path):
+    """Runs answer in the data set's labels, so translating them is a mistake that is told."""
+    with pytest.raises(DataError, match="voters alone"):
+        teach(toy, tmp_path / "t.csv", teachers=["pocket"], translate=True)
 
 
 def test_without_votes_voters_cannot_teach(toy, tmp_path):

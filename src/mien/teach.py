@@ -8,21 +8,39 @@ import numpy as np
 from mien.dataset import Dataset, Faces, read_dataset, same_faces
 from mien.errors import DataError, RunError
 from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
+from mien.model import read_model
 from mien.predictions import Predictions, write_predictions
 
+SOLVER_STEPS, PULL = 200, 1e-5  # of the regression from votes to labels
 
-def teach(folder: Path, out: Path, *, runs: Sequence[Path] = (), device: str = "auto") -> Predictions:
-    """Write the mean of what runs say of a data set's train faces to `out`, or without runs what FER+'s voters said.
 
-    The table is one of predictions, so it can be judged like any other; `teacher.tables=OUT` in a recipe trains with
-    it beside the labels (Hinton et al. 2015; with voters Barsoum et al. 2016). A face without a vote for any of the
-    data set's classes keeps its label.
+def teach(
+    folder: Path,
+    out: Path,
+    *,
+    teachers: Sequence[str | Path] = (),
+    translate: bool = False,
+    device: str = "auto",
+) -> Predictions:
+    """Write the mean of what teachers say of a data set's train faces to `out`, or without any what FER+'s voters said.
 
-    Raises DataError where the data set has no votes, RunError for a run on other data or of a fold.
+    A teacher is a run's folder, a model file or a shipped model's name. The table is one of predictions, so it can be
+    judged like any other; `teacher.tables=OUT` in a recipe trains with it beside the labels (Hinton et al. 2015; with
+    voters Barsoum et al. 2016). Voters' shares stand as they are, and a face without a vote for any of the data set's
+    classes keeps its label; with `translate` they become how often train's faces with such votes have each label.
+
+    Raises DataError where the data set has no votes, RunError for a teacher of other data or of a fold, ModelError.
     """
     dataset = read_dataset(folder)
     faces = dataset.development().train
-    probs = _of_runs(dataset, faces, runs, device) if runs else _of_voters(dataset, faces)
+    if teachers and translate:
+        raise DataError(
+            "teachers answer in labels already: translating is for voters alone, without a teacher"
+        )
+    if teachers:
+        probs = np.mean([_said(str(teacher), dataset, faces, device) for teacher in teachers], axis=0)
+    else:
+        probs = _translated(dataset, faces) if translate else _shares(dataset, faces)
     splits = np.full(len(faces), "train")
     told = Predictions(
         dataset.info.labels, faces.ids, faces.labels, splits, probs, faces.groups, np.ones(len(faces), bool)
@@ -31,39 +49,79 @@ def teach(folder: Path, out: Path, *, runs: Sequence[Path] = (), device: str = "
     return told
 
 
-def _of_runs(dataset: Dataset, faces: Faces, folders: Sequence[Path], device: str) -> np.ndarray:
-    from mien.evaluate import load_network, predict_faces
-    from mien.run import read_run
+def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarray:
+    """Return what a run or a model says of the faces, float64 (N, C)."""
+    from mien.evaluate import load_network, predict_faces, predictions_of
+    from mien.run import RunData, read_run
 
-    runs = [read_run(folder) for folder in folders]
-    for run in runs:
-        if run.fold:
-            raise RunError(
-                f"{run.folder}: {run.fold} of a cross-validation; a teacher has seen train and nothing else"
-            )
-        if not same_faces(run.data, dataset.info):
-            raise RunError(
-                f"{run.folder}: was trained on other data ({run.data.fingerprint}) than {dataset.info.folder} "
-                f"({dataset.info.fingerprint})"
-            )
-    said = []
-    for run in runs:
-        network, engine = load_network(run, run.result()["weights_sha256"], device)
-        said.append(predict_faces(run, network, engine, faces, "train").probs)
-    return np.mean(said, axis=0)
+    if not Path(teacher).is_dir():
+        model = read_model(teacher)
+        _refuse_other(teacher, RunData(path="", side=model.side, labels=model.labels, **model.data), dataset)
+        told = predictions_of(model, faces, "train").probs
+        return told[:, [model.labels.index(label) for label in dataset.info.labels]]
+    run = read_run(Path(teacher))
+    if run.fold:
+        raise RunError(
+            f"{teacher}: {run.fold} of a cross-validation; a teacher has seen train and nothing else"
+        )
+    _refuse_other(teacher, run.data, dataset)
+    network, engine = load_network(run, run.result()["weights_sha256"], device)
+    return predict_faces(run, network, engine, faces, "train").probs
 
 
-def _of_voters(dataset: Dataset, faces: Faces) -> np.ndarray:
-    table, labels = dataset.table("train"), dataset.info.labels
-    columns = [f"vote_{FERPLUS_NAMES.get(label, label)}" for label in labels]
-    known = {f"vote_{name}" for name in FERPLUS_VOTES}
-    if not known <= set(table):
+def _refuse_other(teacher: str, data, dataset: Dataset) -> None:
+    if not same_faces(data, dataset.info):
+        raise RunError(
+            f"{teacher}: was trained on other data ({data.fingerprint}) than {dataset.info.folder} "
+            f"({dataset.info.fingerprint})"
+        )
+
+
+def _votes(dataset: Dataset) -> np.ndarray:
+    """Return the votes for each of FER+'s answers, float64 (N, 10)."""
+    table = dataset.table("train")
+    columns = [f"vote_{name}" for name in FERPLUS_VOTES]
+    if not set(columns) <= set(table):
         raise DataError(
             f"{dataset.info.folder}: has no votes; give runs, or pack it with --votes fer2013new.csv"
         )
-    if other := [label for label, column in zip(labels, columns, strict=True) if column not in known]:
+    return np.stack([table[column] for column in columns], axis=1).astype(float)
+
+
+def _shares(dataset: Dataset, faces: Faces) -> np.ndarray:
+    """Return each label's share of a face's votes, float64 (N, C); the face's own label where it has none."""
+    votes, labels = _votes(dataset), dataset.info.labels
+    names = [FERPLUS_NAMES.get(label, label) for label in labels]
+    if other := [label for label, name in zip(labels, names, strict=True) if name not in FERPLUS_VOTES]:
         raise DataError(f"{dataset.info.folder}: FER+'s voters were not asked for {', '.join(other)}")
-    votes = np.stack([table[column] for column in columns], axis=1).astype(float)
+    votes = votes[:, [FERPLUS_VOTES.index(name) for name in names]]
     silent = votes.sum(1) == 0
     votes[silent] = np.eye(len(labels))[faces.labels[silent]]
     return votes / votes.sum(1, keepdims=True)
+
+
+def _translated(dataset: Dataset, faces: Faces) -> np.ndarray:
+    """Return how likely each label is under a face's votes, float64 (N, C): multinomial logistic regression.
+
+    On the votes' shares and their roots, a bias for each label; a weak pull to zero keeps it finite where votes and
+    labels agree without exception.
+    """
+    import torch
+
+    votes = _votes(dataset)
+    shares = torch.from_numpy(votes / np.maximum(votes.sum(1, keepdims=True), 1))
+    seen, wanted = torch.cat([shares, shares.sqrt()], 1), torch.from_numpy(faces.labels)
+    layer = torch.nn.Linear(seen.shape[1], len(dataset.info.labels), dtype=torch.float64)
+    torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
+    solver = torch.optim.LBFGS(layer.parameters(), max_iter=SOLVER_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        solver.zero_grad()
+        value = torch.nn.functional.cross_entropy(layer(seen), wanted) + PULL * layer.weight.square().sum()
+        value.backward()
+        return value
+
+    solver.step(loss)
+    with torch.no_grad():
+        return layer(seen).softmax(1).numpy()

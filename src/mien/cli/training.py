@@ -75,12 +75,16 @@ def train(
 @app.command()
 def teach(
     dataset: Annotated[Path, typer.Argument(help="a data set's folder; its train faces alone are read")],
-    runs: Annotated[
-        list[Path] | None,
+    teachers: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[RUN]...", help="teachers; without any, FER+'s voters, where the data set has votes"
+            metavar="[TEACHER]...",
+            help="runs or model files; without any, FER+'s voters, where the data set has votes",
         ),
     ] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate", help="voters' answers become the labels that such faces have")
+    ] = False,
     out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
@@ -88,7 +92,7 @@ def teach(
     from mien.judge import accuracy
     from mien.teach import teach
 
-    told = teach(dataset, out, runs=runs or (), device=device)
+    told = teach(dataset, out, teachers=teachers or (), translate=translate, device=device)
     print(f"{out}: {len(told):,} train faces, {accuracy(told.labels, told.probs):.1%} as labelled")
 
 
