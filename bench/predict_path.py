@@ -20,7 +20,7 @@ import csv
 import importlib.util
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,7 @@ class Scene:
     pixels: np.ndarray  # uint8 (HEIGHT, WIDTH)
     center: tuple[float, float]  # of the crop, x and y
     side: float  # of the crop, pixels
+    turn: float  # of the crop, radians
 
 
 def scenes(images: np.ndarray, seed: int) -> Iterator[Scene]:
@@ -86,7 +87,7 @@ def scene(face: np.ndarray, photos: Sequence[Image.Image], rng: np.random.Genera
     )
     behind = background(photos[rng.integers(len(photos))], rng)
     mixed = np.rint(cover * shown + (1 - cover) * behind).clip(0, 255).astype(np.uint8)
-    return Scene(mixed, (x, y), side)
+    return Scene(mixed, (x, y), side, turn)
 
 
 def surrounded(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,12 +132,12 @@ def through_path(recognizer: Recognizer, faces: Faces, crops: Predictions, seed:
         for one in scenes(faces.images, seed):
             placed.append(one)
             yield one.pixels
-            placed[-1] = Scene(np.empty(0), one.center, one.side)
+            placed[-1] = replace(one, pixels=np.empty(0))
 
     probs = np.eye(len(crops.classes))[(faces.labels + 1) % len(crops.classes)]
     found, others = np.zeros(len(faces), bool), 0
     for number, read in enumerate(recognizer.predict_many(pictures())):
-        here = [face for face in read if _is_there(face.box, placed[number])]
+        here = [face for face in read if is_there(face.box, placed[number])]
         others += len(read) - len(here)
         if here:
             found[number] = True
@@ -150,7 +151,7 @@ def _away(box: tuple[float, float, float, float], one: Scene) -> float:
     return math.dist((box[0] + box[2] / 2, box[1] + box[3] / 2), one.center) / one.side
 
 
-def _is_there(box: tuple[float, float, float, float], one: Scene) -> bool:
+def is_there(box: tuple[float, float, float, float], one: Scene) -> bool:
     """Whether a box is the pasted face's: its middle near the crop's, its size alike within a factor of two."""
     return _away(box, one) < 1 / 3 and 0.5 < max(box[2:]) / one.side < 2
 

@@ -21,7 +21,7 @@ from mien.export.calibrate import calibrated, temperature, threshold, unlearned
 from mien.export.card import card, without_folders
 from mien.export.graph import Reader, onnx_graph
 from mien.export.quantize import quantized
-from mien.faces import TEMPLATE
+from mien.faces import MARKS, TEMPLATE, UPRIGHT
 from mien.files import write_atomic
 from mien.judge import accuracy
 from mien.model import FORMAT, Model, read_model
@@ -34,7 +34,6 @@ from mien.run import Run, read_run
 
 MOST_APART = 1e-5  # between what the file and what torch says of any val face
 MOST_LOST = 0.005  # of val's accuracy by 8 bits
-LANDMARKS = ("eye", "eye", "nose", "mouth corner", "mouth corner")  # left to right as seen
 NO_LICENCE = "not stated"
 
 
@@ -162,7 +161,7 @@ def _metadata(
 ) -> dict[str, str]:
     """Return what a model tells of itself; threshold and card are not known yet."""
     data = runs[0].data
-    crop = {"side": data.side, "landmarks": LANDMARKS, "template": TEMPLATE.tolist()}
+    crop = {"side": data.side, "marks": MARKS, "template": TEMPLATE.tolist(), "upright": UPRIGHT}
     kept = ("fingerprint", "learned_sha256", "origin", "counts", "notes")  # and not the path
     told = {
         "format": str(FORMAT),

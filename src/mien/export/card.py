@@ -97,13 +97,14 @@ def _introduction(model: Model, runs: Sequence[Run]) -> str:
 
 
 def _usage(model: Model) -> str:
-    places = zip(model.crop["landmarks"], model.crop["template"], strict=True)
+    places = zip(model.crop["marks"], model.crop["template"], strict=True)
     points = ", ".join(f"{name} ({x:.3f}, {y:.3f})" for name, (x, y) in places)
     return (
         f"Input `faces`: uint8 (N, 1, {model.side}, {model.side}), grey, 0 to 255, nothing subtracted. Output "
         f"`probabilities`: float32 (N, {len(model.labels)}) in the order {', '.join(model.labels)}. A face must be "
-        f"turned, scaled and moved until its landmarks lie as near as can be to {points}, left to right as seen, x and "
-        f"y as shares of the side from the upper left corner. Where the highest probability is below "
+        f"turned, scaled and moved until its marks lie as near as can be to {points}, x and y as shares of the side from "
+        f"the upper left corner. The marks of the box are the middles of its sides; it stands upright, and is turned by "
+        f"what a face leans beyond {model.crop['upright']:g}°. Where the highest probability is below "
         f'{model.threshold:g} the answer is "uncertain".'
     )
 

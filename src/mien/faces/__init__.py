@@ -5,8 +5,8 @@ for face in finder.find(picture):
     crop = align(picture, face, 48)
 """
 
-from mien.faces.align import TEMPLATE, align, grey, similarity
+from mien.faces.align import MARKS, TEMPLATE, UPRIGHT, align, grey, marks, similarity
 from mien.faces.face import Face
 from mien.faces.finder import Finder
 
-__all__ = ["TEMPLATE", "Face", "Finder", "align", "grey", "similarity"]
+__all__ = ["MARKS", "TEMPLATE", "UPRIGHT", "Face", "Finder", "align", "grey", "marks", "similarity"]

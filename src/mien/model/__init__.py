@@ -4,11 +4,11 @@ The graph takes `faces`, uint8 (N, 1, S, S), and gives `probabilities`, float32 
 the input's scale, the mean with the mirror picture, the mean over an ensemble and the temperature are in it. The
 file's metadata holds, as text, JSON where structured:
 
-mien.format       "1"
+mien.format       "2"
 mien.name         what it goes by
 mien.labels       the classes, in the order of the probabilities
 mien.side         S
-mien.crop         how a face must be cropped: where its landmarks lie, as shares of the side
+mien.crop         how a face must be cropped: where its marks lie, as shares of the side, and how it may lean
 mien.temperature  what the logits are divided by (in the graph already)
 mien.threshold    below this highest probability the answer is "uncertain"
 mien.data         fingerprint, origin, counts and notes of the data set
@@ -34,7 +34,7 @@ from mien.labels import did_you_mean
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
 from mien.shipped import shipped
 
-FORMAT = 1
+FORMAT = 2  # 1 framed faces by their landmarks alone
 INPUT, OUTPUT = "faces", "probabilities"
 BATCH = 32  # faces that are read at once: more do not fit into a core's cache and are a sixth slower
 WHAT = "a mien model"
@@ -50,7 +50,7 @@ class Model:
     side: int  # pixels
     temperature: float
     threshold: float  # below this highest probability the answer is "uncertain"
-    crop: dict  # landmarks, and where they belong as shares of the side
+    crop: dict  # marks, where they belong as shares of the side, and from which lean on a face is turned upright
     data: dict  # fingerprint, origin, counts, notes
     runs: list[dict]  # name, seed, recipe, weights_sha256
     reading: dict  # mirror, shift, precision
@@ -129,6 +129,10 @@ def _check(path: Path, told: OnnxFile) -> None:
         raise ModelError(
             f"{path}: written in format {number} by a newer mien; this one reads up to format {FORMAT}: "
             f"pip install --upgrade mien"
+        )
+    if int(number) < FORMAT:
+        raise ModelError(
+            f"{path}: written in format {number} by an older mien, which cut faces otherwise; export its run again"
         )
     if told.unwanted:
         raise ModelError(f"{path}: holds {told.unwanted}; {WHAT} never does, so it is not opened")

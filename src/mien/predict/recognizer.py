@@ -84,7 +84,10 @@ class Recognizer:
         self.model = model if isinstance(model, Model) else read_model(model, threads=threads)
         self.long_side = long_side
         self._finder = Finder(threads=threads)
-        self._template = np.array(self.model.crop["template"])
+        self._framing = {
+            "template": np.array(self.model.crop["template"]),
+            "upright": self.model.crop["upright"],
+        }
 
     def predict(self, image, *, channels: str | None = None, crop: bool = False) -> list[ReadFace]:
         """Return the faces of a picture, the largest first; none is an empty list.
@@ -131,7 +134,7 @@ class Recognizer:
 
     def cut(self, pixels: np.ndarray, faces: list[Face], *, about: object = None) -> Looked:
         """Cut out faces of a picture uint8 (H, W) or (H, W, 3) RGB that are found already."""
-        crops = [align(pixels, face, self.model.side, self._template) for face in faces]
+        crops = [align(pixels, face, self.model.side, **self._framing) for face in faces]
         return Looked(about, faces, np.stack(crops)) if crops else self.nothing(about)
 
     def nothing(self, about: object = None) -> Looked:
