@@ -70,8 +70,12 @@ def moved(points: np.ndarray, transforms: np.ndarray) -> np.ndarray:
 
 
 def symmetric(points: np.ndarray) -> np.ndarray:
-    """Return marks (9, 2) averaged with their mirror picture."""
-    return (points + (np.array([1, 0]) + points[MIRRORED] * (-1, 1))) / 2
+    """Return marks (9, 2) averaged with their mirror picture, those of the box about one middle."""
+    even = (points + (np.array([1, 0]) + points[MIRRORED] * (-1, 1))) / 2
+    left, _, top, bottom = even[LANDMARKS:, 1]
+    middle = (left + (top + bottom) / 2) / 2
+    even[LANDMARKS:, 1] = middle, middle, middle - (bottom - top) / 2, middle + (bottom - top) / 2
+    return even
 
 
 def in_words(framed: np.ndarray, truth: np.ndarray) -> str:
@@ -81,7 +85,9 @@ def in_words(framed: np.ndarray, truth: np.ndarray) -> str:
     off = np.linalg.norm(moved(np.array(cut), truth) - corners, axis=2)
     apart = np.minimum(np.sqrt((off**2).mean(1)), FARTHEST)
     size = np.log(np.linalg.det(truth[:, :, :2]) / np.linalg.det(framed[:, :, :2])) / 2
-    lean = np.degrees(np.arctan2(truth[:, 1, 0], truth[:, 0, 0]) - np.arctan2(framed[:, 1, 0], framed[:, 0, 0]))
+    lean = np.degrees(
+        np.arctan2(truth[:, 1, 0], truth[:, 0, 0]) - np.arctan2(framed[:, 1, 0], framed[:, 0, 0])
+    )
     middle = moved(np.array(cut), truth).mean(1)
     return (
         f"size {100 * spread(size):.1f} %, lean {spread(lean):.1f}°, middle {100 * spread(middle[:, 0]):.1f} and "

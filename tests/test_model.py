@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 import mien.faces.finder
 from mien.dataset import read_dataset
 from mien.errors import DataError, ModelError
+from mien.faces import MARKS, TEMPLATE, UPRIGHT
 from mien.labels import LABELS
 from mien.model import facts, read_model, shipped_models, summary
 from mien.model.onnx_file import CHECKSUM, NotOnnx, read_onnx, with_metadata
@@ -75,7 +76,9 @@ def test_a_model_says_what_must_be_known_of_it(model, toy, toy_model):
     """Labels, side, crop, data, runs, licence and card come with the file, and no folder of the machine."""
     assert LABELS == model.labels
     assert (16, "toy", "CC0-1.0") == (model.side, model.name, model.licence)
-    assert [0.3225, 0.3972] == model.crop["template"][0]
+    assert (TEMPLATE.tolist(), list(MARKS), UPRIGHT) == tuple(
+        model.crop[key] for key in ("template", "marks", "upright")
+    )
     assert 16 == model.crop["side"]
     assert read_dataset(toy).info.fingerprint == model.data["fingerprint"]
     assert [("toy-densenet", 0)] == [(run["name"], run["seed"]) for run in model.runs]
@@ -191,9 +194,16 @@ def test_any_bytes_are_an_onnx_file_or_refused(data):
 
 def test_a_newer_format_is_told(refused):
     """A file of a later mien says what to do."""
-    told = refused(small_graph(), told={"mien.format": "2"})
+    told = refused(small_graph(), told={"mien.format": "3"})
 
-    assert "written in format 2 by a newer mien; this one reads up to format 1" in told
+    assert "written in format 3 by a newer mien; this one reads up to format 2" in told
+
+
+def test_an_older_format_is_told(refused):
+    """A file of an earlier mien, whose crops were framed otherwise, is not read as if it were a new one."""
+    told = refused(small_graph(), told={"mien.format": "1"})
+
+    assert "written in format 1 by an older mien, which cut faces otherwise; export its run again" in told
 
 
 def test_metadata_that_is_missing_or_wrong_is_told(refused):

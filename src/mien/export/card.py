@@ -102,9 +102,9 @@ def _usage(model: Model) -> str:
     return (
         f"Input `faces`: uint8 (N, 1, {model.side}, {model.side}), grey, 0 to 255, nothing subtracted. Output "
         f"`probabilities`: float32 (N, {len(model.labels)}) in the order {', '.join(model.labels)}. A face must be "
-        f"turned, scaled and moved until its marks lie as near as can be to {points}, x and y as shares of the side from "
-        f"the upper left corner. The marks of the box are the middles of its sides; it stands upright, and is turned by "
-        f"what a face leans beyond {model.crop['upright']:g}°. Where the highest probability is below "
+        f"turned, scaled and moved until its marks lie as near as can be to {points}, x and y as shares of the side "
+        f"from the upper left corner. The marks of the box are the middles of its sides; it stands upright, and is "
+        f"turned by what a face leans beyond {model.crop['upright']:g}°. Where the highest probability is below "
         f'{model.threshold:g} the answer is "uncertain".'
     )
 

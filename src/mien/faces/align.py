@@ -17,12 +17,13 @@ MARKS = (
 TEMPLATE = np.array(
     [
         *([0.3177, 0.3967], [0.6823, 0.3967], [0.5, 0.6044], [0.3537, 0.7643], [0.6463, 0.7643]),
-        *([0.0999, 0.5121], [0.9001, 0.5121], [0.5, 0.0157], [0.5, 1.0063]),
+        *([0.0999, 0.5116], [0.9001, 0.5116], [0.5, 0.0163], [0.5, 1.0069]),
     ]
 )
 TEMPLATE.flags.writeable = False
 UPRIGHT = 20  # degrees that a face may lean before its box is turned with it: FER2013's faces lean, too
 FINEST = 4  # pixels of the picture that a pixel of the crop is still wide after a large picture was reduced
+HAIR = 1e-9  # by which a pixel may be wider than one and still be one
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
@@ -87,7 +88,7 @@ def align(
     inverse = np.linalg.inv(to_crop[:, :2])
     back = np.column_stack([inverse, -inverse @ to_crop[:, 2]])  # crop -> picture, (2, 3)
     region, back = _region(picture, back, side)
-    finer = max(1, math.ceil(_step(back)))
+    finer = max(1, math.ceil(_step(back) - HAIR))
     # In floats, since Pillow's transform cuts fractions of grey levels off instead of rounding.
     large = Image.fromarray(region.astype(np.float32)).transform(
         (side * finer, side * finer),

@@ -20,6 +20,7 @@ DETECTOR = {
     "multiple": finder.MULTIPLE,
     "doubtful": finder.DOUBTFUL,
     "sure_of_two": finder.SURE_OF_TWO,
+    "sure_of_three": finder.SURE_OF_THREE,
     "again_around": finder.AGAIN_AROUND,
     "again_side": finder.AGAIN_SIDE,
     "again_border": finder.AGAIN_BORDER,

@@ -5,15 +5,31 @@ import { clip } from "./numbers.js";
 import { grey, meansOfBlocks, part, reduce, transform } from "./pillow.js";
 
 const FINEST = 4; // pixels of the picture that a pixel of the crop is still wide after a large picture was reduced
+const HAIR = 1e-9; // by which a pixel may be wider than one and still be one
 
-/** Bring landmarks as near as a similarity can to `template`, shares of the side; bytes (side * side). */
-export function align(picture, landmarks, side, template) {
-  const back = inverse(similarity(landmarks, template.map(([x, y]) => [x * side, y * side])));
+/** Bring the marks of a face as near as a similarity can to a template, shares of the side; bytes (side * side). */
+export function align(picture, face, { side, template, upright }) {
+  const target = template.map(([x, y]) => [x * side, y * side]);
+  const back = inverse(similarity(marks(face, template, upright), target));
   const { region, back: toRegion } = regionOf(picture, back, side);
-  const finer = Math.max(1, Math.ceil(step(toRegion)));
+  const finer = Math.max(1, Math.ceil(step(toRegion) - HAIR));
   const [a, b, c, d, e, f] = toRegion;
   const large = transform(region, side * finer, [a / finer, b / finer, c, d / finer, e / finer, f]);
   return meansOfBlocks(large, side * finer, finer);
+}
+
+/** Landmarks and the middles of the box's sides, which stands upright but for what a face leans beyond so many degrees. */
+function marks({ box, landmarks }, template, upright) {
+  const toTemplate = similarity(landmarks, template.slice(0, landmarks.length));
+  const lean = Math.atan2(toTemplate[1], toTemplate[0]);
+  const most = (upright * Math.PI) / 180;
+  const turn = lean - clip(lean, -most, most);
+  const [left, top, width, height] = box;
+  const [x, y] = [left + width / 2, top + height / 2];
+  const across = [(width / 2) * Math.cos(turn), (width / 2) * Math.sin(turn)];
+  const down = [(-height / 2) * Math.sin(turn), (height / 2) * Math.cos(turn)];
+  const place = ([dx, dy], sign) => [x + sign * dx, y + sign * dy];
+  return [...landmarks, place(across, -1), place(across, 1), place(down, -1), place(down, 1)];
 }
 
 /** The similarity that brings points nearest to others by least squares: Umeyama 1991, in the plane in closed form. */

@@ -20,8 +20,8 @@ export class Engine {
     return this.ask("predict", { file });
   }
 
-  cut(file, landmarks) {
-    return this.ask("cut", { file, landmarks });
+  cut(file, faces) {
+    return this.ask("cut", { file, faces });
   }
 
   /** The faces of a camera's frame; the frame is handed over and gone here. */

@@ -3,7 +3,7 @@
 // landmarks: [[x, y] x 5]} in the picture's pixels.
 
 import { rint } from "./numbers.js";
-import { part, resize } from "./pillow.js";
+import { mirrored, part, resize } from "./pillow.js";
 
 const STRIDE = 4; // pixels of the network's input that a cell of its outputs stands for
 const MOST_CANDIDATES = 1000;
@@ -28,7 +28,7 @@ export class Finder {
     return faces.sort(byArea);
   }
 
-  /** The faces that score above the threshold, and the doubtful ones that a second look confirms. */
+  /** The faces that score above the threshold, and the doubtful ones that two more looks confirm. */
   async sure(picture, side, border) {
     const { threshold, doubtful, most_again: mostAgain, most_overlap: mostOverlap } = this.told;
     const seen = await this.look(picture, side, border, Math.min(threshold, doubtful));
@@ -40,17 +40,25 @@ export class Finder {
     return distinct(faces, mostOverlap);
   }
 
-  /** A doubtful face as a second look sees it, alone and larger; undefined where that is no surer. */
+  /** A doubtful face as a second look sees it, alone and larger, where that and its mirror picture are sure enough. */
   async again(picture, { box, score }) {
     const told = this.told;
     const [left, top, across, down] = around(box, told.again_around, picture);
-    const side = (told.again_side / (told.again_around * Math.max(box[2], box[3]))) * Math.max(across, down);
-    const least = Math.max(0, 2 * told.sure_of_two - score);
+    const wanted = (told.again_side / (told.again_around * Math.max(box[2], box[3]))) * Math.max(across, down);
+    const side = Math.max(1, rint(wanted));
     const only = part(picture, left, top, across, down);
-    const seen = await this.look(only, Math.max(1, rint(side)), told.again_border, least);
-    const inPlace = seen.map((face) => moved(face, left, top));
-    const second = inPlace.find((face) => overlap(box, face.box) > told.most_overlap);
-    return second && { ...second, score: (score + second.score) / 2 };
+    const [x, y, width, height] = [box[0] - left, box[1] - top, box[2], box[3]];
+    const second = await this.there(only, side, [x, y, width, height], 2 * told.sure_of_two - score);
+    if (!second) return undefined;
+    const least = 3 * told.sure_of_three - score - second.score;
+    const third = await this.there(mirrored(only), side, [across - x - width, y, width, height], least);
+    return third && { ...moved(second, left, top), score: (score + second.score + third.score) / 3 };
+  }
+
+  /** The face that a look at part of a picture sees where a box is. */
+  async there(only, side, box, least) {
+    const seen = await this.look(only, side, this.told.again_border, Math.max(0, least));
+    return seen.find((face) => overlap(box, face.box) > this.told.most_overlap);
   }
 
   /** The faces that score above a threshold around a place where one with this box was a moment ago. */

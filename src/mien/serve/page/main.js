@@ -55,8 +55,7 @@ function reader(model, engine, started) {
       return engine.predict(file);
     }
     const answer = await askServer(file, model);
-    const landmarks = answer.faces.map((face) => face.landmarks);
-    const crops = await started.then(() => engine.cut(file, landmarks)).catch(() => []);
+    const crops = await started.then(() => engine.cut(file, answer.faces)).catch(() => []);
     return { ...answer, faces: answer.faces.map((face, i) => ({ ...face, crop: crops[i] })) };
   };
 }

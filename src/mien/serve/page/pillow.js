@@ -47,6 +47,18 @@ export function part(from, left, top, width, height) {
   return { data: out, width, height, stride };
 }
 
+/** A raster left to right. */
+export function mirrored({ data, width, height, stride }) {
+  const out = new Uint8Array(data.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [from, into] = [(y * width + x) * stride, (y * width + width - 1 - x) * stride];
+      for (let band = 0; band < stride; band++) out[into + band] = data[from + band];
+    }
+  }
+  return { data: out, width, height, stride };
+}
+
 /** Means over blocks of so many pixels, those at the right and bottom over what is left: Image.reduce. */
 export function reduce(from, across, down = across) {
   const bands = Math.min(3, from.stride);

@@ -43,13 +43,13 @@ export class Recognizer {
 
   /** Faces that were found, cut out and read. */
   async read(picture, faces) {
-    const crops = faces.map(({ landmarks }) => this.cut(picture, landmarks));
+    const crops = faces.map((face) => this.cut(picture, face));
     const probabilities = await this.probabilities(crops);
     return faces.map((face, i) => ({ ...face, crop: crops[i], probabilities: probabilities[i] }));
   }
 
-  cut(picture, landmarks) {
-    return align(picture, landmarks, this.told.side, this.told.crop.template);
+  cut(picture, face) {
+    return align(picture, face, this.told.crop);
   }
 
   /** Lists of class probabilities of faces, bytes (side * side) each. */

@@ -23,10 +23,10 @@ const tasks = {
     return { width: image.width, height: image.height, faces: await recognizer.predict(raster(image)) };
   },
 
-  /** Faces cut out of a picture file where their landmarks are known. */
-  async cut({ file, landmarks }) {
+  /** Faces cut out of a picture file in which they were found. */
+  async cut({ file, faces }) {
     const picture = raster(await decode(file));
-    return landmarks.map((points) => recognizer.cut(picture, points));
+    return faces.map((face) => recognizer.cut(picture, face));
   },
 
   /** The faces of a camera's frame, an ImageBitmap, taken at `seconds`. */
