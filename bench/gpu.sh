@@ -63,7 +63,7 @@ train cnn
 for seed in 1 2 3 4; do train densenet "$seed"; done
 if [ -e "$out/done/train-densenet-s4" ]; then
     item teach 40 "$python" -m mien teach "$data" "$out"/runs/densenet-s[0-4] --out "$out/teacher.csv"
-    item train-taught 60 "$python" -m mien train pocket-densenet "$data" teacher.tables="$out/teacher.csv" \
+    item train-taught 60 "$python" -m mien train pocket "$data" teacher.tables="$out/teacher.csv" \
         name=pocket-taught --out "$out/runs"
 fi
 train resnet

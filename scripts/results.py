@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = ("pocket", "quick")  # in README's order; each was trained on one machine and compared in one report
+SETS = ("pocket", "pocket-densenet", "quick")  # in README's order; each was trained on one machine and compared in one report
 KEPT = ("networks", "scores", "seeds", "differences", "mcnemar", "classes")
 MARKS = ("<!-- results: python scripts/results.py -->", "<!-- end of results -->")
 
@@ -38,7 +38,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
         shutil.copyfile(report / "numbers" / f"{name}.csv", ROOT / "results" / f"{kept}-{name}.csv")
     from mien.run import read_run
 
-    run = read_run(next(runs.glob("*-s0")))
+    run = read_run(next(runs.glob("*-s0") if kept == "quick" else runs.glob(f"{kept}-s0")))
     told = run.environment()
     row = {
         "date": told["sessions"][0]["started"][:10],

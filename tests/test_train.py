@@ -156,7 +156,7 @@ def state_time(folder) -> int:
 
 def test_a_run_killed_in_the_middle_ends_in_the_same_bytes(toy, toy_data, tmp_path):
     """SIGKILL inside an epoch, twice, changes nothing of the final bytes."""
-    recipe = toy_recipe("quick-densenet", "training.epochs=60")
+    recipe = toy_recipe("quick-densenet", "training.epochs=30")
     whole = train(recipe, toy_data, tmp_path / "whole", seed=5)
     kills = kill_and_take_up(toy, recipe, tmp_path / "killed", 5, [0.02, 0.1])
 
@@ -179,7 +179,7 @@ def test_ten_runs_killed_at_random_moments_end_in_the_same_bytes(toy, toy_data, 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(toy, toy_data, tmp_path):
     """Ctrl-C ends the command with status 130 and one line; given again, it ends in the same bytes."""
-    epochs = "training.epochs=60"
+    epochs = "training.epochs=30"
     command = [
         sys.executable,
         "-m",
@@ -308,7 +308,7 @@ def test_a_run_in_use_is_refused(toy_data, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
     """A learning rate that breaks the numbers ends in one line; no broken state and no result are left."""
-    recipe = toy_recipe("quick-cnn", "optimizer.lr=100", "optimizer.weight_decay=1", "training.epochs=60")
+    recipe = toy_recipe("quick-cnn", "optimizer.lr=100", "optimizer.weight_decay=1", "training.epochs=30")
 
     with pytest.raises(TrainingDiverged, match="the loss is not finite by epoch .*; lower optimizer.lr"):
         train(recipe, toy_data, tmp_path / "run", save_every_seconds=0)

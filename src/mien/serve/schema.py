@@ -53,7 +53,7 @@ class About(BaseModel):
     side: int = Field(description="pixels of the square grey faces that it reads")
     threshold: float = Field(description="a lower highest probability makes the label uncertain")
     temperature: float = Field(description="in the graph already")
-    crop: dict = Field(description="where landmarks belong in the square, as shares of its side")
+    crop: dict = Field(description="where the marks of a face belong in the square, as shares of its side")
     reading: dict = Field(
         description="the views that a face is read in, and the precision; in the graph already"
     )
