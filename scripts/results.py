@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = ("pocket", "pocket-densenet", "quick")  # in README's order; each was trained on one machine and compared in one report
+# in README's order; each was trained on one machine and compared in one report
+SETS = ("pocket", "pocket-densenet", "quick")
 KEPT = ("networks", "scores", "seeds", "differences", "mcnemar", "classes")
 MARKS = ("<!-- results: python scripts/results.py -->", "<!-- end of results -->")
 

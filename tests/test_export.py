@@ -220,7 +220,9 @@ def test_data_that_moved_is_found_and_other_data_refused(toy, toy_run, toy_model
         export([toy_run], tmp_path / "new.onnx", data=write_toy(tmp_path / "other", copies=9))
 
 
-def test_eight_bits_keep_most_answers_at_a_fraction_of_the_size(toy, toy_run, toy_model, tmp_path, monkeypatch):
+def test_eight_bits_keep_most_answers_at_a_fraction_of_the_size(
+    toy, toy_run, toy_model, tmp_path, monkeypatch
+):
     """The networks become smaller, nothing needs other operators, and the same run gives the same bytes."""
     monkeypatch.setattr("mien.export.MOST_LOST", 0.05)  # one of val's 35 faces may be lost
     images = read_dataset(toy).development().val.images

@@ -1,5 +1,6 @@
 import ast
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -145,3 +146,22 @@ def test_the_wheel_is_typed():
     """py.typed ships, so type checkers believe our annotations."""
     assert (PACKAGE / "py.typed").exists()
     assert importlib.util.find_spec("mien") is not None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from mien import Recognizer; Recognizer().predict(Image.fromarray(zeros))",
+        "import mien; import onnxruntime; onnxruntime.InferenceSession(str(MODEL))",
+    ],
+)
+def test_onnxruntime_tells_nobody(code, tmp_path):
+    """Nothing of onnxruntime's telemetry appears: no identifier of the device, no events that wait to be sent."""
+    first = "import numpy as np; from PIL import Image; from pathlib import Path; zeros = np.zeros((99, 99), np.uint8)"
+    model = f"MODEL = Path({str(PACKAGE / 'weights' / 'pocket.onnx')!r})"
+    silent = {"ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED", "CI"}
+    told = {name: value for name, value in os.environ.items() if name not in silent}
+    told |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "; ".join((first, model, code))], env=told, check=True)
+
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
