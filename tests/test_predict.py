@@ -235,12 +235,33 @@ def test_limits_stand_where_answers_do(photos, toy_model, tmp_path, capsys):
         ({"csv": "-", "json": "-"}, DataError, "both write to standard output"),
         ({"long_side": 3}, DataError, "--long-side must be from 64 to 4,096 and is 3"),
         ({"csv": "."}, StorageError, "a folder; give the name of a file"),
+        ({"csv": "a.jpg"}, DataError, "--csv a.jpg: would be written over, and is a picture"),
+        ({"csv": "x", "page": "./x"}, DataError, "--csv and --page would both write x"),
     ],
 )
 def test_what_cannot_be_asked_is_told(photos, toy_model, options, error, message):
     """Options that contradict each other end in one line."""
     with pytest.raises(error, match=message):
         predict(**{"paths": [photos / "empty.png"], "model": toy_model, **options})
+
+
+def test_a_picture_is_never_written_over(photos, toy_model, tmp_path):
+    """A table that is given the place of a picture to be read is refused, whatever that picture's name is."""
+    picture = tmp_path / "portrait"
+    picture.write_bytes((photos / "empty.png").read_bytes())
+    before = picture.read_bytes()
+    with pytest.raises(DataError, match="--json .*portrait: would be written over"):
+        predict([picture], model=toy_model, json=picture)
+
+    assert before == picture.read_bytes()
+
+
+def test_one_image_is_not_many(toy_model):
+    """`predict_many` refuses a path, which it would take letter by letter; a long side of nothing is refused, too."""
+    with pytest.raises(TypeError, match="predict takes one"):
+        next(Recognizer(toy_model).predict_many("party.jpg"))
+    with pytest.raises(ValueError, match="at least 64"):
+        Recognizer(toy_model, long_side=5)
 
 
 def test_a_stop_leaves_no_half_table(photos, toy_model, tmp_path):

@@ -529,6 +529,16 @@ def test_pages_of_other_sites_cannot_have_pictures_read(server):
     assert server.post(FACE, sec_fetch_site="same-origin").status == 200
 
 
+def test_a_browser_that_tells_no_site_is_judged_by_its_origin(server):
+    """Over plain HTTP to another machine browsers leave Sec-Fetch-Site out: then the origin must be the host's."""
+    own = f"http://127.0.0.1:{server.port}"
+
+    assert problem(server.post(FACE, origin="http://stranger.example"), 403, "--allow-origin")
+    assert problem(server.post(FACE, origin="null"), 403, "--allow-origin")
+    assert server.post(FACE, origin=own, host=own.removeprefix("http://")).status == 200
+    assert server.post(FACE, origin="https://friend.example").status == 200
+
+
 def test_the_key_opens_what_costs(keyed):
     """Without the key nothing is read or counted; the page, the model and the samples are open."""
     assert problem(keyed.post(FACE), 401, "API key")

@@ -6,20 +6,21 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TextIO
 
 from mien.errors import DataError, PictureError
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
 from mien.model import Model
+from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import LIMITS, Answer, card_at
-from mien.predict.recognizer import ReadFace, Recognizer
+from mien.predict.recognizer import SMALLEST_LONG_SIDE, ReadFace, Recognizer
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
@@ -29,7 +30,7 @@ __all__ = ["ReadFace", "Recognizer", "predict"]
 
 STANDARD_OUTPUT = "-"
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
-SMALLEST_LONG_SIDE, LARGEST_LONG_SIDE = 64, 4096
+LARGEST_LONG_SIDE = 4096
 MOST_PROBLEMS = 300  # that a page lists
 
 
@@ -69,6 +70,7 @@ def predict(
     _check(paths, csv, json, long_side)
     folders = [Path(folder) for folder in (annotate, explain) if folder is not None]
     found, passed_over = sources(paths, written=folders)
+    check_outputs({"--csv": csv, "--json": json, "--page": page}, [source.name for source in found])
     recognizer = Recognizer(model, long_side=long_side)
     wanted = Wanted(
         crop, *(Path(f) if f is not None else None for f in (annotate, explain)), page is not None
@@ -122,6 +124,19 @@ def check_options(csv, json, long_side: int) -> None:
         raise DataError(
             f"--long-side must be from {SMALLEST_LONG_SIDE} to {LARGEST_LONG_SIDE:,} and is {long_side}"
         )
+
+
+def check_outputs(outputs: Mapping[str, str | PathLike | None], inputs: Iterable[str]) -> None:
+    """Raise DataError where a file that shall be written is one to be read, looks like a picture, or is named twice."""
+    files = {option: Path(name) for option, name in outputs.items() if name not in (None, STANDARD_OUTPUT)}
+    read, taken = {Path(name).absolute() for name in inputs}, {}
+    for option, path in files.items():
+        place = path.absolute()
+        if place in read or is_picture(PurePath(path)):
+            raise DataError(f"{option} {path}: would be written over, and is a picture; name another file")
+        if place in taken:
+            raise DataError(f"{taken[place]} and {option} would both write {path}; name another file")
+        taken[place] = option
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from mien.predict.occlusion import occlusion
 from mien.workers import spread
 
 UNCERTAIN = "uncertain"
+SMALLEST_LONG_SIDE = 64
 BATCH = 32  # faces that the network reads at once
 CHANNELS = {"rgb": slice(None), "bgr": slice(None, None, -1)}
 
@@ -75,12 +76,14 @@ class Recognizer:
     `model` is a shipped model's name, the path of a `.onnx` file that `mien export` wrote, or a Model. Pictures are
     looked at with a long side of at most `long_side` pixels: more finds smaller faces and takes longer. `threads`
     are onnxruntime's for one call; `predict_many` uses all cores anyway. Raises ModelError where the model cannot
-    be used.
+    be used, ValueError for a long side below 64.
     """
 
     def __init__(
         self, model: str | Path | Model = "pocket", *, long_side: int = LONG_SIDE, threads: int = 1
     ) -> None:
+        if long_side < SMALLEST_LONG_SIDE:
+            raise ValueError(f"long_side must be at least {SMALLEST_LONG_SIDE} and is {long_side}")
         self.model = model if isinstance(model, Model) else read_model(model, threads=threads)
         self.long_side = long_side
         self._finder = Finder(threads=threads)
@@ -111,8 +114,10 @@ class Recognizer:
         """Yield what `predict` returns of each image, in order, on all cores and in batches of 32 faces.
 
         Images are taken as they are needed and memory does not grow with their number. With `return_errors` a
-        PictureError stands in the place of a picture that cannot be used, else it is raised.
+        PictureError stands in the place of a picture that cannot be used, else it is raised. TypeError for one image.
         """
+        if isinstance(images, str | bytes | os.PathLike):
+            raise TypeError("predict_many takes several images; predict takes one")
 
         def look(image) -> Looked:
             try:

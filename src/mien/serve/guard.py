@@ -123,13 +123,16 @@ class Guard:
             )
 
     def _check_site(self, method: str, headers: dict) -> None:
-        """Refuse what a page of another site has a browser send; what it may ask for is for CORS to say."""
+        """Refuse what a page of another site has a browser send; what it may ask for is for CORS to say.
+
+        Browsers tell the site with `Sec-Fetch-Site` where the address counts as safe, and the origin everywhere.
+        """
         origin = headers.get(b"origin", b"").decode("latin-1")
-        if (
-            method == "POST"
-            and headers.get(b"sec-fetch-site") == b"cross-site"
-            and origin not in self._origins
-        ):
+        if method != "POST" or origin in self._origins:
+            return
+        site, host = headers.get(b"sec-fetch-site"), headers.get(b"host", b"").decode("latin-1")
+        elsewhere = bool(origin) and origin.partition("://")[2].lower() != host.lower()
+        if site == b"cross-site" or site is None and elsewhere:
             raise Problem(
                 403, "pages of other sites may not ask; start the server with --allow-origin to let one"
             )

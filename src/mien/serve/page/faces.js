@@ -30,6 +30,7 @@ export class FaceCard {
     this.element.className = sure ? "" : "unsure";
     this.crop.setAttribute("aria-label", `Face${this.number ? ` ${this.number}` : ""} as the network sees it`);
     if (face.crop) paint(this.crop, face.crop);
+    else this.crop.remove(); // read by the server, of a picture that this browser cannot open
     this.bars.forEach((one, i) => one.show(face.probabilities[i], sure && this.model.labels[i] === best));
   }
 }

@@ -32,7 +32,6 @@ export class Photos {
     } catch (fault) {
       item.said.textContent = `Not read: ${fault.message}.`;
       item.element.dataset.done = "failed";
-      if (!item.image.naturalWidth) item.frame.remove();
       say(`${name} could not be read: ${fault.message}.`);
     }
   }
@@ -48,6 +47,7 @@ export class Photos {
     const right = element("div", {}, said, faces);
     const beside = element("div", { className: "beside" }, frame, right);
     const item = { element: element("li", {}, title, beside), address, image, frame, faces, said, beside };
+    image.addEventListener("error", () => frame.remove()); // of a kind that the server reads and this browser does not
     item.element.release = () => URL.revokeObjectURL(address);
     remove.addEventListener("click", () => {
       const near = item.element.nextElementSibling ?? item.element.previousElementSibling;
