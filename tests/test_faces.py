@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.faces import MARKS, TEMPLATE, Face, Finder, align, grey, marks, similarity
+from mien.faces import MARKS, TEMPLATE, UPRIGHT, Face, Finder, align, grey, marks, similarity
 from mien.faces.decode import decode, distinct
 from mien.faces.finder import DOUBTFUL, MODEL, THRESHOLD, view
 from mien.pack.fer2013 import SIDE, read_faces
@@ -118,13 +118,13 @@ def test_a_tilted_face_stands_upright_in_its_crop(finder, astronaut, face, degre
 
 
 @pytest.mark.parametrize("degrees", [-70, -30, -15, 0, 15, 30, 70])
-def test_a_box_stands_upright_until_a_face_leans_by_more_than_twenty_degrees(degrees):
-    """What a face leans beyond 20 degrees turns its box; the box's middle and size stay."""
+def test_a_box_stands_upright_until_a_face_leans_by_more_than_fifteen_degrees(degrees):
+    """What a face leans beyond 15 degrees turns its box; the box's middle and size stay."""
     turn = np.radians(degrees)
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     face = Face((10, 20, 30, 40), 1.0, TEMPLATE[:5] @ turned.T * 50)
     left, right, top, bottom = marks(face)[5:]
-    beyond = np.radians(np.sign(degrees) * max(0, abs(degrees) - 20))
+    beyond = np.radians(np.sign(degrees) * max(0, abs(degrees) - UPRIGHT))
 
     np.testing.assert_array_equal(face.landmarks, marks(face)[:5])
     np.testing.assert_allclose([25, 40], (left + right) / 2)

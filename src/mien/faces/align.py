@@ -21,7 +21,7 @@ TEMPLATE = np.array(
     ]
 )
 TEMPLATE.flags.writeable = False
-UPRIGHT = 20  # degrees that a face may lean before its box is turned with it: FER2013's faces lean, too
+UPRIGHT = 15  # degrees that a face may lean before its box is turned with it: FER2013's faces lean, too
 FINEST = 4  # pixels of the picture that a pixel of the crop is still wide after a large picture was reduced
 HAIR = 1e-9  # by which a pixel may be wider than one and still be one
 
