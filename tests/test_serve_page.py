@@ -328,17 +328,22 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     by_page = list(sent)
     tab.check("#remote")
     promise, words = tab.inner_text("#promise"), tab.inner_text("#remote-words")
-    give(tab, "drop", {"there": pictures["several"], "broken": b"no picture"})
+    tiff = encoded(np.asarray(Image.open(io.BytesIO(pictures["several"]))), "TIFF")
+    give(tab, "drop", {"there": pictures["several"], "broken": b"no picture", "tiff": tiff})
     by_server, crops = list(sent), tab.locator("#photos > li:has(h3:text-is('there')) canvas").count()
     tab.uncheck("#remote")
     give(tab, "drop", {"here again": pictures["several"]})
 
     assert by_page == []
-    assert len(by_server) == len(sent) == 2
+    assert len(by_server) == len(sent) == 3
     assert "sent to the server" in promise and words.startswith("On.")
     assert tab.inner_text("#promise") == "Nothing leaves this page:"
     assert differ(shown(tab, "there"), expected(recognizer, pictures["several"])) < SAME
     assert crops == 4
+    assert differ(shown(tab, "tiff"), shown(tab, "there")) < SAME
+    assert (
+        0 == tab.locator("#photos > li:has(h3:text-is('tiff'))").locator("img, canvas").count()
+    )  # not to be opened here
     assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
 
 
