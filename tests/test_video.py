@@ -23,7 +23,7 @@ from mien.video import Frame, Seen, SeenFace, Watcher, video
 from mien.video.camera import CameraFootage, camera_number
 from mien.video.film import LONGEST_STILL_SECONDS, Film
 from mien.video.follow import FULL_EVERY_SECONDS, GAP_SECONDS, Follower
-from mien.video.footage import FileFootage
+from mien.video.footage import FileFootage, silenced
 from mien.video.steady import Settings, Steady
 from mien.video.timeline import MOST_BINS, MOST_KEPT, Timeline, clock
 
@@ -73,9 +73,10 @@ def jpeg(pixels) -> bytes:
 def write_mp4(path: Path, pictures, rate=RATE) -> Path:
     """Write pictures as an MP4 video; skips where OpenCV has no encoder for that."""
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height)
-    )
+    with silenced():  # FFmpeg is told once in a process how loud it may be
+        writer = cv2.VideoWriter(
+            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height)
+        )
     if not writer.isOpened():
         pytest.skip("this OpenCV writes no MP4")
     for picture in pictures:
@@ -133,7 +134,8 @@ def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
         assert all(
             1 == pytest.approx(sum(float(row[f"{kind}_{name}"]) for name in LABELS), abs=1e-5) for row in rows
         )
-    assert rows[0]["p_happy"] == rows[0]["raw_happy"] and rows[9]["p_happy"] != rows[9]["raw_happy"]
+    first, last = (float(rows[n]["p_happy"]) - float(rows[n]["raw_happy"]) for n in (0, 9))
+    assert abs(first) < 0.02 and last != 0  # the first is a mean of one, but for the floor of small shares
     assert "pocket" == header["model"] and "mien info pocket" == header["card"]
     assert [row["label"] for row in rows] == [frame["faces"][0]["label"] for frame in frames]
     assert {"video": str(clip), "frames": 10, "seconds": 0.8333} == end
