@@ -235,7 +235,7 @@ def test_limits_stand_where_answers_do(photos, toy_model, tmp_path, capsys):
         ({"csv": "-", "json": "-"}, DataError, "both write to standard output"),
         ({"long_side": 3}, DataError, "--long-side must be from 64 to 4,096 and is 3"),
         ({"csv": "."}, StorageError, "a folder; give the name of a file"),
-        ({"csv": "a.jpg"}, DataError, "--csv a.jpg: would be written over, and is a picture"),
+        ({"csv": "a.jpg"}, DataError, "--csv a.jpg: would write over a picture"),
         ({"csv": "x", "page": "./x"}, DataError, "--csv and --page would both write x"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_picture_is_never_written_over(photos, toy_model, tmp_path):
     picture = tmp_path / "portrait"
     picture.write_bytes((photos / "empty.png").read_bytes())
     before = picture.read_bytes()
-    with pytest.raises(DataError, match="--json .*portrait: would be written over"):
+    with pytest.raises(DataError, match="--json .*portrait: would write over"):
         predict([picture], model=toy_model, json=picture)
 
     assert before == picture.read_bytes()

@@ -129,11 +129,13 @@ def check_options(csv, json, long_side: int) -> None:
 def check_outputs(outputs: Mapping[str, str | PathLike | None], inputs: Iterable[str]) -> None:
     """Raise DataError where a file that shall be written is one to be read, looks like a picture, or is named twice."""
     files = {option: Path(name) for option, name in outputs.items() if name not in (None, STANDARD_OUTPUT)}
-    read, taken = {Path(name).absolute() for name in inputs}, {}
+    read, taken = {Path(name).resolve() for name in inputs}, {}
     for option, path in files.items():
-        place = path.absolute()
+        place = path.resolve()
         if place in read or is_picture(PurePath(path)):
-            raise DataError(f"{option} {path}: would be written over, and is a picture; name another file")
+            raise DataError(
+                f"{option} {path}: would write over a picture, or what is read; name another file"
+            )
         if place in taken:
             raise DataError(f"{taken[place]} and {option} would both write {path}; name another file")
         taken[place] = option
