@@ -26,7 +26,7 @@ from mien.serve import about
 PAGE = Path(about.__file__).with_name("page")
 PATIENCE_MS = 60_000
 SAME = 1e-4  # difference of probabilities of the same crops
-CLOSE = 5e-3  # through finding and cutting out: a pixel of a crop may be rounded the other way
+CLOSE = 1e-3  # through finding and cutting out
 REFUSED = "status of 415"  # what Chromium writes where the server refused a file, as one test has it do
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
 
@@ -342,8 +342,8 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     assert crops == 4
     assert differ(shown(tab, "tiff"), shown(tab, "there")) < SAME
     assert (
-        0 == tab.locator("#photos > li:has(h3:text-is('tiff'))").locator("img, canvas").count()
-    )  # not to be opened here
+        0 == tab.locator("#photos > li:has(h3:text-is('tiff')) :is(img, canvas)").count()
+    )  # not opened here
     assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
 
 

@@ -24,7 +24,7 @@ from mien.video.camera import CameraFootage, camera_number
 from mien.video.film import LONGEST_STILL_SECONDS, Film
 from mien.video.follow import FULL_EVERY_SECONDS, GAP_SECONDS, Follower
 from mien.video.footage import FileFootage, silenced
-from mien.video.steady import Settings, Steady
+from mien.video.steady import FAINTEST, Settings, Steady
 from mien.video.timeline import MOST_BINS, MOST_KEPT, Timeline, clock
 
 cv2 = pytest.importorskip("cv2")
@@ -134,8 +134,10 @@ def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
         assert all(
             1 == pytest.approx(sum(float(row[f"{kind}_{name}"]) for name in LABELS), abs=1e-5) for row in rows
         )
-    first, last = (float(rows[n]["p_happy"]) - float(rows[n]["raw_happy"]) for n in (0, 9))
-    assert abs(first) < 0.02 and last != 0  # the first is a mean of one, but for the floor of small shares
+    raw = np.array([[float(row[f"raw_{name}"]) for name in LABELS] for row in rows])
+    floored = np.maximum(raw[0], FAINTEST) / np.maximum(raw[0], FAINTEST).sum()  # a mean of one face
+    assert np.allclose(floored, [float(rows[0][f"p_{name}"]) for name in LABELS], atol=2e-6)
+    assert rows[9]["p_happy"] != rows[9]["raw_happy"]
     assert "pocket" == header["model"] and "mien info pocket" == header["card"]
     assert [row["label"] for row in rows] == [frame["faces"][0]["label"] for frame in frames]
     assert {"video": str(clip), "frames": 10, "seconds": 0.8333} == end
