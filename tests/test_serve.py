@@ -256,9 +256,12 @@ def test_patience_ends():
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 999\r\n\r\n"
     wasm = b"GET /page/vendor/ort-wasm-simd-threaded.wasm HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving("--threads", "1", "--time-limit", "1", "--max-pictures", "100", first=first) as running:
-        for data in (b"", b"GET / HT"):
+        health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for data, said in ((b"", 0), (b"\r\n", 0), (b"GET / HT", 0), (health + b"\r\n", 200), (health + b"GET", 200),
+                           (head.replace(b"999", b"9" * 12) + b"some", 413)):  # fmt: skip
             with running.raw(data) as slow:
-                assert slow.recv(100) == b""
+                got = _rest(slow)
+                assert got.startswith(b"HTTP/1.1 %d " % said) if said else got == b"", data
         with running.raw(head + b"some") as slow:
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         with running.raw(wasm) as lazy:
@@ -295,12 +298,27 @@ def test_gone_clients_leave_nothing_behind(server):
 
 
 def test_what_is_no_http_is_told_so(server):
-    """Neither a TLS greeting nor a head without an end is read on."""
-    for data in (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000):
+    """Neither a TLS greeting nor a head without an end, or with too much in it, is read on."""
+    get = b"GET / HTTP/1.1\r\n"
+    greeting, many = b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"X: " + b"a" * 50 + b"\r\n"
+    for data in (greeting, get + b"X: " + b"a" * 40_000, get + many * 400 + b"\r\n", get + many * 800):
         with server.raw(data) as plain:
             got = plain.recv(4000)
         assert got.startswith(b"HTTP/1.1 400 ")
         assert b"content-security-policy" in got
+
+
+def test_requests_sent_together_are_answered_in_order(server):
+    """A client may send its next requests before it has an answer."""
+    post = b"POST /v1/predict?crop=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with server.raw(
+        (post % len(FACE) + FACE) * 2 + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + last
+    ) as plain:
+        got = _rest(plain)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", got) == [b"200", b"200", b"200", b"404"]
+    assert got.count(b'"faces"') == 2
 
 
 # ---- model, samples, files

@@ -3,6 +3,7 @@
 MienError
 ├── DataError          a source, a data set or a table that cannot be used
 │   ├── PictureError   one picture that cannot be used; the message is the reason alone
+│   │   └── UnknownPicture   a file that is no picture of a kind that mien reads
 │   └── VideoError     one video or camera that cannot be used, or not to its end; the same
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
@@ -30,6 +31,10 @@ class DataError(MienError):
 
 class PictureError(DataError):
     """A picture that cannot be used. The message is the reason; who knows the place adds it."""
+
+
+class UnknownPicture(PictureError):
+    """A file that is no picture of a kind that mien reads."""
 
 
 class VideoError(DataError):

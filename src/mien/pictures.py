@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import PictureError
+from mien.errors import PictureError, UnknownPicture
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff")
@@ -75,11 +75,12 @@ def refuse_other_than_file(status: os.stat_result) -> None:
             raise PictureError(f"{kind}, not a file")
 
 
-def decode(data: bytes, *, color: bool = False) -> Picture:
+def decode(data: bytes, *, color: bool = False, most_pixels: int = LARGEST_PIXELS) -> Picture:
     """Return a picture file's first frame as grey bytes, or as RGB with `color`.
 
     Turned as its EXIF orientation says; 16-bit grey scaled to 8; what is transparent is shown on
-    white. Raises PictureError with the reason for anything that cannot be read rightly.
+    white. Raises PictureError with the reason for anything that cannot be read rightly, UnknownPicture for what
+    is no picture at all; one with more than `most_pixels` is not decoded.
     """
     if not data:
         raise PictureError("an empty file")
@@ -88,22 +89,7 @@ def decode(data: bytes, *, color: bool = False) -> Picture:
     from PIL import Image
 
     with _faults_in_words(), Image.open(io.BytesIO(data), formats=_formats()) as image:
-        return _picture(image, color)
-
-
-def size_in_head(data: bytes) -> tuple[int, int] | None:
-    """Return width and height as a picture file's head tells them, without decoding it; PictureError as `decode`.
-
-    None where it is no picture of a kind that mien reads.
-    """
-    from PIL import Image
-
-    with _faults_in_words():
-        try:
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
-                return image.size
-        except Image.UnidentifiedImageError:
-            return None
+        return _picture(image, color, most_pixels)
 
 
 def from_image(image, *, color: bool = False) -> Picture:
@@ -112,10 +98,10 @@ def from_image(image, *, color: bool = False) -> Picture:
         return _picture(image, color)
 
 
-def _picture(image, color: bool) -> Picture:
+def _picture(image, color: bool, most_pixels: int = LARGEST_PIXELS) -> Picture:
     from PIL import ImageOps
 
-    _refuse_size(image.size)
+    _refuse_size(image.size, most_pixels)
     animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     _refuse_odd_tiff(image)
     sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
@@ -134,7 +120,7 @@ def _faults_in_words():
     except Image.DecompressionBombError:
         raise PictureError(f"more than {LARGEST_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
-        raise PictureError("not a picture of a kind that mien reads") from None
+        raise UnknownPicture("not a picture of a kind that mien reads") from None
     except MemoryError:
         raise PictureError("not enough memory to decode it") from None
     except Exception as fault:  # Pillow's readers raise whatever their parsing stumbles over
@@ -153,10 +139,10 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _refuse_size(size: tuple[int, int]) -> None:
+def _refuse_size(size: tuple[int, int], most_pixels: int) -> None:
     width, height = size
-    if width * height > LARGEST_PIXELS:
-        raise PictureError(f"{width:,} x {height:,} is more than {LARGEST_PIXELS:,} pixels")
+    if width * height > most_pixels:
+        raise PictureError(f"{width:,} x {height:,} is more than {most_pixels:,} pixels")
     if min(size) < SMALLEST_SIDE:
         raise PictureError(
             f"{width:,} x {height:,} pixels are too few for a face; {SMALLEST_SIDE} a side at least"

@@ -291,7 +291,8 @@ def _coerce(value, hint, bounds):
         known = any(type(value) is type(w) and value == w for w in words)
         return (None if known else f"must be one of {', '.join(map(str, words))}"), value
     if get_origin(hint) is tuple:
-        items = value if isinstance(value, list) else [value]
+        bare = isinstance(value, str) and get_args(hint)[0] is str  # a.csv,b.csv on the command line
+        items = value.split(",") if bare else value if isinstance(value, list) else [value]
         results = [_coerce(item, get_args(hint)[0], bounds) for item in items]
         return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
     if hint is str:

@@ -50,7 +50,9 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
     extras |= {"onnx": "train", "optuna": "tune", "cv2": "video"}
-    extras |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "pydantic", "markdown_it"), "serve")
+    extras |= dict.fromkeys(
+        ("fastapi", "starlette", "uvicorn", "httptools", "pydantic", "markdown_it"), "serve"
+    )
     package = (error.name or "").partition(".")[0]
     if package not in extras:
         raise error

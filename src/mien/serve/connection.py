@@ -1,11 +1,11 @@
 """One client's connection: uvicorn's HTTP/1.1 with patience that ends. Knows no route.
 
 uvicorn itself waits forever for the head of a request, for a client that reads nothing, and for the rest of a body that
-was refused. Here each of these has a time, and there is a bound on connections. Bodies are timed in `uploads.py`.
+was refused, and takes a head of any length. Here each of these has a bound, and so have connections. Bodies are timed
+in `uploads.py`.
 """
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mien.serve import problems
 from mien.serve.guard import HEADERS
@@ -16,10 +16,16 @@ MOST_CONNECTIONS = 1000  # of a process
 HEAD_BYTES = 16 * 1024
 
 
-class Connection(H11Protocol):
+class HeadTooLong(Exception):
+    """Raised in the parser's callbacks, to end the parsing."""
+
+
+class Connection(HttpToolsProtocol):
     """A connection; uvicorn makes one for each client."""
 
     head_timer = stall_timer = None
+    in_head = in_body = False  # of the request that is on its way
+    head_bytes = 0
 
     def connection_made(self, transport) -> None:
         """Begin to wait for a request; where too many wait already, say so and close."""
@@ -31,23 +37,42 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in."""
+        if self.transport.is_closing():
+            return
         super().data_received(data)
+        if self.in_head:
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_BYTES:
+                self.send_400_response("")
         self._watch()
+
+    def on_message_begin(self) -> None:
+        """Begin with a request's head."""
+        super().on_message_begin()
+        self.in_head, self.head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            raise HeadTooLong
+        self.in_head, self.in_body = False, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole."""
+        self.in_body = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or wait for the rest of this one."""
         super().on_response_complete()
-        if self._unwanted_body():
+        self.head_timer = _stopped(self.head_timer)
+        if self.in_body:
             self._watch()
-        else:
-            self.head_timer = _stopped(self.head_timer)
-
-    def _unwanted_body(self) -> bool:
-        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
 
     def _watch(self) -> None:
-        """Keep a timer running while the head of a request, or an unwanted body, is on its way."""
-        if self.conn.their_state is not h11.IDLE and not self._unwanted_body():
+        """Keep a timer running while nothing is answered: a head, or a body that nobody wants, is on its way."""
+        if self.cycle is not None and not self.cycle.response_complete:
             self.head_timer = _stopped(self.head_timer)
         elif self.head_timer is None and not self.transport.is_closing():
             self.head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
@@ -74,7 +99,7 @@ class Connection(H11Protocol):
         )
 
     def _say(self, status: int, detail: str) -> None:
-        """Write a problem and close, past h11, which may have given up on this connection."""
+        """Write a problem and close, past the parser, which may have given up on this connection."""
         told = problems.body(status, detail)
         head = {**HEADERS, "content-type": problems.MEDIA_TYPE, "content-length": str(len(told))}
         lines = [f"HTTP/1.1 {status} {problems.title(status)}", *(f"{n}: {v}" for n, v in head.items())]

@@ -29,6 +29,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
 }
+ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 KEPT = (
     "/v1/predict",
     "/reports",
@@ -40,10 +41,11 @@ PREFLIGHT = {"access-control-allow-methods": "GET, POST", "access-control-max-ag
 
 
 class Guard:
-    """An ASGI application around the one with the routes."""
+    """An ASGI application around the one with the routes, and the one that reads pictures."""
 
-    def __init__(self, app, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app, predict, settings: Settings, metrics: Metrics) -> None:
         self._app = app
+        self._predict = predict
         self._key = settings.api_key and settings.api_key.encode()
         self._origins = frozenset(settings.allow_origins)
         self._hosts = frozenset(host.lower() for host in settings.allow_hosts)
@@ -70,7 +72,7 @@ class Guard:
 
         try:
             early = self._refused(scope["method"], headers, route, allowed)
-            await (early or self._app)(scope, receive, send_guarded)
+            await (early or self._answering(scope))(scope, receive, send_guarded)
         except ClientGone:
             answered[:] = [CLIENT_GONE]
         except Exception as fault:  # a bug of ours: the client has its 500, whoever runs the server one line
@@ -83,6 +85,11 @@ class Guard:
             self._metrics.request(route, status)
             if self._log:
                 _log(scope, route, status, time.perf_counter() - started)
+
+    def _answering(self, scope: dict):
+        """Return the application that answers."""
+        reading = scope["path"] == "/v1/predict" and scope["method"] == "POST"
+        return self._predict if reading else self._app
 
     def _allowed(self, headers: dict, route: str) -> dict[str, str]:
         """Return what lets a page of another origin read the answer, where that origin was named."""
@@ -174,7 +181,7 @@ def route_of(path: str) -> str:
 def _completed(headers: list, allowed: dict[str, str]) -> list:
     """Return an answer's headers and those of every answer that it does not set itself."""
     there = {name.lower() for name, _ in headers}
-    more = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in there]
+    more = [header for header in ENCODED if header[0] not in there]
     return [*headers, *more, *((n.encode(), v.encode("latin-1")) for n, v in allowed.items())]
 
 

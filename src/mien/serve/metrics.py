@@ -8,6 +8,7 @@ import mmap
 import os
 import threading
 import time
+from bisect import bisect_left
 
 import numpy as np
 
@@ -32,6 +33,8 @@ HISTOGRAMS = (
     ("mien_predict_seconds", "Time from a whole request to its answer.", SECONDS),
     ("mien_batch_faces", "Faces that the network read at once.", FACES),
 )
+
+BOUNDS = {name: bounds for name, _, bounds in HISTOGRAMS}
 
 
 def _slots() -> dict[tuple, int]:
@@ -78,8 +81,7 @@ class Metrics:
 
     def observe(self, name: str, value: float) -> None:
         """Put a value into a histogram."""
-        bounds = next(bounds for known, _, bounds in HISTOGRAMS if known == name)
-        place = int(np.searchsorted(bounds, value))
+        place = bisect_left(BOUNDS[name], value)
         with self._lock:
             self._own[SLOTS[name, place]] += 1
             self._own[SLOTS[name, "sum"]] += value

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from mien.errors import MienError, ServeError
 from mien.serve.metrics import Metrics
@@ -82,7 +83,7 @@ def _serve(settings: Settings, listener, metrics: Metrics, *, ready, lifeline: i
     from mien.model import read_model
     from mien.predict import Recognizer
     from mien.serve.app import application
-    from mien.serve.connection import HEAD_BYTES, Connection
+    from mien.serve.connection import Connection
 
     recognizer = Recognizer(read_model(settings.model, threads=1), threads=1)
     import uvicorn
@@ -101,13 +102,9 @@ def _serve(settings: Settings, listener, metrics: Metrics, *, ready, lifeline: i
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.limits.seconds) + 5,
-        h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    asyncio.run(
-        _until_stopped(
-            uvicorn.Server(config), listener, metrics, lambda: ready(recognizer.model.name), lifeline
-        )
-    )
+    told = partial(ready, recognizer.model.name)
+    asyncio.run(_until_stopped(uvicorn.Server(config), listener, metrics, told, lifeline))
 
 
 async def _until_stopped(server, listener, metrics: Metrics, ready, lifeline: int | None) -> None:

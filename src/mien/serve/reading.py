@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from mien.errors import PictureError
-from mien.pictures import decode, size_in_head
+from mien.errors import PictureError, UnknownPicture
+from mien.pictures import decode
 from mien.predict.recognizer import Looked, ReadFace, Recognizer
 from mien.serve.metrics import Metrics
 from mien.serve.problems import ClientGone, Problem
@@ -89,6 +89,36 @@ class Gate:
         self._metrics.set("mien_body_bytes_waiting", sum(self._held.values()))
 
 
+class Asked:
+    """A request's pictures: `done` ends when each has its answer, or with what ends the waiting. Of the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pictures: int) -> None:
+        self.done = loop.create_future()
+        self._answers: list[Read | None] = [None] * pictures
+        self._left = pictures
+
+    def answer(self, place: int, said: Read | BaseException) -> None:
+        """Take the answer of a picture."""
+        if isinstance(said, BaseException):
+            self.fail(said)
+            return
+        self._answers[place] = said
+        self._left -= 1
+        if not self._left and not self.done.done():
+            self.done.set_result(self._answers)
+
+    def fail(self, fault: BaseException) -> None:
+        """End the waiting."""
+        if not self.done.done():
+            self.done.set_exception(fault)
+
+    async def watch(self, receive) -> None:
+        """End the waiting when the client closes the connection."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.fail(ClientGone())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """A picture to be read, and who waits for it."""
@@ -96,7 +126,13 @@ class Job:
     data: bytes
     crop: bool
     explain: bool
-    answer: asyncio.Future
+    asked: Asked
+    place: int
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.asked.done.done()
 
 
 class Reading:
@@ -111,30 +147,19 @@ class Reading:
         for thread in self._threads:
             thread.start()
 
-    async def read(
-        self, files: Sequence[bytes], *, crop: bool, explain: bool, gone: asyncio.Future
-    ) -> list[Read]:
-        """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone when `gone` ends."""
-        loop = asyncio.get_running_loop()
-        jobs = [Job(data, crop, explain, loop.create_future()) for data in files]
-        everything = asyncio.gather(*(job.answer for job in jobs))
-        everything.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )  # seen, whoever is left
-        for job in jobs:
-            self._jobs.put(job)
-        del jobs
+    async def read(self, files: Sequence[bytes], receive, *, crop: bool, explain: bool) -> list[Read]:
+        """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone for nobody."""
+        loop, seconds = asyncio.get_running_loop(), self._limits.seconds
+        asked = Asked(loop, len(files))
+        late = Problem(503, f"not read within {seconds:g} s; try again, or send less at once")
+        patience, watch = loop.call_later(seconds, asked.fail, late), loop.create_task(asked.watch(receive))
+        for place, data in enumerate(files):
+            self._jobs.put(Job(data, crop, explain, asked, place))
         try:
-            await asyncio.wait(
-                {everything, gone}, timeout=self._limits.seconds, return_when="FIRST_COMPLETED"
-            )
-            if everything.done():
-                return everything.result()
-            if gone.done():
-                raise ClientGone
-            raise Problem(503, f"not read within {self._limits.seconds:g} s; try again, or send less at once")
+            return await asked.done
         finally:
-            everything.cancel()
+            patience.cancel()
+            watch.cancel()
 
     def close(self) -> None:
         """End the threads when they have done what waits."""
@@ -167,24 +192,21 @@ class Reading:
 
     def _look(self, job: Job) -> list[Looked]:
         """Return a picture whose faces are found, in a list; or answer why it cannot be used, and return none."""
-        if job.answer.cancelled():
+        if job.unwanted:
             return []
         try:
-            refused = _refused(job.data, self._limits)
-            if refused is not None:
-                self._give(job, refused)
-                return []
-            pixels = decode(job.data, color=True).pixels
+            pixels = decode(job.data, color=True, most_pixels=self._limits.pixels).pixels
             size = pixels.shape[1], pixels.shape[0]
             looked = self._recognizer.look(pixels, crop=job.crop, about=(job, size))
             if len(looked.faces) <= self._limits.faces:
                 return [looked]
             found = f"{len(looked.faces)} faces were found, more than {self._limits.faces} in a picture"
-            self._give(job, Read(problem=found, status=422))
+            self._give((job, Read(problem=found, status=422)))
         except PictureError as fault:
-            self._give(job, Read(problem=str(fault), status=422))
+            status = 415 if isinstance(fault, UnknownPicture) else 422
+            self._give((job, Read(problem=str(fault), status=status)))
         except BaseException as fault:
-            self._give(job, fault)
+            self._give((job, fault))
         return []
 
     def _read(self, looked: list[Looked]) -> None:
@@ -193,45 +215,30 @@ class Reading:
         if total:
             self._metrics.observe("mien_batch_faces", total)
         try:
-            explained = []
+            said, explained = [], []
             for one, faces in self._recognizer.read_together(looked) if looked else ():
                 job, size = one.about
                 if job.explain and faces:
                     explained.append((job, faces, size))
                 else:
-                    self._give(job, Read(faces, size))
+                    said.append((job, Read(faces, size)))
+            self._give(*said)
             for job, faces, size in explained:
-                most = 0 if job.answer.cancelled() else self._limits.explained
-                self._give(
-                    job, Read(faces, size, explained=[self._recognizer.explain(f) for f in faces[:most]])
-                )
+                most = 0 if job.unwanted else self._limits.explained
+                maps = [self._recognizer.explain(face) for face in faces[:most]]
+                self._give((job, Read(faces, size, explained=maps)))
         except BaseException as fault:
-            for one in looked:
-                self._give(one.about[0], fault)
+            self._give(*((one.about[0], fault) for one in looked))
 
-    def _give(self, job: Job, said: Read | BaseException) -> None:
-        try:
-            job.answer.get_loop().call_soon_threadsafe(_answer, job.answer, said)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits
-
-
-def _answer(answer: asyncio.Future, said: Read | BaseException) -> None:
-    """Set an answer that is still waited for; runs in the event loop."""
-    if answer.done():
-        return
-    if isinstance(said, BaseException):
-        answer.set_exception(said)
-    else:
-        answer.set_result(said)
+    def _give(self, *said: tuple[Job, Read | BaseException]) -> None:
+        """Have the event loop take answers."""
+        if said:
+            try:
+                said[0][0].asked.done.get_loop().call_soon_threadsafe(_take, said)
+            except RuntimeError:
+                pass  # the loop is closed: nobody waits
 
 
-def _refused(data: bytes, limits: Limits) -> Read | None:
-    """Return the refusal of a file that is no picture, or one too large to be decoded; None where it may be."""
-    size = size_in_head(data) if data else (0, 0)
-    if size is None:
-        return Read(problem="not a picture of a kind that mien reads", status=415)
-    width, height = size
-    if width * height > limits.pixels:
-        return Read(problem=f"{width:,} x {height:,} is more than {limits.pixels:,} pixels", status=422)
-    return None
+def _take(said: Sequence[tuple[Job, Read | BaseException]]) -> None:
+    for job, answer in said:
+        job.asked.answer(job.place, answer)

@@ -6,12 +6,12 @@ without an end, costs a connection and no more.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 
 from mien.serve.problems import ClientGone, Problem
-from mien.serve.reading import Gate
 from mien.serve.settings import Limits
 
 BODY_SECONDS = 60.0  # for a whole body
@@ -30,18 +30,16 @@ class Upload:
     data: bytes
 
 
-async def uploads(request, gate: Gate, limits: Limits) -> list[Upload]:
-    """Return the pictures of a request, at least one; Problem with the status for what cannot be taken."""
-    kind = Message()
-    kind["content-type"] = request.headers.get("content-type", RAW)
-    media = kind.get_content_type()
-    if media != "multipart/form-data" and not media.startswith("image/") and media != RAW:
-        raise Problem(
-            415,
-            f"a picture is wanted as image/… or {RAW}, or several as multipart/form-data; this says {media}",
-        )
-    boundary = _boundary(kind) if media == "multipart/form-data" else None
-    body = await _body(request, gate, limits)
+async def uploads(
+    headers: Sequence[tuple[bytes, bytes]], receive, hold: Callable[[int], None], limits: Limits
+) -> list[Upload]:
+    """Return the pictures of a request, at least one; Problem with the status for what cannot be taken.
+
+    `hold` is told of the bytes as they come, and may raise Problem.
+    """
+    named = dict(headers)
+    boundary = _boundary(named.get(b"content-type", RAW.encode()))
+    body = await _body(named, receive, hold, limits)
     if boundary is None:
         found = [Upload("picture 1", body)]
     else:
@@ -51,42 +49,55 @@ async def uploads(request, gate: Gate, limits: Limits) -> list[Upload]:
     return found
 
 
-async def _body(request, gate: Gate, limits: Limits) -> bytes:
-    """Return a request's body; its bytes count at the gate until the request has its answer."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    from starlette.requests import ClientDisconnect
+@lru_cache(maxsize=64)
+def _boundary(content_type: bytes) -> bytes | None:
+    """Return the boundary of a multipart body, None for a picture as the body; Problem for anything else."""
+    kind = Message()
+    kind["content-type"] = content_type.decode("latin-1")
+    media = kind.get_content_type()
+    if media.startswith("image/") or media == RAW:
+        return None
+    if media != "multipart/form-data":
+        raise Problem(
+            415,
+            f"a picture is wanted as image/… or {RAW}, or several as multipart/form-data; this says {media}",
+        )
+    boundary = kind.get_param("boundary")
+    if not isinstance(boundary, str) or not BOUNDARY.fullmatch(boundary):
+        raise Problem(422, "multipart/form-data without a boundary that can be used")
+    return boundary.encode()
 
-    chunks, total = [], 0
+
+async def _body(headers: dict[bytes, bytes], receive, hold: Callable[[int], None], limits: Limits) -> bytes:
+    """Return a request's body."""
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    chunks, total, more = [], 0, True
     now = asyncio.get_running_loop().time
     end = now() + BODY_SECONDS
     try:
         async with asyncio.timeout(IDLE_SECONDS) as patience:
-            async for chunk in request.stream():
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk, more = message.get("body", b""), message.get("more_body", False)
                 total += len(chunk)
                 if total > limits.body_bytes:
                     raise _too_large(limits)
-                gate.hold(request, len(chunk))
+                hold(len(chunk))
                 chunks.append(chunk)
-                patience.reschedule(min(end, now() + IDLE_SECONDS))
+                if more:
+                    patience.reschedule(min(end, now() + IDLE_SECONDS))
     except TimeoutError:
         raise Problem(408, f"the body did not come: {IDLE_SECONDS:.0f} s went by without a byte, or "
                            f"{BODY_SECONDS:.0f} s in all", {"connection": "close"}) from None  # fmt: skip
-    except ClientDisconnect:
-        raise ClientGone from None
     return b"".join(chunks)
 
 
 def _too_large(limits: Limits) -> Problem:
     return Problem(413, f"the body has more than {limits.body_bytes:,} bytes")
-
-
-def _boundary(kind: Message) -> bytes:
-    boundary = kind.get_param("boundary")
-    if not isinstance(boundary, str) or not BOUNDARY.fullmatch(boundary):
-        raise Problem(422, "multipart/form-data without a boundary that can be used")
-    return boundary.encode()
 
 
 def _parts(body: bytes, boundary: bytes, most: int) -> Iterator[Upload]:

@@ -1,0 +1,149 @@
+"""`POST /v1/predict`: pictures of a request to an answer. A plain ASGI application, which FastAPI only documents.
+
+FastAPI's layers take a quarter of a millisecond of a request, and a face is read in one (`bench/serve.py`).
+"""
+
+import difflib
+import json
+import time
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+from mien.model import Model
+from mien.predict.answer import Answer
+from mien.predict.rows import header, told
+from mien.predict.sources import Source
+from mien.serve import problems
+from mien.serve.about import CARD
+from mien.serve.metrics import Metrics
+from mien.serve.problems import Problem
+from mien.serve.reading import Gate, Read, Reading
+from mien.serve.settings import Limits
+from mien.serve.uploads import RAW, Upload, uploads
+
+PATH = "/v1/predict"
+FAULTS = {
+    401: "the key is missing or wrong, where the server has one",
+    408: "the body did not come in time",
+    413: "too many bytes, or too many pictures",
+    415: "no picture of a kind that mien reads",
+    422: "a damaged picture, one with too many pixels or faces, a wrong parameter",
+    429: "too many pictures of this address wait",
+    503: "too much waits, or it took too long; Retry-After says when to try again",
+}
+QUERY = {
+    "crop": "the picture is a face already: its middle square is read",
+    "explain": "tell for the largest faces what the answer depends on",
+}
+SWITCH = {"true": True, "1": True, "yes": True, "on": True, "": True,
+          "false": False, "0": False, "no": False, "off": False}  # fmt: skip
+FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+BODY = {
+    RAW: {"schema": {"type": "string", "format": "binary"}},
+    "image/*": {"schema": {"type": "string", "format": "binary"}},
+    "multipart/form-data": {"schema": {"type": "object", "properties": {"picture": FILES}}},
+}
+
+
+class Predict:
+    """The ASGI application."""
+
+    def __init__(self, limits: Limits, model: Model, reading: Reading, metrics: Metrics) -> None:
+        self._limits = limits
+        self._reading = reading
+        self._metrics = metrics
+        self._gate = Gate(limits, metrics)
+        self._head = json.dumps(header(model, CARD)).removesuffix("}")
+
+    async def __call__(self, scope, receive, send) -> None:
+        """Answer a request."""
+        try:
+            body = await self._body(scope, receive)
+        except Problem as fault:
+            told = problems.response(fault.status, fault.detail, fault.headers)
+            await told(scope, receive, send)
+            return
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _body(self, scope, receive) -> bytes:
+        """Return the JSON of what is read; Problem where nothing is."""
+        wanted = _switches(scope["query_string"])
+        client, gate, request = (scope.get("client") or ("",))[0], self._gate, object()
+        gate.check(client, 1)
+        try:
+            pictures = await uploads(
+                scope["headers"], receive, lambda size: gate.hold(request, size), self._limits
+            )
+            begun = time.perf_counter()
+            gate.enter(client, len(pictures))
+            try:
+                found = await self._reading.read([p.data for p in pictures], receive, **wanted)
+            finally:
+                gate.leave(client, len(pictures))
+        finally:
+            gate.release(request)
+        self._count(found, time.perf_counter() - begun)
+        if len(found) == 1 and found[0].problem:
+            raise Problem(found[0].status, found[0].problem)
+        answers = [_told(picture, one, **wanted) for picture, one in zip(pictures, found, strict=True)]
+        return f'{self._head}, "pictures": {json.dumps(answers)}}}'.encode()
+
+    def _count(self, found: list[Read], seconds: float) -> None:
+        self._metrics.observe("mien_predict_seconds", seconds)
+        self._metrics.add("mien_pictures_read_total", sum(not one.problem for one in found))
+        self._metrics.add("mien_pictures_refused_total", sum(bool(one.problem) for one in found))
+        self._metrics.add("mien_faces_read_total", sum(len(one.faces) for one in found))
+
+
+@lru_cache(maxsize=64)
+def _switches(query: bytes) -> dict[str, bool]:
+    """Return what a query switches on; Problem for what is not known."""
+    wanted = dict.fromkeys(QUERY, False)
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in QUERY:
+            near = difflib.get_close_matches(name, QUERY, 1)
+            hint = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(QUERY)}"
+            raise Problem(422, f'no parameter "{name[:40]}"{hint}')
+        if value.lower() not in SWITCH:
+            raise Problem(422, f'{name} is true or false, not "{value[:40]}"')
+        wanted[name] = SWITCH[value.lower()]
+    return wanted
+
+
+def _told(picture: Upload, read: Read, *, crop: bool, explain: bool) -> dict:
+    """Return what JSON says of a picture."""
+    answer = told(Answer(Source(picture.name, bytes, picture.name), read.faces, read.problem, read.size))
+    if explain and read.faces:
+        maps = [places.astype(float).round(4).tolist() for places in read.explained]
+        maps += [None] * (len(read.faces) - len(maps))
+        answer["faces"] = [
+            face | {"explanation": one} for face, one in zip(answer["faces"], maps, strict=True)
+        ]
+    return answer
+
+
+def document(app) -> None:
+    """Have FastAPI tell of it in the API's documentation."""
+    from fastapi import Query
+
+    from mien.serve.schema import Fault
+    from mien.serve.schema import Reading as ReadingSchema
+
+    @app.post(
+        PATH,
+        summary="Read the faces in one picture or several",
+        responses={200: {"model": ReadingSchema}}
+        | {status: {"model": Fault, "description": words} for status, words in FAULTS.items()},
+        openapi_extra={"requestBody": {"required": True, "content": BODY}},
+    )
+    async def predict(
+        crop: bool = Query(False, description=QUERY["crop"]),
+        explain: bool = Query(False, description=QUERY["explain"]),
+    ) -> None:
+        raise AssertionError("the guard hands such requests to Predict")
