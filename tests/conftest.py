@@ -106,6 +106,16 @@ def photo(package: str, *parts: str) -> np.ndarray:
     return np.array(Image.open(folder.joinpath(*parts)).convert("RGB"))
 
 
+def leaning_portrait(astronaut: np.ndarray) -> np.ndarray:
+    """A photo of a cup with a faint leaning face, 40 pixels wide at 60, 60, that the finder sees in the mirror alone."""
+    brown = (120, 70, 50)
+    portrait = Image.fromarray(astronaut).crop((120, 10, 340, 230))
+    leaning = portrait.rotate(-45, Image.Resampling.BICUBIC, fillcolor=brown).resize((40, 40))
+    picture = Image.fromarray(photo("skimage", "data", "coffee.png")).resize((640, 427))
+    picture.paste(Image.blend(leaning, Image.new("RGB", (40, 40), brown), 0.7), (60, 60))
+    return np.asarray(picture)
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """NASA's portrait of Eileen Collins, public domain, 512 x 512, as scikit-image ships it."""

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from conftest import photo
+from conftest import leaning_portrait, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -165,6 +165,25 @@ def test_a_doubtful_face_is_looked_at_again(finder, astronaut):
     assert found.score > once
     assert 0.5 < overlap((71, 71, 15, 19), found.box)
     assert looks_like_a_face(found)
+
+
+def test_a_face_that_is_seen_in_the_mirror_alone_is_found(finder, astronaut):
+    """A faint leaning face that no look at the picture shows is found in the mirror picture."""
+    pixels = leaning_portrait(astronaut)
+    (found,) = finder.find(pixels)
+
+    assert not finder._sure(pixels, 640, 0, THRESHOLD)
+    assert 0.5 < overlap((66, 67, 24, 24), found.box)
+
+
+def test_the_mirror_shows_the_same_face(finder, astronaut, face):
+    """What is seen in the mirror picture is told as it is in the picture, each landmark where it belongs."""
+    (seen,) = finder._in_mirror(astronaut, 512, THRESHOLD)
+
+    assert 0.9 < overlap(face.box, seen.box)
+    assert np.abs(seen.landmarks - SEEN).max() < 5
+    assert np.abs(seen.landmarks - face.landmarks).max() < 4
+    assert not seen.landmarks.flags.writeable
 
 
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import chromium
+from conftest import chromium, leaning_portrait
 from PIL import Image
 from serving import SAMPLES, serving
 
@@ -196,6 +196,7 @@ def pictures(astronaut) -> dict[str, bytes]:
             np.dstack([astronaut, np.where(astronaut[..., 2] > 40, 255, 0).astype(np.uint8)])
         ),
         "call": (SAMPLES / "call.png").read_bytes(),
+        "leaning": encoded(leaning_portrait(astronaut)),
     }
 
 
@@ -207,6 +208,7 @@ def test_dropped_pictures_are_read_as_python_reads_them(tab, recognizer, picture
         name: differ(shown(tab, name), expected(recognizer, data)) for name, data in pictures.items()
     }
     assert {name: d for name, d in differences.items() if d > CLOSE} == {}
+    assert tab.locator("#photos > li h3").all_inner_texts() == list(pictures)
     assert len(shown(tab, "several")) == 4
     assert tab.locator("#photos rect.under").count() == tab.locator("#photos .faces > li").count()
 

@@ -27,6 +27,10 @@ CLOSE_BORDER = 40  # pixels of black around it there
 # all looks together are sure enough. Chosen on 1,000 of FER2013's train faces in pictures (bench/predict_path.py): one
 # look finds 91.0 %, a second one 96.3 % with 5 false faces more, both and the mirror picture 97.6 % with 7 more.
 DOUBTFUL, SURE_OF_TWO, SURE_OF_THREE = 0.05, 0.1, 0.19
+# Where nothing is found the mirror picture is looked at, in that size and in a smaller one: of 71 faces not found among
+# 3,000 others these find 25, and none in 396 pictures without a face.
+MIRRORED_SIZES = [1.0, 0.7]
+MIRRORED_POINTS = [1, 0, 2, 4, 3]  # eyes, nose and corners of the mouth from left to right, in the mirror
 AGAIN_AROUND = 2.0  # box sides, that the second look shows
 AGAIN_SIDE, AGAIN_BORDER = 128, 32
 MOST_AGAIN = 16  # faces of a picture that are looked at again, the best first
@@ -52,15 +56,26 @@ class Finder:
 
         A picture whose long side is longer than `long_side` pixels is looked at in that size. Where
         nothing is found, and in small pictures at once, a close look follows: a face that fills the
-        picture is best seen in a middle size with room around it. Faces score above
-        `threshold`, or less, and then two more looks agree; their score is the mean of all.
+        picture is best seen in a middle size with room around it. Then the mirror picture is
+        looked at. Faces score above `threshold`, or less, and then two more looks agree; their
+        score is the mean of all.
         ValueError when the array is no such picture.
         """
         _check(picture)
         side = min(max(picture.shape[:2]), long_side)
         faces = self._sure(picture, side, 0, threshold) if side > CLOSE_SIDE else []
         faces = faces or self._sure(picture, min(long_side, CLOSE_SIDE), CLOSE_BORDER, threshold)
+        if side > CLOSE_SIDE:
+            faces = faces or self._in_mirror(picture, side, threshold)
         return sorted(faces, key=lambda face: -face.area)
+
+    def _in_mirror(self, picture: np.ndarray, side: int, threshold: float) -> list[Face]:
+        """Return the faces that are seen in the mirror picture, where they are in the picture."""
+        mirror = np.ascontiguousarray(picture[:, ::-1])
+        for size in MIRRORED_SIZES:
+            if faces := self._sure(mirror, round(size * side), 0, threshold):
+                return [_mirrored(face, picture.shape[1]) for face in faces]
+        return []
 
     def _sure(self, picture: np.ndarray, side: int, border: int, threshold: float) -> list[Face]:
         """Return the faces that score above a threshold, and the doubtful ones that two more looks confirm."""
@@ -84,8 +99,7 @@ class Finder:
         second = self._there(part, side, box, 2 * SURE_OF_TWO - face.score)
         if second is None:
             return None
-        mirrored = (part.shape[1] - box[0] - box[2], *box[1:])
-        third = self._there(part[:, ::-1], side, mirrored, 3 * SURE_OF_THREE - face.score - second.score)
+        third = self._there(part[:, ::-1], side, _mirrored_box(box, part.shape[1]), 3 * SURE_OF_THREE - face.score - second.score)
         if third is None:
             return None
         return replace(_moved(second, left, top), score=(face.score + second.score + third.score) / 3)
@@ -186,6 +200,17 @@ def _moved(face: Face, across: int, down: int) -> Face:
     points = face.landmarks + (across, down)
     points.flags.writeable = False
     return Face((face.box[0] + across, face.box[1] + down, *face.box[2:]), face.score, points)
+
+
+def _mirrored(face: Face, width: int) -> Face:
+    """Return a face of a mirror picture as it is in the picture, or the other way around."""
+    points = (face.landmarks * (-1, 1) + (width, 0))[MIRRORED_POINTS]
+    points.flags.writeable = False
+    return replace(face, box=_mirrored_box(face.box, width), landmarks=points)
+
+
+def _mirrored_box(box: tuple, width: int) -> tuple:
+    return (width - box[0] - box[2], *box[1:])
 
 
 def _around(

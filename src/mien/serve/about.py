@@ -21,6 +21,8 @@ DETECTOR = {
     "doubtful": finder.DOUBTFUL,
     "sure_of_two": finder.SURE_OF_TWO,
     "sure_of_three": finder.SURE_OF_THREE,
+    "mirrored_sizes": finder.MIRRORED_SIZES,
+    "mirrored_points": finder.MIRRORED_POINTS,
     "again_around": finder.AGAIN_AROUND,
     "again_side": finder.AGAIN_SIDE,
     "again_border": finder.AGAIN_BORDER,

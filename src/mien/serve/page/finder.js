@@ -25,7 +25,18 @@ export class Finder {
     const side = Math.min(Math.max(picture.width, picture.height), longSide);
     let faces = side > closeSide ? await this.sure(picture, side, 0) : [];
     if (!faces.length) faces = await this.sure(picture, Math.min(longSide, closeSide), border);
+    if (!faces.length && side > closeSide) faces = await this.inMirror(picture, side);
     return faces.sort(byArea);
+  }
+
+  /** The faces that are seen in the mirror picture, where they are in the picture. */
+  async inMirror(picture, side) {
+    const mirror = mirrored(picture);
+    for (const size of this.told.mirrored_sizes) {
+      const faces = await this.sure(mirror, rint(size * side), 0);
+      if (faces.length) return faces.map((face) => mirroredFace(face, picture.width, this.told.mirrored_points));
+    }
+    return [];
   }
 
   /** The faces that score above the threshold, and the doubtful ones that two more looks confirm. */
@@ -51,7 +62,7 @@ export class Finder {
     const second = await this.there(only, side, [x, y, width, height], 2 * told.sure_of_two - score);
     if (!second) return undefined;
     const least = 3 * told.sure_of_three - score - second.score;
-    const third = await this.there(mirrored(only), side, [across - x - width, y, width, height], least);
+    const third = await this.there(mirrored(only), side, mirroredBox([x, y, width, height], across), least);
     return third && { ...moved(second, left, top), score: (score + second.score + third.score) / 3 };
   }
 
@@ -93,6 +104,15 @@ const moved = ({ box, score, landmarks }, x, y) => ({
   box: [box[0] + x, box[1] + y, box[2], box[3]],
   score,
   landmarks: landmarks.map((point) => [point[0] + x, point[1] + y]),
+});
+
+const mirroredBox = ([left, top, width, height], across) => [across - left - width, top, width, height];
+
+/** A face of a mirror picture as it is in the picture, or the other way around. */
+const mirroredFace = ({ box, score, landmarks }, across, points) => ({
+  box: mirroredBox(box, across),
+  score,
+  landmarks: points.map((n) => [across - landmarks[n][0], landmarks[n][1]]),
 });
 
 const byArea = (one, other) => area(other.box) - area(one.box);

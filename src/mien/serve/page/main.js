@@ -31,9 +31,9 @@ async function main() {
   started.catch(() => {}); // it is told below; pictures that wait for it tell it too
   const photos = new Photos(model, reader(model, engine, started), (crop) => engine.explain(crop));
   new Camera(model, engine, (words) => tell(words, true));
-  takePictures((file, name) => photos.add(file, name));
+  takePictures((named) => photos.add(named));
   showModel(model);
-  const gallery = showSamples((file, name) => photos.add(file, name)).catch(() => {}); // it is an extra
+  const gallery = showSamples((file, name) => photos.add([[file, name]])).catch(() => {}); // it is an extra
   const { threads } = await started;
   await gallery;
   tell(`Ready: the model “${model.name}” is in this page, which now works without the network, too.`);
@@ -62,7 +62,7 @@ function reader(model, engine, started) {
 
 /** Pictures chosen, dropped anywhere on the page, or pasted. */
 function takePictures(add) {
-  const take = (files) => [...files].forEach((file) => add(file, file.name || "a pasted picture"));
+  const take = (files) => add([...files].map((file) => [file, file.name || "a pasted picture"]));
   const [input, drop] = [byId("files"), byId("drop")];
   byId("choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {

@@ -5,7 +5,7 @@ import { byId, element, say } from "./dom.js";
 import { boxes, FaceCard } from "./faces.js";
 import { all } from "./words.js";
 
-const MOST_KEPT = 24; // pictures; the oldest go
+const MOST_KEPT = 24; // pictures, or as many as came together; the oldest go
 
 export class Photos {
   /** `read(file)` gives {width, height, faces} or rejects with the reason; `explain(crop)` a map. */
@@ -15,13 +15,18 @@ export class Photos {
     byId("clear").addEventListener("click", () => this.clear());
   }
 
-  /** Show a picture at the top of the list and what is read in it when that is known. */
-  async add(file, name) {
-    const item = this.item(file, name);
-    this.list.prepend(item.element);
+  /** Show pictures at the top of the list, in their order, and what is read in them when that is known. */
+  add(named) {
+    const items = named.map(([file, name]) => [this.item(file, name), file, name]);
+    this.list.prepend(...items.map(([item]) => item.element));
     byId("answers").hidden = false;
-    while (this.list.children.length > MOST_KEPT) this.remove(this.list.lastElementChild);
-    item.element.scrollIntoView({ block: "nearest" });
+    const kept = Math.max(MOST_KEPT, items.length);
+    while (this.list.children.length > kept) this.remove(this.list.lastElementChild);
+    items[0][0].element.scrollIntoView({ block: "nearest" });
+    items.forEach(([item, file, name]) => this.fillWhenRead(item, file, name));
+  }
+
+  async fillWhenRead(item, file, name) {
     try {
       const answer = await this.read(file);
       const words = all(answer.faces, this.model);
