@@ -107,7 +107,7 @@ def photo(package: str, *parts: str) -> np.ndarray:
 
 
 def leaning_portrait(astronaut: np.ndarray) -> np.ndarray:
-    """A photo of a cup with a faint leaning face, 40 pixels wide at 60, 60, that the finder sees in the mirror alone."""
+    """A photo of a cup with a faint leaning face, 40 pixels at 60, 60, that the finder sees in the mirror alone."""
     brown = (120, 70, 50)
     portrait = Image.fromarray(astronaut).crop((120, 10, 340, 230))
     leaning = portrait.rotate(-45, Image.Resampling.BICUBIC, fillcolor=brown).resize((40, 40))

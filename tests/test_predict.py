@@ -18,6 +18,7 @@ from mien.cli import main
 from mien.dataset import read_dataset
 from mien.errors import DataError, PictureError, StorageError
 from mien.faces.finder import MODEL as DETECTOR
+from mien.info import info
 from mien.labels import LABELS
 from mien.model import shipped_models
 from mien.predict import Recognizer, predict
@@ -209,6 +210,24 @@ def test_predict_writes_all_that_is_asked_for(photos, toy_model, tmp_path, capsy
     by_json = [(o["picture"], f["label"]) for o in objects for f in o.get("faces", [])]
     assert by_json == [(row["picture"], row["label"]) for row in rows if row["face"] != "0"]
     assert header["sha256"] == Recognizer(toy_model).model.sha256
+
+
+def test_a_table_tells_what_it_holds(photos, toy_model, tmp_path, capsys):
+    """`mien info` of a CSV file repeats what `mien predict` said of the pictures; a row that is none is named."""
+    whole, cut = tmp_path / "o.csv", tmp_path / "cut.csv"
+    predict([photos], model=toy_model, csv=whole)
+    (said,) = (
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("4 pictures, 3 faces: ")
+    )
+    text = whole.read_text()
+
+    assert f"{whole}: of mien predict, {said.partition(';')[0]}; 1 without a face and 1 not read." == info(
+        whole
+    )
+    for damaged in (text.replace(",happy,", ",hapy,", 1), text.rstrip()[:-9]):
+        cut.write_text(damaged)
+        with pytest.raises(DataError, match=r"cut.csv, row \d: not as mien predict writes it"):
+            info(cut)
 
 
 def listed(folder) -> list[str]:

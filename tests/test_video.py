@@ -15,6 +15,7 @@ from PIL import Image
 
 from mien.errors import DataError, MissingExtra, Stopped, StorageError, VideoError
 from mien.faces import Finder
+from mien.info import info
 from mien.labels import LABELS
 from mien.predict import Recognizer, predict
 from mien.progress import Counting
@@ -141,6 +142,7 @@ def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
     assert "pocket" == header["model"] and "mien info pocket" == header["card"]
     assert [row["label"] for row in rows] == [frame["faces"][0]["label"] for frame in frames]
     assert {"video": str(clip), "frames": 10, "seconds": 0.8333} == end
+    assert f"{made['csv']}: of mien video, 1 person in 1 video, 10 rows: " in info(made["csv"])
     assert 10 == sum(1 for _ in FileFootage(made["mp4"]).frames())
     assert {"Person 1", *LABELS} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", made["svg"].read_text()))
     assert set(made.values()) == set(tmp_path.iterdir())

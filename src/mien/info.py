@@ -6,6 +6,7 @@ from mien.dataset import read_dataset, summary
 from mien.errors import DataError
 from mien.model import read_model, shipped_models
 from mien.model import summary as about
+from mien.predict import tables
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
@@ -14,7 +15,7 @@ from mien.tune.storage import JOURNAL
 
 
 def info(path: Path) -> str:
-    """Return lines about a data set, run, search, recipe, space or model (path or shipped name), or predictions.
+    """Return lines about a data set, run, search, recipe, space or model (path or shipped name), or a CSV of ours.
 
     Raises the room's own error for one that is damaged, DataError for anything else.
     """
@@ -26,7 +27,7 @@ def info(path: Path) -> str:
     if (path / JOURNAL).exists():
         return _search(path)
     if path.suffix == ".csv" and path.is_file():
-        return _predictions(path)
+        return tables.in_words(path) if tables.is_ours(path) else _predictions(path)
     if (path.suffix == ".onnx" and path.is_file()) or str(path) in shipped_models():
         model = read_model(path)
         return f"{about(model)}\n\n{model.card}".rstrip()
@@ -64,9 +65,9 @@ def _search(path: Path) -> str:
 
 
 def _predictions(path: Path) -> str:
-    told = read_predictions(path)
-    splits = ", ".join(sorted(set(told.splits)))
+    table = read_predictions(path)
+    splits = ", ".join(sorted(set(table.splits)))
     return (
-        f"{path}: predictions of {len(told):,} faces ({splits}; {int(told.clean.sum()):,} clean) "
-        f"in {len(told.classes)} classes: {', '.join(told.classes)}"
+        f"{path}: predictions of {len(table):,} faces ({splits}; {int(table.clean.sum()):,} clean) "
+        f"in {len(table.classes)} classes: {', '.join(table.classes)}"
     )

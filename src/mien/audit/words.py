@@ -10,7 +10,7 @@ from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
 from mien.pages import decimal, joined, percent, thousands
-from mien.pages.text import signed
+from mien.pages.text import many, signed
 
 SAME_SHARE = 0.005  # of a split's faces
 
@@ -50,13 +50,13 @@ def _across(copies: Copies, sizes: dict[str, int]) -> Said:
 def _identical(copies: Copies) -> Said:
     if not copies.groups:
         return Said("No picture is there twice", "There are no two faces with the same pixels.")
-    sentence = f"{_many(copies.groups, 'group')} of identical pictures hold {_many(copies.redundant, 'redundant row')}."
+    sentence = f"{many(copies.groups, 'group')} of identical pictures hold {many(copies.redundant, 'redundant row')}."
     if copies.conflicting:
-        sentence += f" The labels of {_many(copies.conflicting, 'group')} disagree."
+        sentence += f" The labels of {many(copies.conflicting, 'group')} disagree."
     else:
         sentence += " Within each group the labels agree."
     return Said(
-        f"{_many(copies.redundant, 'picture')} {'is' if copies.redundant == 1 else 'are'} there again",
+        f"{many(copies.redundant, 'picture')} {'is' if copies.redundant == 1 else 'are'} there again",
         sentence,
     )
 
@@ -69,12 +69,14 @@ def _near(near: Near, sizes: dict[str, int]) -> Said:
             "No two pictures are mirrored, brightened, recompressed, shifted or turned copies.",
         )
     sentence = (
-        f"{_many(plain, 'pair')} of pictures differ only in brightness, compression, mirroring or a shift of a "
-        f"pixel or two; in {_many(moved, 'more pair')} one is turned, zoomed or moved, as an augmentation or "
+        f"{many(plain, 'pair')} of pictures differ only in brightness, compression, mirroring or a shift of a "
+        f"pixel or two; in {many(moved, 'more pair')} one is turned, zoomed or moved, as an augmentation or "
         f"another cut of the same photograph does."
     )
     if near.conflicting:
-        sentence += f" Of {_many(near.families, 'family', 'families')} of such pictures {thousands(near.conflicting)} "
+        sentence += (
+            f" Of {many(near.families, 'family', 'families')} of such pictures {thousands(near.conflicting)} "
+        )
         sentence += "carry different labels."
     copied = near.copied["test"]
     if copied:
@@ -82,7 +84,7 @@ def _near(near: Near, sizes: dict[str, int]) -> Said:
             f" With identical ones counted, {_of(copied, sizes['test'], 'test')} "
             f"{'has' if copied == 1 else 'have'} a copy of some kind in train or val."
         )
-    return Said(f"{_many(plain + moved, 'pair')} of near copies", sentence)
+    return Said(f"{many(plain + moved, 'pair')} of near copies", sentence)
 
 
 def _inflated(near: Near, sizes: dict[str, int]) -> Said:
@@ -99,7 +101,7 @@ def _inflated(near: Near, sizes: dict[str, int]) -> Said:
 def _poor(quality: Quality) -> Said:
     if not quality.flat + quality.blurred:
         return Said("No picture is flat or blurred", "Every picture shows something, none is out of focus.")
-    head = f"{_many(quality.flat, 'flat picture')}, {thousands(quality.blurred)} blurred"
+    head = f"{many(quality.flat, 'flat picture')}, {thousands(quality.blurred)} blurred"
     sentence = "A flat picture is one single grey" if quality.flat else "No picture is one single grey"
     return Said(head, f"{sentence}; a blurred one has hardly any detail between neighboring pixels.")
 
@@ -131,7 +133,7 @@ def _classes(material: Material) -> Said:
         return Said("A class is empty", f"No face is labeled {least}.")
     ratio = counts[most] / counts[least]
     if ratio == 1:
-        each = f"Each has {_many(counts[most], 'face')}. {shifted_classes(material)}"
+        each = f"Each has {many(counts[most], 'face')}. {shifted_classes(material)}"
         return Said("The classes are equal in size", each)
     head = "The classes are about equal in size" if ratio < 1.5 else "The classes are unequal"
     return Said(
@@ -169,7 +171,7 @@ def _labels(votes: VoteCheck) -> Said:
     return Said(
         f"{percent(votes.share, 0)} of the labels are the majority's",
         f"FER+'s voters agree most with the label {best} ({percent(_share(votes, best), 0)}) and least with {worst} "
-        f"({percent(_share(votes, worst), 0)}). Of {_many(votes.unvoted, 'face')} the label got no vote at all, though "
+        f"({percent(_share(votes, worst), 0)}). Of {many(votes.unvoted, 'face')} the label got no vote at all, though "
         f"at least eight of ten agree on another class; {thousands(votes.not_a_face)} are no face for most voters.",
     )
 
@@ -177,10 +179,6 @@ def _labels(votes: VoteCheck) -> Said:
 def _share(votes: VoteCheck, label: str) -> float:
     agreeing, faces = votes.by_class[label]
     return agreeing / faces
-
-
-def _many(count: int, one: str, several: str = "") -> str:
-    return f"{thousands(count)} {one if count == 1 else several or one + 's'}"
 
 
 def _of(count: int, faces: int, split: str) -> str:
@@ -205,7 +203,7 @@ def about_cleaning(material: Material, dropped: Dropped) -> str:
         return "Nothing needs to be dropped."
     left = thousands(len(material) - count)
     return (
-        f"mien audit --drop FOLDER would write a data set without {_many(count, 'face')}: {left} would be left. "
+        f"mien audit --drop FOLDER would write a data set without {many(count, 'face')}: {left} would be left. "
         "Every face that is left out is listed there with its reason."
     )
 
@@ -214,7 +212,7 @@ def about_dropped(dropped: Dropped) -> str:
     """Return how many faces the cleaned data set lacks."""
     sums = {split: sum(of.values()) for split, of in dropped.counts.items()}
     told = joined([f"{thousands(n)} of {split}" for split, n in sums.items()])
-    faces = _many(sum(sums.values()), "face")
+    faces = many(sum(sums.values()), "face")
     if not dropped.reasons:
         return f"{dropped.folder} holds the whole data set: nothing needed to be dropped."
     return f"{dropped.folder} holds the data set without {faces} ({told}), listed in its left-out.csv."

@@ -99,7 +99,12 @@ class Finder:
         second = self._there(part, side, box, 2 * SURE_OF_TWO - face.score)
         if second is None:
             return None
-        third = self._there(part[:, ::-1], side, _mirrored_box(box, part.shape[1]), 3 * SURE_OF_THREE - face.score - second.score)
+        third = self._there(
+            part[:, ::-1],
+            side,
+            _mirrored_box(box, part.shape[1]),
+            3 * SURE_OF_THREE - face.score - second.score,
+        )
         if third is None:
             return None
         return replace(_moved(second, left, top), score=(face.score + second.score + third.score) / 3)

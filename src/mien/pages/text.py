@@ -33,6 +33,11 @@ def thousands(value: float) -> str:
     return f"{round(value):,}"
 
 
+def many(count: int, one: str, several: str = "") -> str:
+    """Return how many there are of what: "1 face", "2,000 faces", "3 copies" where `several` is given."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def millions(value: float) -> str:
     """Return a large count in millions: "35.6 M", "0.28 M"; below ten thousand the number itself."""
     if value < 10_000:

@@ -12,6 +12,7 @@ from mien.model import Model, facts
 from mien.pages import percent, render, thousands
 from mien.pages.faces import data_uri
 from mien.pages.tables import Table
+from mien.pages.text import many
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
 from mien.predict.rows import in_words
@@ -119,7 +120,4 @@ def page(
 
 def _title(counts: Counter) -> str:
     pictures, faces = counts["pictures"], counts["faces"]
-    return (
-        f"{thousands(faces)} face{'' if faces == 1 else 's'} in "
-        f"{thousands(pictures)} picture{'' if pictures == 1 else 's'}"
-    )
+    return f"{many(faces, 'face')} in {many(pictures, 'picture')}"

@@ -10,12 +10,13 @@ from typing import TextIO
 
 from mien import __version__
 from mien.model import Model
-from mien.pages.text import joined, percent, shortened, thousands
+from mien.pages.text import joined, many, percent, shortened, thousands
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
 
 FORMAT = 1  # of the JSON lines
 HEAD = ("picture", "face", "expression", "then", "at")
+NO_FACE = "no face found"
 NUMBER, PLACE = 4, 25  # characters of two columns; a place in a very large picture takes more
 NARROWEST_NAME = 16
 LIKELY = 0.1  # a second class is told from here on
@@ -48,7 +49,7 @@ class Lines:
             self._write(name, str(number), in_words(face), ", ".join(likely), place(face))
             name = ""
         if not answer.faces:
-            self._write(name, "-", "no face found", "", "")
+            self._write(name, "-", NO_FACE, "", "")
         self._out.flush()
 
     def _write(self, name: str, number: str, expression: str, likely: str, at: str) -> None:
@@ -79,7 +80,7 @@ class Csv:
             self._table.writerow((name, number, face.label, face.best, *shares, *seen, ""))
         if not answer.faces:
             empty = [""] * (2 + len(self._labels) + 5 + 2 * len(POINTS))
-            self._table.writerow((name, 0, *empty, answer.problem or "no face found"))
+            self._table.writerow((name, 0, *empty, answer.problem or NO_FACE))
         self._out.flush()
 
 
@@ -150,19 +151,15 @@ def _others(face: ReadFace) -> list[tuple[str, float]]:
 
 def summary(answers: Counter, labels: Counter, passed_over: int) -> str:
     """Return a sentence on all pictures; `answers` counts pictures, faces, empty and failed ones."""
-    pictures = _count(answers["pictures"], "picture")
+    pictures = many(answers["pictures"], "picture")
     kinds = [f"{thousands(count)} {label}" for label, count in labels.most_common()]
-    told = [f"{pictures}, {_count(answers['faces'], 'face')}" + (f": {', '.join(kinds)}" if kinds else "")]
+    told = [f"{pictures}, {many(answers['faces'], 'face')}" + (f": {', '.join(kinds)}" if kinds else "")]
     rest = [(answers["empty"], "without a face"), (answers["failed"], "not read")]
     rest += [
         (passed_over, f"{'file' if passed_over == 1 else 'files'} passed over, no pictures by their names")
     ]
     rest = [f"{thousands(count)} {words}" for count, words in rest if count]
     return "; ".join([*told, joined(rest)] if rest else told) + "."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{thousands(number)} {word}{'' if number == 1 else 's'}"
 
 
 def encodable(name: str) -> str:

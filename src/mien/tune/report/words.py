@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.pages import joined, percent, thousands
-from mien.pages.text import seconds
+from mien.pages.text import many, seconds
 from mien.tune.report.effects import Importance, place
 from mien.tune.report.figures import busy, number, sessions, told
 from mien.tune.study import Study
@@ -26,7 +26,7 @@ def say(study: Study, ranked: Sequence[Importance]) -> list[Said]:
     """Return all that is said at the head of the page and in the terminal."""
     if not study.ranked():
         return [Said("No trial is complete", amount(study))]
-    done = Said(_many(len(study.of_state("complete")), "complete trial"), amount(study))
+    done = Said(many(len(study.of_state("complete")), "complete trial"), amount(study))
     return [best(study), done, luck(study), matters(study, ranked), *ends(study)]
 
 
@@ -39,7 +39,7 @@ def lead(study: Study) -> str:
     faces = (
         f", on {thousands(data['train'])} faces of train and {thousands(data['val'])} of val" if data else ""
     )
-    return f"{_many(len(study.axes), 'parameter')} searched for {goals}{faces}."
+    return f"{many(len(study.axes), 'parameter')} searched for {goals}{faces}."
 
 
 def value(study: Study, number: float, objective: int = 0) -> str:
@@ -57,7 +57,7 @@ def best(study: Study) -> Said:
         names = joined([str(trial.number) for trial in front[:8]]) + (" and more" if len(front) > 8 else "")
         goals = joined([told(study, i) for i in range(len(study.objectives))])
         sentence = f"No trial beats any of {names} in {goals} together."
-        return Said(f"{_many(len(front), 'trial')} on the front", sentence)
+        return Said(f"{many(len(front), 'trial')} on the front", sentence)
     params = joined([f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()])
     return Said(
         f"The best {told(study)} is {value(study, first.values[0])}", f"Trial {first.number}: {params}."
@@ -78,8 +78,8 @@ def amount(study: Study) -> str:
     if len(work):
         text += f" in {seconds(work[-1])} of work"
     open_ = len(study.of_state("running", "waiting"))
-    text += f"; {_many(repeats, 'trial')} repeated an earlier one" if repeats else ""
-    return f"{text}; {_many(open_, 'trial')} not ended." if open_ else f"{text}."
+    text += f"; {many(repeats, 'trial')} repeated an earlier one" if repeats else ""
+    return f"{text}; {many(open_, 'trial')} not ended." if open_ else f"{text}."
 
 
 def luck(study: Study) -> Said:
@@ -90,7 +90,7 @@ def luck(study: Study) -> Said:
         extreme, tries = "highest" if study.maximized[0] else "lowest", len(study.ranked())
         hint = "The option confirm tells how much." if study.told else "Other seeds were not tried."
         sentence = (
-            f"The {extreme} of {_many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
+            f"The {extreme} of {many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
         )
         return Said("The best of many is partly luck", sentence)
     mean = float(np.mean(again))
@@ -101,7 +101,7 @@ def luck(study: Study) -> Said:
     return Said(
         head if lost > 0 else "The best value was no luck",
         f"The best trial's {told(study)} was {value(study, first.values[0])}; trained again with "
-        f"{_many(len(again), 'other seed')} it is {value(study, mean)} on average ({spread}).",
+        f"{many(len(again), 'other seed')} it is {value(study, mean)} on average ({spread}).",
     )
 
 
@@ -136,7 +136,3 @@ def ends(study: Study) -> list[Said]:
     return [
         Said("The best lies at an end of the space", f"A wider range may hold a better one: {joined(found)}.")
     ]
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,55 @@
+"""What a CSV file of `mien predict` or `mien video` holds, in words. Reads it row by row."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+from mien.errors import DataError
+from mien.pages.text import many
+from mien.predict.recognizer import UNCERTAIN
+from mien.predict.rows import NO_FACE, summary
+
+MAKERS = {"picture": "mien predict", "video": "mien video"}  # by the first column
+NEEDED = ("label", "problem")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a CSV file begins as one of the two does."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            head = next(csv.reader([file.readline()]), [])
+    except (OSError, ValueError):
+        return False
+    return bool(head) and head[0] in MAKERS and set(NEEDED) <= set(head)
+
+
+def in_words(path: Path) -> str:
+    """Return a line about such a file; DataError with the row for one that is damaged or cut short."""
+    counts, labels, sources, people = Counter(), Counter(), set(), set()
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        head = next(rows)
+        label, problem = map(head.index, NEEDED)
+        person = head.index("person") if "person" in head else None
+        known = {name.removeprefix("p_") for name in head if name.startswith("p_")} | {UNCERTAIN, ""}
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(head) or row[label] not in known:
+                raise DataError(
+                    f"{path}, row {number}: not as {MAKERS[head[0]]} writes it; make the file anew"
+                )
+            sources.add(row[0])
+            if row[label]:
+                labels[row[label]] += 1
+                people.add((row[0], person and row[person]))
+            else:
+                counts["empty" if row[problem] == NO_FACE else "failed"] += 1
+    if person is not None:
+        told = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}, "
+        return f"{path}: of mien video, {told}{_by_label(labels)}"
+    counts |= Counter(pictures=len(sources), faces=labels.total())
+    return f"{path}: of mien predict, {summary(counts, labels, 0)}"
+
+
+def _by_label(labels: Counter) -> str:
+    shares = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
+    return f"{many(labels.total(), 'row')}{': ' * bool(shares)}{shares}."
