@@ -38,6 +38,16 @@ def test_an_override_changes_one_field():
     assert read_recipe("quick-densenet").training == recipe.training
 
 
+def test_tables_are_listed_with_commas():
+    """`teacher.tables` takes names as a list with commas, a single name or a list as TOML has it."""
+    for text, tables in {
+        "a.csv,b c.csv": ("a.csv", "b c.csv"),
+        "a.csv": ("a.csv",),
+        '["a,b.csv"]': ("a,b.csv",),
+    }.items():
+        assert tables == read_recipe("pocket", (f"teacher.tables={text}",)).teacher.tables
+
+
 def test_one_growth_stands_for_all_blocks():
     """A single number is a list of one."""
     assert (12,) == read_recipe("quick-densenet", ("network.growth=12",)).network.growth

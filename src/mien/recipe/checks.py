@@ -1,0 +1,68 @@
+"""What several fields of a recipe mean together."""
+
+import math
+
+from mien.recipe.fields import CNN, MOST_STAGES, DenseNet, Recipe, ResNet
+
+
+def contradictions(recipe: Recipe) -> list[str]:
+    """Return what no single field shows."""
+    faults = []
+    network, training = recipe.network, recipe.training
+    if isinstance(network, DenseNet):
+        peak = (network.num_blocks, network.min_layers, network.max_layers)
+        if bool(network.layers) == any(peak):
+            faults.append(
+                "give network.layers, or network.num_blocks with min_layers and max_layers, and not both"
+            )
+        elif any(peak) and not (min(peak) > 0 and network.min_layers <= network.max_layers):
+            faults.append(
+                "network.num_blocks and min_layers must be at least 1, max_layers at least min_layers"
+            )
+        elif len(network.growth) not in (1, len(block_layers(network))):
+            faults.append(
+                f"network.growth has {len(network.growth)} values for {len(block_layers(network))} blocks"
+            )
+        elif network.connection != "dense" and network.stem_channels not in (0, network.growth[0]):
+            faults.append(
+                f"network.stem_channels must be 0 or the first block's width, {network.growth[0]}, where layers are "
+                f"not connected densely, and is {network.stem_channels}"
+            )
+        elif network.connection == "none" and network.stochastic_depth:
+            faults.append("network.stochastic_depth needs layers that others bypass: connection dense or add")
+    elif isinstance(network, ResNet):
+        if not 1 <= len(network.layers) <= MOST_STAGES:
+            faults.append(
+                f"network.layers must have 1 to {MOST_STAGES} values, one a stage, and has {len(network.layers)}"
+            )
+    elif not network.channels:
+        faults.append("network.channels must have at least one value")
+    if training.start_side and isinstance(network, CNN):
+        faults.append("training.start_side needs a network that takes any side, which a cnn does not")
+    if training.patience and training.keep == "last":
+        faults.append("training.patience stops early, so training.keep must be best")
+    return faults
+
+
+def chosen_on_val(recipe: Recipe) -> list[str]:
+    """Return what a run of this recipe lets its val faces choose, in words; those faces then flatter it."""
+    choices = {
+        "the epoch kept": recipe.training.keep == "best",
+        "when training ended": recipe.training.patience > 0,
+        "the learning rate": recipe.schedule.kind == "plateau",
+    }
+    return [what for what, by_val in choices.items() if by_val]
+
+
+def gaussian_peak(low: int, high: int, blocks: int) -> tuple[int, ...]:
+    """Return the study's layers per block: a bump exp(-.01 (i - (n//2 + n//5))^2) scaled to low..high."""
+    bump = [math.exp(-0.01 * (i - (blocks // 2 + blocks // 5)) ** 2) for i in range(blocks)]
+    spread = max(bump) - min(bump)
+    if spread == 0:
+        return (high,) * blocks
+    return tuple(round(low + (high - low) * (b - min(bump)) / spread) for b in bump)
+
+
+def block_layers(network: DenseNet) -> tuple[int, ...]:
+    """Return the number of dense layers of each block."""
+    return network.layers or gaussian_peak(network.min_layers, network.max_layers, network.num_blocks)

@@ -1,0 +1,166 @@
+"""A recipe read from TOML and from `key=value`, checked field by field. All faults are told at once."""
+
+import dataclasses
+import math
+import tomllib
+from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from mien.errors import RecipeError
+from mien.labels import did_you_mean
+from mien.recipe.checks import contradictions
+from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, Network, Recipe
+from mien.shipped import read_named, shipped
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with mien, by name."""
+    return shipped("recipes")
+
+
+def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe by name (one of `shipped_recipes`) or path, then apply `key=value` overrides.
+
+    Raises RecipeError; its one message lists every fault found.
+    """
+    _, tree = read_named(name, "recipes", what="recipe", error=RecipeError)
+    faults: list[str] = []
+    for override in overrides:
+        _apply(tree, override, faults)
+    return _build(tree, str(name), faults)
+
+
+def _apply(tree: dict, override: str, faults: list[str]) -> None:
+    """Write one `section.key=value` into the tree."""
+    key, equals, text = override.partition("=")
+    section, dot, option = key.strip().partition(".")
+    if not equals:
+        faults.append(f'"{override}" is not key=value')
+    elif key.strip() == "name":
+        tree["name"] = text.strip()
+    elif not dot or section not in SECTIONS:
+        faults.append(f'unknown field "{key.strip()}"{did_you_mean(key.strip(), known_fields())}')
+    else:
+        tree.setdefault(section, {})[option] = _parse(text)
+
+
+def _parse(text: str):
+    """Read a value as TOML writes it; a bare word is a string, bare commas a list."""
+    text = text.strip()
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text
+
+
+def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
+    """Check a tree and make the recipe of it; raises RecipeError with all faults."""
+    written = tree.pop("format", FORMAT)
+    if not isinstance(written, int) or written > FORMAT:
+        raise RecipeError(f"{where}: written in format {written}; this mien reads up to format {FORMAT}")
+    name = tree.pop("name", None)
+    if (
+        not isinstance(name, str)
+        or not name
+        or not all(c.isalnum() or c in "-_." for c in name)
+        or name[0] == "."
+    ):
+        faults.append(f"name must be a word of letters, digits, - _ . and is {name!r}")
+    for section in sorted(set(tree) - set(SECTIONS)):
+        faults.append(f'unknown section "{section}"{did_you_mean(section, SECTIONS)}')
+    parts = {"network": _network(tree.get("network"), faults)}
+    for section in SECTIONS[1:]:
+        parts[section] = _section(
+            Recipe.__dataclass_fields__[section].type, tree.get(section, {}), section, faults
+        )
+    if not faults:
+        recipe = Recipe(name=name, **parts)
+        faults += contradictions(recipe)
+    if faults:
+        raise RecipeError(f"{where}: " + "; ".join(faults))
+    return recipe
+
+
+def _network(options, faults: list[str]) -> Network | None:
+    if not isinstance(options, dict) or options.get("kind") not in NETWORKS:
+        kind = options.get("kind") if isinstance(options, dict) else None
+        faults.append(
+            f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(kind, NETWORKS)}"
+        )
+        return None
+    return _section(NETWORKS[options["kind"]], options, "network", faults)
+
+
+def _section(cls, options, section: str, faults: list[str]):
+    """Make one section's dataclass of a dict, or note its faults and return None."""
+    if not isinstance(options, dict):
+        faults.append(f"{section} must be a section of fields")
+        return None
+    hints = get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    values, before = {}, len(faults)
+    for key, value in options.items():
+        if key not in fields:
+            faults.append(f'unknown field "{section}.{key}"{did_you_mean(key, fields)}')
+            continue
+        fault, values[key] = _coerce(value, hints[key], fields[key].metadata)
+        if fault:
+            faults.append(f"{section}.{key} {fault} and is {value!r}")
+    return cls(**values) if len(faults) == before else None
+
+
+def _coerce(value, hint, bounds):
+    """Return (fault or None, value as the hint wants it)."""
+    if get_origin(hint) is Literal:
+        words = get_args(hint)
+        known = any(type(value) is type(w) and value == w for w in words)
+        return (None if known else f"must be one of {', '.join(map(str, words))}"), value
+    if get_origin(hint) is tuple:
+        bare = isinstance(value, str) and get_args(hint)[0] is str  # a.csv,b.csv on the command line
+        items = value.split(",") if bare else value if isinstance(value, list) else [value]
+        results = [_coerce(item, get_args(hint)[0], bounds) for item in items]
+        return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
+    if hint is str:
+        plain = isinstance(value, str) and value.isprintable()
+        return (None if plain else "must be printable text"), value
+    if hint is bool:
+        return (None if isinstance(value, bool) else "must be true or false"), value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"must be a number{' without a fraction' if hint is int else ''}", value
+    if hint is int and not isinstance(value, int):
+        return "must be a number without a fraction", value
+    if not math.isfinite(value) or not bounds["low"] <= value <= bounds["high"]:
+        return f"must be between {bounds['low']} and {bounds['high']}", value
+    return None, hint(value)
+
+
+def known_fields() -> list[str]:
+    """Return every `section.option` that some recipe has."""
+    return [f"{section}.{option}" for section in SECTIONS for option in _all_options(section)]
+
+
+def field_type(key: str, network: str) -> type | None:
+    """Return the type of `section.option` as annotated, for a kind of network; None where there is no such field."""
+    section, _, option = key.partition(".")
+    if section not in SECTIONS:
+        return None
+    return get_type_hints(_class_of(section, network)).get(option)
+
+
+def fault_of(key: str, value, network: str) -> str | None:
+    """Return what is wrong with a value of a known `section.option` for a kind of network, or None."""
+    section, _, option = key.partition(".")
+    cls = _class_of(section, network)
+    fault, _ = _coerce(value, get_type_hints(cls)[option], cls.__dataclass_fields__[option].metadata)
+    return fault
+
+
+def _class_of(section: str, network: str):
+    return NETWORKS[network] if section == "network" else Recipe.__dataclass_fields__[section].type
+
+
+def _all_options(section: str) -> list[str]:
+    classes = NETWORKS.values() if section == "network" else [Recipe.__dataclass_fields__[section].type]
+    return sorted({f.name for cls in classes for f in dataclasses.fields(cls)})

@@ -1,0 +1,33 @@
+"""A recipe as TOML, and how two differ."""
+
+import dataclasses
+
+from mien.recipe.fields import FORMAT, SECTIONS, Recipe
+from mien.recipe.toml import toml_value
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the recipe, every field written out, as TOML that `read_recipe` reads back as equal."""
+    lines = [f"format = {FORMAT}", f'name = "{recipe.name}"']
+    for section in SECTIONS:
+        lines.append(f"\n[{section}]")
+        for key, value in dataclasses.asdict(getattr(recipe, section)).items():
+            lines.append(f"{key} = {toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def differing_fields(one: Recipe, other: Recipe) -> list[str]:
+    """Return 'section.key (a here, b there)' for each field in which two recipes differ."""
+    found = []
+    for section in SECTIONS:
+        a, b = dataclasses.asdict(getattr(one, section)), dataclasses.asdict(getattr(other, section))
+        found += [
+            f"{section}.{k} ({_or_none(a.get(k))} there, {_or_none(b.get(k))} here)"
+            for k in {**a, **b}
+            if a.get(k) != b.get(k)
+        ]
+    return found
+
+
+def _or_none(value):
+    return "none" if value in (None, "") else value
