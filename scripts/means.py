@@ -1,0 +1,141 @@
+"""What each means of training is worth, one left out or put in at a time: python scripts/means.py DATA OUT TABLE.
+
+The recipe is `pocket` with fewer epochs, taught by VOTERS and NETWORK, two tables of `mien teach`. Each run has one
+means less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the
+clean faces of val against the base: accuracy and log loss, each with the 95 % interval of the difference. Few epochs
+favor what learns fast over what keeps from learning by heart, so what helps here helps a short training. The views that
+a face is read in are compared on the base's own weights. Stopped, the same command goes on; --only lets several
+processes share the work.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from mien.dataset import read_dataset
+from mien.evaluate import load_network
+from mien.judge import differences
+from mien.networks.engine import probabilities
+from mien.predictions import Predictions, read_predictions
+from mien.run import read_run
+
+BASE = "base"
+MEANS = {
+    BASE: (),
+    "without-flip": ("augment.flip=false",),
+    "without-crop": ("augment.shift=0",),
+    "without-rotation": ("augment.rotation=0",),
+    "without-zoom": ("augment.zoom=0",),
+    "without-teachers": ("teacher.tables=[]",),
+    "voters-alone": ("teacher.tables=VOTERS",),
+    "network-alone": ("teacher.tables=NETWORK",),
+    "with-label-smoothing": ("training.label_smoothing=0.1",),
+    "with-ema": ("optimizer.ema=0.998",),
+    "with-mixup": ("augment.mixup=0.2",),
+    "with-cutmix": ("augment.cutmix=1", "augment.mixed=0.5"),
+    "with-erasing": ("augment.erasing=0.25",),
+    "with-brightness": ("augment.brightness=25", "augment.contrast=0.2"),
+    "with-squeeze": ("network.squeeze=0.25",),
+    "with-stochastic-depth": ("network.stochastic_depth=0.1",),
+    "with-resizing": ("training.start_side=32",),
+    "with-sam": ("optimizer.sam=0.05",),
+}
+VIEWS = {"read once": {}, "flip": {"mirror": True}, "flip and crops": {"mirror": True, "shift": 2}}
+HEAD = ("means", "changed", "epochs", "faces", "score", "point", "difference", "low", "high")
+SCORES = ("accuracy", "log_loss")
+
+
+def train(name: str, options: argparse.Namespace) -> None:
+    """Train a run and have it read val, where that is not done."""
+    tables = {"VOTERS": str(options.voters), "NETWORK": str(options.network)}
+    changes = [
+        f"training.epochs={options.epochs}",
+        f"teacher.tables={','.join(tables.values())}",
+        *MEANS[name],
+    ]
+    for key, table in tables.items():
+        changes = [change.replace(key, table) for change in changes]
+    command = [sys.executable, "-m", "mien", "train", "pocket", options.data, f"name={name}", *changes]
+    done = subprocess.run([*map(str, command), "--out", str(options.out), "--threads", str(options.threads)])
+    if done.returncode:
+        sys.exit(done.returncode)
+    evaluated = subprocess.run([sys.executable, "-m", "mien", "evaluate", str(options.out / f"{name}-s0")])
+    if evaluated.returncode:
+        sys.exit(evaluated.returncode)
+
+
+def clean(table: Predictions) -> Predictions:
+    """Return val's faces that do not stand in train, too."""
+    return table.only(table.clean)
+
+
+def by_view(options: argparse.Namespace) -> dict[str, Predictions]:
+    """Return what the base says of val when a face is read in more or fewer views."""
+    folder = options.out / f"{BASE}-s0"
+    run = read_run(folder)
+    network, engine = load_network(run, run.result()["weights_sha256"], "cpu")
+    images = torch.from_numpy(read_dataset(options.data).development().val.images)
+    table = read_predictions(folder / "predictions-val.csv")
+    return {
+        name: clean(replace(table, probs=probabilities(network, images, engine, **views)))
+        for name, views in VIEWS.items()
+    }
+
+
+def rows(found: dict[str, Predictions], epochs: int) -> list[tuple]:
+    """Return the figures of each, and how it differs from the first."""
+    base, told = next(iter(found)), []
+    for name, table in found.items():
+        changed = " ".join(MEANS.get(name, ("views",)))
+        other = base if name != base else next(one for one in found if one != base)
+        (between,) = differences({name: [table], other: [found[other]]})
+        verdicts = verdict_of(table)
+        for score in SCORES:
+            at = between.scores[score]
+            apart = ("", "", "") if name == base else tuple(f"{x:.6f}" for x in (at.point, at.low, at.high))
+            told.append((name, changed, epochs, len(table), score, f"{verdicts[score]:.6f}", *apart))
+    return told
+
+
+def verdict_of(table: Predictions) -> dict[str, float]:
+    """Return the scores of one table."""
+    from mien.judge import judge
+
+    return {score: judge([table], draws=2).scores[score].point for score in SCORES}
+
+
+def main() -> None:
+    """Train what is not trained, then write the table of all that is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path, help="a folder for the runs")
+    parser.add_argument("table", type=Path, help="the CSV file of the figures")
+    parser.add_argument("--voters", type=Path, required=True, help="from `mien teach DATA --translate`")
+    parser.add_argument("--network", type=Path, required=True, help="from `mien teach DATA RUN`")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=MEANS, default=list(MEANS))
+    options = parser.parse_args()
+    for name in options.only:
+        train(name, options)
+    there = [name for name in MEANS if (options.out / f"{name}-s0" / "predictions-val.csv").exists()]
+    if there[:1] != [BASE] or len(there) < 2:
+        sys.exit("no table yet: it needs the base and another run")
+    found = {
+        name: clean(read_predictions(options.out / f"{name}-s0" / "predictions-val.csv")) for name in there
+    }
+    told = rows(found, options.epochs) + rows(by_view(options), options.epochs)
+    with open(options.table, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerows([HEAD, *told])
+
+
+if __name__ == "__main__":
+    main()
