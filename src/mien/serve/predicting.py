@@ -1,6 +1,6 @@
 """`POST /v1/predict`: pictures of a request to an answer. A plain ASGI application, which FastAPI only documents.
 
-FastAPI's layers take a quarter of a millisecond of a request, and a face is read in one (`bench/serve.py`).
+FastAPI's layers would take a third of the time in which a face is read (`bench/serve.py`).
 """
 
 import difflib
