@@ -1,7 +1,7 @@
 """How well faces are framed: python bench/framing.py DATASET [--faces 2500].
 
 FER2013's train faces are pasted into photographs (bench/predict_path.py says how) and found there, so it is known which
-square should have been cut. Printed are the median place of each mark in that square, for `TEMPLATE` in
+square should have been cut. Printed are the median place of each mark in that square, for `FER2013` in
 src/mien/faces/align.py, and how far the squares lie from the true ones, by the landmarks alone and by all marks: the
 spread of size, lean and middle (half of what 68 % lie within) and how far the corners are off (root of the mean square,
 each face counting half its side at most). Medians come from one half of the faces, errors from the other.

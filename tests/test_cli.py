@@ -87,6 +87,29 @@ def test_judge_takes_tables_as_seeds(tmp_path):
     assert "spread over seeds is unknown" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text, "Both are right on the same faces, so nothing here tells them apart."),
+        (
+            lambda text: "\n".join(text.splitlines()[:-2]),
+            "Not compared, as they are not of the same faces: a has ",
+        ),
+        (lambda text: text.replace(",test,", ",train,"), "Not compared: a holds test, b holds train."),
+    ],
+    ids=["equal", "fewer", "another split"],
+)
+def test_judge_says_why_it_does_not_compare(tmp_path, change, told):
+    """Tables of other faces, or of another split, are judged each by itself, and that is said."""
+    text = predictions()
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "b.csv").write_text(change(text))
+    done = mien("judge", "a.csv", "b.csv", cwd=tmp_path)
+
+    assert 0 == done.returncode, done.stderr
+    assert told in done.stdout
+
+
 BAD = {
     "no source": (("pack", "gone.tar.gz", "faces"), "gone.tar.gz: no such file"),
     "bad table": (("pack", "bad.csv", "faces"), "bad.csv, row 2: 1 pixels"),
@@ -101,9 +124,16 @@ BAD = {
     "no table": (("judge", "gone.csv"), "gone.csv: cannot be read"),
     "bad split": (("judge", "good.csv", "--split", "tset"), 'no row of split "tset"; did you mean "test"?'),
     "twice": (("judge", "good.csv", "good.csv"), "the same table is given twice"),
-    "no comparison": (("compare", "gone"), "gone: not a mien run"),
+    "no comparison": (("compare", "gone"), "gone: not a mien run (there is no such folder)"),
+    "compared tables": (("compare", "good.csv"), "good.csv: a file, and not a mien run, which is a folder"),
+    "packed again": (("pack", "packed", "again"), "packed: a data set already; pack makes one of pictures"),
+    "kinds alone": (("audit", "packed", "--kinds", "blurred"), "--kinds says what --drop FOLDER leaves out"),
+    "part of a data set": (
+        ("info", "packed/table.csv"),
+        "a part of the data set packed; mien info packed tells",
+    ),
     "no info": (("info", "gone"), "gone: no such file or folder"),
-    "odd info": (("info", "."), "not a data set, a run, a search, a recipe, a space, a model or predictions"),
+    "odd info": (("info", "."), "not a data set, a run, a search, a recipe, a space, a model or a table"),
     "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
 }
 

@@ -101,12 +101,27 @@ class TestPoints:
         by_label = {each.label: each for each in judge([predictions(labels, probs)], draws=100).per_class}
 
         assert Interval(0.0, 0.0, 1.0) == by_label["b"].precision == by_label["c"].recall
-        assert Interval(0.0, 0.0, 0.0) == by_label["b"].recall
+        assert (0.0, 0.0) == (by_label["b"].recall.point, by_label["b"].recall.low)
+        assert 1 - 0.025**0.5 == pytest.approx(by_label["b"].recall.high)  # none of two, Clopper and Pearson
         assert [2, 2, 0, 0] == [each.support for each in by_label.values()]
 
 
 class TestIntervals:
     """The bootstrap by face, by group and by seed."""
+
+    @pytest.mark.parametrize("right", [True, False])
+    def test_where_all_faces_agree_the_interval_is_exact(self, right):
+        """Of 20 faces in 5 groups all right, or none: the interval is that of 5 cases, not of no width."""
+        labels = [0, 1] * 10
+        probs = np.eye(2)[labels if right else [1 - label for label in labels]]
+        table = dataclasses.replace(
+            predictions(labels, probs), groups=np.array([str(i // 4) for i in range(20)])
+        )
+        verdict = judge([table], draws=100)
+        end = stats.binomtest(5 if right else 0, 5).proportion_ci(method="exact")
+
+        for share in (verdict.scores["accuracy"], *(each.recall for each in verdict.per_class)):
+            assert (end.low, end.high) == pytest.approx((share.low, share.high))
 
     def test_accuracy_interval_is_the_binomials(self):
         """For independent faces accuracy's interval is the normal approximation of the binomial's."""

@@ -57,6 +57,14 @@ HEAD = "id,label,split,happy,sad\n"
         (HEAD + "1,sad,test,0,nan\n", "row 2: probabilities must be between 0 and 1"),
         (HEAD + "1,sad,test,-3.1,4.1\n", "row 2: probabilities must be between 0 and 1"),
         (HEAD + "1,sad,test,0.4,0.4\n", "row 2: the probabilities sum to 0.8, not 1"),
+        (
+            HEAD + "1,sad,test,0.4,0.58\n",
+            "row 2: the probabilities sum to 0.98, not 1 .* two decimals at least",
+        ),
+        (HEAD.replace(",", ";"), "columns stand between semicolons; a table of predictions has commas"),
+        (HEAD.replace(",", "\t") + "1\tsad\ttest\t0\t1\n", "columns stand between tabs"),
+        ("ID,Label,Split,happy,sad\n1,sad,test,0,1\n", 'no column "id"; did you mean "ID"'),
+        (HEAD + "1,happiness,test,0,1\n", 'label "happiness" has no column .*did you mean "happy"'),
         ("id,label,split,happy,sad,clean\n1,sad,test,0,1,yes\n", 'row 2: column "clean" takes 0 or 1'),
     ],
 )
@@ -80,6 +88,14 @@ def test_any_bytes_are_a_table_or_an_error_of_ours(tmp_path_factory, content):
         assert str(path) in str(error)
     else:
         assert np.allclose(1, told.probs.sum(1))
+
+
+def test_probabilities_with_two_decimals_are_read(tmp_path):
+    """Seven shares rounded to two decimals sum to 1.03 at most, and are scaled to 1."""
+    path = tmp_path / "rounded.csv"
+    path.write_text(f"id,label,split,{','.join(LABELS)}\n1,sad,test,.15,.15,.15,.15,.15,.14,.14\n")
+
+    assert 1 == pytest.approx(read_predictions(path).probs.sum())
 
 
 def test_extra_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):

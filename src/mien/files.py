@@ -243,7 +243,10 @@ def read_json(path: Path, *, what: str, newest: int, error: type[MienError]) -> 
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise error(f"{path.parent}: not {what} (it has no {path.name})") from None
+        why = f"it has no {path.name}" if path.parent.exists() else "there is no such folder"
+        raise error(f"{path.parent}: not {what} ({why})") from None
+    except NotADirectoryError:
+        raise error(f"{path.parent}: a file, and not {what}, which is a folder") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
         raise error(f"{path}: {what} is damaged here, the file cannot be read ({fault})") from None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):

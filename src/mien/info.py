@@ -26,6 +26,8 @@ def info(path: Path) -> str:
         return _run(path)
     if (path / JOURNAL).exists():
         return _search(path)
+    if path.is_file() and (path.parent / "dataset.json").exists():
+        raise DataError(f"{path}: a part of the data set {path.parent}; mien info {path.parent} tells of it")
     if path.suffix == ".csv" and path.is_file():
         return tables.in_words(path) if tables.is_ours(path) else _predictions(path)
     if (path.suffix == ".onnx" and path.is_file()) or str(path) in shipped_models():
@@ -38,7 +40,7 @@ def info(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder, and no shipped recipe, space or model of that name")
     raise DataError(
-        f"{path}: not a data set, a run, a search, a recipe, a space, a model or predictions of mien's"
+        f"{path}: not a data set, a run, a search, a recipe, a space, a model or a table of mien's that it tells of"
     )
 
 

@@ -83,6 +83,8 @@ def split_of(word: str) -> str | None:
 
 
 def did_you_mean(word: str, known) -> str:
-    """'; did you mean "x"?' for the nearest of the known words, or ''."""
-    near = get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.6)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    """'; did you mean "x"?' for the nearest of the known words, or the class that a word stands for, or ''."""
+    by_plain = {plain(str(one)): str(one) for one in known}
+    meant = (name for name, others in SYNONYMS.items() if plain(str(word)) in others and name in by_plain)
+    near = [*meant, *get_close_matches(plain(str(word)), by_plain, n=1, cutoff=0.6)]
+    return f'; did you mean "{by_plain[near[0]]}"?' if near else ""

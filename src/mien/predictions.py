@@ -21,6 +21,7 @@ from mien.labels import did_you_mean
 REQUIRED = ("id", "label", "split")
 OPTIONAL = ("group", "clean")
 SUM_TOLERANCE = 0.01
+ROUNDED = 0.005  # what a probability with two decimals may be off by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +79,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Read anybody's table of predictions; raises DataError naming file and row.
 
-    Probabilities must be finite, in 0..1, and sum to 1 within 0.01; they are then
-    scaled to sum to exactly 1.
+    Probabilities must be finite, in 0..1, and sum to 1 as nearly as two decimals allow; they
+    are then scaled to sum to exactly 1.
     """
     path = Path(path)
     header, rows = _read_rows(path)
@@ -106,8 +107,11 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         if isinstance(error, UnicodeDecodeError):
             raise DataError(f"{path}: not a table of predictions (not UTF-8 text)") from None
         raise DataError(f"{path}: the file is empty; a table of predictions starts with a header") from None
-    except (OSError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    except csv.Error as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+    _refuse_other_separator(path, header)
     header = [name.strip() for name in header]
     if not rows:
         raise DataError(f"{path}: the table has a header and no row")
@@ -115,6 +119,12 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         if len(row) != len(header):
             raise DataError(f"{path}, row {number}: {len(row)} fields, the header has {len(header)}")
     return header, rows
+
+
+def _refuse_other_separator(path: Path, header: list[str]) -> None:
+    for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) < len(REQUIRED) and sum(field.count(sign) for field in header) >= len(REQUIRED):
+            raise DataError(f"{path}: its columns stand between {name}; a table of predictions has commas")
 
 
 def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
@@ -171,10 +181,13 @@ def _probs(path: Path, rows: list[list[str]], indices: list[int]) -> np.ndarray:
             f"(columns that are no class must be taken out; logits need a softmax first)"
         )
     sums = probs.sum(1)
-    wrong = np.abs(sums - 1) > SUM_TOLERANCE
+    wrong = np.abs(sums - 1) > max(SUM_TOLERANCE, ROUNDED * len(indices)) + 1e-9
     if wrong.any():
         worst = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"{path}, row {worst + 2}: the probabilities sum to {sums[worst]:.4g}, not 1")
+        raise DataError(
+            f"{path}, row {worst + 2}: the probabilities sum to {sums[worst]:.4g}, not 1 (logits need a "
+            "softmax first, and rounded ones two decimals at least)"
+        )
     return probs / sums[:, None]
 
 

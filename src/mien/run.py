@@ -169,15 +169,22 @@ def began_with(run: Run) -> str:
     return " ".join(told)
 
 
+def outcome(run: Run) -> str:
+    """Return how a complete run's training went, in words."""
+    result, reading = run.result(), run.recipe.evaluation
+    once = (
+        " with each face read once" if reading.mirror or reading.shift else ""
+    )  # and evaluate reads more views
+    return (
+        f"{result['epochs']:,} epoch{'s' * (result['epochs'] != 1)} in {run.environment()['train_seconds']:.0f} s, "
+        f"epoch {result['kept_epoch']} kept, val accuracy {result['val']['accuracy']:.1%}{once}"
+    )
+
+
 def _outcome(run: Run) -> tuple[str, str]:
     if not run.complete:
         return "not complete", "the command that began it goes on with it"
-    result = run.result()
-    return (
-        "complete",
-        f"{result['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
-        f"epoch {result['kept_epoch']} kept, val accuracy {result['val']['accuracy']:.1%}",
-    )
+    return "complete", outcome(run)
 
 
 def folder_name(name: str, seed: int, fold: Fold | None) -> str:

@@ -35,7 +35,8 @@ def say(
 
 def _across(copies: Copies, sizes: dict[str, int]) -> Said:
     if not any(copies.across.values()):
-        return Said("No picture stands in two splits", "Pixel for pixel, train, val and test share no face.")
+        sentence = "Pixel for pixel, train, val and test share no face; near copies stand below."
+        return Said("No picture stands in two splits", sentence)
     head = f"{_of(copies.copied['test'], sizes['test'], 'test')} {_stand(copies.copied['test'])} in train or val too"
     if not copies.copied["test"]:
         head = "No test face stands in train or val, but train and val share faces"

@@ -88,6 +88,8 @@ def stop_asked():
         if asked:
             raise KeyboardInterrupt
         asked.append(signum)
+        if signum == signal.SIGINT:
+            os.write(2, b"\nmien: stopping; once more stops at once\n")  # print may be interrupted by itself
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

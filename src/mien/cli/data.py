@@ -128,8 +128,11 @@ def audit(
 ) -> None:
     """Look for copies, poor pictures, splits that differ and wrong labels in a data set."""
     from mien.audit import DROPPED_BY_DEFAULT, audit, summary
+    from mien.errors import DataError
     from mien.progress import TerminalCounting
 
+    if kinds is not None and drop is None:
+        raise DataError("--kinds says what --drop FOLDER leaves out; give that, too")
     chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
     with stop_asked() as stop:
         print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting(stop=stop))))

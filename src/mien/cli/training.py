@@ -47,7 +47,7 @@ def train(
     data.development(next(folds_of(folds)))  # what cannot be folded is refused before torch is loaded
     from mien.networks.engine import choose_engine
     from mien.progress import Terminal
-    from mien.run import folder_name
+    from mien.run import folder_name, outcome
     from mien.train import train
     from mien.train.folds import summary
 
@@ -61,11 +61,7 @@ def train(
                 development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
                 options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
                 run = train(chosen, development, folder, **options)
-                told = run.result()
-                say(
-                    f"{folder}: {told['epochs']} epochs in {run.environment()['train_seconds']:.0f} s, "
-                    f"epoch {told['kept_epoch']} kept, val accuracy {told['val']['accuracy']:.1%}"
-                )
+                say(f"{folder}: {outcome(run)}")
                 runs.append(run)
                 faces.append(len(development.val))
             if folds:

@@ -10,7 +10,7 @@ from mien.compare.material import Material, Network
 from mien.judge import METRICS, Difference, Interval
 from mien.pages import decimal, joined, p_value, percent, points, thousands
 from mien.pages.tables import Table
-from mien.pages.text import millions, seconds, signed
+from mien.pages.text import many, millions, seconds, signed
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
 
@@ -124,14 +124,14 @@ def engine_text(run: Run) -> Markup:
     engine = run.engine
     text = Markup("{}, {}").format(engine.get("device", "?"), engine.get("precision", "?"))
     if engine.get("device") == "cpu" and engine.get("threads"):
-        text += Markup(" <small>{} threads</small>").format(engine["threads"])
+        text += Markup(" <small>{}</small>").format(many(engine["threads"], "thread"))
     return text
 
 
 def seed_tables(judged: Judged) -> list[Table]:
     """Return every seed's scores, and every fold's, with their mean and spread, a table a part."""
     titles = [{"ece": "ECE", "brier": "Brier"}.get(m, TITLES[m]) for m in METRICS]
-    head = ["seed", *titles, "epoch kept", "accuracy on val", "training"]
+    head = ["seed", *titles, "epoch kept", "accuracy on val, read once", "training"]
     tables = []
     for part, words in parts_of(judged):
         bodies = []

@@ -78,6 +78,17 @@ def _over_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mean + np.sqrt(seeds / (seeds - 1)) * (again - mean)
 
 
+def with_exact_end(found: Interval, cases: int) -> Interval:
+    """Return the interval of a share; where all cases agree, and every resample with them, the exact one.
+
+    That is Clopper and Pearson's of 1934: of n right, n right, it begins at .025 ** (1 / n).
+    """
+    if not found.low == found.high == found.point or found.point not in (0, 1):
+        return found
+    farthest = QUANTILES[0] ** (1 / max(1, cases))
+    return Interval(1.0, farthest, 1.0) if found.point else Interval(0.0, 0.0, 1 - farthest)
+
+
 def interval(
     point: float, values: np.ndarray, *, lowest: float, highest: float, recenter: bool = False
 ) -> Interval:

@@ -217,7 +217,9 @@ def _disagreement(accuracy: Interval, significant: bool) -> str:
 def _meaning(difference: Difference, *, one_seed: bool) -> str:
     a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
     unknown = "With one seed the spread over seeds is unknown, so this is about these trained networks"
-    if difference.conclusion == "cannot tell":
+    if accuracy.low == accuracy.high == 0:
+        meaning = "Both are right on the same faces, so nothing here tells them apart."
+    elif difference.conclusion == "cannot tell":
         meaning = (
             f"This cannot tell which is better: a true difference anywhere from {_points(accuracy.low)} "
             f"to {_points(accuracy.high)} points fits the data."

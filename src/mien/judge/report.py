@@ -1,7 +1,7 @@
 """What `mien judge` prints: everybody's tables read, judged and told in words."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,8 @@ def judge_tables(
     pair by pair, on the clean part. Raises DataError naming file and row.
     """
     tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
-    comparable = as_seeds or _same_faces(tables.values())
-    if comparable:
+    apart = "" if as_seeds else _why_not_compared(tables)
+    if not apart:
         tables = dict(zip(tables, align(list(tables.values()), list(tables)), strict=True))
     networks = {n: [t] for n, t in tables.items()}
     if as_seeds:
@@ -46,7 +46,9 @@ def judge_tables(
     parts = [table(verdicts)]
     if per_class:
         parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
-    if len(networks) > 1 and comparable:
+    if apart:
+        parts.append(apart)
+    elif len(networks) > 1:
         parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
     return "\n".join(parts).rstrip()
 
@@ -81,5 +83,17 @@ def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predic
     return predictions if split is None else predictions.only(predictions.splits == split)
 
 
-def _same_faces(tables: Iterable[Predictions]) -> bool:
-    return all(np.array_equal(np.sort(a.ids), np.sort(b.ids)) for a, b in pairwise(tables))
+def _why_not_compared(tables: Mapping[str, Predictions]) -> str:
+    """Return why tables are not of the same faces, "" where they are."""
+    (first, one), *others = tables.items()
+    for name, other in others:
+        if set(one.splits) != set(other.splits):
+            splits = (", ".join(sorted(set(table.splits))) for table in (one, other))
+            return "Not compared: {} holds {}, {} holds {}.".format(
+                *chain(*zip((first, name), splits, strict=True))
+            )
+        shared = len(np.intersect1d(one.ids, other.ids))
+        if not shared == len(one) == len(other):
+            both = f"{first} has {len(one):,} faces and {name} {len(other):,}, {shared:,} with the same id"
+            return f"Not compared, as they are not of the same faces: {both}."
+    return ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from mien import notebook
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval
+from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval, with_exact_end
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
 from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
@@ -66,10 +66,11 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
       with three seeds, accuracy's intervals covered 95 % where the faces' spread dominated,
       89 % where a seed's was 1.7 times the faces' and 79 % where it was 4 times;
     - the bias of the ECE, which is too large on few faces: compare it with `ece_band`;
-    - anything, where all faces agree: a class read rightly 5 times of 5 gets 1 to 1.
+    - what a handful of faces cannot show, in scores that are no shares.
 
-    A share of no faces, like the precision of a class never guessed, is 0 with the interval 0
-    to 1. Raises DataError where `draws` is not 100 to 100,000, and where the tables do not fit
+    Where all faces agree, a share gets its exact interval: a class read rightly 5 times of 5 gets
+    .48 to 1. A share of no faces, like the precision of a class never guessed, is 0 with the
+    interval 0 to 1. Raises DataError where `draws` is not 100 to 100,000, and where the tables do not fit
     together (see `align`).
     """
     check_draws(draws, seed)
@@ -80,14 +81,16 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
     points = _figures(total)  # (K, figures)
     (values,) = bootstrap([sums], _figures, draws=draws, seed=seed)  # (draws, figures)
     scores = points[:, : len(METRICS)]
+    intervals = _score_intervals(scores.mean(0), values)
+    intervals["accuracy"] = with_exact_end(intervals["accuracy"], sums.flat.shape[1])
     return Verdict(
         faces=len(tables[0]),
         groups=int(group.max()) + 1,
         seeds=len(tables),
-        scores=_score_intervals(scores.mean(0), values),
+        scores=intervals,
         per_seed=[dict(zip(METRICS, row, strict=True)) for row in scores.tolist()],
         seed_sd=_spread(scores),
-        per_class=_per_class(tables[0].classes, total, points.mean(0), values),
+        per_class=_per_class(tables[0].classes, sums, points.mean(0), values),
         confusion=np.mean([confusion(table.labels, table.probs) for table in tables], axis=0),
         ece_band=calibrated_band([table.probs.max(1) for table in tables], group, seed=seed),
     )
@@ -121,19 +124,20 @@ def _spread(scores: np.ndarray) -> dict[str, float] | None:
 
 
 def _per_class(
-    classes: Sequence[str], total: Sums, points: np.ndarray, values: np.ndarray
+    classes: Sequence[str], sums: Sums, points: np.ndarray, values: np.ndarray
 ) -> list[ClassScores]:
     shape = (len(classes), 3)
     points = points[len(METRICS) :].reshape(shape)
     values = values[:, len(METRICS) :].reshape(-1, *shape)
-    known = np.stack([total.guessed, total.true, total.guessed + total.true], axis=-1).any(0)  # (C, 3)
+    cases = np.stack([sums.guessed, sums.true, sums.guessed + sums.true], axis=-1) > 0  # (K, G, C, 3)
+    cases, known = cases.sum(1).min(0), cases.any((0, 1))  # (C, 3)
     found = []
     for i, label in enumerate(classes):
         shares = [
-            interval(points[i, j], values[:, i, j], lowest=0, highest=1)
+            with_exact_end(interval(points[i, j], values[:, i, j], lowest=0, highest=1), int(cases[i, j]))
             if known[i, j]
             else Interval(0.0, 0.0, 1.0)
             for j in range(3)
         ]
-        found.append(ClassScores(label, int(total.true[0, i]), *shares))
+        found.append(ClassScores(label, int(sums.true[0, :, i].sum()), *shares))
     return found

@@ -146,6 +146,8 @@ def _lines(tree: Tree, listed: PurePosixPath) -> list[str]:
 
 
 def _nothing_found(tree: Tree) -> str:
+    if any(str(file) == "dataset.json" for file in tree.files):
+        return "a data set already; pack makes one of pictures"
     tables = [shown(file) for file in tree.files if file.suffix in (".csv", ".gz", ".zip", ".tgz", ".tar")]
     if tables:
         return f"no picture in this folder; did you mean the file {tables[0]} in it?"
