@@ -16,8 +16,8 @@ FAINTEST = 0.005  # a probability below it counts as this much: one frame must n
 class Settings:
     """How probabilities are smoothed and when a label changes."""
 
-    constant_seconds: float = 0.12  # the time constant of an exponential mean of logarithms
-    margin: float = 1.5  # times the label's probability another class must have to take its place
+    constant_seconds: float = 0.1  # the time constant of an exponential mean of logarithms
+    margin: float = 1.3  # times the label's probability another class must have to take its place
     hold: float = 0.7  # times the threshold the label's probability must fall below to be uncertain
 
 
