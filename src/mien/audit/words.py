@@ -35,7 +35,7 @@ def say(
 
 def _across(copies: Copies, sizes: dict[str, int]) -> Said:
     if not any(copies.across.values()):
-        sentence = "Pixel for pixel, train, val and test share no face; near copies stand below."
+        sentence = "Pixel for pixel, train, val and test share no face; near and altered copies stand below."
         return Said("No picture stands in two splits", sentence)
     head = f"{_of(copies.copied['test'], sizes['test'], 'test')} {_stand(copies.copied['test'])} in train or val too"
     if not copies.copied["test"]:
@@ -85,7 +85,7 @@ def _near(near: Near, sizes: dict[str, int]) -> Said:
             f" With identical ones counted, {_of(copied, sizes['test'], 'test')} "
             f"{'has' if copied == 1 else 'have'} a copy of some kind in train or val."
         )
-    return Said(f"{many(plain + moved, 'pair')} of near copies", sentence)
+    return Said(f"{many(plain + moved, 'pair')} of near or altered copies", sentence)
 
 
 def _inflated(near: Near, sizes: dict[str, int]) -> Said:
