@@ -50,7 +50,7 @@ def test_the_page_tells_the_findings(made, html):
 
     assert "4 of 27 test faces stand in train or val too" in text
     assert "7 groups of identical pictures hold 7 redundant rows. The labels of 2 groups disagree." in text
-    assert "4 pairs of near copies" in text
+    assert "4 pairs of near or altered copies" in text
     assert "3 flat pictures, 1 blurred" in text
     assert "mirrored, darker (gamma 1." in text
     assert made.fingerprint in text
