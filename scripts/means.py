@@ -19,7 +19,7 @@ import torch
 
 from mien.dataset import read_dataset
 from mien.evaluate import load_network
-from mien.judge import differences
+from mien.judge import differences, judge
 from mien.networks.engine import probabilities
 from mien.predictions import Predictions, read_predictions
 from mien.run import read_run
@@ -94,19 +94,12 @@ def rows(found: dict[str, Predictions], epochs: int) -> list[tuple]:
         changed = " ".join(MEANS.get(name, ("views",)))
         other = base if name != base else next(one for one in found if one != base)
         (between,) = differences({name: [table], other: [found[other]]})
-        verdicts = verdict_of(table)
+        scores = judge([table], draws=100).scores
         for score in SCORES:
             at = between.scores[score]
             apart = ("", "", "") if name == base else tuple(f"{x:.6f}" for x in (at.point, at.low, at.high))
-            told.append((name, changed, epochs, len(table), score, f"{verdicts[score]:.6f}", *apart))
+            told.append((name, changed, epochs, len(table), score, f"{scores[score].point:.6f}", *apart))
     return told
-
-
-def verdict_of(table: Predictions) -> dict[str, float]:
-    """Return the scores of one table."""
-    from mien.judge import judge
-
-    return {score: judge([table], draws=2).scores[score].point for score in SCORES}
 
 
 def main() -> None:
