@@ -9,7 +9,6 @@ processes share the work.
 """
 
 import argparse
-import csv
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +18,7 @@ import torch
 
 from mien.dataset import read_dataset
 from mien.evaluate import load_network
+from mien.files import write_csv
 from mien.judge import differences, judge
 from mien.networks.engine import probabilities
 from mien.predictions import Predictions, read_predictions
@@ -32,8 +32,8 @@ MEANS = {
     "without-rotation": ("augment.rotation=0",),
     "without-zoom": ("augment.zoom=0",),
     "without-teachers": ("teacher.tables=[]",),
-    "voters-alone": ("teacher.tables=VOTERS",),
-    "network-alone": ("teacher.tables=NETWORK",),
+    "voters-alone": ("teacher.tables={voters}",),
+    "network-alone": ("teacher.tables={network}",),
     "with-label-smoothing": ("training.label_smoothing=0.1",),
     "with-ema": ("optimizer.ema=0.998",),
     "with-mixup": ("augment.mixup=0.2",),
@@ -52,21 +52,15 @@ SCORES = ("accuracy", "log_loss")
 
 def train(name: str, options: argparse.Namespace) -> None:
     """Train a run and have it read val, where that is not done."""
-    tables = {"VOTERS": str(options.voters), "NETWORK": str(options.network)}
-    changes = [
-        f"training.epochs={options.epochs}",
-        f"teacher.tables={','.join(tables.values())}",
-        *MEANS[name],
-    ]
-    for key, table in tables.items():
-        changes = [change.replace(key, table) for change in changes]
-    command = [sys.executable, "-m", "mien", "train", "pocket", options.data, f"name={name}", *changes]
-    done = subprocess.run([*map(str, command), "--out", str(options.out), "--threads", str(options.threads)])
-    if done.returncode:
-        sys.exit(done.returncode)
-    evaluated = subprocess.run([sys.executable, "-m", "mien", "evaluate", str(options.out / f"{name}-s0")])
-    if evaluated.returncode:
-        sys.exit(evaluated.returncode)
+    tables = {"voters": options.voters, "network": options.network}
+    changes = [f"training.epochs={options.epochs}", "teacher.tables={voters},{network}", *MEANS[name]]
+    changes = [change.format(**tables) for change in changes]
+    where = ("--out", str(options.out), "--threads", str(options.threads))
+    run = str(options.out / f"{name}-s0")
+    for step in (("train", "pocket", str(options.data), f"name={name}", *changes, *where), ("evaluate", run)):
+        done = subprocess.run([sys.executable, "-m", "mien", *step])
+        if done.returncode:
+            sys.exit(done.returncode)
 
 
 def clean(table: Predictions) -> Predictions:
@@ -125,9 +119,7 @@ def main() -> None:
         name: clean(read_predictions(options.out / f"{name}-s0" / "predictions-val.csv")) for name in there
     }
     told = rows(found, options.epochs) + rows(by_view(options), options.epochs)
-    with open(options.table, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerows([HEAD, *told])
+    write_csv(options.table, HEAD, told)
 
 
 if __name__ == "__main__":

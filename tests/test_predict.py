@@ -224,6 +224,9 @@ def test_a_table_tells_what_it_holds(photos, toy_model, tmp_path, capsys):
     assert f"{whole}: of mien predict, {said.partition(';')[0]}; 1 without a face and 1 not read." == info(
         whole
     )
+    cut.write_bytes((text + text.partition("\n")[2] * 50).encode() + b"\xff")
+    with pytest.raises(DataError, match="cut.csv: not as mien predict writes it"):
+        info(cut)
     for damaged in (text.replace(",happy,", ",hapy,", 1), text.rstrip()[:-9]):
         cut.write_text(damaged)
         with pytest.raises(DataError, match=r"cut.csv, row \d: not as mien predict writes it"):

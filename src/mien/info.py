@@ -68,7 +68,7 @@ def _search(path: Path) -> str:
 
 def _predictions(path: Path) -> str:
     table = read_predictions(path)
-    splits = ", ".join(sorted(set(table.splits)))
+    splits = ", ".join(table.split_names)
     return (
         f"{path}: predictions of {len(table):,} faces ({splits}; {int(table.clean.sum()):,} clean) "
         f"in {len(table.classes)} classes: {', '.join(table.classes)}"

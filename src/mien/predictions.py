@@ -39,9 +39,15 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def split_names(self) -> list[str]:
+        """The splits that some face is of, sorted."""
+        return sorted(set(self.splits.tolist()))
+
     def __repr__(self) -> str:
-        splits = ", ".join(sorted(set(self.splits.tolist())))
-        return f"Predictions({len(self):,} faces of {splits}, {len(self.classes)} classes)"
+        return (
+            f"Predictions({len(self):,} faces of {', '.join(self.split_names)}, {len(self.classes)} classes)"
+        )
 
     def only(self, rows: np.ndarray) -> "Predictions":
         """Return the faces that a boolean mask or an index array picks."""

@@ -172,9 +172,8 @@ def began_with(run: Run) -> str:
 def outcome(run: Run) -> str:
     """Return how a complete run's training went, in words."""
     result, reading = run.result(), run.recipe.evaluation
-    once = (
-        " with each face read once" if reading.mirror or reading.shift else ""
-    )  # and evaluate reads more views
+    views = reading.mirror or reading.shift  # that `evaluate` reads and training does not
+    once = " with each face read once" if views else ""
     return (
         f"{result['epochs']:,} epoch{'s' * (result['epochs'] != 1)} in {run.environment()['train_seconds']:.0f} s, "
         f"epoch {result['kept_epoch']} kept, val accuracy {result['val']['accuracy']:.1%}{once}"

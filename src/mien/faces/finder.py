@@ -65,8 +65,8 @@ class Finder:
         side = min(max(picture.shape[:2]), long_side)
         faces = self._sure(picture, side, 0, threshold) if side > CLOSE_SIDE else []
         faces = faces or self._sure(picture, min(long_side, CLOSE_SIDE), CLOSE_BORDER, threshold)
-        if side > CLOSE_SIDE:
-            faces = faces or self._in_mirror(picture, side, threshold)
+        if not faces and side > CLOSE_SIDE:
+            faces = self._in_mirror(picture, side, threshold)
         return sorted(faces, key=lambda face: -face.area)
 
     def _in_mirror(self, picture: np.ndarray, side: int, threshold: float) -> list[Face]:
@@ -99,12 +99,8 @@ class Finder:
         second = self._there(part, side, box, 2 * SURE_OF_TWO - face.score)
         if second is None:
             return None
-        third = self._there(
-            part[:, ::-1],
-            side,
-            _mirrored_box(box, part.shape[1]),
-            3 * SURE_OF_THREE - face.score - second.score,
-        )
+        mirrored, least = _mirrored_box(box, part.shape[1]), 3 * SURE_OF_THREE - face.score - second.score
+        third = self._there(part[:, ::-1], side, mirrored, least)
         if third is None:
             return None
         return replace(_moved(second, left, top), score=(face.score + second.score + third.score) / 3)

@@ -1,7 +1,6 @@
 """What `mien judge` prints: everybody's tables read, judged and told in words."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +72,7 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predictions:
-    splits = sorted(set(predictions.splits))
+    splits = predictions.split_names
     if split is None and len(splits) > 1:
         raise DataError(f"{path}: holds the splits {', '.join(splits)}; say which with --split")
     if split is not None and split not in splits:
@@ -87,11 +86,9 @@ def _why_not_compared(tables: Mapping[str, Predictions]) -> str:
     """Return why tables are not of the same faces, "" where they are."""
     (first, one), *others = tables.items()
     for name, other in others:
-        if set(one.splits) != set(other.splits):
-            splits = (", ".join(sorted(set(table.splits))) for table in (one, other))
-            return "Not compared: {} holds {}, {} holds {}.".format(
-                *chain(*zip((first, name), splits, strict=True))
-            )
+        if one.split_names != other.split_names:
+            held, here = (", ".join(table.split_names) for table in (one, other))
+            return f"Not compared: {first} holds {held}, {name} holds {here}."
         shared = len(np.intersect1d(one.ids, other.ids))
         if not shared == len(one) == len(other):
             both = f"{first} has {len(one):,} faces and {name} {len(other):,}, {shared:,} with the same id"

@@ -152,14 +152,19 @@ def _others(face: ReadFace) -> list[tuple[str, float]]:
 def summary(answers: Counter, labels: Counter, passed_over: int) -> str:
     """Return a sentence on all pictures; `answers` counts pictures, faces, empty and failed ones."""
     pictures = many(answers["pictures"], "picture")
-    kinds = [f"{thousands(count)} {label}" for label, count in labels.most_common()]
-    told = [f"{pictures}, {many(answers['faces'], 'face')}" + (f": {', '.join(kinds)}" if kinds else "")]
+    told = [f"{pictures}, {many(answers['faces'], 'face')}{by_label(labels)}"]
     rest = [(answers["empty"], "without a face"), (answers["failed"], "not read")]
     rest += [
         (passed_over, f"{'file' if passed_over == 1 else 'files'} passed over, no pictures by their names")
     ]
     rest = [f"{thousands(count)} {words}" for count, words in rest if count]
     return "; ".join([*told, joined(rest)] if rest else told) + "."
+
+
+def by_label(labels: Counter) -> str:
+    """Return how many there are of each label, as it goes on behind their number: ": 3 happy, 1 sad", or ""."""
+    kinds = ", ".join(f"{thousands(count)} {label}" for label, count in labels.most_common())
+    return f": {kinds}" if kinds else ""
 
 
 def encodable(name: str) -> str:

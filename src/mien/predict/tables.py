@@ -7,7 +7,7 @@ from pathlib import Path
 from mien.errors import DataError
 from mien.pages.text import many
 from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import NO_FACE, summary
+from mien.predict.rows import NO_FACE, by_label, summary
 
 MAKERS = {"picture": "mien predict", "video": "mien video"}  # by the first column
 NEEDED = ("label", "problem")
@@ -24,32 +24,31 @@ def is_ours(path: Path) -> bool:
 
 
 def in_words(path: Path) -> str:
-    """Return a line about such a file; DataError with the row for one that is damaged or cut short."""
+    """Return a line about such a file; DataError, with the row if it can, for one that is damaged or cut short."""
     counts, labels, sources, people = Counter(), Counter(), set(), set()
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        head = next(rows)
-        label, problem = map(head.index, NEEDED)
-        person = head.index("person") if "person" in head else None
-        known = {name.removeprefix("p_") for name in head if name.startswith("p_")} | {UNCERTAIN, ""}
-        for number, row in enumerate(rows, start=2):
-            if len(row) != len(head) or row[label] not in known:
-                raise DataError(
-                    f"{path}, row {number}: not as {MAKERS[head[0]]} writes it; make the file anew"
-                )
-            sources.add(row[0])
-            if row[label]:
-                labels[row[label]] += 1
-                people.add((row[0], person and row[person]))
-            else:
-                counts["empty" if row[problem] == NO_FACE else "failed"] += 1
-    if person is not None:
-        told = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}, "
-        return f"{path}: of mien video, {told}{_by_label(labels)}"
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            head = next(rows)
+            place = {name: i for i, name in enumerate(head)}
+            known = {name.removeprefix("p_") for name in head if name.startswith("p_")} | {UNCERTAIN, ""}
+            for number, row in enumerate(rows, start=2):
+                if len(row) != len(head) or row[place["label"]] not in known:
+                    raise DataError(f"{path}, row {number}: {_not_as_written(head)}")
+                sources.add(row[0])
+                if label := row[place["label"]]:
+                    labels[label] += 1
+                    people.add((row[0], row[place.get("person", 0)]))
+                else:
+                    counts["empty" if row[place["problem"]] == NO_FACE else "failed"] += 1
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError(f"{path}: {_not_as_written(head)}") from None
+    if "person" in place:
+        told = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}"
+        return f"{path}: of mien video, {told}, {many(labels.total(), 'row')}{by_label(labels)}."
     counts |= Counter(pictures=len(sources), faces=labels.total())
     return f"{path}: of mien predict, {summary(counts, labels, 0)}"
 
 
-def _by_label(labels: Counter) -> str:
-    shares = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
-    return f"{many(labels.total(), 'row')}{': ' * bool(shares)}{shares}."
+def _not_as_written(head: list[str]) -> str:
+    return f"not as {MAKERS[head[0]]} writes it; make the file anew"

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -69,16 +68,11 @@ def _add_faults(app: FastAPI) -> None:
             fault.status_code, detail.get(fault.status_code, fault.detail), fault.headers
         )
 
-    async def of_parameters(request: Request, fault: RequestValidationError) -> Response:
-        said = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in fault.errors())
-        return problems.response(422, said)
-
     async def of_bug(request: Request, fault: Exception) -> Response:
         return problems.response(500, "a fault of the server; it is noted there")  # by the guard
 
     app.add_exception_handler(Exception, of_bug)
     app.add_exception_handler(HTTPException, of_http)
-    app.add_exception_handler(RequestValidationError, of_parameters)
 
 
 def _add_model(app: FastAPI, settings: Settings, recognizer: Recognizer) -> None:

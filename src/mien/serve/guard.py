@@ -30,8 +30,9 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+PREDICT = "/v1/predict"
 KEPT = (
-    "/v1/predict",
+    PREDICT,
     "/reports",
     "/metrics",
 )  # what the key opens; page, model and samples tell nothing of anybody
@@ -88,7 +89,7 @@ class Guard:
 
     def _answering(self, scope: dict):
         """Return the application that answers."""
-        reading = scope["path"] == "/v1/predict" and scope["method"] == "POST"
+        reading = scope["path"] == PREDICT and scope["method"] == "POST"
         return self._predict if reading else self._app
 
     def _allowed(self, headers: dict, route: str) -> dict[str, str]:
@@ -148,7 +149,7 @@ class Guard:
         if self._key is None or route not in KEPT:
             return
         if not hmac.compare_digest(_key_in(headers), self._key):
-            challenge = "Bearer" if route == "/v1/predict" else 'Basic realm="mien", charset="UTF-8"'
+            challenge = "Bearer" if route == PREDICT else 'Basic realm="mien", charset="UTF-8"'
             detail = "an API key is needed: Authorization: Bearer KEY, X-API-Key: KEY, or KEY as the password"
             raise Problem(401, detail, {"www-authenticate": challenge})
 

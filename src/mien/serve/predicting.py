@@ -7,7 +7,11 @@ import difflib
 import json
 import time
 from functools import lru_cache
+from typing import Annotated
 from urllib.parse import parse_qsl
+
+from fastapi import FastAPI, Query
+from pydantic import ValidationError
 
 from mien.model import Model
 from mien.predict.answer import Answer
@@ -15,13 +19,15 @@ from mien.predict.rows import header, told
 from mien.predict.sources import Source
 from mien.serve import problems
 from mien.serve.about import CARD
+from mien.serve.guard import PREDICT
 from mien.serve.metrics import Metrics
 from mien.serve.problems import Problem
 from mien.serve.reading import Gate, Read, Reading
+from mien.serve.schema import Fault, Switches
+from mien.serve.schema import Reading as ReadingSchema
 from mien.serve.settings import Limits
 from mien.serve.uploads import RAW, Upload, uploads
 
-PATH = "/v1/predict"
 FAULTS = {
     401: "the key is missing or wrong, where the server has one",
     408: "the body did not come in time",
@@ -31,12 +37,6 @@ FAULTS = {
     429: "too many pictures of this address wait",
     503: "too much waits, or it took too long; Retry-After says when to try again",
 }
-QUERY = {
-    "crop": "the picture is a face already: its middle square is read",
-    "explain": "tell for the largest faces what the answer depends on",
-}
-SWITCH = {"true": True, "1": True, "yes": True, "on": True, "": True,
-          "false": False, "0": False, "no": False, "off": False}  # fmt: skip
 FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 BODY = {
     RAW: {"schema": {"type": "string", "format": "binary"}},
@@ -83,7 +83,8 @@ class Predict:
             begun = time.perf_counter()
             gate.enter(client, len(pictures))
             try:
-                found = await self._reading.read([p.data for p in pictures], receive, **wanted)
+                files = [picture.data for picture in pictures]
+                found = await self._reading.read(files, receive, crop=wanted.crop, explain=wanted.explain)
             finally:
                 gate.leave(client, len(pictures))
         finally:
@@ -91,7 +92,7 @@ class Predict:
         self._count(found, time.perf_counter() - begun)
         if len(found) == 1 and found[0].problem:
             raise Problem(found[0].status, found[0].problem)
-        answers = [_told(picture, one, **wanted) for picture, one in zip(pictures, found, strict=True)]
+        answers = [_told(picture, one, wanted.explain) for picture, one in zip(pictures, found, strict=True)]
         return f'{self._head}, "pictures": {json.dumps(answers)}}}'.encode()
 
     def _count(self, found: list[Read], seconds: float) -> None:
@@ -102,21 +103,23 @@ class Predict:
 
 
 @lru_cache(maxsize=64)
-def _switches(query: bytes) -> dict[str, bool]:
+def _switches(query: bytes) -> Switches:
     """Return what a query switches on; Problem for what is not known."""
-    wanted = dict.fromkeys(QUERY, False)
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name not in QUERY:
-            near = difflib.get_close_matches(name, QUERY, 1)
-            hint = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(QUERY)}"
+    wanted = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    known = list(Switches.model_fields)
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(known)}"
             raise Problem(422, f'no parameter "{name[:40]}"{hint}')
-        if value.lower() not in SWITCH:
-            raise Problem(422, f'{name} is true or false, not "{value[:40]}"')
-        wanted[name] = SWITCH[value.lower()]
-    return wanted
+    try:
+        return Switches.model_validate(wanted)
+    except ValidationError as fault:
+        said = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in fault.errors())
+        raise Problem(422, said) from None
 
 
-def _told(picture: Upload, read: Read, *, crop: bool, explain: bool) -> dict:
+def _told(picture: Upload, read: Read, explain: bool) -> dict:
     """Return what JSON says of a picture."""
     answer = told(Answer(Source(picture.name, bytes, picture.name), read.faces, read.problem, read.size))
     if explain and read.faces:
@@ -128,22 +131,15 @@ def _told(picture: Upload, read: Read, *, crop: bool, explain: bool) -> dict:
     return answer
 
 
-def document(app) -> None:
+def document(app: FastAPI) -> None:
     """Have FastAPI tell of it in the API's documentation."""
-    from fastapi import Query
-
-    from mien.serve.schema import Fault
-    from mien.serve.schema import Reading as ReadingSchema
 
     @app.post(
-        PATH,
+        PREDICT,
         summary="Read the faces in one picture or several",
         responses={200: {"model": ReadingSchema}}
         | {status: {"model": Fault, "description": words} for status, words in FAULTS.items()},
         openapi_extra={"requestBody": {"required": True, "content": BODY}},
     )
-    async def predict(
-        crop: bool = Query(False, description=QUERY["crop"]),
-        explain: bool = Query(False, description=QUERY["explain"]),
-    ) -> None:
+    async def predict(switches: Annotated[Switches, Query()]) -> None:
         raise AssertionError("the guard hands such requests to Predict")

@@ -1,6 +1,13 @@
-"""The shapes of answers, for the documentation of the API. Nothing is checked against them at run time."""
+"""The shapes of requests and answers, for the API's documentation. Only `Switches` is checked at run time."""
 
 from pydantic import BaseModel, Field
+
+
+class Switches(BaseModel):
+    """What the query of a request to read pictures switches on."""
+
+    crop: bool = Field(False, description="the picture is a face already: its middle square is read")
+    explain: bool = Field(False, description="tell for the largest faces what the answer depends on")
 
 
 class Face(BaseModel):

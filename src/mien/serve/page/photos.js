@@ -17,6 +17,7 @@ export class Photos {
 
   /** Show pictures at the top of the list, in their order, and what is read in them when that is known. */
   add(named) {
+    if (!named.length) return;
     const items = named.map(([file, name]) => [this.item(file, name), file, name]);
     this.list.prepend(...items.map(([item]) => item.element));
     byId("answers").hidden = false;
