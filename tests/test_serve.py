@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from serving import SAMPLES, command, form, refused, serving, soon
 
 pytest.importorskip("fastapi")
@@ -80,6 +82,13 @@ def server(reports):
 def keyed():
     """A server with a key, from the environment, and a log."""
     with serving("--access-log", "--queue", "4", "--max-pictures", "2", MIEN_API_KEY=KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def single():
+    """A server with one thread, which reads small faces in its event loop."""
+    with serving("--threads", "1", "--max-pixels", "3000000") as running:
         yield running
 
 
@@ -166,6 +175,47 @@ def test_requests_at_once_have_their_own_answers(server):
     for i, name in enumerate(names):
         (face,), (expected,) = got[i], wanted[name]
         assert face["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5), name
+
+
+def test_small_faces_are_read_on_one_core_as_in_python(single):
+    """Many in one request, and many requests at once, come back in order and right, read eight at a time at most."""
+    named = [(path.name, path.read_bytes()) for path in sorted(SAMPLES.glob("*-?.png"))]
+    wanted = {name: Recognizer().predict(data, crop=True)[0].probabilities for name, data in named}
+    body, kind = form(*named)
+    told, got = single.post(body, "?crop=1", kind).json()["pictures"], {}
+
+    def ask(name: str, data: bytes) -> None:
+        got[name] = single.post(data, "?crop=1").json()["pictures"][0]
+
+    threads = [threading.Thread(target=ask, args=pair) for pair in named]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [one["picture"] for one in told] == list(wanted)
+    for one in told:
+        for answer in (one, got[one["picture"]]):
+            expected = pytest.approx(wanted[one["picture"]], abs=1e-5)
+            assert answer["faces"][0]["probabilities"] == expected, one["picture"]
+    assert single.metric("mien_faces_read_total") >= 2 * len(named)
+    assert single.metric('mien_batch_faces_bucket{le="8"}') == single.metric("mien_batch_faces_count") > 2
+
+
+def test_few_bytes_may_be_a_large_picture(single):
+    """On one core, too, a picture is read that is small as a file alone, and refused when it is too large."""
+    file = io.BytesIO()
+    Image.new("L", (1600, 1200), 120).save(file, "PNG")
+    flat = file.getvalue()
+    body, kind = form(("face", FACE), ("flat", flat), ("text", b"hello"), ("huge", png_head(2000, 2000)))
+    face, read, text, huge = single.post(body, "?crop=1", kind).json()["pictures"]
+
+    assert len(flat) < 10_000
+    assert len(face["faces"]) == len(read["faces"]) == 1
+    assert (read["width"], read["height"]) == (1600, 1200)
+    assert "not a picture" in text["problem"]
+    assert "more than 3,000,000 pixels" in huge["problem"]
+    assert single.post(flat, "?crop=1").json()["pictures"][0]["faces"] == read["faces"]
 
 
 # ---- what is refused
@@ -297,6 +347,16 @@ def test_gone_clients_leave_nothing_behind(server):
     assert server.post(FACE).status == 200
 
 
+def test_a_client_may_ask_before_it_sends_the_body(server):
+    """`Expect: 100-continue` is answered at once, and the body that follows is read."""
+    head = b"POST /v1/predict?crop=1 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+    with server.raw(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(FACE)) as plain:
+        first = plain.recv(1000)
+        plain.sendall(FACE)
+        assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert b'"faces"' in _rest(plain)
+
+
 def test_what_is_no_http_is_told_so(server):
     """Neither a TLS greeting nor a head without an end, or with too much in it, is read on."""
     get = b"GET / HTTP/1.1\r\n"
@@ -306,6 +366,12 @@ def test_what_is_no_http_is_told_so(server):
             got = plain.recv(4000)
         assert got.startswith(b"HTTP/1.1 400 ")
         assert b"content-security-policy" in got
+
+
+def test_an_answer_comes_in_one_piece(server):
+    """Head and body of a small answer are sent at once, so that a client wakes once."""
+    with server.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as plain:
+        assert plain.recv(65536).endswith(b"\r\n\r\nok\n")
 
 
 def test_requests_sent_together_are_answered_in_order(server):

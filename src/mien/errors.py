@@ -3,7 +3,8 @@
 MienError
 ├── DataError          a source, a data set or a table that cannot be used
 │   ├── PictureError   one picture that cannot be used; the message is the reason alone
-│   │   └── UnknownPicture   a file that is no picture of a kind that mien reads
+│   │   ├── UnknownPicture   a file that is no picture of a kind that mien reads
+│   │   └── TooManyPixels    a picture that is larger than it may be
 │   └── VideoError     one video or camera that cannot be used, or not to its end; the same
 ├── RecipeError        a recipe or an override that cannot be used
 ├── RunError           a run folder that cannot be used
@@ -35,6 +36,10 @@ class PictureError(DataError):
 
 class UnknownPicture(PictureError):
     """A file that is no picture of a kind that mien reads."""
+
+
+class TooManyPixels(PictureError):
+    """A picture that is larger than it may be."""
 
 
 class VideoError(DataError):

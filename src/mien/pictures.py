@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import PictureError, UnknownPicture
+from mien.errors import PictureError, TooManyPixels, UnknownPicture
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff")
@@ -118,7 +118,7 @@ def _faults_in_words():
     except PictureError:
         raise
     except Image.DecompressionBombError:
-        raise PictureError(f"more than {LARGEST_PIXELS:,} pixels") from None
+        raise TooManyPixels(f"more than {LARGEST_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
         raise UnknownPicture("not a picture of a kind that mien reads") from None
     except MemoryError:
@@ -142,7 +142,7 @@ def _formats() -> tuple[str, ...]:
 def _refuse_size(size: tuple[int, int], most_pixels: int) -> None:
     width, height = size
     if width * height > most_pixels:
-        raise PictureError(f"{width:,} x {height:,} is more than {most_pixels:,} pixels")
+        raise TooManyPixels(f"{width:,} x {height:,} is more than {most_pixels:,} pixels")
     if min(size) < SMALLEST_SIDE:
         raise PictureError(
             f"{width:,} x {height:,} pixels are too few for a face; {SMALLEST_SIDE} a side at least"

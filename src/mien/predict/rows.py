@@ -93,7 +93,7 @@ class Json:
 
     def add(self, answer: Answer) -> None:
         """Write the line of a picture."""
-        self._write(told(answer))
+        self._write(told(answer.source.name, answer.faces, answer.size, answer.problem))
 
     def _write(self, value: dict) -> None:
         print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
@@ -110,13 +110,11 @@ def header(model: Model, card: str) -> dict:
     }
 
 
-def told(answer: Answer) -> dict:
-    """Return what JSON says of a picture: its size and faces, or why it could not be used."""
-    picture = {"picture": answer.source.name}
-    if answer.problem:
-        return picture | {"problem": answer.problem}
-    width, height = answer.size
-    return picture | {"width": width, "height": height, "faces": [_object(f) for f in answer.faces]}
+def told(name: str, faces: Sequence[ReadFace], size: tuple[int, int], problem: str = "") -> dict:
+    """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
+    if problem:
+        return {"picture": name, "problem": problem}
+    return {"picture": name, "width": size[0], "height": size[1], "faces": [_object(f) for f in faces]}
 
 
 def _object(face: ReadFace) -> dict:

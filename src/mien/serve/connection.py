@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mien.serve import problems
 from mien.serve.guard import HEADERS
+from mien.serve.uploads import WHOLE
 
 HEAD_SECONDS = 15.0  # for the head of a request, and for the rest of a body that nobody wants
 STALL_SECONDS = 60.0  # for a client to read on
@@ -29,7 +30,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport) -> None:
         """Begin to wait for a request; where too many wait already, say so and close."""
-        super().connection_made(transport)
+        super().connection_made(_Together(transport))
         if len(self.connections) > MOST_CONNECTIONS:
             self._say(503, f"{MOST_CONNECTIONS} connections are open; try again")
             return
@@ -59,8 +60,9 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole."""
+        """Note that the request is whole, before its answering begins where it came in one go."""
         self.in_body = False
+        self.scope[WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -108,6 +110,33 @@ class Connection(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self.transport.abort()
+
+
+class _Together:
+    """A transport that sends an answer's head along with what follows it: one packet, one waking of the client."""
+
+    def __init__(self, transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str):
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; a head, which uvicorn writes by itself, is kept until more is written."""
+        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
+            self._head += data
+        else:
+            self._transport.write(self._taken() + data)
+
+    def close(self) -> None:
+        """Send what is kept and close."""
+        self._transport.write(self._taken())
+        self._transport.close()
+
+    def _taken(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
 
 
 def _stopped(timer) -> None:

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import sys
 import time
+from functools import lru_cache
 from http import HTTPStatus
 
 from mien.serve import problems
@@ -30,6 +31,7 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+NAMES = frozenset(name for name, _ in ENCODED)
 PREDICT = "/v1/predict"
 KEPT = (
     PREDICT,
@@ -169,6 +171,7 @@ def _key_in(headers: dict) -> bytes:
     return b""
 
 
+@lru_cache(maxsize=256)
 def route_of(path: str) -> str:
     """Return the route that a path belongs to, in the words of counts and log: no name that a client chose."""
     if path in ("/house.css",):
@@ -181,8 +184,8 @@ def route_of(path: str) -> str:
 
 def _completed(headers: list, allowed: dict[str, str]) -> list:
     """Return an answer's headers and those of every answer that it does not set itself."""
-    there = {name.lower() for name, _ in headers}
-    more = [header for header in ENCODED if header[0] not in there]
+    there = {name for name, _ in headers}  # in small letters, as ASGI wants them
+    more = ENCODED if there.isdisjoint(NAMES) else [one for one in ENCODED if one[0] not in there]
     return [*headers, *more, *((n.encode(), v.encode("latin-1")) for n, v in allowed.items())]
 
 

@@ -14,9 +14,7 @@ from fastapi import FastAPI, Query
 from pydantic import ValidationError
 
 from mien.model import Model
-from mien.predict.answer import Answer
 from mien.predict.rows import header, told
-from mien.predict.sources import Source
 from mien.serve import problems
 from mien.serve.about import CARD
 from mien.serve.guard import PREDICT
@@ -58,28 +56,18 @@ class Predict:
     async def __call__(self, scope, receive, send) -> None:
         """Answer a request."""
         try:
-            body = await self._body(scope, receive)
+            await self._answer(scope, receive, send)
         except Problem as fault:
             told = problems.response(fault.status, fault.detail, fault.headers)
             await told(scope, receive, send)
-            return
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
-    async def _body(self, scope, receive) -> bytes:
-        """Return the JSON of what is read; Problem where nothing is."""
+    async def _answer(self, scope, receive, send) -> None:
+        """Answer with what is read in a request's pictures; Problem where nothing is."""
         wanted = _switches(scope["query_string"])
         client, gate, request = (scope.get("client") or ("",))[0], self._gate, object()
         gate.check(client, 1)
         try:
-            pictures = await uploads(
-                scope["headers"], receive, lambda size: gate.hold(request, size), self._limits
-            )
+            pictures = await uploads(scope, receive, lambda size: gate.hold(request, size), self._limits)
             begun = time.perf_counter()
             gate.enter(client, len(pictures))
             try:
@@ -89,10 +77,17 @@ class Predict:
                 gate.leave(client, len(pictures))
         finally:
             gate.release(request)
-        self._count(found, time.perf_counter() - begun)
-        if len(found) == 1 and found[0].problem:
-            raise Problem(found[0].status, found[0].problem)
-        answers = [_told(picture, one, wanted.explain) for picture, one in zip(pictures, found, strict=True)]
+        seconds = time.perf_counter() - begun
+        try:
+            if len(found) == 1 and found[0].problem:
+                raise Problem(found[0].status, found[0].problem)
+            await _send(send, self._body(pictures, found, wanted.explain))
+        finally:
+            self._count(found, seconds)  # when the answer is on its way
+
+    def _body(self, pictures: list[Upload], found: list[Read], explain: bool) -> bytes:
+        """Return the JSON of what is read."""
+        answers = [_told(picture, one, explain) for picture, one in zip(pictures, found, strict=True)]
         return f'{self._head}, "pictures": {json.dumps(answers)}}}'.encode()
 
     def _count(self, found: list[Read], seconds: float) -> None:
@@ -100,6 +95,16 @@ class Predict:
         self._metrics.add("mien_pictures_read_total", sum(not one.problem for one in found))
         self._metrics.add("mien_pictures_refused_total", sum(bool(one.problem) for one in found))
         self._metrics.add("mien_faces_read_total", sum(len(one.faces) for one in found))
+
+
+async def _send(send, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 @lru_cache(maxsize=64)
@@ -121,7 +126,7 @@ def _switches(query: bytes) -> Switches:
 
 def _told(picture: Upload, read: Read, explain: bool) -> dict:
     """Return what JSON says of a picture."""
-    answer = told(Answer(Source(picture.name, bytes, picture.name), read.faces, read.problem, read.size))
+    answer = told(picture.name, read.faces, read.size, read.problem)
     if explain and read.faces:
         maps = [places.astype(float).round(4).tolist() for places in read.explained]
         maps += [None] * (len(read.faces) - len(maps))

@@ -6,7 +6,7 @@ without an end, costs a connection and no more.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -16,6 +16,7 @@ from mien.serve.settings import Limits
 
 BODY_SECONDS = 60.0  # for a whole body
 IDLE_SECONDS = 10.0  # without a byte of it
+WHOLE = "mien.whole"  # in the scope of a request whose body came along with its head
 RAW = "application/octet-stream"
 LONGEST_NAME = 200
 BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
@@ -30,16 +31,20 @@ class Upload:
     data: bytes
 
 
-async def uploads(
-    headers: Sequence[tuple[bytes, bytes]], receive, hold: Callable[[int], None], limits: Limits
-) -> list[Upload]:
+async def uploads(scope: dict, receive, hold: Callable[[int], None], limits: Limits) -> list[Upload]:
     """Return the pictures of a request, at least one; Problem with the status for what cannot be taken.
 
     `hold` is told of the bytes as they come, and may raise Problem.
     """
-    named = dict(headers)
-    boundary = _boundary(named.get(b"content-type", RAW.encode()))
-    body = await _body(named, receive, hold, limits)
+    headers = dict(scope["headers"])
+    boundary = _boundary(headers.get(b"content-type", RAW.encode()))
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    if scope.get(WHOLE):
+        body = await _body(receive, hold, limits)
+    else:
+        body = await _body_in_time(receive, hold, limits)
     if boundary is None:
         found = [Upload("picture 1", body)]
     else:
@@ -68,31 +73,37 @@ def _boundary(content_type: bytes) -> bytes | None:
     return boundary.encode()
 
 
-async def _body(headers: dict[bytes, bytes], receive, hold: Callable[[int], None], limits: Limits) -> bytes:
-    """Return a request's body."""
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    chunks, total, more = [], 0, True
+async def _body_in_time(receive, hold: Callable[[int], None], limits: Limits) -> bytes:
+    """Return a request's body, which has to come in time."""
     now = asyncio.get_running_loop().time
     end = now() + BODY_SECONDS
     try:
         async with asyncio.timeout(IDLE_SECONDS) as patience:
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk, more = message.get("body", b""), message.get("more_body", False)
-                total += len(chunk)
-                if total > limits.body_bytes:
-                    raise _too_large(limits)
-                hold(len(chunk))
-                chunks.append(chunk)
-                if more:
-                    patience.reschedule(min(end, now() + IDLE_SECONDS))
+            return await _body(
+                receive, hold, limits, lambda: patience.reschedule(min(end, now() + IDLE_SECONDS))
+            )
     except TimeoutError:
         raise Problem(408, f"the body did not come: {IDLE_SECONDS:.0f} s went by without a byte, or "
                            f"{BODY_SECONDS:.0f} s in all", {"connection": "close"}) from None  # fmt: skip
+
+
+async def _body(
+    receive, hold: Callable[[int], None], limits: Limits, came: Callable[[], None] = lambda: None
+) -> bytes:
+    """Return a request's body; `came` is called for each part that is not the last."""
+    chunks, total, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        total += len(chunk)
+        if total > limits.body_bytes:
+            raise _too_large(limits)
+        hold(len(chunk))
+        chunks.append(chunk)
+        if more:
+            came()
     return b"".join(chunks)
 
 
