@@ -32,6 +32,7 @@ from mien.serve.reports import Tree
 from mien.serve.settings import check
 
 SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
+LOOKS = b"HTTP/1.1 200 OK, it says\r\n"
 KEY = "0123456789abcdefXYZ"
 
 
@@ -44,6 +45,7 @@ def reports(tmp_path_factory) -> Path:
     (folder / "a & b").mkdir(parents=True)
     (folder / "a & b" / "report.html").write_text("<title>One &amp; two</title><style>p{}</style><p>x")
     (folder / "numbers.csv").write_text("a\n1\n")
+    (folder / "looks.csv").write_bytes(LOOKS)
     (folder / "weights.safetensors").write_text("no")
     (folder / ".hidden.html").write_text("no")
     (folder / "link.html").symlink_to(outside)
@@ -369,9 +371,27 @@ def test_what_is_no_http_is_told_so(server):
 
 
 def test_an_answer_comes_in_one_piece(server):
-    """Head and body of a small answer are sent at once, so that a client wakes once."""
-    with server.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as plain:
+    """Head and body of a small answer are sent at once, and a head alone on a kept connection does not wait."""
+    host = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with server.raw(b"GET /healthz" + host) as plain:
         assert plain.recv(65536).endswith(b"\r\n\r\nok\n")
+    for path, status in ((b"/house.css", 200), (b"/healthz", 405), (b"/v1/predict", 405)):
+        with server.raw(b"HEAD " + path + host) as plain:
+            plain.settimeout(5)
+            assert plain.recv(65536).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_file_that_looks_like_an_answer_is_given(server):
+    """A report's file that begins as a head does is sent whole, and the connection goes on."""
+    get = b"GET /reports/files/looks.csv HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with server.raw(get) as plain:
+        plain.settimeout(5)
+        got = plain.recv(65536)
+        assert got.startswith(b"HTTP/1.1 200 ")
+        while not got.endswith(LOOKS):
+            got += plain.recv(65536)
+        plain.sendall(get)
+        assert plain.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_requests_sent_together_are_answered_in_order(server):

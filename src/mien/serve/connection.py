@@ -15,6 +15,7 @@ HEAD_SECONDS = 15.0  # for the head of a request, and for the rest of a body tha
 STALL_SECONDS = 60.0  # for a client to read on
 MOST_CONNECTIONS = 1000  # of a process
 HEAD_BYTES = 16 * 1024
+PACKET_BYTES = 64 * 1024  # of what is sent along with a head; more would be copied for little
 
 
 class HeadTooLong(Exception):
@@ -67,6 +68,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or wait for the rest of this one."""
+        self.transport.flush()
         super().on_response_complete()
         self.head_timer = _stopped(self.head_timer)
         if self.in_body:
@@ -123,15 +125,23 @@ class _Together:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send bytes; a head, which uvicorn writes by itself, is kept until more is written."""
+        """Send bytes; a head, which uvicorn writes by itself, is kept until more comes or the answer is complete."""
         if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
             self._head += data
-        else:
+        elif len(data) <= PACKET_BYTES:
             self._transport.write(self._taken() + data)
+        else:
+            self.flush()
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        if self._head:
+            self._transport.write(self._taken())
 
     def close(self) -> None:
         """Send what is kept and close."""
-        self._transport.write(self._taken())
+        self.flush()
         self._transport.close()
 
     def _taken(self) -> bytes:

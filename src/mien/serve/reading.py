@@ -5,7 +5,7 @@ for a batch to fill: it is read when nothing else waits, when it is full, or whe
 So batches grow by themselves where more comes than is read.
 
 Where there is one thread alone, small pictures of faces are read in the event loop itself, a batch a turn: on one core
-a thread gains nothing, and handing over to it and back takes a tenth of the time that such a face takes.
+a thread gains nothing, and handing over to it and back takes a twentieth of the time that such a face takes.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -28,8 +28,9 @@ from mien.serve.settings import Limits
 # Faces that are read at once: on one core 8 % less time a face than alone, 32 are no faster than alone.
 TOGETHER = 8
 MOMENT = 0.01  # seconds that the first picture of a batch waits for others, which are looked at meanwhile
-# What is decoded and read in a millisecond or two, so that the event loop may do it.
-SMALL_BYTES, SMALL_PIXELS = 64 * 1024, 512 * 512
+# The event loop may read what takes a millisecond or two, and a file made to take long a tenth of a second at most: of
+# 64 KiB and 512 x 512 pixels a JPEG can be made that takes two seconds.
+SMALL_BYTES, SMALL_PIXELS = 16 * 1024, 256 * 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,31 +164,23 @@ class Reading:
 
     async def read(self, files: Sequence[bytes], receive, *, crop: bool, explain: bool) -> list[Read]:
         """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone for nobody."""
+        loop, limits = asyncio.get_running_loop(), self._limits
         small = len(self._threads) == 1 and crop and not explain and max(map(len, files)) <= SMALL_BYTES
-        try:
-            if small:
-                return await self._here(files)
-        except TooManyPixels:
-            pass  # few bytes that become a large picture: for the thread
-        return await self._elsewhere(files, receive, crop, explain)
-
-    async def _here(self, files: Sequence[bytes]) -> list[Read]:
-        """Return what is read in small pictures of faces, in the event loop."""
-        loop = asyncio.get_running_loop()
-        asked, most = Asked(loop, len(files)), min(SMALL_PIXELS, self._limits.pixels)
-        self._small += [Job(data, True, False, most, asked, place) for place, data in enumerate(files)]
-        if not self._turn_taken:
-            self._read_small(loop)
-        return await asked.done
-
-    async def _elsewhere(self, files: Sequence[bytes], receive, crop: bool, explain: bool) -> list[Read]:
-        """Return what the threads read in pictures."""
-        loop, seconds = asyncio.get_running_loop(), self._limits.seconds
+        most = min(limits.pixels, SMALL_PIXELS) if small else limits.pixels
         asked = Asked(loop, len(files))
-        late = Problem(503, f"not read within {seconds:g} s; try again, or send less at once")
-        patience, watch = loop.call_later(seconds, asked.fail, late), loop.create_task(asked.watch(receive))
-        for place, data in enumerate(files):
-            self._jobs.put(Job(data, crop, explain, self._limits.pixels, asked, place))
+        jobs = [Job(data, crop, explain, most, asked, place) for place, data in enumerate(files)]
+        if small:
+            self._small += jobs
+            if not self._turn_taken:
+                self._read_small(loop)
+            if asked.done.done():
+                return asked.done.result()
+        else:
+            for job in jobs:
+                self._jobs.put(job)
+        late = Problem(503, f"not read within {limits.seconds:g} s; try again, or send less at once")
+        patience = loop.call_later(limits.seconds, asked.fail, late)
+        watch = loop.create_task(asked.watch(receive))
         try:
             return await asked.done
         finally:
@@ -257,7 +250,7 @@ class Reading:
             give((job, Read(problem=found, status=422)))
         except PictureError as fault:
             if isinstance(fault, TooManyPixels) and job.most_pixels < self._limits.pixels:
-                give((job, fault))
+                self._jobs.put(replace(job, most_pixels=self._limits.pixels))  # not for the event loop
             else:
                 status = 415 if isinstance(fault, UnknownPicture) else 422
                 give((job, Read(problem=str(fault), status=status)))
