@@ -26,6 +26,23 @@ def test_each_command_and_option_has_help(name):
     assert [] == [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("trian", "a"), "no such command 'trian'; did you mean 'train'? (see mien --help)"),
+        (("train",), "missing argument 'recipe' (see mien train --help)"),
+        (("judge", "a.csv", "--levle", "0.9"), "no such option: --levle"),
+        (("pack", "a", "b", "--side", "many"), "invalid value for '--side'"),
+    ],
+)
+def test_a_command_misused_is_one_line(arguments, words):
+    """What is wrong with a command's words is one line on standard error and status 2."""
+    done = mien(*arguments)
+
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert done.stderr.startswith("mien: ") and words in done.stderr
+
+
 def test_each_command_has_its_room():
     """A command and its room carry the same word."""
     from test_imports import ORDER

@@ -24,11 +24,12 @@ from mien import Recognizer
 from mien.cli import missing_extra
 from mien.errors import ServeError
 from mien.faces import finder
+from mien.pages import render
 from mien.recipe import read_recipe
 from mien.run import Run, RunData, write_metrics, write_run
 from mien.serve import Limits, Settings
 from mien.serve.about import card_html
-from mien.serve.reports import Tree
+from mien.serve.reports import OURS, Tree
 from mien.serve.settings import check
 
 SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
@@ -41,13 +42,14 @@ def reports(tmp_path_factory) -> Path:
     """A folder with a report, a run, and ways out of it."""
     folder = tmp_path_factory.mktemp("reports") / "mine"
     outside = folder.parent / "outside.html"
-    outside.write_text("<title>secret</title>")
+    outside.write_text(f"{OURS.decode()}<title>secret</title>")
     (folder / "a & b").mkdir(parents=True)
-    (folder / "a & b" / "report.html").write_text("<title>One &amp; two</title><style>p{}</style><p>x")
+    (folder / "a & b" / "report.html").write_text(f"{OURS.decode()}<title>One &amp; two</title><p>x")
+    (folder / "template.html").write_text("<title>{{ title }}</title>")
     (folder / "numbers.csv").write_text("a\n1\n")
     (folder / "looks.csv").write_bytes(LOOKS)
     (folder / "weights.safetensors").write_text("no")
-    (folder / ".hidden.html").write_text("no")
+    (folder / ".hidden.html").write_text(OURS.decode())
     (folder / "link.html").symlink_to(outside)
     (folder / "up").symlink_to(folder.parent)
     run = folder / "runs" / "quick-s0"
@@ -237,7 +239,8 @@ def test_few_bytes_may_be_a_large_picture(single):
         (FACE, "", "application/x-www-form-urlencoded", 415, "urlencoded"),
         (b"", "", "image/png", 422, "no picture came"),
         (bytes(300_001), "", "image/png", 413, "more than 300,000 bytes"),
-        (FACE, "?crop=perhaps", "image/png", 422, "crop"),
+        (FACE, "?crop=perhaps", "image/png", 422, 'crop is true or false, not "perhaps"'),
+        (FACE, "?crop=1&crop=0", "image/png", 422, "stands twice"),
         (FACE, "?corp=true", "image/png", 422, 'did you mean "crop"'),
         (FACE, "", "multipart/form-data", 422, "boundary"),
         (FACE, "", "multipart/form-data; boundary=other", 422, "boundary"),
@@ -503,12 +506,19 @@ def test_reports_are_listed_and_given(server):
     report = server.ask("/reports/files/a%20%26%20b/report.html")
 
     assert 'href="/reports/files/a%20%26%20b/report.html">One &amp; two</a>' in page
-    assert "secret" not in page and "hidden" not in page
-    assert report.body.startswith(b"<title>One")
+    assert "secret" not in page and "hidden" not in page and "template" not in page
+    assert report.body.startswith(OURS)
     policy = report.headers["content-security-policy"]
     assert "sandbox" in policy and "default-src 'none'" in policy and "script" not in policy
     assert server.ask("/reports/files/numbers.csv").headers["content-type"].startswith("text/plain")
     assert server.ask("/reports").headers["location"] == "/reports/"
+
+
+def test_pages_of_ours_are_known_as_such():
+    """What every page of mien carries in its head is what the list of reports looks for."""
+    page = render("mien.pages", "shell.html").encode()
+
+    assert OURS in page[:2000]
 
 
 def test_runs_are_told_while_they_train(server, reports):
@@ -624,6 +634,15 @@ def test_other_names_of_the_host_are_refused(server):
     assert server.ask("/healthz", host="[::1]:80").status == 200
 
 
+def test_a_name_of_its_own_does_not_take_this_machines(tmp_path):
+    """With --allow-host a server that others reach still answers to localhost, as health checks ask."""
+    names = ("localhost", "faces.example", "evil.example")
+    with serving("--host", "0.0.0.0", "--allow-host", "faces.example") as running:
+        statuses = [running.ask("/healthz", host=name).status for name in names]
+
+    assert statuses == [200, 200, 421]
+
+
 def test_pages_of_other_sites_cannot_have_pictures_read(server):
     """What a browser sends for a page of another site is refused, but for the origins that were named."""
     foreign = {"sec_fetch_site": "cross-site"}
@@ -645,8 +664,8 @@ def test_a_browser_that_tells_no_site_is_judged_by_its_origin(server):
 
 def test_the_key_opens_what_costs(keyed):
     """Without the key nothing is read or counted; the page, the model and the samples are open."""
-    assert problem(keyed.post(FACE), 401, "API key")
-    assert problem(keyed.post(FACE, x_api_key=KEY[:-1] + "z"), 401, "API key")
+    assert problem(keyed.post(FACE), 401, "an API key is needed")
+    assert problem(keyed.post(FACE, x_api_key=KEY[:-1] + "z"), 401, "this is not the API key")
     assert problem(keyed.ask("/metrics"), 401, "API key")
     assert keyed.ask("/metrics").headers["www-authenticate"].startswith("Basic")
     assert keyed.post(FACE, authorization=f"Bearer {KEY}").status == 200
@@ -696,6 +715,24 @@ def test_it_stops_gracefully_and_logs_no_names(tmp_path):
     assert "private" not in log and "explain" not in log and "Traceback" not in log
 
 
+def test_a_second_signal_stops_at_once():
+    """It does not wait for what is being read: clients are told, and the process ends by itself, not by a fault."""
+    with serving("--threads", "1", "--max-pictures", "64") as running:
+        body, kind = form(*[("a", SCENE)] * 64)
+        got = []
+        asking = threading.Thread(target=lambda: got.append(running.post(body, "?explain=true", kind)))
+        asking.start()
+        soon(lambda: running.metric("mien_pictures_waiting"))
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert running.stop(signal.SIGINT) == 130
+        asking.join()
+        said = running.process.stderr.read()
+
+    assert problem(got[0], 503, "being stopped")
+    assert "Traceback" not in said and "terminate" not in said
+
+
 ANSWERED = 'mien_requests_total{route="/v1/predict",status="200"}'
 
 
@@ -736,10 +773,16 @@ def test_a_missing_model_is_told(tmp_path):
 
 def test_a_bad_option_is_told(tmp_path):
     """The command line ends in one line and status 2 before anything is opened."""
-    status, said = refused("--reports", str(tmp_path / "none"))
-
-    assert (status, said.count("\n")) == (2, 1)
-    assert "--reports wants one with reports or runs in it" in said
+    for options, words in (
+        (("--reports", str(tmp_path / "none")), "--reports wants one with reports or runs in it"),
+        (("--reports", ""), "an empty name"),
+        (("--max-bytes", "16MB"), "'16MB' is not a valid int"),
+        (("--modle", "pocket"), "--model"),
+        (("there",), "extra argument"),
+    ):
+        status, said = refused(*options)
+        assert (status, said.count("\n")) == (2, 1)
+        assert said.startswith("mien: ") and words in said
 
 
 @pytest.mark.parametrize(

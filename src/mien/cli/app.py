@@ -14,6 +14,7 @@ from mien.errors import MienError, MissingExtra, Stopped
 EXIT_LEFT_OUT = 1
 EXIT_ERROR = 2
 EXIT_STOPPED = 130
+USAGE_ERROR = typer.BadParameter.__base__  # of click, which typer carries in itself or not
 
 app = typer.Typer(
     name="mien",
@@ -30,7 +31,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     try:
-        app()
+        status = app(prog_name="mien", standalone_mode=False)
+        if status == EXIT_STOPPED:  # typer's word for a KeyboardInterrupt
+            raise KeyboardInterrupt
+        sys.exit(status if isinstance(status, int) else 0)
+    except USAGE_ERROR as error:
+        sys.exit(_misused(error))
     except Stopped as stopped:
         sys.exit(_said(str(stopped), EXIT_STOPPED))
     except KeyboardInterrupt:
@@ -57,6 +63,16 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     if package not in extras:
         raise error
     return MissingExtra(f"{package} is not installed: pip install 'mien[{extras[package]}]'")
+
+
+def _misused(error) -> int:
+    """Say in one line what is wrong with a command's options; a command without any shows its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return error.exit_code
+    said = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+    named = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+    return _said(f"{said[:1].lower()}{said[1:]}{named}", error.exit_code)
 
 
 def _said(text: str, status: int) -> int:

@@ -109,6 +109,13 @@ def video(
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
+def _folder(named: str) -> Path:
+    """Return a folder by its name; an empty one, as an unset variable gives, is not the current folder."""
+    if not named:
+        raise typer.BadParameter("an empty name; a folder is wanted")
+    return Path(named)
+
+
 @app.command(
     epilog="It says how people would label a face, not what a person feels. No picture is kept or logged."
 )
@@ -122,7 +129,8 @@ def serve(
         typer.Option(help="threads of a process that find faces; all cores are shared out by default"),
     ] = None,
     reports: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="show the reports and runs below this folder, too")
+        Path | None,
+        typer.Option(metavar="DIR", parser=_folder, help="show the reports and runs below this folder, too"),
     ] = None,
     api_key_file: Annotated[
         Path | None, typer.Option(help="a file with the key that clients must bring; else MIEN_API_KEY")

@@ -1,5 +1,6 @@
 """What stands before every route: headers, hosts, origins, the key, counts and the access log. Knows no picture."""
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -52,7 +53,7 @@ class Guard:
         self._key = settings.api_key and settings.api_key.encode()
         self._origins = frozenset(settings.allow_origins)
         self._hosts = frozenset(host.lower() for host in settings.allow_hosts)
-        if settings.loopback:
+        if settings.loopback or self._hosts:
             self._hosts |= {*LOCAL, settings.host}
         self._metrics = metrics
         self._log = settings.access_log
@@ -78,6 +79,10 @@ class Guard:
             await (early or self._answering(scope))(scope, receive, send_guarded)
         except ClientGone:
             answered[:] = [CLIENT_GONE]
+        except asyncio.CancelledError:  # the server stops at once; what waited for an answer has one
+            if not answered:
+                told = problems.response(503, "the server is being stopped")
+                await told(scope, receive, send_guarded)
         except Exception as fault:  # a bug of ours: the client has its 500, whoever runs the server one line
             print(f"mien: {route}: {type(fault).__name__}: {_line(fault)}", file=sys.stderr, flush=True)
             if not answered:
@@ -150,9 +155,11 @@ class Guard:
     def _check_key(self, headers: dict, route: str) -> None:
         if self._key is None or route not in KEPT:
             return
-        if not hmac.compare_digest(_key_in(headers), self._key):
+        given = _key_in(headers)
+        if not hmac.compare_digest(given, self._key):
             challenge = "Bearer" if route == PREDICT else 'Basic realm="mien", charset="UTF-8"'
-            detail = "an API key is needed: Authorization: Bearer KEY, X-API-Key: KEY, or KEY as the password"
+            wrong = "this is not the API key" if given else "an API key is needed"
+            detail = f"{wrong}: Authorization: Bearer KEY, X-API-Key: KEY, or KEY as the password"
             raise Problem(401, detail, {"www-authenticate": challenge})
 
 

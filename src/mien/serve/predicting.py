@@ -110,18 +110,20 @@ async def _send(send, body: bytes) -> None:
 @lru_cache(maxsize=64)
 def _switches(query: bytes) -> Switches:
     """Return what a query switches on; Problem for what is not known."""
-    wanted = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    known = list(Switches.model_fields)
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    wanted, known = dict(pairs), list(Switches.model_fields)
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(known)}"
             raise Problem(422, f'no parameter "{name[:40]}"{hint}')
+    if len(wanted) < len(pairs):
+        raise Problem(422, "a parameter stands twice")
     try:
         return Switches.model_validate(wanted)
     except ValidationError as fault:
-        said = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in fault.errors())
-        raise Problem(422, said) from None
+        name = fault.errors()[0]["loc"][-1]
+        raise Problem(422, f'{name} is true or false, not "{wanted[name][:40]}"') from None
 
 
 def _told(picture: Upload, read: Read, explain: bool) -> dict:

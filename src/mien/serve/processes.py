@@ -22,6 +22,7 @@ KEEP_ALIVE_SECONDS = 15
 NOTE_SECONDS = 2.0  # how often a process notes what it uses
 SOON = 10.0  # seconds; a process that ends so soon after its start is not started a third time
 MOST_SOON = 3
+STOPPED_AT_ONCE = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -104,7 +105,10 @@ def _serve(settings: Settings, listener, metrics: Metrics, *, ready, lifeline: i
         timeout_graceful_shutdown=int(settings.limits.seconds) + 5,
     )
     told = partial(ready, recognizer.model.name)
-    asyncio.run(_until_stopped(uvicorn.Server(config), listener, metrics, told, lifeline))
+    server = uvicorn.Server(config)
+    asyncio.run(_until_stopped(server, listener, metrics, told, lifeline))
+    if server.force_exit:
+        os._exit(STOPPED_AT_ONCE)  # a thread may be in the midst of a network, which cannot be unloaded then
 
 
 async def _until_stopped(server, listener, metrics: Metrics, ready, lifeline: int | None) -> None:

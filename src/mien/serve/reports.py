@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -34,12 +35,13 @@ MOST_FOLDERS, MOST_REPORTS, MOST_RUNS, DEEPEST = 5000, 300, 60, 6
 FRESH_SECONDS = 1.5  # a list is made again after so long
 STILL_TRAINING = 120.0  # seconds since a run's files changed; its state is saved every 30
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+OURS = b'<meta name="generator" content="mien">'
 TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An HTML file below the folder."""
+    """A page that mien wrote, below the folder."""
 
     way: str
     title: str
@@ -92,8 +94,10 @@ class Tree:
                 runs.append((max(_changed(name, handle) for name in names), way))
             pages = (name for name in names if name.endswith(".html"))
             reports += [(_changed(name, handle), f"{way}/{name}".removeprefix("./")) for name in pages]
-        newest = sorted(reports, reverse=True)[:MOST_REPORTS]
-        told = [Report(way, self._title(way), changed) for changed, way in newest]
+        newest = sorted(reports, reverse=True)
+        told = list(
+            islice(filter(None, (self._report(way, changed) for changed, way in newest)), MOST_REPORTS)
+        )
         curves = [self._run(way, changed) for changed, way in sorted(runs, reverse=True)[:MOST_RUNS]]
         return told, [run for run in curves if run is not None]
 
@@ -107,9 +111,14 @@ class Tree:
             regular = [name for name in names if not name.startswith(".") and _is_regular(name, handle)]
             yield str(way), regular, handle
 
-    def _title(self, way: str) -> str:
-        found = TITLE.search(self.read(way, HEAD) or b"")
-        return " ".join(unescape(found[1].decode("utf-8", "replace")).split()) if found else way
+    def _report(self, way: str, changed: float) -> Report | None:
+        """Return what is told of a page, None where it is not one of mien's."""
+        head = self.read(way, HEAD) or b""
+        if OURS not in head:
+            return None
+        found = TITLE.search(head)
+        title = " ".join(unescape(found[1].decode("utf-8", "replace")).split()) if found else way
+        return Report(way, title, changed)
 
     def _run(self, way: str, changed: float) -> dict | None:
         """Return what is told of a run; None where its files are damaged."""
@@ -166,7 +175,7 @@ def add_reports(app, root: Path) -> None:
     async def index(request):
         reports, runs = await asyncio.to_thread(tree.listed)
         page = render("mien.serve", "reports.html", reports=[_row(one) for one in reports], runs=len(runs),
-                      folder=root.name or str(root), version=__version__)  # fmt: skip
+                      folder=root.resolve().name or str(root), version=__version__)  # fmt: skip
         return Response(page, media_type=TYPES[".html"], headers={"cache-control": "no-store"})
 
     async def list_runs(request):
