@@ -45,6 +45,7 @@ export class Camera {
       return this.tell(FAULTS[fault.name] ?? `The camera cannot be used (${fault.message}).`);
     } finally {
       byId("camera").disabled = false;
+      if (document.activeElement === document.body) byId("camera").focus({ preventScroll: true }); // lost meanwhile
     }
     try {
       await this.begin();

@@ -82,20 +82,21 @@ function whyButton(model, face, explain) {
 /** A face beside the same face with a map over it, and what its colors say. */
 function why(model, face, places) {
   const { best, share, sure } = verdict(face, model);
-  const points = (value) => counted(Math.round(100 * Math.max(0, value)), "point");
+  const points = (value) => Math.round(100 * Math.max(0, value));
   const size = { width: model.side, height: model.side };
   const plain = element("canvas", { ...size, role: "img", ariaLabel: "The face" });
   const lit = element("canvas", { ...size, role: "img", ariaLabel: "The face with the map" });
   paint(plain, face.crop);
   paintMap(lit, face.crop, places);
-  const line = (kind, words) => element("p", {}, element("span", { className: `key ${kind}` }), words);
+  const line = (kind, words, most) =>
+    most ? [element("p", {}, element("span", { className: `key ${kind}` }), `${words}, by ${counted(most, "point")} at most.`)] : [];
   return [
     plain,
     lit,
     element("p", {}, `Squares of the face are hidden, one after the other, and “${best}” is watched: `
       + `${percent(share)}${sure ? "" : ", so not sure"}.`),
-    line("lowers", `Orange: hiding it lowers that, by ${points(Math.max(...places))} at most.`),
-    line("raises", `Blue: hiding it raises that, by ${points(-Math.min(...places))} at most.`),
+    ...line("lowers", "Orange: hiding it lowers that", points(Math.max(...places))),
+    ...line("raises", "Blue: hiding it raises that", points(-Math.min(...places))),
   ];
 }
 
@@ -112,12 +113,13 @@ function paintMap(canvas, crop, places) {
 
 /** Boxes over a picture of so many pixels; numbered where there are several, mirrored where the picture is. */
 export function boxes(width, height, faces, model, mirrored = false) {
-  const text = Math.max(width, height) / 26;
+  const largest = Math.max(width, height) / 26;
   const drawn = faces.flatMap((face) => {
     const { box, number } = face;
     const left = mirrored ? width - box[0] - box[2] : box[0];
     const at = { x: left, y: box[1], width: box[2], height: box[3] };
     const { sure } = verdict(face, model);
+    const text = Math.min(largest, box[3] / 4);
     const label = { x: Math.max(left, 1), y: Math.max(box[1] - text / 4, text), "font-size": text };
     const rects = [svg("rect", { ...at, class: "under" }), svg("rect", { ...at, class: sure ? "" : "unsure" })];
     return number ? [...rects, svg("text", label, String(number))] : rects;

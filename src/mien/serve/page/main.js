@@ -14,9 +14,14 @@ const REMOTE = {
     + "The camera’s pictures are still read in this browser.",
 };
 const KEY_NEEDED = "Off: this server reads photos for those alone who have its key, and this page has none.";
-const PROMISE = { false: "Nothing leaves this page:", true: "Photos are sent to the server now. Otherwise" };
+const PROMISE = {
+  false: ["Nothing leaves this page:", "faces are found and read on this device."],
+  true: ["Photos are sent to the server:", "it finds and reads the faces in them and keeps nothing."],
+};
+let calm = ""; // what stood there before something went wrong
 
 function tell(words, bad = false) {
+  if (!bad) calm = words;
   byId("state").textContent = words;
   byId("state").classList.toggle("bad", bad);
 }
@@ -31,9 +36,15 @@ async function main() {
   started.catch(() => {}); // it is told below; pictures that wait for it tell it too
   const photos = new Photos(model, reader(model, engine, started), (crop) => engine.explain(crop));
   new Camera(model, engine, (words) => tell(words, true));
-  takePictures((named) => photos.add(named));
+  takePictures((named) => {
+    tell(calm);
+    photos.add(named);
+  });
   showModel(model);
-  const gallery = showSamples((file, name) => photos.add([[file, name]])).catch(() => {}); // it is an extra
+  const gallery = showSamples((file, name) => {
+    tell(calm);
+    photos.add([[file, name]]);
+  }).catch(() => {}); // it is an extra
   const { threads } = await started;
   await gallery;
   tell(`Ready: the model “${model.name}” is in this page, which now works without the network, too.`);
@@ -47,7 +58,7 @@ function reader(model, engine, started) {
   if (model.key) byId("remote-words").textContent = KEY_NEEDED;
   remote.addEventListener("change", () => {
     byId("remote-words").textContent = REMOTE[remote.checked];
-    byId("promise").textContent = PROMISE[remote.checked];
+    [byId("promise").textContent, byId("where").textContent] = PROMISE[remote.checked];
   });
   return async (file) => {
     if (!remote.checked) {

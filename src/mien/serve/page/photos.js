@@ -5,6 +5,7 @@ import { byId, element, say } from "./dom.js";
 import { boxes, FaceCard } from "./faces.js";
 import { all } from "./words.js";
 
+const SMALL = 320; // pixels; a picture that is no wider is shown in this width
 const MOST_KEPT = 24; // pictures, or as many as came together; the oldest go
 
 export class Photos {
@@ -38,6 +39,7 @@ export class Photos {
     } catch (fault) {
       item.said.textContent = `Not read: ${fault.message}.`;
       item.element.dataset.done = "failed";
+      item.beside.classList.add("small");
       say(`${name} could not be read: ${fault.message}.`);
     }
   }
@@ -66,7 +68,8 @@ export class Photos {
   fill({ image, faces: list, frame, beside }, { width, height, faces }) {
     const numbered = faces.map((face, i) => ({ ...face, number: faces.length > 1 ? i + 1 : 0 }));
     image.alt += `, ${all(faces, this.model)}`;
-    frame.style.maxWidth = `${Math.max(width, 320)}px`;
+    frame.style.maxWidth = `${Math.max(width, SMALL)}px`;
+    beside.classList.toggle("small", width <= SMALL);
     frame.firstElementChild.append(boxes(width, height, numbered, this.model));
     beside.classList.toggle("many", faces.length > 3);
     for (const face of numbered) {

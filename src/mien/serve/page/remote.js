@@ -1,7 +1,9 @@
 // A photo read by the server instead. Knows nothing about what is shown.
 
 /** What the server says of a picture file, {width, height, faces}, with the probabilities in the model's order. */
-export async function askServer(file, { labels }) {
+export async function askServer(file, { labels, max_body_bytes: most }) {
+  if (!file.size) throw new Error("an empty file");
+  if (file.size > most) throw new Error(`more than the ${Math.floor(most / 2 ** 20)} MiB that this server takes`);
   let answer;
   try {
     answer = await fetch("v1/predict", { method: "POST", body: file, headers: { "Content-Type": kind(file) } });

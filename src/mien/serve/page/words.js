@@ -1,6 +1,7 @@
 // What is read in faces, in words. Knows nothing about the page.
 
 export const NOT_SURE = "not sure";
+const MOST_TOLD = 8; // faces of a picture that are told one by one
 
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
@@ -23,8 +24,18 @@ export function inWords(face, model) {
 
 export const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
-/** "2 faces: happy 97%, not sure", or that there is none. */
+/** "2 faces: happy 97%, not sure", of many "40 faces: 25 happy, 15 not sure", or that there is none. */
 export function all(faces, model) {
   if (!faces.length) return "No face was found.";
-  return `${counted(faces.length, "face")}: ${faces.map((face) => inWords(face, model)).join(", ")}.`;
+  const told = faces.length > MOST_TOLD ? byLabel(faces, model) : faces.map((face) => inWords(face, model));
+  return `${counted(faces.length, "face")}: ${told.join(", ")}.`;
+}
+
+/** How many faces there are of each class, the most first, those that are not sure last. */
+function byLabel(faces, model) {
+  const verdicts = faces.map((face) => verdict(face, model));
+  const counts = model.labels.map((label) => [verdicts.filter(({ best, sure }) => sure && best === label).length, label]);
+  const unsure = [verdicts.filter(({ sure }) => !sure).length, NOT_SURE];
+  const ordered = [...counts.sort((one, other) => other[0] - one[0]), unsure];
+  return ordered.filter(([count]) => count).map(([count, label]) => `${count} ${label}`);
 }
