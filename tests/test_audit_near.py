@@ -6,7 +6,7 @@ from audit_faces import brightened, planted, recompressed, shifted, some_faces, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.audit import candidates
+from mien.audit import candidates, near
 from mien.audit.align import Change, align, likeness, warp
 from mien.audit.candidates import find_candidates
 from mien.audit.descriptors import Describer
@@ -191,6 +191,27 @@ def test_faces_of_other_sizes_are_compared_too(side):
 
     assert (3, 12) == (pair.row, pair.other)
     assert pair.mirrored
+
+
+def test_pairs_that_match_at_half_size_alone_are_none(monkeypatch):
+    """Where nothing that looks alike at half size does so at full size, nothing is found."""
+    faces = some_faces(6, 4)
+    copies = [*faces, *(shifted(face, 1, 0) for face in faces)]
+    found = pairs_of(*copies)
+    monkeypatch.setattr(near, "LEAST", 1.1)
+
+    assert len(found) == 6
+    assert pairs_of(*copies) == []
+
+
+def test_pictures_of_next_to_one_grey_stop_nothing():
+    """Black, white and nearly even pictures among faces are compared without a fault, and the copies are found."""
+    faces = some_faces(5, 8)
+    even = np.stack([np.full((SIDE, SIDE), grey, np.uint8) for grey in (0, 128, 255)])
+    even[1, 3, 3] += 1
+    found = pairs_of(*faces, *even, *(shifted(face, 1, 0) for face in faces))
+
+    assert {(pair.row, pair.other) for pair in found} >= {(i, i + 8) for i in range(5)}
 
 
 def test_nothing_is_found_among_no_faces():

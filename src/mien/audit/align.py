@@ -100,7 +100,7 @@ def _grid(side: int) -> np.ndarray:
 def _spread(pictures: np.ndarray, inside: np.ndarray) -> np.ndarray:
     total = inside.sum(1).clip(1)
     mean = (pictures * inside).sum(1) / total
-    return np.sqrt((pictures**2 * inside).sum(1) / total - mean**2).clip(1e-6)
+    return np.sqrt(((pictures**2 * inside).sum(1) / total - mean**2).clip(1e-12))
 
 
 def _standard(pictures: np.ndarray, inside: np.ndarray) -> np.ndarray:

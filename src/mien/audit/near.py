@@ -132,6 +132,8 @@ def _verified(images: np.ndarray, order: np.ndarray, pairs: Candidates, change: 
     warped, inside = warp(first, change)
     score = likeness(warped, second.reshape(len(pairs), -1), inside)
     good = score >= LEAST
+    if not good.any():
+        return []
     pairs, change, score = pairs.only(good), change.only(good), score[good]
     pairs, change = _earlier_first(order, pairs, change)
     return _measured(images, order, pairs, change, score)
