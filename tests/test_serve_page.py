@@ -350,6 +350,7 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     assert (
         0 == tab.locator("#photos > li:has(h3:text-is('tiff')) :is(img, canvas)").count()
     )  # not opened here
+    assert "cannot show" in tab.inner_text("#photos > li:has(h3:text-is('tiff')) figure")
     assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
 
 

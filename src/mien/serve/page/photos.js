@@ -6,6 +6,7 @@ import { boxes, FaceCard } from "./faces.js";
 import { all } from "./words.js";
 
 const SMALL = 320; // pixels; a picture that is no wider is shown in this width
+const NOT_SHOWN = "This browser cannot show the picture."; // perhaps of a kind that the server reads all the same
 const MOST_KEPT = 24; // pictures, or as many as came together; the oldest go
 
 export class Photos {
@@ -55,7 +56,7 @@ export class Photos {
     const right = element("div", {}, said, faces);
     const beside = element("div", { className: "beside" }, frame, right);
     const item = { element: element("li", {}, title, beside), address, image, frame, faces, said, beside };
-    image.addEventListener("error", () => frame.remove()); // of a kind that the server reads and this browser does not
+    image.addEventListener("error", () => frame.replaceChildren(element("p", { className: "quiet" }, NOT_SHOWN)));
     item.element.release = () => URL.revokeObjectURL(address);
     remove.addEventListener("click", () => {
       const near = item.element.nextElementSibling ?? item.element.previousElementSibling;
@@ -70,7 +71,7 @@ export class Photos {
     image.alt += `, ${all(faces, this.model)}`;
     frame.style.maxWidth = `${Math.max(width, SMALL)}px`;
     beside.classList.toggle("small", width <= SMALL);
-    frame.firstElementChild.append(boxes(width, height, numbered, this.model));
+    if (image.isConnected) image.after(boxes(width, height, numbered, this.model));
     beside.classList.toggle("many", faces.length > 3);
     for (const face of numbered) {
       const card = new FaceCard(this.model, { number: face.number, explain: face.crop && this.explain });
