@@ -6,6 +6,7 @@ from browser import reads_well
 from test_compare import plain
 
 from mien.audit import KINDS, audit, summary
+from mien.dataset import writing_dataset
 
 pytest_plugins = ["audit_fixtures"]
 
@@ -114,6 +115,19 @@ def test_the_same_data_set_gives_the_same_bytes(made, faces, tmp_path):
 
     assert files == sorted(path for path in made.folder.rglob("*") if path.is_file())
     assert [] == [path.name for path in files if path.read_bytes() != before[path]]
+
+
+def test_one_value_has_an_axis_around_it(tmp_path):
+    """Where all faces are equally bright the chart of brightness shows that grey, and no offset of an axis."""
+    with writing_dataset(tmp_path / "faces", side=48, labels=("happy", "sad", "neutral")) as writer:
+        for number, split in enumerate(("train", "train", "val", "test")):
+            writer.add(bytes([102]) * 48 * 48, label="happy", split=split, source=str(number))
+        writer.finish({"kind": "none", "files": {}})
+    made = audit(tmp_path / "faces", tmp_path / "audit")
+    drawn = (tmp_path / "audit" / "figures" / "brightness.svg").read_text(encoding="utf-8")
+
+    assert "102.0" in drawn and "1e" not in re.sub("<[^>]*>", "", drawn)
+    assert "No face is labeled sad or neutral." in plain(made.page.read_text(encoding="utf-8"))
 
 
 def test_a_name_is_no_markup(tmp_path):

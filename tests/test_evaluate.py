@@ -137,6 +137,20 @@ def test_a_model_is_judged_on_any_data_set_with_its_classes(tmp_path, few_real_s
     assert "graph_sha256" in (tmp_path / "told.openings.jsonl").read_text()
 
 
+def test_a_model_needs_no_split_that_it_does_not_read(tmp_path):
+    """Faces for a test alone are judged with --test; without it one line says what they are."""
+    folder = tmp_path / "own"
+    with writing_dataset(folder, side=48, labels=read_model("pocket").labels) as writer:
+        for number, label in enumerate(("happy", "sad", "happy")):
+            writer.add(bytes([number]) * 48 * 48, label=label, split="test", source=str(number))
+        writer.finish({"kind": "none", "files": {}})
+
+    with pytest.raises(DataError, match="no face in val; --test reads those of test"):
+        evaluate_on("pocket", folder, tmp_path / "told.csv")
+    assert list(evaluate_on("pocket", folder, tmp_path / "told.csv", test=True)) == ["test"]
+    assert len(read_predictions(tmp_path / "told.csv")) == 3
+
+
 def test_a_model_is_not_judged_on_other_classes(tmp_path, toy):
     """Other sides and other classes are refused in words, and nothing is written."""
     with pytest.raises(ModelError, match="reads faces of 48 pixels"):

@@ -1,11 +1,12 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mien.errors import DataError
 from mien.judge.coverage import SHARES, risk_coverage
-from mien.judge.report import coverage_of
+from mien.judge.report import coverage_of, judge_tables
 from mien.predictions import Predictions, write_predictions
 
 
@@ -57,6 +58,20 @@ def test_copies_count_once_in_the_interval():
     assert 0.85 < (one.accuracy.high - one.accuracy.low) / (other.accuracy.high - other.accuracy.low) < 1.15
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_where_all_agree_the_interval_is_exact(right):
+    """Sixty faces all read rightly, or all wrongly, do not show an accuracy without doubt (Clopper and Pearson)."""
+    table = told(60)
+    table = replace(table, labels=np.full(60, int(not right)))
+    (one,) = risk_coverage(table, [0.5], draws=200)
+    farthest = 0.025 ** (1 / 60)
+
+    assert (one.accuracy.low, one.accuracy.high) == pytest.approx(
+        (farthest, 1) if right else (0, 1 - farthest)
+    )
+    assert (one.share.low, one.share.high) == pytest.approx((farthest, 1))
+
+
 @pytest.mark.parametrize(
     ("faces", "thresholds", "message"), [(30, [], "too few for a curve"), (100, [1.0], "lower threshold")]
 )
@@ -64,6 +79,16 @@ def test_what_gives_no_curve_is_told(faces, thresholds, message):
     """Few faces, and a threshold that nothing reaches, end in one line."""
     with pytest.raises(DataError, match=message):
         risk_coverage(told(faces), thresholds)
+
+
+def test_faces_that_all_stand_elsewhere_show_nothing(tmp_path):
+    """A table without one clean face is judged as a whole, and is said to conclude nothing."""
+    table = replace(told(60), clean=np.zeros(60, bool))
+    write_predictions(tmp_path / "seen.csv", table)
+    text = judge_tables([tmp_path / "seen.csv"], draws=200)
+
+    assert "Every face of seen stands in an earlier split too; nothing can be concluded." in text
+    assert "accuracy" in text and "clean" not in text
 
 
 def test_figure_and_numbers_are_written(tmp_path):

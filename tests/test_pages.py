@@ -171,6 +171,15 @@ def test_inline_drops_what_a_page_does_not_need():
     )
 
 
+def test_names_in_any_script_are_drawn(tmp_path):
+    """A class whose letters matplotlib's font lacks gives a figure without a warning, its name whole in the SVG."""
+    with themed():
+        figure = bars("Faces", "2 classes", ("日本", "happy"), [Series("train", "#0067a6", "s", [1, 2])])
+        save(figure, tmp_path, "classes", "Faces by class")
+
+    assert "日本" in (tmp_path / "classes.svg").read_text(encoding="utf-8")
+
+
 def test_long_class_names_stay_inside_a_matrix():
     """No text of a matrix leaves the figure, however long the names of the classes are."""
     for classes in (CLASSES, tuple(f"{name} or thereabouts" for name in CLASSES)):

@@ -390,16 +390,17 @@ def test_a_terminal_gets_short_lines(photos, toy_model, tmp_path, capsys):
 def test_sources(photos, monkeypatch):
     """Folders, patterns and files mean each picture once; nothing is fetched; what is not there is told when read."""
     monkeypatch.chdir(photos)
-    found, passed_over = sources([".", "*.png", "portrait.png", "http://a/b.jpg", "*.gif", "gone.png"])
+    found, passed_over = sources([".", "*.png", "portrait.png", "http://a/b.jpg", "*.gif", "", "gone.png"])
     said = {}
-    for source in found[-3:]:
+    for source in found[-4:]:
         with pytest.raises(PictureError) as caught:
             source.read()
         said[source.name] = str(caught.value)
 
     assert 1 == passed_over
-    assert ["below/two.jpg", "broken.jpg", "empty.png", "portrait.png"] == sorted(s.name for s in found[:-3])
+    assert ["below/two.jpg", "broken.jpg", "empty.png", "portrait.png"] == sorted(s.name for s in found[:-4])
     assert "fetches nothing" in said["http://a/b.jpg"]
+    assert "an empty name" in said[""]
     assert {"*.gif": "no file matches", "gone.png": "no such file"}.items() <= said.items()
     assert len(found) == len({source.place for source in found})
 

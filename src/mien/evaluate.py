@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
-from mien.errors import ModelError, RunError
+from mien.errors import DataError, ModelError, RunError
 from mien.files import append_line, locked, sha256_file, with_no_error
 from mien.model import BATCH, Model, read_model
 from mien.networks import build
@@ -108,7 +108,9 @@ def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False)
         )
     if dataset.info.side != model.side:
         raise ModelError(f"{model.name} reads faces of {model.side} pixels; {data} has {dataset.info.side}")
-    faces = {"val": dataset.development().val}
+    if not test and not dataset.info.count("val"):
+        raise DataError(f"{data}: no face in val; --test reads those of test")
+    faces = {"val": dataset.open_val()} if dataset.info.count("val") else {}
     if test:
         record_opening(
             _beside(out, "openings.jsonl"), dataset.info.fingerprint, graph_sha256=model.graph_sha256

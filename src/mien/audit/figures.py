@@ -58,7 +58,9 @@ def _measure(audited: Audited, folder: Path, name: str) -> Drawn:
     values = audited.quality.values[name]
     known = values[~np.isnan(values)]
     low, high = np.quantile(known, (0.001, 0.999)) if len(known) else (0, 1)
-    edges = np.linspace(low, max(high, low + 1e-6), BINS + 1)
+    if high - low < 1e-3 * max(1, abs(low)):  # (nearly) one value: a bar in the middle
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BINS + 1)
     looks = []
     for split, look in _looks(audited):
         own = values[(audited.material.stage == SPLITS.index(split)) & ~np.isnan(values)]

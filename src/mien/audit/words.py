@@ -40,10 +40,9 @@ def _across(copies: Copies, sizes: dict[str, int]) -> Said:
     head = f"{_of(copies.copied['test'], sizes['test'], 'test')} {_stand(copies.copied['test'])} in train or val too"
     if not copies.copied["test"]:
         head = "No test face stands in train or val, but train and val share faces"
-    parts = [
-        f"{thousands(n)} {later} faces in {earlier}" for (later, earlier), n in copies.across.items() if n
-    ]
-    sentence = f"Pixel for pixel there are {joined(parts)}. A network may know those by heart"
+    parts = [f"{many(n, f'{later} face')} in {earlier}" for (later, earlier), n in copies.across.items() if n]
+    verb = "is" if sum(copies.across.values()) == 1 else "are"
+    sentence = f"Pixel for pixel there {verb} {joined(parts)}. A network may know those by heart"
     clean = sizes["test"] - copies.copied["test"]
     return Said(head, f"{sentence}; the clean part of test has {thousands(clean)} faces.")
 
@@ -51,7 +50,8 @@ def _across(copies: Copies, sizes: dict[str, int]) -> Said:
 def _identical(copies: Copies) -> Said:
     if not copies.groups:
         return Said("No picture is there twice", "There are no two faces with the same pixels.")
-    sentence = f"{many(copies.groups, 'group')} of identical pictures hold {many(copies.redundant, 'redundant row')}."
+    hold = "holds" if copies.groups == 1 else "hold"
+    sentence = f"{many(copies.groups, 'group')} of identical pictures {hold} {many(copies.redundant, 'redundant row')}."
     if copies.conflicting:
         sentence += f" The labels of {many(copies.conflicting, 'group')} disagree."
     else:
@@ -78,7 +78,7 @@ def _near(near: Near, sizes: dict[str, int]) -> Said:
         sentence += (
             f" Of {many(near.families, 'family', 'families')} of such pictures {thousands(near.conflicting)} "
         )
-        sentence += "carry different labels."
+        sentence += f"{'carries' if near.conflicting == 1 else 'carry'} different labels."
     copied = near.copied["test"]
     if copied:
         sentence += (
@@ -92,10 +92,13 @@ def _inflated(near: Near, sizes: dict[str, int]) -> Said:
     redundant, faces = near.redundant["train"], sizes["train"]
     if not redundant:
         return Said("Every train face is a photograph of its own", "None is a copy of another train face.")
+    are = (
+        "is an identical, near or altered copy" if redundant == 1 else "are identical, near or altered copies"
+    )
     return Said(
         f"{percent(redundant / faces)} of train is there again",
-        f"Of {thousands(faces)} train faces, {thousands(redundant)} are identical, near or altered copies of "
-        f"another train face: train holds {thousands(faces - redundant)} different photographs.",
+        f"Of {thousands(faces)} train faces, {thousands(redundant)} {are} of another train face: train holds "
+        f"{many(faces - redundant, 'different photograph')}.",
     )
 
 
@@ -109,6 +112,8 @@ def _poor(quality: Quality) -> Said:
 
 def _splits(quality: Quality) -> Said:
     told = [c for c in quality.contrasts if c.worth != "none"]
+    if not quality.contrasts:
+        return Said("There is nothing to compare splits by", "One split alone has faces that show anything.")
     if not told:
         return Said(
             "The splits look alike",
@@ -131,7 +136,9 @@ def _classes(material: Material) -> Said:
     counts = {label: int((material.labels == label).sum()) for label in material.info.labels}
     most, least = max(counts, key=counts.get), min(counts, key=counts.get)
     if not counts[least]:
-        return Said("A class is empty", f"No face is labeled {least}.")
+        empty = [label for label, count in counts.items() if not count]
+        head = "A class is empty" if len(empty) == 1 else f"{len(empty)} classes are empty"
+        return Said(head, f"No face is labeled {joined(empty, 'or')}.")
     ratio = counts[most] / counts[least]
     if ratio == 1:
         each = f"Each has {many(counts[most], 'face')}. {shifted_classes(material)}"

@@ -39,7 +39,8 @@ def evaluate(
         told = ((run, split, evaluate(run, split=split, data=data, device=device)) for run, split in asked)
     for run, split, some in told:
         clean = some.only(some.clean)
-        note = "" if len(clean) == len(some) else f", clean {accuracy(clean.labels, clean.probs):.1%}"
+        note = f", clean {accuracy(clean.labels, clean.probs):.1%}" if 0 < len(clean) < len(some) else ""
+        note += "" if len(clean) else f"; every face of {split} stands in an earlier split too"
         print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
 
 

@@ -112,6 +112,10 @@ class Dataset:
         train, val = (self._taken(rows[mine]) for mine in (number != fold.number, number == fold.number))
         return Development(self.info, train, val, fold)
 
+    def open_val(self) -> Faces:
+        """Return the `val` split, for what was not trained here; a training has it of `development`."""
+        return self._faces("val")
+
     def open_test(self) -> Faces:
         """Return the `test` split. Only `mien evaluate` calls this, and it records each call."""
         return self._faces("test")

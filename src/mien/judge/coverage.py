@@ -13,7 +13,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.files import write_csv
 from mien.judge.alignment import group_numbers
-from mien.judge.bootstrap import bootstrap, interval
+from mien.judge.bootstrap import bootstrap, interval, with_exact_end
 from mien.judge.scores import Interval, Sums
 from mien.predictions import Predictions
 
@@ -52,6 +52,9 @@ def risk_coverage(
     points = _shares(Sums(sums.sum(1), 0))[0]
     (values,) = bootstrap([Sums(sums, 0)], _shares, draws=draws, seed=seed)
     spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
+    there = (sums[0] > 0).sum(0)  # groups with an answered face, by threshold; the last number is that of all
+    cases = [there[len(wanted)]] * len(wanted) + there[: len(wanted)].tolist()
+    spans = [with_exact_end(span, int(n)) for span, n in zip(spans, cases, strict=True)]
     return [
         Answered(float(t), share, accuracy)
         for t, share, accuracy in zip(wanted, spans, spans[len(wanted) :], strict=False)

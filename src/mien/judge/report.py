@@ -40,14 +40,18 @@ def judge_tables(
     verdicts = {}
     for name, seeds in networks.items():
         verdicts[name] = judge(seeds, draws=draws)
-        if len(cleaned[name][0]) < len(seeds[0]):
+        if 0 < len(cleaned[name][0]) < len(seeds[0]):
             verdicts[f"{name}, clean"] = judge(cleaned[name], draws=draws)
     parts = [table(verdicts)]
     if per_class:
         parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
+    seen = [name for name, (first, *_) in cleaned.items() if not len(first)]
+    parts += [
+        f"Every face of {name} stands in an earlier split too; nothing can be concluded." for name in seen
+    ]
     if apart:
         parts.append(apart)
-    elif len(networks) > 1:
+    elif len(networks) > 1 and not seen:
         parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
     return "\n".join(parts).rstrip()
 

@@ -8,6 +8,7 @@ its text can be read there; a wider page sets several side by side. Only this mo
 import html
 import io
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,15 +184,24 @@ def _svg(figure, name: str) -> str:
     import matplotlib
 
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.hashsalt": name}), _missing_glyphs_as_boxes():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
 
 
 def _png(figure) -> bytes:
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=POINTS_PER_INCH * PNG_SCALE, metadata={"Software": None})
+    with _missing_glyphs_as_boxes():
+        figure.savefig(data, format="png", dpi=POINTS_PER_INCH * PNG_SCALE, metadata={"Software": None})
     return data.getvalue()
+
+
+@contextmanager
+def _missing_glyphs_as_boxes():
+    """Draw names in scripts that matplotlib's font lacks without a word on standard error about each letter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 def inline(svg: str, name: str, label: str) -> str:

@@ -62,6 +62,8 @@ def _matching(path: str) -> list[str]:
 def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
     """Return the pictures that a path means, and how many files in it are none by their names."""
     path = Path(name)
+    if not name:
+        return [_refused(name, "an empty name; a picture, a folder or a pattern is wanted")], 0
     if name == STANDARD_INPUT:
         return [Source(name, _read_standard_input, "standard-input")], 0
     if _is_folder(path):

@@ -105,7 +105,7 @@ class Training:
     """How long, on what, and which epoch's weights are kept."""
 
     epochs: int = number(10, 1, 100_000)
-    batch_size: int = number(128, 1, 65_536)
+    batch_size: int = number(128, 2, 65_536)
     label_smoothing: float = number(0.0, 0, 0.9)
     class_weights: Literal["none", "balanced"] = "none"
     keep: Literal["last", "best"] = "last"  # best: highest val accuracy, the earliest of equals
