@@ -44,18 +44,19 @@ results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
 
-# make weights DATA=fer2013.tar.gz VOTES=fer2013new.csv: the model that ships. Three seeds from labels alone; the best of them
-# on val and FER+'s voters teach three more (first-s0 …), the best of these and the voters teach pocket, whose best seed on
-# val is exported; then its card and results/ (two cores: half an hour a seed; stopped, the same command goes on)
+# make weights DATA=fer2013.tar.gz VOTES=fer2013new.csv: the model that ships. Three seeds from labels alone (labels-s0 …, of an
+# earlier network); the best of them on val and FER+'s voters teach three more (first-s0 …), the best of these and the voters
+# teach pocket, whose best seed on val is exported; then its card and results/, and pocket-densenet's (two cores: half an hour
+# a seed; stopped, the same command goes on)
 WEIGHTS = runs/weights
 FIRST = network.layers=2,3,4 network.growth=20,32,48 network.stem_channels=40 training.epochs=60
 best_of = $$($(MIEN) evaluate $(WEIGHTS)/$(1)-s[0-2] | sort -t' ' -k4 -r | sed -n '1s/:.*//p')
 weights: .venv/with-all
 	$(MIEN) pack "$(DATA)" "$(FACES)"
 	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
-	$(MIEN) train pocket-densenet "$(FACES)" --seeds 3 --out $(WEIGHTS)
+	$(MIEN) train pocket-densenet "$(FACES)" name=labels $(FIRST) evaluation.shift=0 --seeds 3 --out $(WEIGHTS)
 	$(MIEN) teach "$(FACES)-voted" --translate --out $(WEIGHTS)/voters.csv
-	$(MIEN) teach "$(FACES)" "$(call best_of,pocket-densenet)" --out $(WEIGHTS)/labels.csv
+	$(MIEN) teach "$(FACES)" "$(call best_of,labels)" --out $(WEIGHTS)/labels.csv
 	$(MIEN) train pocket "$(FACES)" name=first $(FIRST) teacher.tables=$(WEIGHTS)/voters.csv,$(WEIGHTS)/labels.csv --seeds 3 \
 	  --out $(WEIGHTS)
 	$(MIEN) teach "$(FACES)" "$(call best_of,first)" --out $(WEIGHTS)/network.csv
@@ -64,6 +65,7 @@ weights: .venv/with-all
 	$(MIEN) evaluate --test --data "$(FACES)" $(WEIGHTS)/pocket.onnx && \
 	$(MIEN) export "$$best" --out $(WEIGHTS)/pocket.onnx --licence Apache-2.0 && \
 	cp $(WEIGHTS)/pocket.onnx src/mien/weights/pocket.onnx && cp "$$best/weights.safetensors" src/mien/weights/pocket.safetensors
+	$(MIEN) train pocket-densenet "$(FACES)" --seeds 3 --out $(WEIGHTS)
 	$(MIEN) evaluate --test $(WEIGHTS)/pocket-s[0-2] $(WEIGHTS)/pocket-densenet-s[0-2]
 	for name in pocket pocket-densenet; do \
 	$(MIEN) compare $(WEIGHTS)/$$name-s[0-2] --out reports/$$name && \

@@ -40,7 +40,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
     from mien.run import read_run
 
     run = read_run(next(runs.glob("*-s0") if kept == "quick" else runs.glob(f"{kept}-s0")))
-    told = run.environment()
+    told, reading = run.environment(), run.recipe.evaluation
     row = {
         "date": told["sessions"][0]["started"][:10],
         "cpu": told["machine"]["cpu"],
@@ -48,6 +48,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
         "precision": run.engine["precision"],
         "torch": told["packages"]["torch"],
         "data": run.data.fingerprint,
+        "views": (1 + 4 * bool(reading.shift)) * (1 + reading.mirror),
     }
     with open(ROOT / "results" / f"{kept}-machine.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(row), lineterminator="\n")
@@ -133,7 +134,8 @@ def pairs_of(kept: str) -> str:
 def trained_on(kept: str) -> str:
     """Return where a set was trained."""
     names = " and ".join(f"`{net['network']}`" for of, net in networks() if of == kept)
-    return f"{names}: trained on {where(kept)}."
+    views = read(kept, "machine")[0].get("views", "")
+    return f"{names}: trained on {where(kept)}{f'; a face is read in {views} views' if views else ''}."
 
 
 def where(kept: str) -> str:
