@@ -37,6 +37,9 @@ def keep(kept: str, report: Path, runs: Path) -> None:
     (ROOT / "results").mkdir(exist_ok=True)
     for name in KEPT:
         shutil.copyfile(report / "numbers" / f"{name}.csv", ROOT / "results" / f"{kept}-{name}.csv")
+    import torch
+
+    from mien.networks.engine import views
     from mien.run import read_run
 
     run = read_run(next(runs.glob("*-s0") if kept == "quick" else runs.glob(f"{kept}-s0")))
@@ -48,7 +51,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
         "precision": run.engine["precision"],
         "torch": told["packages"]["torch"],
         "data": run.data.fingerprint,
-        "views": (1 + 4 * bool(reading.shift)) * (1 + reading.mirror),
+        "views": len(views(torch.zeros(1, 1, 1), reading.mirror, reading.shift)),
     }
     with open(ROOT / "results" / f"{kept}-machine.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(row), lineterminator="\n")

@@ -16,6 +16,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,7 @@ SHOWN_AS_TEXT = (".csv", ".json", ".toml", ".md")
 LARGEST_FILE = 64 * 2**20
 HEAD = 64 * 1024  # bytes of a page in which its title is looked for
 MOST_FOLDERS, MOST_REPORTS, MOST_RUNS, DEEPEST = 5000, 300, 60, 6
+MOST_KNOWN = 5000  # pages that are not opened anew for each list
 FRESH_SECONDS = 1.5  # a list is made again after so long
 STILL_TRAINING = 120.0  # seconds since a run's files changed; its state is saved every 30
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -59,6 +61,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         self._listed = 0.0, ([], [])
+        self._report = lru_cache(maxsize=MOST_KNOWN)(self._read_report)
 
     def read(self, way: str, most: int = LARGEST_FILE) -> bytes | None:
         """Return the first `most` bytes of a regular file, None where there is none that may be given."""
@@ -111,8 +114,8 @@ class Tree:
             regular = [name for name in names if not name.startswith(".") and _is_regular(name, handle)]
             yield str(way), regular, handle
 
-    def _report(self, way: str, changed: float) -> Report | None:
-        """Return what is told of a page, None where it is not one of mien's."""
+    def _read_report(self, way: str, changed: float) -> Report | None:
+        """Return what is told of a page as it was when it changed last, None where it is not one of mien's."""
         head = self.read(way, HEAD) or b""
         if OURS not in head:
             return None

@@ -36,15 +36,13 @@ async function main() {
   started.catch(() => {}); // it is told below; pictures that wait for it tell it too
   const photos = new Photos(model, reader(model, engine, started), (crop) => engine.explain(crop));
   new Camera(model, engine, (words) => tell(words, true));
-  takePictures((named) => {
+  const give = (named) => {
     tell(calm);
     photos.add(named);
-  });
+  };
+  takePictures(give);
   showModel(model);
-  const gallery = showSamples((file, name) => {
-    tell(calm);
-    photos.add([[file, name]]);
-  }).catch(() => {}); // it is an extra
+  const gallery = showSamples((file, name) => give([[file, name]])).catch(() => {}); // it is an extra
   const { threads } = await started;
   await gallery;
   tell(`Ready: the model “${model.name}” is in this page, which now works without the network, too.`);
