@@ -182,7 +182,7 @@ def test_what_is_no_run_to_export_is_told(toy, toy_run, toy_model, tmp_path):
     refusals = {
         (): "there is no run to export",
         (toy_model,): "toy.onnx: a file; what is exported are the folders of runs",
-        (fold,): "fold 1 of 3 of a cross-validation has learned from val",
+        (fold,): "fold 1 of 3 of a cross-validation has learned from val or not from all of train",
         (toy_run, toy_run): "the same weights are given twice",
         (toy_run, other): "other: trained on other data than",
         (toy_run, once): "these runs read a face in different views; say --mirror or --once",

@@ -19,7 +19,7 @@ from mien.compare.material import gather
 from mien.dataset import Dataset, read_dataset, writing_dataset
 from mien.errors import DataError, RunError, Stopped
 from mien.evaluate import evaluate
-from mien.folds import Fold, deal
+from mien.folds import Fold, deal, folds_of
 from mien.info import info
 from mien.judge import accuracy
 from mien.labels import LABELS
@@ -192,6 +192,17 @@ def test_the_folds_hold_train_and_val_and_never_test(faces, monkeypatch):
         assert np.array_equal(dataset.pictures(fold.val.ids), fold.val.images)
         assert sorted(fold.val.ids, key=int) == fold.val.ids.tolist()
     assert sorted(both, key=int) == sorted(judged, key=int)
+
+
+def test_folds_of_train_leave_val_unseen(faces):
+    """With val apart each train face is val of one fold, and no face of val stands in any."""
+    dataset = read_dataset(faces)
+    train_ids = sorted(dataset.development().train.ids.tolist())
+    folds = [dataset.development(fold) for fold in folds_of(FOLDS, val_apart=True)]
+
+    assert train_ids == sorted(np.concatenate([fold.val.ids for fold in folds]).tolist())
+    assert all(train_ids == sorted([*fold.train.ids, *fold.val.ids]) for fold in folds)
+    assert not any(set(fold.train.groups) & set(fold.val.groups) for fold in folds)
 
 
 def test_too_many_folds_are_refused_with_the_place(faces):
@@ -385,6 +396,25 @@ def test_folds_that_do_not_belong_together_are_refused(runs, faces, tmp_path):
     assert refusal(runs, "test").endswith("is judged on its own faces alone; compare with --split val")
 
 
+def test_folds_of_train_are_told_as_such(faces, tmp_path):
+    """A run notes that val was apart, its report names train alone, and it is not compared with other folds."""
+    folds = tuple(folds_of(2, val_apart=True))
+    runs = [
+        train(RECIPES["chosen"], read_dataset(faces).development(fold), tmp_path / str(fold.number)).folder
+        for fold in folds
+    ]
+    for run in runs:
+        evaluate(run)
+    other = fold_run(tmp_path, faces, "plain", 0, 1, folds=2)
+    found = compare(runs, tmp_path / "report", split="val", draws=100)
+
+    assert folds == tuple(read_run(run).fold for run in runs)
+    assert "seed 0, fold 1 of 2 of train, on data" in info(runs[0])
+    assert "faces of train were dealt into 2 folds" in found.page.read_text()
+    assert "train" == found.where
+    assert f"{other}: one of 2 folds, and {runs[0]} is one of 2 folds of train" in refusal([*runs, other])
+
+
 @pytest.fixture(scope="module")
 def report(runs, tmp_path_factory):
     """The comparison of all runs."""
@@ -458,6 +488,19 @@ def test_the_command_trains_all_folds_and_goes_on(faces, tmp_path):
     assert last.startswith("plain, seed 0: accuracy ")
     assert "of all 74 faces, each read by the network that had not seen it" in last
     assert kept == (first / "weights.safetensors").stat().st_mtime_ns
+
+
+def test_the_command_keeps_val_apart(faces, tmp_path):
+    """`--val-apart` deals train alone, of which the last line counts the faces; without --folds it is refused."""
+    given = ("train", "quick-cnn", faces, *SMALL, "name=plain", "--out", tmp_path, "--val-apart")
+    alone, done = mien(*given), mien(*given, "--folds", 2)
+    faces_of_train = len(read_dataset(faces).development().train)
+
+    assert 2 == alone.returncode
+    assert "--val-apart says how --folds K deals its folds; give that, too" in alone.stderr
+    assert 0 == done.returncode, done.stderr
+    assert f"of all {faces_of_train} faces" in done.stdout
+    assert all(read_run(run).fold.val_apart for run in tmp_path.glob("plain-s0-f*"))
 
 
 @pytest.mark.parametrize(("folds", "message"), [(-3, "at least 2 folds, not -3"), (99, "too many")])

@@ -6,13 +6,15 @@ import pytest
 import torch
 from test_train import FINAL, TOY, final_bytes, toy_recipe
 
-from mien.dataset import writing_dataset
+from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, MienError, RecipeError, RunError, Stopped
+from mien.evaluate import evaluate
 from mien.export import export
+from mien.folds import Fold
 from mien.labels import FERPLUS_VOTES, LABELS
 from mien.predictions import read_predictions
 from mien.recipe import Teacher, read_recipe
-from mien.run import read_run
+from mien.run import folder_name, read_run
 from mien.teach import teach
 from mien.train import train
 from mien.train.targets import targets, taught
@@ -157,12 +159,54 @@ def test_a_run_teaches_another_as_it_reads_train(toy, toy_data, tmp_path):
 
 
 def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
-    """A teacher that may have seen other faces is refused, as is a fold."""
+    """A teacher that may have seen other faces is refused."""
     run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
     other = voted(tmp_path / "other", [(1,) * 10])
 
     with pytest.raises(RunError, match="was trained on other data"):
         teach(other, tmp_path / "t.csv", teachers=[run.folder])
+    assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def unseen(toy, tmp_path_factory):
+    """The run of each of two folds of train."""
+    recipe, folder, data = (
+        toy_recipe("quick-densenet", "training.epochs=1"),
+        tmp_path_factory.mktemp("f"),
+        read_dataset(toy),
+    )
+    folds = [Fold(number, 2, val_apart=True) for number in (1, 2)]
+    return [train(recipe, data.development(fold), folder / folder_name("x", 0, fold)) for fold in folds]
+
+
+def test_folds_of_train_teach_faces_that_they_have_not_seen(toy, toy_data, unseen, tmp_path):
+    """Each train face is told by the network whose fold it is of, beside a teacher that tells them all."""
+    folders = [run.folder for run in unseen]
+    probs = teach(toy, tmp_path / "t.csv", teachers=folders).probs
+    whole = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run").folder
+    beside = teach(toy, tmp_path / "b.csv", teachers=[*folders, whole]).probs
+
+    for run in unseen:
+        own = evaluate(run.folder)
+        rows = np.isin(toy_data.train.ids, own.ids)
+        assert own.ids.tolist() == toy_data.train.ids[rows].tolist()
+        assert np.allclose(own.probs, probs[rows])
+    assert np.allclose(beside, (probs + teach(toy, tmp_path / "w.csv", teachers=[whole]).probs) / 2)
+
+
+def test_folds_teach_together_or_not_at_all(toy, unseen, tmp_path):
+    """A missing fold, a repeated one and one that has learned from val are refused; nothing is written."""
+    lacking = r"lack theirs; give all folds of each seed, once"
+    both = Fold(1, 2)
+    seen_val = train(unseen[0].recipe, read_dataset(toy).development(both), tmp_path / "both").folder
+    for teachers, message in (
+        ([unseen[1].folder], lacking),
+        ([unseen[0].folder, unseen[1].folder, unseen[0].folder], lacking),
+        ([seen_val], "fold 1 of 2, dealt from train and val; .* with --folds 2 --val-apart"),
+    ):
+        with pytest.raises(RunError, match=message):
+            teach(toy, tmp_path / "t.csv", teachers=teachers)
     assert not (tmp_path / "t.csv").exists()
 
 

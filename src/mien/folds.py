@@ -15,14 +15,20 @@ class Fold:
 
     number: int  # from 1 to `of`
     of: int
+    val_apart: bool = False  # dealt from train alone, so that no fold's network has learned from val
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that were dealt."""
+        return ("train",) if self.val_apart else ("train", "val")
 
     def __str__(self) -> str:
-        return f"fold {self.number} of {self.of}"
+        return f"fold {self.number} of {self.of}" + " of train" * self.val_apart
 
 
-def folds_of(count: int | None) -> Iterator[Fold | None]:
+def folds_of(count: int | None, val_apart: bool = False) -> Iterator[Fold | None]:
     """Yield every fold of a cross-validation, or None once where none is wanted."""
-    yield from [None] if count is None else (Fold(n, count) for n in range(1, max(1, count) + 1))
+    yield from [None] if count is None else (Fold(n, count, val_apart) for n in range(1, max(1, count) + 1))
 
 
 def deal(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:

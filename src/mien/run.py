@@ -198,7 +198,7 @@ def read_run(folder: Path) -> Run:
     try:
         lists = {name: tuple(told["data"].get(name, ())) for name in ("labels", "notes")}
         data = RunData(**{**told["data"], **lists})
-        fold = Fold(told["fold"], told["folds"]) if "fold" in told else None
+        fold = Fold(told["fold"], told["folds"], told.get("val_apart", False)) if "fold" in told else None
         recipe = read_recipe(folder / "recipe.toml")
         more = {"init": told.get("init"), "teacher": tuple(told.get("teacher", ()))}
         return Run(folder, recipe, told["seed"], data, told["engine"], fold, **more)
@@ -211,6 +211,8 @@ def write_run(run: Run, network: dict) -> None:
     write_atomic(run.folder / "recipe.toml", to_toml(run.recipe))
     write_json(run.folder / "network.json", network)
     fold = {} if run.fold is None else {"fold": run.fold.number, "folds": run.fold.of}
+    if run.fold and run.fold.val_apart:
+        fold["val_apart"] = True
     init = {} if run.init is None else {"init": run.init}
     teacher = {"teacher": list(run.teacher)} if run.teacher else {}
     told = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}

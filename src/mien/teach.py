@@ -24,12 +24,15 @@ def teach(
 ) -> Predictions:
     """Write the mean of what teachers say of a data set's train faces to `out`, or without any what FER+'s voters said.
 
-    A teacher is a run's folder, a model file or a shipped model's name. The table is one of predictions, so it can be
+    A teacher is a run's folder, a model file or a shipped model's name. Of a cross-validation with `--val-apart` every
+    fold is given, and a face is told by the network that has not seen it: what a network knows by heart is the label
+    again. The table is one of predictions, so it can be
     judged like any other; `teacher.tables=OUT` in a recipe trains with it beside the labels (Hinton et al. 2015; with
     voters Barsoum et al. 2016). Voters' shares stand as they are, and a face without a vote for any of the data set's
     classes keeps its label; with `translate` they become how often train's faces with such votes have each label.
 
-    Raises DataError where the data set has no votes, RunError for a teacher of other data or of a fold, ModelError.
+    Raises DataError where the data set has no votes, RunError for a teacher of other data, for a fold of train and val
+    together and where folds are missing, ModelError.
     """
     dataset = read_dataset(folder)
     faces = dataset.development().train
@@ -38,7 +41,7 @@ def teach(
             "teachers answer in labels already: translating is for voters alone, without a teacher"
         )
     if teachers:
-        probs = np.mean([_said(str(teacher), dataset, faces, device) for teacher in teachers], axis=0)
+        probs = _mean([_said(str(teacher), dataset, faces, device) for teacher in teachers], teachers, faces)
     else:
         probs = _translated(dataset, faces) if translate else _shares(dataset, faces)
     splits = np.full(len(faces), "train")
@@ -49,8 +52,22 @@ def teach(
     return told
 
 
+def _mean(said: Sequence[np.ndarray], teachers: Sequence[str | Path], faces: Faces) -> np.ndarray:
+    """Return the mean of what teachers say of each face, float64 (N, C); nan of one is a face it does not tell."""
+    told = np.array([~np.isnan(each).any(1) for each in said])
+    folds = ~told.all(1)
+    seen = told[folds].sum(0)
+    if folds.any() and seen.min() < seen.max():
+        first = Path(teachers[int(folds.argmax())])
+        raise RunError(
+            f"{first}: a face is told by the fold that has not seen it, and {(seen < seen.max()).sum():,} of the "
+            f"{len(faces):,} train faces lack theirs; give all folds of each seed, once"
+        )
+    return np.nansum(said, axis=0) / told.sum(0)[:, None]
+
+
 def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarray:
-    """Return what a run or a model says of the faces, float64 (N, C)."""
+    """Return what a run or a model says of the faces, float64 (N, C); nan of those that a fold was trained on."""
     from mien.evaluate import load_network, predict_faces, predictions_of
     from mien.run import RunData, read_run
 
@@ -60,13 +77,20 @@ def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarr
         told = predictions_of(model, faces, "train").probs
         return told[:, [model.labels.index(label) for label in dataset.info.labels]]
     run = read_run(Path(teacher))
-    if run.fold:
+    if run.fold and not run.fold.val_apart:
         raise RunError(
-            f"{teacher}: {run.fold} of a cross-validation; a teacher has seen train and nothing else"
+            f"{teacher}: {run.fold}, dealt from train and val; a teacher has seen train and nothing else, so train "
+            f"{run.name} with --folds {run.fold.of} --val-apart"
         )
     _refuse_other(teacher, run.data, dataset)
     network, engine = load_network(run, run.result()["weights_sha256"], device)
-    return predict_faces(run, network, engine, faces, "train").probs
+    if not run.fold:
+        return predict_faces(run, network, engine, faces, "train").probs
+    own = dataset.development(run.fold).val
+    probs = np.full((len(faces), len(dataset.info.labels)), np.nan)
+    rows = np.isin(faces.ids, own.ids)  # both in the data set's order
+    probs[rows] = predict_faces(run, network, engine, own, "train").probs
+    return probs
 
 
 def _refuse_other(teacher: str, data, dataset: Dataset) -> None:

@@ -25,6 +25,9 @@ def train(
             help="cross-validate: a run a fold of train and val together, identical pictures in one fold"
         ),
     ] = None,
+    val_apart: Annotated[
+        bool, typer.Option("--val-apart", help="folds of train alone, for `mien teach`: val stays unseen")
+    ] = False,
     out: Annotated[
         Path, typer.Option(help="where the runs' folders NAME-sSEED or NAME-sSEED-fFOLDofFOLDS lie")
     ] = Path("runs"),
@@ -41,10 +44,13 @@ def train(
 
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
+    from mien.errors import DataError
     from mien.folds import folds_of
 
+    if val_apart and folds is None:
+        raise DataError("--val-apart says how --folds K deals its folds; give that, too")
     data = read_dataset(dataset)
-    data.development(next(folds_of(folds)))  # what cannot be folded is refused before torch is loaded
+    data.development(next(folds_of(folds, val_apart)))  # refused before torch is loaded
     from mien.networks.engine import choose_engine
     from mien.progress import Terminal
     from mien.run import folder_name, outcome
@@ -57,7 +63,7 @@ def train(
     with stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
             runs, faces = [], []
-            for fold in folds_of(folds):
+            for fold in folds_of(folds, val_apart):
                 development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
                 options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
                 run = train(chosen, development, folder, **options)

@@ -55,7 +55,7 @@ class Comparison:
     folder: Path
     page: Path
     split: str
-    where: str  # what the faces are: the split, or "train and val" for folds
+    where: str  # what the faces are: the split, or for folds "train and val" or "train"
     verdicts: dict[str, dict[str, Verdict]]  # network -> "all" or "clean" -> verdict
     differences: dict[str, list[Difference]]  # "all" or "clean" -> every pair of networks
     missing: str  # why the report has no pictures of faces, or ""

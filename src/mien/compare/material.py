@@ -1,6 +1,6 @@
 """Reads the runs to compare and refuses those that cannot be compared. Draws and judges nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.dataset import Dataset, read_dataset, same_faces
 from mien.errors import DataError, RunError
-from mien.folds import folds_of
+from mien.folds import Fold, folds_of
 from mien.judge import METRICS, align
 from mien.judge.scores import add_up, scores_of
 from mien.pages import joined
@@ -99,8 +99,9 @@ class Material:
 
     @property
     def where(self) -> str:
-        """What the faces are, in a word or two: "test", "val", or "train and val" for folds."""
-        return self.split if self.folds == 1 else "train and val"
+        """What the faces are, in a word or two: "test", "val", or for folds "train and val" or "train"."""
+        fold = self.networks[0].runs[0].fold
+        return joined(fold.splits) if fold else self.split
 
     @property
     def has_copies(self) -> bool:
@@ -154,9 +155,9 @@ def _refuse_other_data(run: Run, first: Run) -> None:
 
 
 def _refuse_other_folds(run: Run, first: Run, split: str) -> None:
-    folds = [each.fold.of if each.fold else 0 for each in (run, first)]
+    folds = [_dealt(each.fold) for each in (run, first)]
     if folds[0] != folds[1]:
-        here, there = (f"one of {n} folds" if n else "no fold" for n in folds)
+        here, there = folds
         raise RunError(
             f"{run.folder}: {here}, and {first.folder} is {there}; they were not trained and judged on the "
             f"same faces, so compare them apart"
@@ -165,15 +166,24 @@ def _refuse_other_folds(run: Run, first: Run, split: str) -> None:
         raise RunError(f"{run.folder}: {run.fold} is judged on its own faces alone; compare with --split val")
 
 
+def _dealt(fold: Fold | None) -> str:
+    """Return what a run's fold is one of, in words."""
+    return f"one of {fold.of} folds{' of train' * fold.val_apart}" if fold else "no fold"
+
+
 def _refuse_missing_folds(runs: Sequence[Run]) -> None:
     """Refuse a seed of which not every fold is there, since each face is to be read once."""
     for seed in sorted({run.seed for run in runs}):
         given = [run for run in runs if run.seed == seed]
         folds = {run.fold for run in given}
-        missing = [fold for fold in folds_of(given[0].fold and given[0].fold.of) if fold not in folds]
+        missing = [fold for fold in _all_folds(given[0]) if fold not in folds]
         if missing:
             names = joined([folder_name(given[0].name, seed, fold) for fold in missing])
             raise RunError(f"{given[0].folder}: {names} must be given too; a seed needs all of its folds")
+
+
+def _all_folds(run: Run) -> Iterator[Fold | None]:
+    return folds_of(run.fold.of, run.fold.val_apart) if run.fold else folds_of(None)
 
 
 def _refuse_mixed(runs: Sequence[Run]) -> None:

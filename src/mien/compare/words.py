@@ -126,7 +126,7 @@ def about_folds(material: Material) -> str:
     flattered = f"Chosen on that very fold, which flatters the figures: {'; '.join(told)}."
     unseen = "" if about_starts(material) else " and had not seen it"
     return (
-        f"The faces of train and val were dealt into {material.folds} folds, and each was read by the network "
+        f"The faces of {material.where} were dealt into {material.folds} folds, and each was read by the network "
         f"that was trained on the other folds{unseen}. "
         f"{flattered if told else 'Nothing was chosen on its fold.'}"
     )

@@ -73,7 +73,7 @@ class Development:
     info: DatasetInfo
     train: Faces
     val: Faces
-    fold: Fold | None = None  # val is this fold of both splits, and train is all other folds
+    fold: Fold | None = None  # val is this fold of the splits it is dealt from, and train is all other folds
 
     def __repr__(self) -> str:
         fold = f", {self.fold}" if self.fold else ""
@@ -98,13 +98,13 @@ class Dataset:
     _table: dict[str, np.ndarray] = field(repr=False)
 
     def development(self, fold: Fold | None = None) -> Development:
-        """Return the `train` and `val` splits, or one fold of both as val and the other folds as train.
+        """Return the `train` and `val` splits, or one fold of both, or of train, as val and the other folds as train.
 
         Raises DataError when a split is empty, or where there are too few faces for so many folds.
         """
         if fold is None:
             return Development(self.info, self._faces("train"), self._faces("val"))
-        rows = np.flatnonzero(np.isin(self._table["split"], ("train", "val")))
+        rows = np.flatnonzero(np.isin(self._table["split"], fold.splits))
         try:
             number = deal(self._table["label"][rows], self._table["group"][rows], fold.of)
         except DataError as fault:

@@ -119,8 +119,8 @@ def _read_runs(folders: Sequence[Path]) -> list[Run]:
     for run in runs:
         if run.fold:
             raise RunError(
-                f"{run.folder}: {run.fold} of a cross-validation has learned from val, which a model is calibrated "
-                f"on; train {run.name} without --folds to export it"
+                f"{run.folder}: {run.fold} of a cross-validation has learned from val or not from all of train; "
+                f"train {run.name} without --folds to export it"
             )
         if not same_faces(run.data, runs[0].data):
             raise RunError(
