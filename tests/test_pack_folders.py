@@ -19,7 +19,7 @@ from mien.dataset import Row, read_dataset, read_left_out
 from mien.errors import DataError, MienError
 from mien.labels import LABELS, SPLITS
 from mien.pack import pack
-from mien.pack.naming import LEFT_OUT, Naming
+from mien.pack.naming import LEFT_OUT, Naming, items_of
 from mien.pack.splits import fill_splits
 from mien.pack.tree import walk
 
@@ -127,6 +127,16 @@ def test_numbers_mean_what_labels_says():
         Naming(["3=joyous"])
     with pytest.raises(DataError, match="is not NAME, FOUND=NAME or FOUND="):
         Naming(["=happy"])
+
+
+def test_a_name_may_hold_what_separates_names():
+    """A comma stands in quotes, as the refusal suggests it; of several equals signs the last one parts."""
+    naming = Naming(items_of('0=angry, "joy, mild"=happy,,sad = blue=sad'))
+
+    assert ["angry", "happy", "sad"] == [naming.class_of(name) for name in ("0", "Joy, mild", "sad = blue")]
+    assert [] == items_of(" ")
+    with pytest.raises(DataError, match="""map it with --labels '"joy, wild"'=neutral"""):
+        naming.check(["joy, wild"], "here")
 
 
 def test_a_source_without_splits_gets_them(tmp_path):

@@ -133,7 +133,8 @@ def write_clean(material: Material, dropped: Dropped, counting: Callable) -> Non
     for stage, split in enumerate(SPLITS):
         faces = int((material.stage == stage).sum())
         if faces and sum(counts[split].values()) == faces:
-            raise DataError(f"{target}: no face of {split} would be left; choose fewer kinds")
+            why = ", ".join(f"{n:,} {kind}" for kind, n in counts[split].items())
+            raise DataError(f"{target}: no face of {split} would be left ({why}); choose fewer --kinds")
     table, extra = material.table, tuple(name for name in material.table if name not in COLUMNS)
     info = material.info
     with writing_dataset(target, side=info.side, labels=info.labels, extra=extra) as writer:

@@ -44,9 +44,9 @@ def pack(
     """Make a data set of any source of faces; exit status 1 where pictures were left out."""
     from mien.dataset import summary
     from mien.pack import pack
+    from mien.pack.naming import items_of
     from mien.progress import TerminalCounting
 
-    items = [item for item in labels.split(",") if item.strip()]
     with stop_asked() as stop:
         info = pack(
             source,
@@ -54,7 +54,7 @@ def pack(
             votes=votes,
             majority=majority,
             side=side,
-            labels=items,
+            labels=items_of(labels),
             detect=detect,
             strict=strict,
             seed=seed,

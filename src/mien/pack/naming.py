@@ -2,9 +2,11 @@
 
 By default names mean the seven of FER2013, by name and synonym, never by number: a number means
 another class in each data set. `--labels` changes that: NAME keeps an own set of the classes
-named, in their order; FOUND=NAME maps a found name; FOUND= leaves its faces out.
+named, in their order; FOUND=NAME maps a found name; FOUND= leaves its faces out. A name with a
+comma stands in double quotes, as in CSV; of several equals signs the last one counts.
 """
 
+import csv
 from collections.abc import Iterable, Sequence
 
 from mien.errors import DataError
@@ -22,10 +24,12 @@ class Naming:
     def __init__(self, items: Sequence[str] = ()):
         named, mapped = [], {}
         for item in items:
-            found, equals, name = (part.strip() for part in item.partition("="))
+            found, name = (
+                part.strip() for part in (item.rsplit("=", 1) if "=" in item else (item, LEFT_OUT))
+            )
             if not plain(found) or shown(item) != item:
                 raise DataError(f'--labels: "{shown(item)}" is not NAME, FOUND=NAME or FOUND=')
-            if equals:
+            if "=" in item:
                 if mapped.setdefault(plain(found), name) != name:
                     raise DataError(
                         f'--labels: "{found}" is to mean both "{mapped[plain(found)]}" and "{name}"'
@@ -74,6 +78,8 @@ class Naming:
     def _not_known(self, unknown: list[str]) -> str:
         numbers = all(name.strip().isdigit() for name in unknown)
         first, label = shown(unknown[0].strip()), self.labels[-1]
+        if "," in first:
+            first = f"""'"{first}"'"""  # for the shell, and for `items_of`
         mean = "means" if len(unknown) == 1 else "mean"
         if numbers:
             return f"{mean} no class, since numbers differ from set to set; say what is meant: --labels {first}={label}"
@@ -81,6 +87,11 @@ class Naming:
             f"{mean} none of {', '.join(self.labels)}; map it with --labels {first}={label}, leave it out with "
             f"--labels {first}= or keep an own set with --labels and all its names"
         )
+
+
+def items_of(text: str) -> list[str]:
+    """Return the items of `--labels`."""
+    return [item for row in csv.reader([text], skipinitialspace=True) for item in row if item.strip()]
 
 
 def _words(name: str) -> list[str]:
