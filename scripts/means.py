@@ -1,4 +1,5 @@
-"""What each means of training is worth, one left out or put in at a time: python scripts/means.py DATA OUT TABLE.
+"""What each means of training is worth, one left out or put in at a time: python scripts/means.py DATA OUT TABLE
+--voters VOTERS --network NETWORK --epochs 8.
 
 The recipe is `pocket` with fewer epochs, taught by VOTERS and NETWORK, two tables of `mien teach`. Each run has one
 means less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the

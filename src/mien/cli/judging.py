@@ -101,7 +101,7 @@ def export(
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="in 8-bit whole numbers: a third of size and time")
+        bool, typer.Option("--int8", help="in 8-bit whole numbers: a third of the size, half the time")
     ] = False,
     licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
 ) -> None:

@@ -8,7 +8,8 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 
-SAID = "It says how people would label a face, not what a person feels; limits: mien info MODEL."
+FORBIDDEN = "Not for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."
+SAID = f"It says how people would label a face, not what a person feels; limits: mien info MODEL. {FORBIDDEN}"
 ModelOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")]
 LongSideOption = Annotated[
     int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
@@ -117,7 +118,7 @@ def _folder(named: str) -> Path:
 
 
 @app.command(
-    epilog="It says how people would label a face, not what a person feels. No picture is kept or logged."
+    epilog=f"It says how people would label a face, not what a person feels. {FORBIDDEN} No picture is kept or logged."
 )
 def serve(
     model: ModelOption = "pocket",

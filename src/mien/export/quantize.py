@@ -1,4 +1,4 @@
-"""A graph in 8-bit whole numbers: a third of the size and of the time where the CPU multiplies them. Knows no runs.
+"""A graph in 8-bit whole numbers: a third of the size and half the time where the CPU multiplies them. Knows no runs.
 
 Weights are whole numbers of 7 bits, one scale a channel, and activations of 8 bits, their range taken from faces of
 train (Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference",

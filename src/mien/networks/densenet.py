@@ -17,7 +17,7 @@ class Unit(nn.Module):
     """A convolution with its batch norm and ReLU, before it ("pre", the paper's) or after it ("post").
 
     Post-activation reads concatenated features as they are, so nothing is normalized anew at
-    each layer: 1.3 to 1.6 times faster on a GPU at equal accuracy (docs/architecture.md).
+    each layer (docs/architecture.md).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, order: str, dropout: float = 0.0):
