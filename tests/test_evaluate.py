@@ -6,7 +6,9 @@ import pytest
 
 from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, ModelError, RunError, Stopped
-from mien.evaluate import evaluate, evaluate_on
+from mien.evaluate import evaluate, evaluate_on, load_network
+from mien.export import export
+from mien.files import append_line
 from mien.labels import LABELS
 from mien.model import read_model
 from mien.predictions import read_predictions
@@ -149,6 +151,54 @@ def test_a_model_needs_no_split_that_it_does_not_read(tmp_path):
         evaluate_on("pocket", folder, tmp_path / "told.csv")
     assert list(evaluate_on("pocket", folder, tmp_path / "told.csv", test=True)) == ["test"]
     assert len(read_predictions(tmp_path / "told.csv")) == 3
+
+
+def test_a_test_split_that_is_not_there_is_not_noted_as_opened(tmp_path, run, toy):
+    """A run, a model file and a table of any data leave no word of an opening where there is none."""
+    whole = read_dataset(toy).whole()
+    rows = np.flatnonzero(whole.table["split"] != "test")
+    with writing_dataset(tmp_path / "blind", side=16, labels=LABELS) as writer:
+        for row in rows:
+            split, label = whole.table["split"][row], whole.table["label"][row]
+            writer.add(whole.images[row].tobytes(), label=label, split=split, source="toy")
+        writer.finish({"kind": "blind", "files": {}})
+    model = export([run], tmp_path / "faces.onnx", data=toy)
+
+    for judged in (
+        lambda: evaluate(run, split="test", data=tmp_path / "blind"),
+        lambda: evaluate(tmp_path / "faces.onnx", split="test", data=tmp_path / "blind"),
+        lambda: evaluate_on(tmp_path / "faces.onnx", tmp_path / "blind", tmp_path / "told.csv", test=True),
+    ):
+        with pytest.raises(DataError, match="blind: has no test split to open"):
+            judged()
+    assert [] == list(tmp_path.rglob("*openings.jsonl"))
+    assert model
+
+
+def test_a_torn_line_among_the_openings_is_told_and_mended_by_the_next(run):
+    """What a full disk left is one line of words, and the next opening stands on a line of its own."""
+    path = run / "openings.jsonl"
+    path.write_bytes(b'{"time": "2026')
+    with pytest.raises(RunError, match="openings.jsonl: the list of openings is damaged here"):
+        read_run(run).openings()
+    append_line(path, "{}")
+
+    assert b'{"time": "2026\n{}\n' == path.read_bytes()
+
+
+def test_a_device_keeps_the_recipes_precision(trained, tmp_path):
+    """`--device cpu` reads a run of one's own CPU as it was trained, whatever this CPU would choose."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    for name in ("recipe.toml", "run.json"):
+        text = (run / name).read_text()
+        for other in ("auto", "bf16"):
+            text = text.replace(f'precision = "{other}"', 'precision = "fp32"')
+            text = text.replace(f'"precision": "{other}"', '"precision": "fp32"')
+        (run / name).write_text(text)
+    read = read_run(run)
+    _, engine = load_network(read, read.result()["weights_sha256"], "cpu")
+
+    assert "fp32" == engine.precision
 
 
 def test_a_model_is_not_judged_on_other_classes(tmp_path, toy):

@@ -24,6 +24,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert "old" == path.read_text()
 
 
+def test_a_folder_takes_no_files_place(tmp_path):
+    """A folder's name where a file's is wanted is told before anything is written."""
+    for path in (tmp_path, "."):
+        with pytest.raises(errors.StorageError, match="a folder; give the name of a file"):
+            write_atomic(path, "x")
+
+
 def test_an_appearing_folder_is_whole_or_absent(tmp_path):
     """A folder appears under its name only when its block ended well."""
     with pytest.raises(ZeroDivisionError), appearing_folder(tmp_path / "data") as hidden:

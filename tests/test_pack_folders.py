@@ -223,7 +223,10 @@ def test_rafdb_by_its_list(tmp_path):
     (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00001.jpg 4\n")
     with pytest.raises(DataError, match="row 2: train_00001.jpg stands there twice"):
         pack(base, tmp_path / "faces 2")
-    (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\n")
+    (base / "EmoLabel" / "list_patition_label.txt").write_text("\n\ntrain_00001.jpg 9\n")
+    with pytest.raises(DataError, match="row 3: "):
+        pack(base, tmp_path / "faces 2")
+    (base / "EmoLabel" / "list_patition_label.txt").write_text("Image/train_00001.jpg 5\n")
     assert "2 pictures are not in the list and were passed over." in pack(base, tmp_path / "faces 3").notes
 
 

@@ -225,6 +225,9 @@ def test_a_table_tells_what_it_holds(photos, toy_model, tmp_path, capsys):
         whole
     )
     cut.write_bytes((text + text.partition("\n")[2] * 50).encode() + b"\xff")
+    (tmp_path / "long.csv").write_text("x" * 200_000 + "\n")
+    with pytest.raises(DataError, match="long.csv"):
+        info(tmp_path / "long.csv")
     with pytest.raises(DataError, match="cut.csv: not as mien predict writes it"):
         info(cut)
     for damaged in (text.replace(",happy,", ",hapy,", 1), text.rstrip()[:-9]):

@@ -18,13 +18,14 @@ def test_a_log_gets_lines(monkeypatch, total, told):
 
 
 @pytest.mark.parametrize("total", [3, None])
-def test_a_terminal_gets_a_bar(total):
-    """On a terminal there is a bar, also where the total is not known."""
+@pytest.mark.parametrize("name", ["pack x", "pack a{b}.csv", "pack a{.csv", "pack [/x].csv"])
+def test_a_terminal_gets_a_bar(name, total):
+    """On a terminal there is a bar, also where the total is not known, whatever the file's name."""
     terminal = io.StringIO()
     terminal.isatty = lambda: True
 
-    assert [1, 2, 3] == list(TerminalCounting(terminal).over("pack x", total, iter([1, 2, 3])))
-    assert "pack x" in terminal.getvalue()
+    assert [1, 2, 3] == list(TerminalCounting(terminal).over(name, total, iter([1, 2, 3])))
+    assert name in terminal.getvalue()
 
 
 def test_a_library_hears_nothing(capsys):

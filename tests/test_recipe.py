@@ -70,6 +70,10 @@ def test_one_growth_stands_for_all_blocks():
         ("augment.flip=1", "augment.flip must be true or false and is 1"),
         ("optimizer.kind=adamw", "optimizer.kind must be one of sgd, adam and is 'adamw'"),
         ("network.kind=vgg", "network.kind must be one of cnn, densenet, resnet and is 'vgg'"),
+        ("network.kind=1,2", r"network.kind must be one of cnn, densenet, resnet and is \[1, 2\]"),
+        (f"training.epochs=1{'0' * 400}", "training.epochs must be between 1 and 100000 and is 10"),
+        (f"training.epochs=1{'0' * 5000}", "training.epochs must be a number"),
+        (f"training.epochs={'[' * 20_000}", "training.epochs must be a number"),
         ("network.init=7", "network.init must be printable text and is 7"),
         ('network.init="a\\nb"', "network.init must be printable text and is"),
         ("network.layers=2,0", "network.layers must be between 1 and 128"),
@@ -93,10 +97,20 @@ def test_all_faults_are_told_at_once():
     assert all(part in str(caught.value) for part in ("optimizer.lr", "training.epoch", "augment.shift"))
 
 
+def test_a_section_that_is_none_takes_no_field(tmp_path):
+    """Where a file has a number for a section, a field changed in it is told as the file's fault."""
+    path = tmp_path / "mine.toml"
+    path.write_text("name = 'x'\noptimizer = 3\n[network]\nkind = 'cnn'\n")
+    with pytest.raises(RecipeError, match="optimizer must be a section of fields"):
+        read_recipe(path, ("optimizer.lr=0.1",))
+
+
 def test_an_unknown_recipe_gets_the_nearest_name():
     """A typing error in a recipe's name is answered with the name that was meant."""
     with pytest.raises(RecipeError, match='no recipe "quick-densnet"; did you mean "quick-densenet"?'):
         read_recipe("quick-densnet")
+    with pytest.raises(RecipeError, match=r'no recipe "zzzzzz"\. Known: cnn, '):
+        read_recipe("zzzzzz")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +121,7 @@ def test_an_unknown_recipe_gets_the_nearest_name():
         ("format = 9\nname = 'x'", "written in format 9"),
         ("name = 'x'\n[netwrk]", 'unknown section "netwrk"; did you mean "network"'),
         ("name = 'x'\nnetwork = 3", "network.kind must be one of"),
+        (f"name = {'[' * 20_000}", "cannot be read as a recipe"),
         ("name = 'x'\n[network]\nkind='cnn'\n[training]\nepochs=[1]", "training.epochs must be a number"),
     ],
 )

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -62,6 +63,12 @@ def reports(tmp_path_factory) -> Path:
     damaged = folder / "runs" / "damaged"
     damaged.mkdir()
     (damaged / "run.json").write_text("{")
+    for name, file, text in (
+        ("deep", "run.json", "[" * 20_000),
+        ("long", "metrics.csv", "epoch," + "9" * 200_000 + "\n1,2\n"),
+        ("nan", "metrics.csv", (run / "metrics.csv").read_text().replace("1.5", "nan")),
+    ):
+        (shutil.copytree(run, folder / "runs" / name) / file).write_text(text)
     return folder
 
 

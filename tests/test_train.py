@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.dataset import read_dataset
-from mien.errors import DataError, MienError, RunError, Stopped, StorageError, TrainingDiverged
+from mien.errors import DataError, MienError, OutOfMemory, RunError, Stopped, StorageError, TrainingDiverged
 from mien.files import locked
 from mien.recipe import read_recipe, to_toml
 from mien.run import read_run
@@ -313,6 +313,42 @@ def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
     with pytest.raises(TrainingDiverged, match="the loss is not finite by epoch .*; lower optimizer.lr"):
         train(recipe, toy_data, tmp_path / "run", save_every_seconds=0)
     assert not read_run(tmp_path / "run").complete
+
+
+def test_weights_that_break_in_an_epochs_last_step_stop_the_run(toy_data, tmp_path, monkeypatch):
+    """Where every loss was finite and val is read as nan, the run ends as any that diverges."""
+    broken = np.full((len(toy_data.val), len(toy_data.info.labels)), np.nan)
+    monkeypatch.setattr("mien.train.loop.probabilities", lambda *_: broken)
+
+    with pytest.raises(TrainingDiverged, match="not finite by epoch 1"):
+        train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [MemoryError(), RuntimeError("CUDA out of memory"), RuntimeError("can't allocate memory: you tried")],
+)
+def test_too_little_memory_is_told(toy_data, tmp_path, monkeypatch, fault):
+    """What numpy and torch say of it becomes a line that says what to lower."""
+
+    def refuse(*_, **__):
+        raise fault
+
+    monkeypatch.setattr("mien.train.loop.augment", refuse)
+    with pytest.raises(OutOfMemory, match="not enough memory; lower training.batch_size"):
+        train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
+
+
+def test_another_fault_is_not_taken_for_too_little_memory(toy_data, tmp_path, monkeypatch):
+    """An error that only names memory is what it is."""
+
+    def refuse(*_, **__):
+        raise RuntimeError("unsupported memory format option")
+
+    monkeypatch.setattr("mien.train.loop.augment", refuse)
+    with pytest.raises(RuntimeError, match="memory format"):
+        train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
 
 
 def test_a_damaged_state_is_told(toy_data, tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
-from mien.files import append_line, locked, sha256_file, with_no_error
+from mien.files import append_line, locked, read_lines, sha256_file, with_no_error
 from mien.model import BATCH, Model, read_model
 from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
@@ -59,10 +59,7 @@ def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> P
         network, engine = load_network(run, weights_sha256, device)
         dataset = open_data(run.data, data, run.folder)
         if split == "test":
-            record_opening(
-                run.folder / "openings.jsonl", dataset.info.fingerprint, weights_sha256=weights_sha256
-            )
-            faces = dataset.open_test()
+            faces = _open_test(dataset, run.folder / "openings.jsonl", weights_sha256=weights_sha256)
         else:
             faces = dataset.development(run.fold).val
         predictions = predict_faces(run, network, engine, faces, split)
@@ -80,11 +77,9 @@ def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
     with locked(path, "the model"):
         dataset = open_data(RunData(path="", side=model.side, labels=model.labels, **model.data), data, path)
         if split == "test":
+            _refuse_no_test(dataset)
             with_no_error(table.unlink)  # of another graph: with the next line it would pass for this one's
-            record_opening(
-                _beside(path, "openings.jsonl"), dataset.info.fingerprint, graph_sha256=model.graph_sha256
-            )
-            faces = dataset.open_test()
+            faces = _open_test(dataset, _beside(path, "openings.jsonl"), graph_sha256=model.graph_sha256)
         else:
             faces = dataset.development().val
         predictions = predictions_of(model, faces, split)
@@ -112,10 +107,7 @@ def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False)
         raise DataError(f"{data}: no face in val; --test reads those of test")
     faces = {"val": dataset.open_val()} if dataset.info.count("val") else {}
     if test:
-        record_opening(
-            _beside(out, "openings.jsonl"), dataset.info.fingerprint, graph_sha256=model.graph_sha256
-        )
-        faces["test"] = dataset.open_test()
+        faces["test"] = _open_test(dataset, _beside(out, "openings.jsonl"), graph_sha256=model.graph_sha256)
     columns = [model.labels.index(label) for label in labels]
     told = {
         split: replace((p := predictions_of(model, some, split)), classes=labels, probs=p.probs[:, columns])
@@ -130,8 +122,8 @@ def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
     table, openings = _beside(path, "predictions-test.csv"), _beside(path, "openings.jsonl")
     if not table.exists() or not openings.exists():
         return None
-    last = json.loads(openings.read_text(encoding="utf-8").splitlines()[-1])
-    return read_predictions(table) if last["graph_sha256"] == graph_sha256 else None
+    *_, last = read_lines(openings, what="the list of openings", error=ModelError)
+    return read_predictions(table) if last.get("graph_sha256") == graph_sha256 else None
 
 
 def _beside(path: Path, name: str) -> Path:
@@ -155,8 +147,9 @@ def load_network(run: Run, weights_sha256: str, device: str):
     except (SafetensorError, RuntimeError) as fault:
         raise RunError(f"{path}: not this run's weights ({fault})") from None
     engine = Engine(**run.engine)
-    if device != "auto" or (engine.device != "cpu" and not torch.cuda.is_available()):
-        engine = replace(choose_engine(device=device), threads=engine.threads)
+    if device not in ("auto", engine.device) or (engine.device != "cpu" and not torch.cuda.is_available()):
+        precision = run.recipe.training.precision
+        engine = replace(choose_engine(device=device, precision=precision), threads=engine.threads)
     return engine.place(network), engine
 
 
@@ -174,6 +167,18 @@ def open_data(trained_on: RunData, moved_to: Path | None, whose: Path) -> Datase
 def _named(data: DatasetInfo | RunData) -> str:
     """Return the fingerprint and the labels, whose order a fingerprint does not tell."""
     return f"{data.fingerprint}, {' '.join(data.labels)}"
+
+
+def _refuse_no_test(dataset: Dataset) -> None:
+    if not dataset.info.count("test"):
+        raise DataError(f"{dataset.info.folder}: has no test split to open")
+
+
+def _open_test(dataset: Dataset, openings: Path, **opened_for: str) -> Faces:
+    """Return the test split's faces, once it is written down that they are opened; DataError where there are none."""
+    _refuse_no_test(dataset)
+    record_opening(openings, dataset.info.fingerprint, **opened_for)
+    return dataset.open_test()
 
 
 def record_opening(file: Path, fingerprint: str, **opened_for: str) -> None:

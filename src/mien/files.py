@@ -24,7 +24,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     A crash or a full disk at any moment leaves the old file or the new one, never a part.
     Raises StorageError where the disk refuses.
     """
-    path = Path(path)
+    path = _file_named(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -44,9 +44,7 @@ def appearing_file(path: Path):
 
     Raises StorageError where the disk refuses.
     """
-    path = Path(path)
-    if path.is_dir() or not path.name:
-        raise StorageError(f"{path}: a folder; give the name of a file")
+    path = _file_named(path)
     hidden = path.with_name(f".{path.name}.tmp")
     try:
         try:
@@ -62,6 +60,13 @@ def appearing_file(path: Path):
         raise  # of another file: the reader of standard output went
     except OSError as error:
         raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
+
+
+def _file_named(path: Path) -> Path:
+    path = Path(path)
+    if path.is_dir() or not path.name:
+        raise StorageError(f"{path}: a folder; give the name of a file")
+    return path
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -82,14 +87,27 @@ def _cell(value):
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file and sync it; StorageError where the disk refuses."""
+    """Add a line to a file, after what a full disk left of an earlier one, and sync it; StorageError if it cannot."""
     try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with open(path, "ab+") as file:
+            file.seek(max(0, file.tell() - 1))
+            torn = file.read() not in (b"", b"\n")
+            file.write(b"\n" * torn + line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise StorageError(f"{path}: could not be written ({error.strerror})") from error
+
+
+def read_lines(path: Path, *, what: str, error: type[MienError]) -> list[dict]:
+    """Return the JSON objects that `append_line` added to a file; `error` in one line where one is damaged."""
+    try:
+        rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as fault:
+        raise error(f"{path}: {what} is damaged here, a line cannot be read ({fault})") from None
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise error(f"{path}: {what} is damaged here, it is no list of objects")
+    return rows
 
 
 def with_no_error(action, *arguments) -> None:

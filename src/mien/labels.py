@@ -82,6 +82,11 @@ def split_of(word: str) -> str | None:
     return SPLIT_WORDS.get(plain(word))
 
 
+def known_words(word: str, known) -> str:
+    """What `did_you_mean` says, and then all the known words: the end of a line about one that is not known."""
+    return f"{did_you_mean(word, known) or '.'} Known: {', '.join(map(str, known))}"
+
+
 def did_you_mean(word: str, known) -> str:
     """'; did you mean "x"?' for the nearest of the known words, or the class that a word stands for, or ''."""
     by_plain = {plain(str(one)): str(one) for one in known}

@@ -6,7 +6,6 @@ probability a class, headed by the class's name. Two more columns are optional: 
 """
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.files import write_atomic
+from mien.files import write_csv
 from mien.labels import did_you_mean
 
 REQUIRED = ("id", "label", "split")
@@ -64,22 +63,10 @@ def pooled(tables: Sequence[Predictions]) -> Predictions:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write a table of predictions, whole or not at all; probabilities keep 9 digits."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow((*REQUIRED, *predictions.classes, *OPTIONAL))
     labels = np.array(predictions.classes)[predictions.labels]
-    for row in range(len(predictions)):
-        table.writerow(
-            (
-                predictions.ids[row],
-                labels[row],
-                predictions.splits[row],
-                *(f"{p:.9g}" for p in predictions.probs[row]),
-                predictions.groups[row],
-                int(predictions.clean[row]),
-            )
-        )
-    write_atomic(path, text.getvalue())
+    columns = (predictions.ids, labels, predictions.splits, *predictions.probs.T, predictions.groups)
+    rows = zip(*columns, predictions.clean.astype(int), strict=True)
+    write_csv(path, (*REQUIRED, *predictions.classes, *OPTIONAL), rows)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -14,14 +14,13 @@ predictions-SPLIT.csv, openings.jsonl   from `mien evaluate`
 
 import csv
 import io
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mien import notebook
 from mien.dataset import DatasetInfo
 from mien.errors import RunError
-from mien.files import read_json, to_json, write_atomic
+from mien.files import read_json, read_lines, to_json, write_atomic
 from mien.folds import Fold
 from mien.predictions import Predictions, read_predictions
 from mien.recipe import Recipe, read_recipe, to_toml
@@ -113,7 +112,7 @@ class Run:
         path = self.folder / "openings.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return read_lines(path, what="the list of openings", error=RunError)
 
     def __repr__(self) -> str:
         fold = f", {self.fold}" if self.fold else ""
@@ -202,7 +201,7 @@ def read_run(folder: Path) -> Run:
         recipe = read_recipe(folder / "recipe.toml")
         more = {"init": told.get("init"), "teacher": tuple(told.get("teacher", ()))}
         return Run(folder, recipe, told["seed"], data, told["engine"], fold, **more)
-    except (KeyError, TypeError) as fault:
+    except (KeyError, TypeError, AttributeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 
 

@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from mien.errors import MienError
-from mien.labels import did_you_mean
+from mien.labels import known_words
 
 
 def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
@@ -23,10 +23,10 @@ def read_named(name: str | Path, folder: str, *, what: str, error: type[MienErro
     known = shipped(folder)
     path = known.get(str(name), Path(name))
     if path.suffix != ".toml":
-        raise error(f'no {what} "{name}"{did_you_mean(name, known)} Known: {", ".join(known)}')
+        raise error(f'no {what} "{name}"{known_words(name, known)}')
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise error(
             f"{path}: cannot be read as a {what} ({getattr(fault, 'strerror', None) or fault})"
         ) from None

@@ -74,8 +74,7 @@ def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarr
     if not Path(teacher).is_dir():
         model = read_model(teacher)
         _refuse_other(teacher, RunData(path="", side=model.side, labels=model.labels, **model.data), dataset)
-        told = predictions_of(model, faces, "train").probs
-        return told[:, [model.labels.index(label) for label in dataset.info.labels]]
+        return predictions_of(model, faces, "train").probs
     run = read_run(Path(teacher))
     if run.fold and not run.fold.val_apart:
         raise RunError(

@@ -88,7 +88,7 @@ def render(
     from mien.progress import TerminalCounting
     from mien.render import cached_folder, is_default
 
-    options = {"faces": faces, "side": side or 48, "seed": seed}
+    options = {"faces": faces, "side": 48 if side is None else side, "seed": seed}
     options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
     if dataset is None and (clip is not None or not is_default(**options)):
         raise DataError("give a folder: only the default set has a place of its own, in the cache")
@@ -97,7 +97,11 @@ def render(
             from mien.render.clips import render_clip
 
             shown = {"label": label, "second": second, "seconds": seconds, "rate": rate}
-            made = {"side": side or 128, "seed": seed, "progress": TerminalCounting(stop=stop)}
+            made = {
+                "side": 128 if side is None else side,
+                "seed": seed,
+                "progress": TerminalCounting(stop=stop),
+            }
             total = render_clip(dataset, clip, **shown, **made)
             print(f"{dataset}: {total} frames, truth.csv and clip.avi")
             return

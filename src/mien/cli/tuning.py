@@ -65,6 +65,7 @@ def tune_search(
     from mien.tune.plan import Plan
     from mien.tune.report import summary
     from mien.tune.search import aloud, tune
+    from mien.tune.storage import shown
 
     if device != "auto":
         require_device(device)
@@ -75,7 +76,8 @@ def tune_search(
         found = tune(plan, workers=workers, stop=stop, say=aloud, progress=Terminal())
         if confirm:
             found = train_again(plan, confirm, stop=stop, say=aloud, progress=Terminal())
-    print(f"{summary(found)}\n\n{folder}: mien tune report {storage or folder} draws it")
+    where = shown(storage) if storage else folder  # an address without its password
+    print(f"{summary(found)}\n\n{folder}: mien tune report {where} draws it")
 
 
 @tune.command("report")

@@ -22,7 +22,7 @@ from mien.errors import DataError
 from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
 from mien.judge.text import table_html
-from mien.labels import did_you_mean
+from mien.labels import known_words
 from mien.pages import joined, percent, render
 from mien.pages.figures import Drawn, Figures, themed
 from mien.pages.text import NO_BREAK
@@ -71,8 +71,7 @@ class Comparison:
         """
         for kind in kinds:
             if kind not in self.drawn:
-                known = ", ".join(self.drawn)
-                raise DataError(f'no figures "{kind}"{did_you_mean(kind, self.drawn)} Known: {known}')
+                raise DataError(f'no figures "{kind}"{known_words(kind, self.drawn)}')
         return Figures(one for kind in kinds or self.drawn for one in self.drawn[kind])
 
     def __repr__(self) -> str:

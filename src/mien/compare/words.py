@@ -7,13 +7,13 @@ import numpy as np
 from mien.compare.figures import Judged
 from mien.compare.material import Material
 from mien.judge import Difference, Verdict
+from mien.judge.paired import in_words
 from mien.pages import joined, percent, thousands
 from mien.pages.text import millions, seeds_in_words, typeset
 from mien.recipe import chosen_on_val
 from mien.run import began_with
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
-SMALLEST_P = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,9 @@ def _pair(judged: Judged, clean: Difference, whole: Difference) -> Finding:
     beside = ""
     if judged.material.has_copies:
         same = whole.conclusion == clean.conclusion
-        value = whole.scores["accuracy"]
-        p = f"p = {whole.p_holm:.4f}" if whole.p_holm >= SMALLEST_P else f"p < {SMALLEST_P}"
         beside = (
-            f"On the whole split {'the conclusion is the same' if same else _head(judged, whole)}: a difference "
-            f"of {100 * value.point:.1f} points, 95% interval {100 * value.low:.1f} to "
-            f"{100 * value.high:.1f}, {p}."
+            f"On the whole split {'the conclusion is the same' if same else _head(judged, whole)}: "
+            f"{in_words(whole.scores['accuracy'], whole.p_holm)}."
         )
     return Finding(_head(judged, clean), typeset(clean.sentence), typeset(beside))
 

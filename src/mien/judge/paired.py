@@ -16,6 +16,7 @@ from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
 
 LEVEL = 0.05
+SMALLEST_P = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +197,18 @@ def _numbers(
     a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
     of_a, of_b = (seeds_in_words(seeds[name]) for name in (a, b))
     trained = f"{of_a} each" if of_a == of_b else f"{of_a} of {a}, {of_b} of {b}"
-    p = f"p = {difference.p_holm:.4f}" if difference.p_holm >= 0.0001 else "p < 0.0001"
     return (
         f"{a} reads {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {difference.faces:,} faces rightly "
-        f"({trained}): a difference of {_points(accuracy.point)} points, 95% interval "
-        f"{_points(accuracy.low)} to {_points(accuracy.high)}, {p}"
+        f"({trained}): {in_words(accuracy, difference.p_holm)}"
         f"{f' (Holm, {comparisons} comparisons)' if comparisons > 1 else ''}."
     )
+
+
+def in_words(accuracy: Interval, p_holm: float) -> str:
+    """Return a difference of accuracies with its interval and p."""
+    p = f"p = {p_holm:.4f}" if p_holm >= SMALLEST_P else f"p < {SMALLEST_P}"
+    interval = f"95% interval {_points(accuracy.low)} to {_points(accuracy.high)}"
+    return f"a difference of {_points(accuracy.point)} points, {interval}, {p}"
 
 
 def _disagreement(accuracy: Interval, significant: bool) -> str:

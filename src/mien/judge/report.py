@@ -68,8 +68,8 @@ def coverage_of(
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the paths by the shortest ends that tell them apart."""
     paths = [Path(path) for path in paths]
-    for parts in range(1, max(len(path.parts) for path in paths) + 1):
-        names = [str(Path(*path.parts[-parts:]).with_suffix("")) for path in paths]
+    for parts in range(1, max(1, *(len(path.parts) for path in paths)) + 1):
+        names = [str(Path(*path.parts[-parts:])).removesuffix(path.suffix) for path in paths]
         if len(set(names)) == len(names):
             return dict(zip(names, paths, strict=True))
     raise DataError(f"{paths[0]}: the same table is given twice")

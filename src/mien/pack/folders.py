@@ -118,10 +118,11 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
         if stem not in by_stem or aligned != whole_photos:
             by_stem[stem] = file
     found: dict[PurePosixPath, tuple[str, str]] = {}
-    for number, line in enumerate(_lines(tree, listed), start=1):
+    for number, line in _lines(tree, listed):
         where = f"{shown(listed)}, row {number}"
         name, _, label = line.strip().partition(" ")
-        if label.strip() not in RAFDB or not RAFDB_NAME.match(PurePosixPath(name).stem):
+        named = RAFDB_NAME.match(PurePosixPath(name).stem)
+        if label.strip() not in RAFDB or not named:
             raise DataError(
                 f'{tree.root}: {where}: "{shown(line[:60])}" is not "train_NUMBER.jpg LABEL", LABEL 1 to 7'
             )
@@ -130,19 +131,20 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
             raise DataError(f"{tree.root}: {where}: there is no picture {name} (nor its _aligned one)")
         if file in found:
             raise DataError(f"{tree.root}: {where}: {name} stands there twice")
-        found[file] = (RAFDB[label.strip()], name.partition("_")[0])
+        found[file] = (RAFDB[label.strip()], named[1])
     unlisted = len(by_stem) - len(found)
     if unlisted:
         note(f"{unlisted:,} pictures are not in the list and were passed over.")
     return [(file, *told) for file, told in found.items()]
 
 
-def _lines(tree: Tree, listed: PurePosixPath) -> list[str]:
+def _lines(tree: Tree, listed: PurePosixPath) -> list[tuple[int, str]]:
+    """Return the lines that say something, each with its number in the file."""
     try:
         text = read_file(tree.path(listed)).decode("utf-8")
     except (DataError, UnicodeDecodeError) as fault:
         raise DataError(f"{tree.root}: {shown(listed)}: cannot be read ({fault})") from None
-    return [line for line in text.splitlines() if line.strip()]
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
 def _nothing_found(tree: Tree) -> str:

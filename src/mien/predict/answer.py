@@ -6,8 +6,8 @@ from mien.predict.recognizer import ReadFace
 from mien.predict.sources import Source
 
 LIMITS = (
-    "It says how people would label a face's expression, not what a person feels; it can be wrong. It must not be used to "
-    "infer emotions at work or in education (EU AI Act, Art. 5(1)(f)), nor to decide anything about a person."
+    "It says how people would label a face's expression, not what a person feels; it can be wrong. It must not be "
+    "used to infer emotions at work or in education (EU AI Act, Art. 5(1)(f)), nor to decide anything about a person."
 )
 
 

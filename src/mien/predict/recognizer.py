@@ -17,14 +17,13 @@ import numpy as np
 from mien.errors import PictureError
 from mien.faces import Face, Finder, align, grey
 from mien.faces.finder import LONG_SIDE
-from mien.model import Model, read_model
+from mien.model import BATCH, Model, read_model
 from mien.pictures import LARGEST_RATIO, decode, from_image, read_file, square
 from mien.predict.occlusion import occlusion
 from mien.workers import spread
 
 UNCERTAIN = "uncertain"
 SMALLEST_LONG_SIDE = 64
-BATCH = 32  # faces that the network reads at once
 CHANNELS = {"rgb": slice(None), "bgr": slice(None, None, -1)}
 
 
@@ -167,8 +166,7 @@ class Recognizer:
     def read_together(self, some: list[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
         """Yield pictures that were looked at with their faces, in order, read in batches that mix them."""
         crops = np.concatenate([looked.crops for looked in some])
-        batches = (crops[start : start + BATCH] for start in range(0, len(crops), BATCH))
-        answers = chain.from_iterable(map(self.model.probabilities, batches))
+        answers = iter(self.model.probabilities(crops))
         for looked in some:
             cut_out = zip(looked.faces, looked.crops, strict=True)
             yield looked, [self._answer(face, crop, next(answers)) for face, crop in cut_out]

@@ -18,7 +18,7 @@ def is_ours(path: Path) -> bool:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             head = next(csv.reader([file.readline()]), [])
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
         return False
     return bool(head) and head[0] in MAKERS and set(NEEDED) <= set(head)
 

@@ -1,7 +1,6 @@
 """A recipe read from TOML and from `key=value`, checked field by field. All faults are told at once."""
 
 import dataclasses
-import math
 import tomllib
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -40,8 +39,8 @@ def _apply(tree: dict, override: str, faults: list[str]) -> None:
         tree["name"] = text.strip()
     elif not dot or section not in SECTIONS:
         faults.append(f'unknown field "{key.strip()}"{did_you_mean(key.strip(), known_fields())}')
-    else:
-        tree.setdefault(section, {})[option] = _parse(text)
+    elif isinstance(tree.setdefault(section, {}), dict):  # of anything else `_section` tells
+        tree[section][option] = _parse(text)
 
 
 def _parse(text: str):
@@ -50,7 +49,7 @@ def _parse(text: str):
     for candidate in (text, f"[{text}]" if "," in text else text):
         try:
             return tomllib.loads(f"value = {candidate}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             continue
     return text
 
@@ -84,13 +83,13 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
 
 
 def _network(options, faults: list[str]) -> Network | None:
-    if not isinstance(options, dict) or options.get("kind") not in NETWORKS:
-        kind = options.get("kind") if isinstance(options, dict) else None
+    kind = options.get("kind") if isinstance(options, dict) else None
+    if not isinstance(kind, str) or kind not in NETWORKS:
         faults.append(
             f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(kind, NETWORKS)}"
         )
         return None
-    return _section(NETWORKS[options["kind"]], options, "network", faults)
+    return _section(NETWORKS[kind], options, "network", faults)
 
 
 def _section(cls, options, section: str, faults: list[str]):
@@ -131,7 +130,7 @@ def _coerce(value, hint, bounds):
         return f"must be a number{' without a fraction' if hint is int else ''}", value
     if hint is int and not isinstance(value, int):
         return "must be a number without a fraction", value
-    if not math.isfinite(value) or not bounds["low"] <= value <= bounds["high"]:
+    if not bounds["low"] <= value <= bounds["high"]:  # nor is nan
         return f"must be between {bounds['low']} and {bounds['high']}", value
     return None, hint(value)
 

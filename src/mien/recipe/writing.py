@@ -17,7 +17,7 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def differing_fields(one: Recipe, other: Recipe) -> list[str]:
-    """Return 'section.key (a here, b there)' for each field in which two recipes differ."""
+    """Return 'section.key (a there, b here)' for each field in which two recipes differ."""
     found = []
     for section in SECTIONS:
         a, b = dataclasses.asdict(getattr(one, section)), dataclasses.asdict(getattr(other, section))

@@ -9,6 +9,7 @@ import asyncio
 import csv
 import io
 import json
+import math
 import os
 import re
 import stat
@@ -132,7 +133,7 @@ class Tree:
             told = {"path": way, "name": str(run["name"]), "seed": int(run["seed"]), "fold": run.get("fold")}
             epochs = int(recipe["training"]["epochs"])
             rows = _rows(self.read(f"{folder}metrics.csv") or b"")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError):
             return None
         complete = self.read(f"{folder}result.json", 1) is not None
         training = not complete and time.time() - changed < STILL_TRAINING
@@ -141,9 +142,12 @@ class Tree:
 
 
 def _rows(table: bytes) -> dict[str, list[float]]:
-    """Return the columns of a run's metrics that are shown."""
+    """Return the columns of a run's metrics that are shown; ValueError for a number that JSON cannot hold."""
     rows = list(csv.DictReader(io.StringIO(table.decode())))
-    return {name: [round(float(row[name]), 5) for row in rows] for name in SHOWN}
+    columns = {name: [round(float(row[name]), 5) for row in rows] for name in SHOWN}
+    if not all(math.isfinite(value) for column in columns.values() for value in column):
+        raise ValueError("a figure is not finite")
+    return columns
 
 
 def _is_regular(name: str, folder: int) -> bool:

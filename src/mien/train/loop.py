@@ -34,6 +34,7 @@ from mien.train.targets import targets, teacher_files
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
+NO_MEMORY = ("out of memory", "allocate memory")  # in what torch says of GPUs and of CPUs
 
 
 def train(
@@ -84,7 +85,7 @@ def train(
             with on_threads(engine.threads):
                 return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
         except (MemoryError, RuntimeError) as fault:
-            if "memory" not in str(fault):
+            if not (isinstance(fault, MemoryError) or any(said in str(fault) for said in NO_MEMORY)):
                 raise
             raise OutOfMemory(
                 f"{folder}: not enough memory; lower training.batch_size or the network's size"
@@ -178,6 +179,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         # ---- end of the epoch: look at val, keep the best
         if at_end:
             probs = together.gathered(probabilities(judged, together.own(val_images), engine), len(data.val))
+            check_finite(run, standing, optimizer, probs)
             row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
             if (
                 judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"])
@@ -324,9 +326,11 @@ def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimi
     return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0, **rules)
 
 
-def check_finite(run: Run, standing: Standing, optimizer: torch.optim.Optimizer) -> None:
-    """Stop a run whose loss is broken, before such a state could be saved."""
-    if not np.isfinite(standing.loss_sum):
+def check_finite(
+    run: Run, standing: Standing, optimizer: torch.optim.Optimizer, probs: np.ndarray | float = 0.0
+) -> None:
+    """Stop a run whose loss, or what it says of val, is broken, before such a state could be saved."""
+    if not (np.isfinite(standing.loss_sum) and np.isfinite(probs).all()):
         raise TrainingDiverged(
             f"{run.folder}: the loss is not finite by epoch {standing.epoch + 1}, step {standing.step}; "
             f"lower optimizer.lr (the rate was {optimizer.param_groups[0]['lr']:.3g} here)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from mien import __version__
 from mien.dataset import Development
 from mien.errors import TuneError
-from mien.labels import did_you_mean
+from mien.labels import known_words
 from mien.train.loop import derive_seed
 from mien.tune.space import OBJECTIVES, Space
 from mien.tune.storage import JOURNAL, closing, open_to_work, optuna, shown, told_in_one_line
@@ -68,7 +68,7 @@ def check(plan: Plan) -> None:
     """Raise TuneError where a plan names what is not there or contradicts itself."""
     for what, name, known in (("sampler", plan.sampler, SAMPLERS), ("pruner", plan.pruning, PRUNERS)):
         if name not in known:
-            raise TuneError(f'no {what} "{name}"{did_you_mean(name, known)} Known: {", ".join(known)}')
+            raise TuneError(f'no {what} "{name}"{known_words(name, known)}')
     if plan.pruning != "none" and len(plan.space.objectives) > 1:
         raise TuneError("a search for several objectives cannot be pruned; leave --pruner out")
     if plan.trials < 1 or (plan.hours is not None and not plan.hours > 0):

@@ -249,4 +249,5 @@ def only_study(names: list[str], wanted: str | None, where: str | Path) -> str:
     known = ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
     if wanted is None:
         raise TuneError(f"{shown(where)}: name one of its studies with --study: {known}")
-    raise TuneError(f'{shown(where)}: no study "{wanted}"{did_you_mean(wanted, names)} Known: {known}')
+    near = did_you_mean(wanted, names) or "."
+    raise TuneError(f'{shown(where)}: no study "{wanted}"{near} Known: {known}')
