@@ -214,8 +214,10 @@ def test_any_small_picture_is_looked_at(finder, width, height, color, seed):
     shape = (height, width, 3) if color else (height, width)
     picture = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
-    for found in finder.find(picture, threshold=0.05):
-        assert (SIDE, SIDE) == align(picture, found, SIDE).shape
+    found = finder.find(picture, threshold=0.05)
+
+    assert isinstance(found, list)
+    assert all((SIDE, SIDE) == align(picture, face, SIDE).shape for face in found)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (3, 20_000), (20_000, 2, 3), (3000, 4000, 3)])

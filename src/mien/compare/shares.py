@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.judge import reliability
+from mien.judge.scores import share
 from mien.predictions import Predictions
 
 PROBABILITY_BINS = 25
@@ -14,8 +15,7 @@ TAIL = 0.025
 
 def normalized(counts: np.ndarray) -> np.ndarray:
     """Return a confusion matrix's rows as shares, (C, C); a class without faces gets zeros."""
-    rows = counts.sum(1, keepdims=True)
-    return np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
+    return share(counts, counts.sum(1, keepdims=True))
 
 
 def probability_shares(tables: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ class Answered:
 
 
 def risk_coverage(
-    table: Predictions, thresholds: Sequence[float] = (), *, draws: int = 2000, seed: int = 0
+    table: Predictions, thresholds: Sequence[float] = (), *, draws: int = 2000
 ) -> list[Answered]:
     """Return what thresholds give, or else those that answer 5, 10, … 100 % of the faces, the strictest first.
 
@@ -50,7 +50,7 @@ def risk_coverage(
     sums = np.zeros((1, group.max() + 1, figures.shape[1]))
     np.add.at(sums[0], group, figures)
     points = _shares(Sums(sums.sum(1), 0))[0]
-    (values,) = bootstrap([Sums(sums, 0)], _shares, draws=draws, seed=seed)
+    (values,) = bootstrap([Sums(sums, 0)], _shares, draws=draws, seed=0)
     spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
     there = (sums[0] > 0).sum(0)  # groups with an answered face, by threshold; the last number is that of all
     cases = [there[len(wanted)]] * len(wanted) + there[: len(wanted)].tolist()

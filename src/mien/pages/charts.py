@@ -56,14 +56,14 @@ class Range:
     band: tuple[float, float] | None = None  # drawn behind
 
 
-def legend(axes, y: float, entries: Sequence[Series], *, left: float = EDGE, right: float = WIDTH) -> float:
+def legend(axes, y: float, entries: Sequence[Series], *, right: float = WIDTH) -> float:
     """Write markers with names in flowing lines from pixel row `y` on; return the next free row."""
-    x = left
+    x = EDGE
     for entry in entries:
         name = shortened(entry.name, 40)
         width = 16 + text_width(name, SMALL) + 12
-        if x > left and x + width > right:
-            x, y = left, y + 15
+        if x > EDGE and x + width > right:
+            x, y = EDGE, y + 15
         axes.plot(x + 5, y - 3.5, entry.marker, color=entry.color, markersize=6)
         axes.text(x + 14, y, name, fontsize=SMALL, va="baseline")
         x += width

@@ -36,7 +36,7 @@ def picture(person: Person, shown: Expression, look: Look, *, side: int = 48) ->
     face = np.zeros(large * large, np.float32)
     face[hits.pixels] = 1
     _mouth(canvas, hits, lining * _parted(shown), posed, look, large)
-    _lashes(canvas, hits, posed, person, look, large)
+    _lashes(canvas, hits, posed, person, large)
     if person.hair == "long":
         _long_hair(canvas, hits, posed, person, look, light, large)
     canvas = cover(canvas.reshape(large, large), look, person.skin)
@@ -123,7 +123,7 @@ def _parted(shown: Expression) -> float:
     return min(1.0, max(0.0, (opening - 0.08) / 0.12))
 
 
-def _lashes(canvas: np.ndarray, hits: Hits, posed: Posed, person: Person, look: Look, large: int) -> None:
+def _lashes(canvas: np.ndarray, hits: Hits, posed: Posed, person: Person, large: int) -> None:
     """Darken the picture where lashes are in front of the face."""
     triangles = shapes().triangles["lashes"]
     found = rasterize(posed.points, triangles, large, both_sides=True)

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 SHADOW_STEPS = (1, 2, 3, 4, 6, 8, 11, 14, 18)  # cells of a map of 72
-BEHIND = 4.0  # cells that the background seems to lie behind the face's edge
 
 
 def box_blur(values: np.ndarray, radius: int) -> np.ndarray:

@@ -13,9 +13,9 @@ LIST = "samples.json"
 URL = "/v1/samples"
 
 
-def samples(folder: Path = SAMPLES) -> tuple[list[dict], dict[str, Asset]]:
+def samples() -> tuple[list[dict], dict[str, Asset]]:
     """Return what is told of the samples, each with its address, and their files by name."""
-    listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
-    files = {one["file"]: Asset.of((folder / one["file"]).read_bytes(), ".png") for one in listed}
+    listed = json.loads((SAMPLES / LIST).read_text(encoding="utf-8"))
+    files = {one["file"]: Asset.of((SAMPLES / one["file"]).read_bytes(), ".png") for one in listed}
     told = [{**one, "url": f"{URL}/{one['file']}?v={files[one['file']].version}"} for one in listed]
     return [{key: value for key, value in one.items() if key != "file"} for one in told], files

@@ -24,6 +24,7 @@ from mien.labels import did_you_mean
 JOURNAL = "journal.log"
 SQLITE_HEADER = b"SQLite format 3\0"
 POSTGRESQL_DRIVERS = ("psycopg", "psycopg2", "pg8000")
+TRIES = 5  # to make the tables, where workers begin at once
 PATIENCE_SECONDS = 3  # with a file that another program has locked
 
 
@@ -186,11 +187,11 @@ def _relational(where: str | Path, address: str, **options):
         ) from None
 
 
-def _made_by_one(make, tries: int = 5):
+def _made_by_one(make):
     """Return what `make` does: of workers that begin at once all but one fail to make the tables, and try again."""
     import sqlalchemy
 
-    for _ in range(tries):
+    for _ in range(TRIES):
         try:
             return make()
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):

@@ -27,7 +27,7 @@ def say(study: Study, ranked: Sequence[Importance]) -> list[Said]:
     if not study.ranked():
         return [Said("No trial is complete", amount(study))]
     done = Said(many(len(study.of_state("complete")), "complete trial"), amount(study))
-    return [best(study), done, luck(study), matters(study, ranked), *ends(study)]
+    return [best(study), done, luck(study), matters(ranked), *ends(study)]
 
 
 def lead(study: Study) -> str:
@@ -105,7 +105,7 @@ def luck(study: Study) -> Said:
     )
 
 
-def matters(study: Study, ranked: Sequence[Importance]) -> Said:
+def matters(ranked: Sequence[Importance]) -> Said:
     """Return which parameters explain more of the value than chance does."""
     clear = [each for each in ranked if each.share > each.by_chance]
     if not ranked:
