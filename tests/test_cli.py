@@ -193,16 +193,19 @@ def test_wrong_usage_ends_with_status_2(workplace, arguments):
 
 
 def test_progress_is_plain_lines_in_a_log(workplace):
-    """Where standard error is no terminal, each epoch is a line with its figures and the time left."""
-    done = mien(
-        "train", "quick-cnn", "packed", *TOY_CNN, "training.epochs=3", "--out", "logged", cwd=workplace
-    )
+    """Where standard error is no terminal, each epoch is a line with its figures and the time left.
+
+    A recipe that wants teachers says that it was given none.
+    """
+    fields = (*TOY_CNN, "training.epochs=3", "teacher.share=0.6")
+    done = mien("train", "quick-cnn", "packed", *fields, "--out", "logged", cwd=workplace)
     lines = done.stderr.splitlines()
 
     assert 3 == len(lines)
     assert lines[0].startswith("quick-cnn-s0: epoch 1/3: train loss")
     assert lines[2].endswith("0:00 left")
     assert "\x1b" not in done.stderr
+    assert done.stdout.startswith("quick-cnn: learns from labels alone, as no teacher.tables are given")
 
 
 def test_progress_is_a_bar_on_a_terminal(workplace):

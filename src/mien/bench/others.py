@@ -1,12 +1,13 @@
 """DenseNet-121 of other packages, where they are installed, beside ours: timm's and torchvision's, for grey faces."""
 
+from functools import partial
 from importlib import import_module
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from mien.bench.clock import Mark, Step
+from mien.bench.clock import Step
+from mien.bench.own import passes
 from mien.labels import LABELS
 from mien.networks import build
 from mien.networks.engine import Engine
@@ -63,15 +64,4 @@ def _step(network: nn.Module, engine: Engine, side: int, *, fused: bool) -> Step
     x = torch.rand(BATCH, 1, side, side, device=engine.device)
     labels = torch.arange(BATCH, device=engine.device) % len(LABELS)
 
-    def step(mark: Mark) -> None:
-        with engine.autocast():
-            logits = network(x).float()
-        loss = F.cross_entropy(logits, labels)
-        mark("forward")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        mark("backward")
-        optimizer.step()
-        mark("step")
-
-    return step
+    return partial(passes, network, engine, optimizer, x, labels)

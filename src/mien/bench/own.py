@@ -61,17 +61,22 @@ def own_step(recipe: Recipe, variant: Variant, images: torch.Tensor, labels: tor
         x = as_input(faces)
         done += 1
         mark("data")
-        with engine.autocast():
-            logits = network(x).float()
-        loss = F.cross_entropy(logits, target)
-        mark("forward")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        mark("backward")
-        optimizer.step()
-        mark("step")
+        passes(network, engine, optimizer, x, target, mark)
 
     return step
+
+
+def passes(network: nn.Module, engine: Engine, optimizer, x, target: torch.Tensor, mark: Mark) -> None:
+    """Go forward, backward and a step on, as `train` does, and mark each; `target` are labels or shares of classes."""
+    with engine.autocast():
+        logits = network(x).float()
+    loss = F.cross_entropy(logits, target)
+    mark("forward")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    mark("backward")
+    optimizer.step()
+    mark("step")
 
 
 def looks(recipe: Recipe, engine: Engine, images: torch.Tensor, classes: int) -> dict[str, Step]:

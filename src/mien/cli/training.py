@@ -40,7 +40,7 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
     """
-    from mien.recipe import read_recipe
+    from mien.recipe import Teacher, read_recipe
 
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
@@ -60,6 +60,10 @@ def train(
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
     alone = os.environ.get("RANK", "0") == "0"  # or the first of torchrun's processes
     say = print if alone else lambda _: None
+    if chosen.teacher.share != Teacher().share and not chosen.teacher.tables:
+        say(
+            f"{chosen.name}: learns from labels alone, as no teacher.tables are given; mien teach makes such tables"
+        )
     with stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
             runs, faces = [], []
