@@ -6,9 +6,12 @@ import pytest
 from audit_faces import SIDE, Rows, brightened, findings, fine_rows, pairs, planted, some_faces
 
 from mien.audit import KINDS, audit
-from mien.dataset import read_dataset
+from mien.audit.material import gather
+from mien.audit.quality import measure
+from mien.audit.votes import find_label_noise
+from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, MissingExtra, StorageError
-from mien.labels import LABELS
+from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
 from mien.pack import pack
 from mien.progress import Counting
 
@@ -192,6 +195,29 @@ def test_without_matplotlib_the_extra_is_named(faces, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mien\[audit\]'"):
         audit(faces, tmp_path / "audit")
+
+
+def test_a_picture_of_one_grey_is_flat_at_any_side():
+    """Shrunk to the audit's side it would be uneven by rounding."""
+    for side in (48, 96, 100, 128):
+        assert np.isnan(measure(np.full((1, side, side), 77, np.uint8))["sharpness"]).all()
+
+
+def test_voters_question_their_own_classes(tmp_path):
+    """Where FER+'s voters gave the labels, contempt among them, their votes question the labels all the same."""
+    extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES)
+    with writing_dataset(tmp_path / "faces", side=16, labels=FERPLUS_LABELS, extra=extra) as writer:
+        for number, (label, voted) in enumerate(
+            (("contempt", "contempt"), ("contempt", "happiness"), ("sad", "sadness"))
+        ):
+            votes = tuple("10" if name == voted else "0" for name in FERPLUS_VOTES)
+            pixels = np.random.default_rng(number).integers(0, 256, 256, np.uint8).tobytes()
+            writer.add(pixels, label=label, split="train", source=str(number), extra=votes)
+        writer.finish({"kind": "none", "files": {}})
+    check, found = find_label_noise(gather(tmp_path / "faces"))
+
+    assert (3, 2, 1) == (check.faces, check.agreeing, check.unvoted)
+    assert [1] == [finding.row for finding in found]
 
 
 def test_votes_that_are_no_numbers_are_told(tmp_path):

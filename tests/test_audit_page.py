@@ -40,7 +40,10 @@ def test_without_votes_nothing_is_said_of_wrong_labels(fine):
     text = plain(fine.page.read_text(encoding="utf-8"))
 
     assert fine.votes is None
-    assert "holds no votes of FER+, so nothing is said here about wrong labels" in text
+    assert (
+        "holds no votes of FER+ that its classes can be held against, so nothing is said here about wrong labels"
+        in text
+    )
     assert not {"votes.csv", "confusion.csv"} & {path.name for path in (fine.folder / "numbers").iterdir()}
     assert "voters" not in summary(fine)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import TOY_COUNTS, TOY_SIDE, write_toy
 
-from mien.dataset import read_dataset, read_info
+from mien.dataset import read_dataset, read_info, summary, writing_dataset
 from mien.errors import DataError
 from mien.labels import LABELS
 
@@ -52,6 +52,33 @@ def test_pictures_come_by_id(toy):
     assert np.array_equal(train.images[[5, 2]], dataset.pictures(["5", "2"]))
     with pytest.raises(DataError, match="no face with id '999'"):
         dataset.pictures(["999"])
+
+
+def test_the_head_of_the_faces_decides_nothing(toy, tmp_path):
+    """Its bytes stand in no sum, so pixels are read from where they must lie, whatever it says."""
+    folder = write_toy(tmp_path / "same")
+    data = bytearray((folder / "faces.npy").read_bytes())
+    data[:128] = data[:128].replace(b"|u1", b"|i1").replace(b"False", b"True ")
+    (folder / "faces.npy").write_bytes(data)
+
+    read, expected = (read_dataset(path).development().val.images for path in (folder, toy))
+    assert np.uint8 == read.dtype
+    assert np.array_equal(expected, read)
+    (folder / "faces.npy").write_bytes(data[:20])
+    with pytest.raises(DataError, match="faces.npy: the file is cut short"):
+        read_dataset(folder)
+
+
+def test_counts_stand_apart_in_the_summary(tmp_path):
+    """Where names are short and counts long, the columns do not run together."""
+    with writing_dataset(tmp_path / "d", side=16, labels=("a", "b")) as writer:
+        for number in range(1_200):
+            writer.add(bytes([number % 256]) * 256, label="ab"[number % 2], split="train", source=str(number))
+        writer.finish({"kind": "none", "files": {}})
+
+    assert ["train", "600", "600", "1,200"] == summary(read_dataset(tmp_path / "d").info).splitlines()[
+        1
+    ].split()
 
 
 def test_the_fingerprint_follows_pixels_and_labels(toy, tmp_path):

@@ -31,6 +31,13 @@ def test_a_folder_takes_no_files_place(tmp_path):
             write_atomic(path, "x")
 
 
+def test_a_name_in_no_encoding_can_be_written_about(tmp_path):
+    """What a file name's bytes became is written as an escape."""
+    write_atomic(tmp_path / "told.txt", "bad\udcff.csv")
+
+    assert "bad\\udcff.csv" == (tmp_path / "told.txt").read_text()
+
+
 def test_an_appearing_folder_is_whole_or_absent(tmp_path):
     """A folder appears under its name only when its block ended well."""
     with pytest.raises(ZeroDivisionError), appearing_folder(tmp_path / "data") as hidden:
@@ -89,6 +96,8 @@ def test_a_lock_is_held_by_one(tmp_path):
         (None, "not a mien thing"),
         ("", "damaged"),
         ("{", "damaged"),
+        ("[" * 100_000, "damaged"),
+        ('{"format": ' + "1" * 5_000 + "}", "damaged"),
         ("[1]", "no format number"),
         ('{"format": "1"}', "no format number"),
         ('{"format": 2}', "format 2 by a newer mien; this one reads up to format 1"),

@@ -104,3 +104,18 @@ def test_figure_and_numbers_are_written(tmp_path):
     assert "mine, 1,500 faces, answered from 0.75 on" in said
     assert ["0.7500"] == [row["answered_from"] for row in rows if row["marked"] == "1"]
     assert len(SHARES) + 1 == len(rows)
+
+
+def test_curves_are_of_the_faces_that_the_figures_are_of(tmp_path):
+    """Where one table alone says which faces are clean, the curve of the other is of those, too."""
+    table = told(400)
+    write_predictions(tmp_path / "one.csv", table)
+    write_predictions(tmp_path / "two.csv", replace(table, clean=np.ones(400, bool)))
+    rows = (tmp_path / "two.csv").read_text().splitlines()
+    (tmp_path / "two.csv").write_text(
+        "".join(row.rpartition(",")[0] + "\n" for row in rows)
+    )  # no column clean
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    said = coverage_of(paths, tmp_path / "out", split=None, threshold=0.75, draws=200)
+
+    assert "one, 300 faces" in said and "two, 300 faces" in said

@@ -308,7 +308,8 @@ def test_a_data_set_of_majorities_has_ferplus_classes(tmp_path):
     assert 1 == info.left_out
     assert ["0,contempt", "1,contempt"] == [",".join(line.split(",")[:2]) for line in lines[1:]]
     assert lines[1].endswith(",1,0,0,1,0,0,0,8,0,0")
-    assert info == pack(source, tmp_path / "faces", votes=votes, majority=True)
+    for strict in (False, True):  # voters who do not agree are no broken picture
+        assert info == pack(source, tmp_path / "faces", votes=votes, majority=True, strict=strict)
     with pytest.raises(DataError, match="was made of other files|other"):
         pack(source, tmp_path / "faces", votes=votes)
     with pytest.raises(DataError, match="--majority takes FER\\+'s classes, so it needs --votes"):

@@ -135,6 +135,9 @@ def test_a_name_may_hold_what_separates_names():
 
     assert ["angry", "happy", "sad"] == [naming.class_of(name) for name in ("0", "Joy, mild", "sad = blue")]
     assert [] == items_of(" ")
+    assert ["bored", "wide awake"] == items_of("bored\nwide awake\n")
+    own = Naming(["joy", "happy", "calm"])
+    assert ["joy", "happy", "happy"] == [own.class_of(name) for name in ("Joy", "happy", "happiness")]
     with pytest.raises(DataError, match="""map it with --labels '"joy, wild"'=neutral"""):
         naming.check(["joy, wild"], "here")
 
@@ -151,7 +154,9 @@ def test_a_source_without_splits_gets_them(tmp_path):
     for split, count in (("train", 32), ("val", 4), ("test", 4)):
         assert (count, count) == (info.counts[split]["happy"], info.counts[split]["sad"])
     assert info.fingerprint == again.fingerprint != other.fingerprint
-    assert "no splits: val and test were drawn from train" in info.notes[-1]
+    assert (
+        "no splits: val and test were drawn from train, 10% of each class for test, then of" in info.notes[-1]
+    )
 
 
 def test_only_the_split_that_is_missing_is_drawn(tmp_path):

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,7 @@ def test_a_surface_follows_its_values():
 def test_limits_leave_out_what_is_far_from_all_others():
     """One diverged value does not flatten all others."""
     assert limits([1.0, 1.1, 1.2, 1.3, 900.0])[1] < 3
+    assert limits([float("nan"), 1.0, 2.0, float("inf")]) == limits([1.0, 2.0])
     assert limits([1.0, 2.0])[0] < 1 < 2 < limits([1.0, 2.0])[1]
     assert (number(1.1993e-6), number(-0.5), number(1200)) == (
         "1.2e\N{MINUS SIGN}6",
@@ -317,6 +319,28 @@ def test_few_trials_make_a_page_too(tmp_path):
         somebodys(f"sqlite:///{tmp_path}/x{trials}.db", trials=trials)
         report(tmp_path / f"x{trials}.db", tmp_path / f"report{trials}")
         assert words in plain((tmp_path / f"report{trials}" / "report.html").read_text())
+
+
+def test_odd_studies_make_a_page_too(tmp_path):
+    """Choices that are lists, values that are not finite and trials without a parameter stop no report."""
+
+    def odd(one):
+        sizes = one.suggest_categorical("sizes", [[64, 64], [128, 128]])
+        one.report(float("nan"), 0)
+        one.report(1.0, 1)
+        if one.number == 0:
+            raise optuna.TrialPruned
+        return sizes[0] if one.number % 2 else float("inf")
+
+    for name, value in (("odd", odd), ("bare", lambda one: float(one.number))):
+        backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / f"{name}.log"))
+        study = optuna.create_study(study_name=name, storage=optuna.storages.JournalStorage(backend))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna's word on lists as choices
+            study.optimize(value, n_trials=12)
+        report(tmp_path / f"{name}.log", tmp_path / name)
+    assert "[64, 64]" in plain((tmp_path / "odd" / "report.html").read_text())
+    assert "Trial 0: it has no parameter." in plain((tmp_path / "bare" / "report.html").read_text())
 
 
 def test_the_summary_fits_a_terminal(theirs, ours):

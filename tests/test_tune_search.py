@@ -14,7 +14,7 @@ import pytest
 from known_function import measure, plan_of
 
 from mien.dataset import Development, read_dataset
-from mien.errors import MissingExtra, Stopped, TuneError
+from mien.errors import MissingExtra, Stopped, TrainingDiverged, TuneError
 from mien.recipe import read_recipe
 from mien.run import read_run
 from mien.tune import confirm, plan, search, trial
@@ -184,6 +184,7 @@ def test_a_repeated_trial_is_told_and_not_trained(toy, tmp_path, monkeypatch):
 
     assert 2 == len(trained) == len(values)
     assert 6 == sum("repeats" in t.notes for t in study.trials)
+    assert all(t.notes["parameters"] > 0 for t in study.trials)
     assert all(values[t.notes["key"]] == t.values for t in study.trials)
 
 
@@ -223,6 +224,8 @@ def test_values_that_contradict_each_other_are_refused(toy, tmp_path, known):
 def test_several_objectives_give_a_front(toy, tmp_path, known):
     """With accuracy against multiply-adds no trial on the front is beaten, and its recipes are written."""
     overrides = ("objectives=accuracy,multiply_adds,milliseconds",)
+    tune(plan_of(toy, tmp_path / "a", *overrides, trials=1))
+    (tmp_path / "a" / "front-0099.toml").write_text("of a trial that is on the front no more")
     study = tune(plan_of(toy, tmp_path / "a", *overrides, trials=6))
     front = study.front()
 
@@ -282,6 +285,24 @@ def test_confirming_trains_the_best_with_other_seeds(toy, tmp_path):
     assert {0: {1}, 1: {1}} == {number: set(seeds) for number, seeds in study.confirmed.items()}
     assert {"trial-0000-s1", "trial-0001-s1"} == runs
     assert study.confirmed == again.confirmed
+
+
+def test_a_seed_that_diverges_does_not_end_confirming(toy, tmp_path, monkeypatch):
+    """It is told and passed over; the other trials get theirs."""
+    mine = plan_of(toy, tmp_path / "a", "training.epochs=1", "network.channels=4,8", *SMALL, trials=2)
+    best = tune(mine).ranked()[0].number
+    trained, said = confirm.train, []
+
+    def diverging(recipe, data, folder, **options):
+        if f"trial-{best:04}" in folder.name:
+            raise TrainingDiverged(f"{folder}: the loss is not finite")
+        return trained(recipe, data, folder, **options)
+
+    monkeypatch.setattr(confirm, "train", diverging)
+    study = confirm.confirm(mine, 1, say=said.append)
+
+    assert {1 - best: {1}} == {number: set(seeds) for number, seeds in study.confirmed.items()}
+    assert any("the loss is not finite" in line for line in said)
 
 
 def test_equal_networks_have_one_key():

@@ -28,7 +28,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -265,7 +265,7 @@ def read_json(path: Path, *, what: str, newest: int, error: type[MienError]) -> 
         raise error(f"{path.parent}: not {what} ({why})") from None
     except NotADirectoryError:
         raise error(f"{path.parent}: a file, and not {what}, which is a folder") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise error(f"{path}: {what} is damaged here, the file cannot be read ({fault})") from None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
         raise error(f"{path}: {what} is damaged here, the file has no format number")

@@ -5,7 +5,6 @@ finding), `numbers/` (CSV) and `figures/` (each as SVG and PNG), and on request 
 set; `summary` tells the result in the terminal.
 """
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,14 +37,13 @@ from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.labels import SPLITS
 from mien.pages import joined, render, thousands
 from mien.pages.figures import themed
-from mien.pages.text import NO_BREAK
+from mien.pages.text import Said, filled, quoted
 from mien.progress import Counting
 
 __all__ = ["DROPPED_BY_DEFAULT", "KINDS", "Audit", "audit", "summary"]
 
 PAGE, FINDINGS = "audit.html", "findings.csv"
 CONTENTS = {PAGE, FINDINGS, "figures", "numbers"}
-TERMINAL_WIDTH = 100
 SECTIONS = (
     ("copies", "Copies across splits"),
     ("near", "Near copies"),
@@ -71,7 +69,7 @@ class Audit:
     quality: Quality
     votes: VoteCheck | None  # None without votes
     counts: dict[str, int]  # kind -> findings
-    said: tuple[words.Said, ...]  # the conclusions in words
+    said: tuple[Said, ...]  # the conclusions in words
     dropped: Dropped | None  # None where no cleaned data set was asked for
 
     def to_dict(self) -> dict:
@@ -168,13 +166,13 @@ def _pairs(material: Material, quality: Quality, counting: Callable) -> tuple[li
     return [replace(pair, row=int(rows[pair.row]), other=int(rows[pair.other])) for pair in pairs], limited
 
 
-def _html(audited: Audited, said: Sequence[words.Said], drawn: dict, out: Path) -> str:
+def _html(audited: Audited, said: Sequence[Said], drawn: dict, out: Path) -> str:
     """Return the page."""
     material, dropped = audited.material, audited.dropped
     info = material.info
-    command = f"mien audit {info.folder} --out {out}"
+    command = f"mien audit {quoted(info.folder)} --out {quoted(out)}"
     if dropped.folder is not None:
-        command += f" \\\n  --drop {dropped.folder} --kinds {','.join(dropped.kinds)}"
+        command += f" \\\n  --drop {quoted(dropped.folder)} --kinds {','.join(dropped.kinds)}"
     return render(
         "mien.audit",
         "audit.html",
@@ -209,12 +207,7 @@ def summary(audit: Audit) -> str:
     """Return the result as text of at most 100 columns: what was found, and the page's path."""
     lines = []
     for said in audit.said:
-        lines += [said.head, _filled(said.sentence), ""]
+        lines += [said.head, filled(said.sentence, "  "), ""]
     if audit.dropped:
-        lines += [_filled(words.about_dropped(audit.dropped)), ""]
-    return "\n".join([*lines, str(audit.page)]).replace(NO_BREAK, " ")
-
-
-def _filled(text: str) -> str:
-    indent = {"initial_indent": "  ", "subsequent_indent": "  "}
-    return textwrap.fill(text, TERMINAL_WIDTH, break_on_hyphens=False, **indent)
+        lines += [filled(words.about_dropped(audit.dropped), "  "), ""]
+    return "\n".join([*lines, str(audit.page)])

@@ -83,7 +83,7 @@ def _agreement(audited: Audited, folder: Path) -> Drawn:
 
 def _confusion(audited: Audited, folder: Path) -> Drawn:
     labels = audited.material.info.labels
-    own = [FERPLUS_NAMES[label] for label in labels]
+    own = [FERPLUS_NAMES.get(label, label) for label in labels]
     columns = own + [name for name in audited.votes.confusion[labels[0]] if name not in own]
     counts = np.array([[audited.votes.confusion[label][c] for c in columns] for label in labels], float)
     shares = counts / counts.sum(1, keepdims=True).clip(1)

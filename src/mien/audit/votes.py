@@ -41,15 +41,18 @@ class VoteCheck:
 
 
 def find_label_noise(material: Material) -> tuple[VoteCheck | None, list[Finding]]:
-    """Compare labels with votes; (None, []) without votes or where a class has no FER+ name."""
-    if material.votes is None or not set(material.info.labels) <= set(FERPLUS_NAMES):
+    """Compare labels with votes; (None, []) without votes or where voters were not asked for a class."""
+    names = {label: FERPLUS_NAMES.get(label, label) for label in material.info.labels}
+    if material.votes is None or not set(names.values()) <= set(FERPLUS_VOTES):
         return None, []
     votes = material.votes
-    own = np.array([FERPLUS_VOTES.index(FERPLUS_NAMES[label]) for label in material.labels])
+    own = np.array([FERPLUS_VOTES.index(names[label]) for label in material.labels])
     total, most = votes.sum(1), votes[:, EMOTIONS].argmax(1)
     voted = votes[:, EMOTIONS].any(1)
     not_a_face = (total > 0) & (votes.argmax(1) == FERPLUS_VOTES.index("NF"))
-    is_class = np.isin(most, [FERPLUS_VOTES.index(name) for name in FERPLUS_NAMES.values()])
+    is_class = np.isin(
+        most, [FERPLUS_VOTES.index(name) for name in {*FERPLUS_NAMES.values(), *names.values()}]
+    )
     agreed = votes[:, EMOTIONS].max(1) >= AGREED_SHARE * total
     unvoted = voted & is_class & agreed & (votes[np.arange(len(own)), own] == 0)
     found = [_noise(material, row) for row in np.flatnonzero(unvoted)]

@@ -1,7 +1,5 @@
 """What an audit says, in sentences. Counts nothing."""
 
-from dataclasses import dataclass
-
 from mien.audit.clean import Dropped
 from mien.audit.copies import Copies
 from mien.audit.families import Near
@@ -10,17 +8,9 @@ from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
 from mien.pages import decimal, joined, percent, thousands
-from mien.pages.text import many, signed
+from mien.pages.text import Said, many, signed
 
 SAME_SHARE = 0.005  # of a split's faces
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that an audit says: a few words, and the sentences behind them."""
-
-    head: str
-    sentence: str
 
 
 def say(

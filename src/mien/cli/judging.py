@@ -71,7 +71,7 @@ def judge(
         raise DataError("--threshold marks a place in the curve that --coverage DIR draws")
     print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
     if coverage is not None:
-        print(coverage_of(tables, coverage, split=split, threshold=threshold, draws=draws))
+        print(coverage_of(tables, coverage, as_seeds=seeds, split=split, threshold=threshold, draws=draws))
 
 
 @app.command()

@@ -4,7 +4,6 @@
 SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
 """
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from mien.judge.text import table_html
 from mien.labels import known_words
 from mien.pages import joined, percent, render
 from mien.pages.figures import Drawn, Figures, themed
-from mien.pages.text import NO_BREAK
+from mien.pages.text import NO_BREAK, filled, quoted
 from mien.pages.theme import LIGHT
 
 __all__ = ["Comparison", "compare", "summary"]
@@ -33,7 +32,6 @@ __all__ = ["Comparison", "compare", "summary"]
 PAGE = "report.html"
 CONTENTS = {PAGE, "figures", "numbers"}
 LARGEST_PAGE_BYTES = 6_000_000
-TERMINAL_WIDTH = 100
 SECTIONS = (
     ("results", "Results"),
     ("differences", "Differences"),
@@ -174,7 +172,9 @@ def _html(
         recipes=page.recipes(material),
         origin=page.origin(material),
         draws=draws,
-        command=" \\\n  ".join(["mien compare", *map(str, runs), f"--out {out}{options} --draws {draws}"]),
+        command=" \\\n  ".join(
+            ["mien compare", *map(quoted, runs), f"--out {quoted(out)}{options} --draws {draws}"]
+        ),
         version=__version__,
     )
     if len(html.encode()) <= LARGEST_PAGE_BYTES or material.missing:
@@ -187,7 +187,7 @@ def _html(
 def summary(comparison: Comparison) -> str:
     """Return the result as text of at most 100 columns: the table, the conclusions, the page's path."""
     caption, clean, sentences = _told(comparison)
-    lines = [caption, "", table(clean), *(_filled(sentence) + "\n" for sentence in sentences)]
+    lines = [caption, "", table(clean), *(filled(sentence) + "\n" for sentence in sentences)]
     return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
 
 
@@ -205,7 +205,3 @@ def _told(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
     sentences = sentences or [words.alone_sentence(*next(iter(clean.items())))]
     missing = [comparison.missing] if comparison.missing else []
     return caption, clean, [*beside, *sentences, *comparison.notes, *missing]
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, TERMINAL_WIDTH, break_on_hyphens=False)

@@ -199,6 +199,8 @@ def _confusion(judged: Judged, net: Network) -> Drawn:
 
 def _most_mixed(judged: Judged, counts: np.ndarray) -> str:
     off = counts - np.diag(np.diag(counts))
+    if not off.any():
+        return "no face is read wrongly"
     row, column = np.unravel_index(off.argmax(), off.shape)
     classes = judged.material.classes
     return (

@@ -12,6 +12,7 @@ from mien.errors import DataError, RunError
 from mien.folds import Fold, folds_of
 from mien.judge import METRICS, align
 from mien.judge.scores import add_up, scores_of
+from mien.labels import SPLITS, known_words
 from mien.pages import joined
 from mien.pages.text import seeds_in_words
 from mien.pages.theme import series
@@ -122,6 +123,8 @@ def gather(folders: Sequence[Path], split: str) -> Material:
     predictions, no face of the clean part.
     """
     folders = [Path(folder) for folder in folders]
+    if split not in SPLITS[1:]:
+        raise RunError(f'no split "{split}"{known_words(split, SPLITS[1:])}')
     if not folders:
         raise RunError("there is no run to compare; give one or more run folders")
     named: dict[str, list[Run]] = {}

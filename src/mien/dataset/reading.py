@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -93,14 +94,12 @@ def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:
 
 
 def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
-    path = info.folder / "faces.npy"
-    _check_sha256(path, info.pixels_sha256, skip=npy_header_bytes(count, info.side))
-    images = np.load(path, mmap_mode="r")
-    if images.shape != (count, info.side, info.side):
-        raise DataError(
-            f"{path}: holds {images.shape} and not {(count, info.side, info.side)}; pack it again"
-        )
-    return images
+    path, shape = info.folder / "faces.npy", (count, info.side, info.side)
+    head = npy_header_bytes(count, info.side)  # known, so not read: it stands in no sum
+    _check_sha256(path, info.pixels_sha256, skip=head)
+    if path.stat().st_size != head + math.prod(shape):
+        raise DataError(f"{path}: does not hold {count:,} faces of {info.side} pixels; pack it again")
+    return np.memmap(path, np.uint8, "r", head, shape)
 
 
 def _check_sha256(path: Path, expected: str, skip: int = 0) -> None:

@@ -54,7 +54,8 @@ def told_left_out(info: "DatasetInfo") -> str:
 
 def summary(info: "DatasetInfo") -> str:
     """Return the data set's counts by split and label, how it was made and what was left out, as text."""
-    width = max(len(label) for label in info.labels) + 2
+    counts = [f"{n:,}" for of in info.counts.values() for n in of.values()]
+    width = max(map(len, (*info.labels, *counts))) + 2
     lines = [f"{'':10}" + "".join(f"{label:>{width}}" for label in info.labels) + f"{'all':>9}"]
     for split in SPLITS:
         row = "".join(f"{info.counts[split][label]:>{width},}" for label in info.labels)

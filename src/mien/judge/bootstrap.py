@@ -44,7 +44,7 @@ def bootstrap(
     """
     groups = networks[0].flat.shape[1]
     faces_rng = np.random.default_rng([seed, 0])
-    seed_rngs = [np.random.default_rng([seed, 1, *name.encode()]) for name in names]
+    seed_rngs = [np.random.default_rng([seed, 1, *name.encode(errors="surrogateescape")]) for name in names]
     widest = max(sums.flat.size // groups for sums in networks)
     chunk = max(1, CHUNK_CELLS // max(groups, widest))
     parts = [[] for _ in networks]

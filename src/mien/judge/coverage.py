@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.files import write_csv
+from mien.files import make_folder, write_csv
 from mien.judge.alignment import group_numbers
 from mien.judge.bootstrap import bootstrap, interval, with_exact_end
 from mien.judge.scores import Interval, Sums
@@ -85,12 +85,13 @@ def write_coverage(
     marks = {}
     if threshold is not None:
         marks = {name: risk_coverage(table, [threshold], draws=draws)[0] for name, table in clean.items()}
-    folder.mkdir(parents=True, exist_ok=True)
     rows = [row for name, curve in curves.items() for row in _rows(name, curve, marks.get(name))]
     head = ("table", "answered_from", "share", "accuracy", "low", "high", "marked")
-    write_csv(folder / "coverage.csv", head, rows)
     with figures.themed():
-        rest = f"{len(next(iter(clean.values()))):,} faces; the band is the 95 % interval"
+        make_folder(folder)
+        write_csv(folder / "coverage.csv", head, rows)
+        counts = dict.fromkeys(f"{len(table):,}" for table in clean.values())
+        rest = f"{' and '.join(counts)} faces; the band is the 95 % interval"
         figure = coverage("The surer, the more often right", rest, curves, marks)
         figures.save(figure, folder, "coverage", "Accuracy among the faces that get an answer")
     return "\n".join(_sentence(name, clean[name], curves[name][-1], mark) for name, mark in marks.items())

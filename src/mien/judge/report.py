@@ -29,10 +29,7 @@ def judge_tables(
     not clean, the clean part is told beside the whole. Tables of the same faces are compared
     pair by pair, on the clean part. Raises DataError naming file and row.
     """
-    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
-    apart = "" if as_seeds else _why_not_compared(tables)
-    if not apart:
-        tables = dict(zip(tables, align(list(tables.values()), list(tables)), strict=True))
+    tables, apart = _read(paths, split, as_seeds)
     networks = {n: [t] for n, t in tables.items()}
     if as_seeds:
         networks = {" + ".join(tables): list(tables.values())}
@@ -57,19 +54,34 @@ def judge_tables(
 
 
 def coverage_of(
-    paths: Sequence[Path], folder: Path, *, split: str | None, threshold: float | None, draws: int = 2000
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    as_seeds: bool = False,
+    split: str | None,
+    threshold: float | None,
+    draws: int = 2000,
 ) -> str:
     """Draw the risk-coverage curves of tables of predictions into a folder, see `coverage.py`; return it in words."""
-    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
+    tables, _ = _read(paths, split, as_seeds)
     told = write_coverage(tables, folder, threshold=threshold, draws=draws)
     return f"{told}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()
+
+
+def _read(paths: Sequence[Path], split: str | None, as_seeds: bool) -> tuple[dict[str, Predictions], str]:
+    """Return the tables by name, of the same faces in the same order, or else why they are not compared."""
+    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
+    apart = "" if as_seeds else _why_not_compared(tables)
+    if not apart:
+        tables = dict(zip(tables, align(list(tables.values()), list(tables)), strict=True))
+    return tables, apart
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the paths by the shortest ends that tell them apart."""
     paths = [Path(path) for path in paths]
     for parts in range(1, max(1, *(len(path.parts) for path in paths)) + 1):
-        names = [str(Path(*path.parts[-parts:])).removesuffix(path.suffix) for path in paths]
+        names = [str(Path(*path.parts[-parts:])).removesuffix(".csv") for path in paths]
         if len(set(names)) == len(names):
             return dict(zip(names, paths, strict=True))
     raise DataError(f"{paths[0]}: the same table is given twice")

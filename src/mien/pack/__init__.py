@@ -14,7 +14,7 @@ from mien.dataset import DatasetInfo, Row, read_dataset, standing, writing_datas
 from mien.errors import DataError
 from mien.files import sha256_file
 from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES
-from mien.pack.fer2013 import SIDE, read_faces
+from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
 from mien.pack.ferplus import Votes, majority_of, read_votes
 from mien.pack.folders import is_picture, read_folder
 from mien.pack.items import Developer, Face, Item, LeftOut, digest_of
@@ -24,6 +24,7 @@ from mien.pack.parquet import count_rows, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
 from mien.pack.tree import shown, walk
+from mien.pages.text import many
 from mien.progress import Counting
 
 __all__ = ["pack"]
@@ -122,9 +123,9 @@ def _standing(target: Path, opened: Source, origin: dict, strict: bool) -> Datas
     if opened.pictures:
         origin["files"]["pictures"] = digest_of(opened.items())
     info = standing(target, lambda there: there == origin)
-    if strict and info.left_out:
+    if strict and info.left_out and opened.kind != "fer2013":  # of that one only voters leave faces out
         raise DataError(
-            f"{target}: was packed without --strict, and {info.left_out:,} pictures were left out"
+            f"{target}: was packed without --strict, and {many(info.left_out, 'picture was', 'pictures were')} left out"
         )
     return info
 
@@ -148,7 +149,8 @@ def _write(
 
 def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
     """Return a sentence on the classes of an own set that no face has: a typing error, perhaps."""
-    empty = [label for label in naming.labels if label not in {row.label for row in rows}]
+    there = {row.label for row in rows}
+    empty = [label for label in naming.labels if label not in there]
     return [f"No face is of {', '.join(empty)}."] if naming.own and empty else []
 
 
@@ -174,7 +176,7 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
         return _parquet(source.parent, [PurePosixPath(source.name)], naming)
     listed = next(rows_of(source, _first_row), None)
     if listed is None or not is_listing(listed):
-        if naming.asked or detect:
+        if (naming.asked or detect) and listed and set(COLUMNS) & {cell.strip() for cell in listed}:
             raise DataError(f"{source}: a table of FER2013's pixels takes neither --labels nor --detect")
         return Source(
             "fer2013", lambda: rows_of(source, read_faces), {shown(source.name): sha256}, pictures=False

@@ -39,6 +39,7 @@ class Naming:
         self.asked, self.own = bool(items), bool(named)
         self.labels = _in_order([*named, *mapped.values()] if named else LABELS)
         self._meant = {word: name for name in self.labels for word in _words(name)}
+        self._meant |= {plain(name): name for name in self.labels}  # before what another class goes by, too
         for found, name in mapped.items():
             self._meant[found] = self._target(name)
 
@@ -91,7 +92,9 @@ class Naming:
 
 def items_of(text: str) -> list[str]:
     """Return the items of `--labels`."""
-    return [item for row in csv.reader([text], skipinitialspace=True) for item in row if item.strip()]
+    return [
+        item for row in csv.reader(text.splitlines(), skipinitialspace=True) for item in row if item.strip()
+    ]
 
 
 def _words(name: str) -> list[str]:

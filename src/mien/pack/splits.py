@@ -42,8 +42,11 @@ def _notes(loose: int, faces: int, missing: list[str], seed: int) -> list[str]:
             if loose == faces
             else f"The source has no {' and no '.join(missing)} split"
         )
+        drawn = f"{missing[0]} was drawn from train, {SHARE:.0%} of each class"
+        if len(missing) > 1:
+            drawn = f"val and test were drawn from train, {SHARE:.0%} of each class for test, then of the rest for val"
         notes.append(
-            f"{had}: {' and '.join(missing)} were drawn from train, {SHARE:.0%} of each class each, seed {seed}, "
+            f"{had}: {drawn}, seed {seed}, "
             "identical pictures kept together. One person may stand in several splits; a table of "
             "path,label,split tells them apart."
         )

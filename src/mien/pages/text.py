@@ -1,11 +1,33 @@
 """Numbers as a reader wants them. Knows nothing about HTML."""
 
 import re
+import shlex
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SMALLEST_P = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that a page says at its head: a few words, and the sentences behind them."""
+
+    head: str
+    sentence: str
+
+
+def quoted(path) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def filled(text: str, indent: str = "") -> str:
+    """Return text in lines of a terminal's width, with plain spaces."""
+    lines = textwrap.fill(text, 100, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent)
+    return lines.replace(NO_BREAK, " ")
 
 
 def percent(share: float, places: int = 1) -> str:
@@ -39,8 +61,8 @@ def many(count: int, one: str, several: str = "") -> str:
 
 
 def millions(value: float) -> str:
-    """Return a large count in millions: "35.6 M", "0.28 M"; below ten thousand the number itself."""
-    if value < 10_000:
+    """Return a large count in millions: "35.6 M", "0.28 M"; below a hundred thousand the number itself."""
+    if value < 100_000:
         return thousands(value)
     return f"{value / 1e6:.{1 if value >= 1e7 else 2}f}{NO_BREAK}M"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mien.errors import OutOfMemory, TrainingDiverged
 from mien.files import write_atomic
 from mien.networks.engine import choose_engine
 from mien.progress import Progress
@@ -43,9 +44,12 @@ def confirm(
             options = {"engine": engine, "stop": stop, "progress": progress}
             for seed in range(plan.seed + 1, plan.seed + 1 + seeds):
                 if seed not in study.confirmed.get(trial.number, ()):
-                    run = train(
-                        recipe, plan.data, path.with_name(f"{path.stem}-s{seed}"), seed=seed, **options
-                    )
+                    where = path.with_name(f"{path.stem}-s{seed}")
+                    try:
+                        run = train(recipe, plan.data, where, seed=seed, **options)
+                    except (TrainingDiverged, OutOfMemory) as fault:
+                        say(f"trial {trial.number} with seed {seed}: {fault}")
+                        continue
                     values = values_of(run, plan.space.objectives, trial.notes)
                     store.set_user_attr(f"{CONFIRMED}/{trial.number}/{seed}", values)
                     say(

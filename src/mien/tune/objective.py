@@ -14,7 +14,7 @@ from mien.recipe import DenseNet, Recipe, block_layers, to_toml
 from mien.run import Run
 from mien.train import train
 from mien.tune.cost import Cost, cost_of, milliseconds
-from mien.tune.space import Space
+from mien.tune.space import Space, costly
 
 
 class Pruned(Exception):  # noqa: N818 (nothing is wrong)
@@ -68,7 +68,7 @@ def over_budget(cost: Cost, budget: tuple[tuple[str, float], ...]) -> str:
     """Return what of a network's cost is above the budget, in words, or ""."""
     costs = asdict(cost)
     return ", ".join(
-        f"{costs[name]:,.0f} {name}, budget {most:,.0f}" for name, most in budget if costs[name] > most
+        f"{costly(costs[name])} {name}, budget {costly(most)}" for name, most in budget if costs[name] > most
     )
 
 

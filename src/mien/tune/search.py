@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from mien.errors import MienError, Stopped, TuneError
-from mien.files import write_atomic
+from mien.files import with_no_error, write_atomic
 from mien.progress import Progress
 from mien.tune.plan import Plan, at_work, check, make_sampler
 from mien.tune.storage import shown
@@ -63,8 +63,12 @@ def tune(
     else:
         _spread(plan, workers, stop, say)
     study = state_of(plan)
-    for name, text in best_recipes(study).items():
+    recipes = best_recipes(study)
+    for name, text in recipes.items():
         write_atomic(plan.folder / name, text)
+    for old in plan.folder.glob("front-*.toml"):
+        if old.name not in recipes:
+            with_no_error(old.unlink)
     return study
 
 

@@ -142,14 +142,19 @@ def is_space(path: Path) -> bool:
         return str(path) in shipped_spaces() or "parameters" in tomllib.loads(
             path.read_text(encoding="utf-8")
         )
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         return False
+
+
+def costly(value: float) -> str:
+    """Return a cost as text: whole parameters or multiply-adds, milliseconds with three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def in_words(space: Space) -> str:
     """Return a space as lines: what is searched for, its budget, and a line a parameter."""
     lines = [f"space {space.name} over {space.base}: {', '.join(space.objectives)}"]
-    lines += [f"at most {most:,.0f} {name}" for name, most in space.budget]
+    lines += [f"at most {costly(most)} {name}" for name, most in space.budget]
     for p in space.parameters:
         values = ", ".join(map(str, p.choices)) or f"{p.low} to {p.high}{', logarithmic' if p.log else ''}"
         when = "".join(f", where {field} is {' or '.join(map(str, of))}" for field, of in p.when)
@@ -183,7 +188,8 @@ def _own(tree: dict, overrides: Sequence[str], faults: list[str]) -> list[str]:
         elif key == "objectives":
             tree["objectives"] = [word.strip() for word in text.split(",")]
         elif key.startswith("budget."):
-            tree.setdefault("budget", {})[key.removeprefix("budget.")] = _number(text)
+            if isinstance(tree.setdefault("budget", {}), dict):  # of anything else the check tells
+                tree["budget"][key.removeprefix("budget.")] = _number(text)
         else:
             rest.append(f"{key}={text}")
     return rest
@@ -353,7 +359,9 @@ def _of_range(made: Parameter, spec: dict, option: str, network: str, own: list[
             own.append(f"{key} {fault} and is {value!r}")
     if log not in (None, True, False):
         own.append(f"log must be true or false and is {log!r}")
-    if step is not None and (not _is_number(step) or not step > 0 or made.whole and step != int(step)):
+    if step is not None and (
+        not _is_number(step) or not 0 < step < float("inf") or made.whole and step != int(step)
+    ):
         own.append(
             f"step must be a number above 0{' without a fraction' if made.whole else ''} and is {step!r}"
         )

@@ -4,6 +4,7 @@ What a search of mien's notes beside: on the study `told` (see `search.Plan.told
 found, on each trial the recipe, its costs, who worked on it when, and why it was refused or failed.
 """
 
+import json
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,8 +94,8 @@ def read_study(where: str | Path, name: str | None = None) -> Study:
 
     `name` says which, where there are several. Nothing is written to it. Raises TuneError in one line.
     """
-    with warnings.catch_warnings(), open_to_read(where) as storage:
-        warnings.simplefilter("ignore")  # of what an old Optuna wrote
+    # warnings are of what an old Optuna or an odd study wrote
+    with warnings.catch_warnings(action="ignore"), open_to_read(where) as storage:
         known = {study.study_name: study for study in storage.get_all_studies()}
         frozen = known[only_study(list(known), name, where)]
         return plain(frozen, storage.get_all_trials(frozen._study_id), shown(where))
@@ -128,7 +129,7 @@ def _trial(trial) -> Trial:
         number=trial.number,
         state=state,
         values=tuple(map(float, trial.values or ())),
-        params=dict(trial.params),
+        params={name: flat(value) for name, value in trial.params.items()},
         curve=dict(sorted(trial.intermediate_values.items())),
         begun=trial.datetime_start,
         ended=trial.datetime_complete,
@@ -146,10 +147,15 @@ def _axes(trials, order: list[str]) -> tuple[Axis, ...]:
     return tuple(_axis(name, spreads[name]) for name in names)
 
 
+def flat(value):
+    """Return a parameter's value, a list or a dict of it as text: Optuna lets such be choices, too."""
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+
+
 def _axis(name: str, distributions: list) -> Axis:
     if any(hasattr(d, "choices") for d in distributions):
         choices = [choice for d in distributions for choice in getattr(d, "choices", ())]
-        return Axis(name, choices=tuple(dict.fromkeys(choices)))
+        return Axis(name, choices=tuple(dict.fromkeys(map(flat, choices))))
     low, high = min(d.low for d in distributions), max(d.high for d in distributions)
     whole = all(type(d).__name__.startswith("Int") for d in distributions)
     return Axis(name, float(low), float(high), log=any(d.log for d in distributions), whole=whole)

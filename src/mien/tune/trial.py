@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import partial
 
@@ -12,6 +12,7 @@ from mien.errors import RecipeError, Stopped
 from mien.networks.engine import choose_engine
 from mien.progress import Progress
 from mien.recipe import to_toml
+from mien.tune.cost import Cost
 from mien.tune.objective import Outcome, Pruned, key_of, measure, over_budget, weigh
 from mien.tune.plan import Plan
 from mien.tune.report import words
@@ -20,6 +21,7 @@ from mien.tune.study import plain
 
 BEAT, BEAT_SECONDS = "mien:beat", 20.0
 MOST_DEATHS = 3  # of workers in one trial
+COSTS = tuple(field.name for field in fields(Cost))
 ENDS = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -125,6 +127,7 @@ def _outcome(search: Search, trial, stop: Callable[[], bool], progress: Progress
         notes |= asdict(cost)
     else:
         notes |= {"repeats": twin.number}
+        notes |= {name: twin.user_attrs[name] for name in COSTS if name in twin.user_attrs}
     for name, value in notes.items():
         trial.set_user_attr(name, value)
     if twin is not None:

@@ -5,22 +5,21 @@ and PNG), `numbers/trials.csv` and `recipes/`, the best as TOML for `mien train`
 mien's; `summary` tells the result in the terminal.
 """
 
-import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from mien import __version__
 from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
 from mien.pages import render
 from mien.pages.figures import themed
-from mien.pages.text import NO_BREAK
+from mien.pages.text import filled, quoted
 from mien.tune.report import page, words
-from mien.tune.report.effects import FEWEST_TRIALS, importances
+from mien.tune.report.effects import FEWEST_TRIALS, Importance, importances
 from mien.tune.report.figures import MOST_PAIRS, draw, told
 from mien.tune.study import Study, best_recipes, read_study
 
 PAGE = "report.html"
 CONTENTS = {PAGE, "figures", "numbers", "recipes"}
-TERMINAL_WIDTH = 100
 SECTIONS = (
     ("trials", "The trials"),
     ("history", "History"),
@@ -46,26 +45,26 @@ def report(where: str | Path, out: Path, *, study: str | None = None) -> Study:
     with themed("tune"), replacing_folder(out) as folder:
         for name in sorted(CONTENTS - {PAGE}):
             (folder / name).mkdir()
-        drawn = draw(read, folder / "figures")
-        write_atomic(folder / PAGE, _html(read, drawn, out))
+        ranked = importances(read)
+        drawn = draw(read, ranked, folder / "figures")
+        write_atomic(folder / PAGE, _html(read, ranked, drawn, out))
         write_csv(folder / "numbers" / "trials.csv", *_rows(read))
         for name, text in best_recipes(read).items():
             write_atomic(folder / "recipes" / name, text)
     return read
 
 
-def _html(study: Study, drawn: dict, out: Path) -> str:
+def _html(study: Study, ranked: Sequence[Importance], drawn: dict, out: Path) -> str:
     recipes = best_recipes(study)
     there = {name for name, figures in drawn.items() if figures} | {"trials", "method"}
     there |= {"recipe"} if recipes else set()
-    option = "" if study.told else f" --study {study.name}"
     return render(
         "mien.tune.report",
         "report.html",
         study=study,
         title=f"The search {study.name}",
         lead=words.lead(study),
-        said=words.say(study, importances(study)),
+        said=words.say(study, ranked),
         sections=[section for section in SECTIONS if section[0] in there],
         tables=page.tables(study),
         drawn=drawn,
@@ -75,7 +74,7 @@ def _html(study: Study, drawn: dict, out: Path) -> str:
         undrawn=len(study.axes) * (len(study.axes) - 1) // 2 > MOST_PAIRS,
         recipes=recipes,
         notes=study.told.get("data", {}).get("notes", ()),
-        command=f"mien tune report {study.source}{option} --out {out}",
+        command=f"mien tune report {quoted(study.source)} --study {quoted(study.name)} --out {quoted(out)}",
         version=__version__,
     )
 
@@ -115,10 +114,5 @@ def _rows(study: Study) -> tuple[list[str], list[list]]:
 
 def summary(study: Study) -> str:
     """Return what is said of a search as text of at most 100 columns."""
-    indent = {"initial_indent": "  ", "subsequent_indent": "  "}
     said = words.say(study, importances(study))
-    parts = (
-        f"{one.head}\n{textwrap.fill(one.sentence, TERMINAL_WIDTH, break_on_hyphens=False, **indent)}"
-        for one in said
-    )
-    return "\n".join(parts).replace(NO_BREAK, " ")
+    return "\n".join(f"{one.head}\n{filled(one.sentence, '  ')}" for one in said)

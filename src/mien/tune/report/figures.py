@@ -26,7 +26,6 @@ from mien.tune.report.effects import (
     GRID,
     Importance,
     having,
-    importances,
     pairs,
     place,
     places,
@@ -44,9 +43,8 @@ BEST = {"marker": "D", "color": LIGHT["series2"], "markersize": 7, "linestyle": 
 STATES = {"complete": LIGHT["series1"], "pruned": LIGHT["series5"], "failed": LIGHT["series2"]}
 
 
-def draw(study: Study, folder: Path) -> dict[str, list[Drawn]]:
+def draw(study: Study, ranked: Sequence[Importance], folder: Path) -> dict[str, list[Drawn]]:
     """Draw, write and return the figures by section; draw inside `themed()`."""
-    ranked = importances(study)
     return {
         "history": [*_history(study, folder), *_curves(study, folder), *_workers(study, folder)],
         "front": list(_fronts(study, folder)),
@@ -67,11 +65,16 @@ def told(study: Study, objective: int = 0) -> str:
 
 
 def limits(values: Sequence[float]) -> tuple[float, float]:
-    """Return an axis's ends: all values, but none far beyond the quartiles."""
+    """Return an axis's ends: all finite values, but none far beyond the quartiles."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
     low, high = np.quantile(values, (0.25, 0.75))
     reach = 3 * max(high - low, 1e-9 + 1e-6 * abs(high))
     low, high = max(min(values), low - reach), min(max(values), high + reach)
-    return low - 0.06 * (high - low), high + 0.06 * (high - low)
+    room = 0.06 * (high - low) or 0.06 * max(1.0, abs(high))
+    return low - room, high + room
 
 
 def _ticks(axis: Axis) -> tuple[list[float], list[str]]:

@@ -1,25 +1,16 @@
 """What a search's report says, in sentences. Draws nothing and computes no effect."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mien.pages import joined, percent, thousands
-from mien.pages.text import many, seconds
+from mien.pages.text import Said, many, seconds
 from mien.tune.report.effects import Importance, place
 from mien.tune.report.figures import busy, number, sessions, told
 from mien.tune.study import Study
 
 NEAR_THE_END = 0.04  # of an axis's length
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that is said: a few words, and the sentences behind them."""
-
-    head: str
-    sentence: str
 
 
 def say(study: Study, ranked: Sequence[Importance]) -> list[Said]:
@@ -46,7 +37,7 @@ def value(study: Study, number: float, objective: int = 0) -> str:
     """Return a value of an objective as text."""
     if study.objectives[objective] == "accuracy":
         return percent(number)
-    return thousands(number) if abs(number) >= 10_000 else f"{number:.4g}"
+    return thousands(number) if 10_000 <= abs(number) < float("inf") else f"{number:.4g}"
 
 
 def best(study: Study) -> Said:
@@ -58,7 +49,8 @@ def best(study: Study) -> Said:
         goals = joined([told(study, i) for i in range(len(study.objectives))])
         sentence = f"No trial beats any of {names} in {goals} together."
         return Said(f"{many(len(front), 'trial')} on the front", sentence)
-    params = joined([f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()])
+    told_of = [f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()]
+    params = joined(told_of or ["it has no parameter"])
     return Said(
         f"The best {told(study)} is {value(study, first.values[0])}", f"Trial {first.number}: {params}."
     )
