@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from mien.errors import PictureError
-from mien.pictures import LARGEST_PIXELS, decode, quiet, read_file, shrink, square
+from mien.pictures import LARGEST_PIXELS, decode, from_image, quiet, read_file, shrink, square
 
 RAMP = np.linspace(0, 255, 24 * 24).reshape(24, 24).astype(np.uint8)
 
@@ -133,6 +133,28 @@ def test_exif_orientation_is_undone(orientation):
     exif[0x0112] = orientation
 
     assert np.array_equal(RAMP, grey(encoded(stored, "png", exif=exif)))
+
+
+def test_only_exif_turns_a_picture():
+    """An orientation in XMP alone turns nothing, as in browsers, and an image that was opened keeps what it says."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
+    wide = Image.fromarray(RAMP[:12])
+    data = encoded(wide, "jpeg", xmp=xmp)
+    opened = Image.open(io.BytesIO(data))
+
+    assert (12, 24) == decode(data).pixels.shape == from_image(opened).pixels.shape
+    assert xmp == opened.info["xmp"]
+
+
+def test_a_jpeg_of_endless_scans_is_refused():
+    """Each scan goes over the whole picture: one of hundreds is not decoded, one of a usual number is."""
+    data = encoded(Image.fromarray(np.kron(RAMP, np.ones((4, 4), np.uint8))), "jpeg", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scan = data[last:-2]
+
+    assert (96, 96) == decode(data[:-2] + scan * 20 + data[-2:]).pixels.shape
+    with pytest.raises(PictureError, match="a JPEG of more scans than any program writes"):
+        decode(data[:-2] + scan * 200 + data[-2:])
 
 
 def test_color_is_asked_for():

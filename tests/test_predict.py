@@ -16,7 +16,7 @@ from PIL import Image
 
 from mien.cli import main
 from mien.dataset import read_dataset
-from mien.errors import DataError, PictureError, StorageError
+from mien.errors import DataError, ModelError, PictureError, StorageError
 from mien.faces.finder import MODEL as DETECTOR
 from mien.info import info
 from mien.labels import LABELS
@@ -279,6 +279,50 @@ def test_a_picture_is_never_written_over(photos, toy_model, tmp_path):
         predict([picture], model=toy_model, json=picture)
 
     assert before == picture.read_bytes()
+
+
+def test_what_is_drawn_takes_no_pictures_place(photos, toy_model, tmp_path):
+    """A picture named as another one's drawing would be is not lost; a very long name is cut, not a fault."""
+    for name in ("x.png", "x-faces.png"):
+        (tmp_path / name).write_bytes((photos / "empty.png").read_bytes())
+    before = (tmp_path / "x-faces.png").read_bytes()
+    with pytest.raises(DataError, match="x-faces.png: would write over a picture that is read"):
+        predict([tmp_path / "x.png", tmp_path / "x-faces.png"], model=toy_model, annotate=tmp_path)
+    assert before == (tmp_path / "x-faces.png").read_bytes()
+
+    long = tmp_path / f"{'é' * 124}.png"
+    long.write_bytes(before)
+    predict([long], model=toy_model, annotate=tmp_path / "drawn")
+    assert [f"{'é' * 100}-faces.png"] == [path.name for path in (tmp_path / "drawn").iterdir()]
+
+
+def test_odd_places_are_a_line_each(photos, toy_model, tmp_path, capsys):
+    """A link to itself is a picture that cannot be read; a pipe is no place for a table, and no model."""
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.mkfifo(tmp_path / "pipe.onnx")
+    counts = predict([tmp_path / "loop.png", photos / "empty.png"], model=toy_model)
+
+    assert (2, 1) == (counts["pictures"], counts["failed"])
+    assert "loop.png" in capsys.readouterr().err
+    for place in (tmp_path / "pipe.csv", "/dev/null"):
+        with pytest.raises(StorageError, match="a pipe or a device"):
+            predict([photos / "empty.png"], model=toy_model, csv=place)
+    with pytest.raises(ModelError, match="pipe.onnx: a pipe, not a file"):
+        predict([photos / "empty.png"], model=tmp_path / "pipe.onnx")
+
+
+def test_a_table_holds_any_name(photos, toy_model, tmp_path, monkeypatch):
+    """No cell is a formula, and a table with a line's end in a name is read back."""
+    for name in ("=1+1.png", "a\rb.png"):
+        (tmp_path / name).write_bytes((photos / "empty.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    predict(["=1+1.png", "a\rb.png"], model=toy_model, csv="t.csv")
+    with open("t.csv", newline="") as file:
+        names = [row["picture"] for row in csv.DictReader(file)]
+
+    assert ["./=1+1.png", "a\\rb.png"] == names
+    assert "2 pictures" in info(tmp_path / "t.csv")
 
 
 def test_one_image_is_not_many(toy_model):

@@ -28,6 +28,15 @@ def test_a_terminal_gets_a_bar(name, total):
     assert name in terminal.getvalue()
 
 
+def test_time_left_is_never_negative(monkeypatch):
+    """Where there is more than was announced, nothing is left to wait for."""
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", -1)
+    log = io.StringIO()
+    list(TerminalCounting(log).over("x", 1, [1, 2, 3]))
+
+    assert all(line.endswith("0:00 left") for line in log.getvalue().splitlines())
+
+
 def test_a_library_hears_nothing(capsys):
     """Without a terminal's counting nothing is printed."""
     assert [1, 2] == list(Counting().over("pack x", 2, [1, 2]))

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from serving import SAMPLES, command, form, refused, serving, soon
@@ -26,12 +28,16 @@ from mien.cli import missing_extra
 from mien.errors import ServeError
 from mien.faces import finder
 from mien.pages import render
+from mien.predict.recognizer import Looked
 from mien.recipe import read_recipe
 from mien.run import Run, RunData, write_metrics, write_run
 from mien.serve import Limits, Settings
 from mien.serve.about import card_html
-from mien.serve.reports import OURS, Tree
-from mien.serve.settings import check
+from mien.serve.metrics import Metrics
+from mien.serve.problems import Problem
+from mien.serve.reading import Gate, Reading
+from mien.serve.reports import LARGEST_FILE, OURS, Tree
+from mien.serve.settings import check, read_key
 
 SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
 LOOKS = b"HTTP/1.1 200 OK, it says\r\n"
@@ -49,6 +55,8 @@ def reports(tmp_path_factory) -> Path:
     (folder / "template.html").write_text("<title>{{ title }}</title>")
     (folder / "numbers.csv").write_text("a\n1\n")
     (folder / "looks.csv").write_bytes(LOOKS)
+    with open(folder / "large.csv", "wb") as file:
+        file.truncate(LARGEST_FILE + 1)
     (folder / "weights.safetensors").write_text("no")
     (folder / ".hidden.html").write_text(OURS.decode())
     (folder / "link.html").symlink_to(outside)
@@ -63,8 +71,11 @@ def reports(tmp_path_factory) -> Path:
     damaged = folder / "runs" / "damaged"
     damaged.mkdir()
     (damaged / "run.json").write_text("{")
+    (folder / os.fsdecode(b"odd\xff.html")).write_bytes(OURS)
     for name, file, text in (
         ("deep", "run.json", "[" * 20_000),
+        ("vast", "run.json", '{"format": 1, "name": "x", "seed": 1e999}'),
+        ("fold", "run.json", '{"format": 1, "name": "x", "seed": 1, "fold": NaN}'),
         ("long", "metrics.csv", "epoch," + "9" * 200_000 + "\n1,2\n"),
         ("nan", "metrics.csv", (run / "metrics.csv").read_text().replace("1.5", "nan")),
     ):
@@ -110,6 +121,11 @@ def png_head(width: int, height: int) -> bytes:
     for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
         parts += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
     return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def named(how: str) -> bytes:
+    """A multipart body of one face whose name is told in some way."""
+    return form(("a", FACE))[0].replace(b'filename="a"', how.encode())
 
 
 def problem(answer, status: int, words: str) -> bool:
@@ -251,6 +267,11 @@ def test_few_bytes_may_be_a_large_picture(single):
         (FACE, "?corp=true", "image/png", 422, 'did you mean "crop"'),
         (FACE, "", "multipart/form-data", 422, "boundary"),
         (FACE, "", "multipart/form-data; boundary=other", 422, "boundary"),
+        (FACE, "", "multipart/form-data; boundary*=a; boundary*0=b", 422, "boundary"),
+        (FACE, "", f"multipart/form-data; boundary*{'9' * 4400}=x", 422, "boundary"),
+        (named("filename*=idna''abc"), "", "multipart/form-data; boundary=xYz", 422, "cannot be read"),
+        (named("filename*=punycode''%ff"), "", "multipart/form-data; boundary=xYz", 422, "cannot be read"),
+        (named("filename*=x; filename*0=y"), "", "multipart/form-data; boundary=xYz", 422, "cannot be read"),
         (form(("a", FACE))[0][:-12], "", "multipart/form-data; boundary=xYz", 422, "ends in the middle"),
         (form()[0], "", "multipart/form-data; boundary=xYz", 422, "no picture came"),
         (form(*[("a", b"x")] * 4)[0], "", "multipart/form-data; boundary=xYz", 413, "more than 3 pictures"),
@@ -378,6 +399,80 @@ def test_what_is_no_http_is_told_so(server):
             got = plain.recv(4000)
         assert got.startswith(b"HTTP/1.1 400 ")
         assert b"content-security-policy" in got
+
+
+def test_a_body_ends_where_it_ends(server):
+    """What follows a body in chunks without an end is refused, in one line or in many, and holds no memory."""
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    for behind in (b"a: b\r\nc: d\r\n\r\n", b"a: b\r\n" * 20_000, b"a: " + b"b" * 1_000_000):
+        with server.raw(chunked) as plain:
+            try:
+                plain.sendall(behind)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            assert plain.recv(4000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_upgrade_loses_no_body_unsaid(server):
+    """A client that would rather speak HTTP/2 is told to go on as it is; a GET has its answer."""
+    upgrade = b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    post = b"POST /v1/predict?crop=1 HTTP/1.1\r\n" + upgrade + b"Content-Length: %d\r\n\r\n" % len(FACE)
+    with server.raw(post + FACE) as plain:
+        got = plain.recv(4000)
+    assert got.startswith(b"HTTP/1.1 400 ") and b"no upgrade of HTTP is taken" in got
+    with server.raw(b"GET /healthz HTTP/1.1\r\n" + upgrade + b"\r\n") as plain:
+        assert plain.recv(4000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_bodies_of_one_address_leave_room_for_others():
+    """The bytes that wait are bounded for each address, and free again when its requests are gone."""
+    gate = Gate(Limits(body_bytes=1000, waiting_bytes=4000), Metrics(1))
+    for request in range(4):
+        gate.hold("a", request, 500)
+    with pytest.raises(Problem, match="too many bytes of this address wait"):
+        gate.hold("a", 4, 500)
+    gate.hold("b", 5, 1000)
+    for request in range(4):
+        gate.release(request)
+    gate.hold("a", 6, 1000)
+
+
+def test_who_sends_little_waits_for_nobody_who_sends_much():
+    """On one thread the first picture of a second client is looked at before the rest of the first one's."""
+    order, started = [], threading.Event()
+
+    class Slow:
+        def look(self, pixels, *, crop, about):
+            started.set()
+            order.append(about[0].place + 100 * (pixels.shape[0] == 9))
+            time.sleep(0.02)
+            return Looked(about, [], np.empty((0, 48, 48), np.uint8))
+
+        def read_together(self, some):
+            return ((one, []) for one in some)
+
+    async def never():
+        await asyncio.sleep(60)
+
+    async def ask() -> None:
+        reading = Reading(Slow(), 1, Limits(), Metrics(1))
+        many, one = [picture_of(20)] * 12, [picture_of(9)]
+        first = asyncio.create_task(reading.read(many, never, crop=False, explain=False))
+        await asyncio.to_thread(started.wait)
+        await reading.read(one, never, crop=False, explain=False)
+        await first
+        reading.close()
+
+    asyncio.run(ask())
+    assert order.index(100) < 6
+
+
+def picture_of(side: int) -> bytes:
+    """A grey picture file."""
+    data = io.BytesIO()
+    Image.new("L", (side, side), 99).save(data, "PNG")
+    return data.getvalue()
 
 
 def test_an_answer_comes_in_one_piece(server):
@@ -519,6 +614,11 @@ def test_reports_are_listed_and_given(server):
     assert "sandbox" in policy and "default-src 'none'" in policy and "script" not in policy
     assert server.ask("/reports/files/numbers.csv").headers["content-type"].startswith("text/plain")
     assert server.ask("/reports").headers["location"] == "/reports/"
+
+
+def test_a_file_that_is_too_large_is_not_cut(server):
+    """A report's file above the limit is a problem that says where it is."""
+    assert problem(server.ask("/reports/files/large.csv"), 413, "take it from the folder itself")
 
 
 def test_pages_of_ours_are_known_as_such():
@@ -783,6 +883,7 @@ def test_a_bad_option_is_told(tmp_path):
     for options, words in (
         (("--reports", str(tmp_path / "none")), "--reports wants one with reports or runs in it"),
         (("--reports", ""), "an empty name"),
+        (("--host", ".local"), '--host ".local" is no address of this machine'),
         (("--max-bytes", "16MB"), "'16MB' is not a valid int"),
         (("--modle", "pocket"), "--model"),
         (("there",), "extra argument"),
@@ -815,6 +916,22 @@ def test_settings_that_cannot_be_are_refused(wrong, words):
         check(Settings(**wrong))
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_in_any_letters_is_this_machine():
+    """However it is written, localhost is guarded against pages elsewhere whose name points to it."""
+    assert Settings(host="LocalHost").loopback
+
+
+def test_a_key_of_the_environment_is_one_that_can_be_sent(monkeypatch):
+    """A line's end behind it is none of the key; bytes that no header holds are refused as in a file."""
+    monkeypatch.setenv("MIEN_API_KEY", f"{KEY}\n")
+    assert read_key(None) == KEY
+    monkeypatch.setenv("MIEN_API_KEY", os.fsdecode(b"\xff" + KEY.encode()))
+    with pytest.raises(ServeError, match="MIEN_API_KEY: wants one key"):
+        read_key(None)
+    monkeypatch.setenv("MIEN_API_KEY", "")
+    assert read_key(None) is None
 
 
 def test_an_orphan_stops(tmp_path):

@@ -282,7 +282,10 @@ def scattered(rng: np.random.Generator, height: int, width: int) -> Face:
 
 @pytest.mark.slow
 def test_a_picture_is_turned_upright(tab, recognizer, astronaut):
-    """A JPEG that lies on its side is read upright, as its EXIF orientation says."""
+    """A JPEG that lies on its side is read upright, as its EXIF orientation says.
+
+    Browsers pass over that of a WebP, which is therefore refused in words where it turns the picture.
+    """
     exif = Image.Exif()
     exif[274] = 6
     lying = encoded(np.rot90(astronaut), "JPEG", quality=95, exif=exif)

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import re
 import signal
 import struct
@@ -389,6 +390,23 @@ def test_what_was_read_of_a_video_that_is_cut_short_is_kept(clip, portrait, tmp_
     assert "of 3.0 s: cut short or damaged there" in end["problem"]
     assert counts["frames"] == sum(1 for _ in FileFootage(tmp_path / "drawn.mp4").frames())
     assert 1 == len(capfd.readouterr().err.splitlines())
+
+
+def test_odd_names_are_read_or_told(clip, tmp_path):
+    """A name with a colon is no protocol; one that is no UTF-8, on which OpenCV crashes, is a line."""
+    odd = tmp_path / os.fsdecode(b"odd\xff.avi")
+    for path in (tmp_path / "12:30.avi", odd):
+        path.write_bytes(clip.read_bytes())
+    made = ("--annotate", "21:45.avi", "--timeline", "t.svg")
+    read = mien("video", "12:30.avi", *made, cwd=tmp_path)
+    refused = mien("video", odd, clip, cwd=tmp_path)
+    unwritable = mien("video", clip, "--annotate", tmp_path / os.fsdecode(b"a\xff.avi"))
+
+    assert (0, "") == (read.returncode, read.stderr)
+    assert (tmp_path / "21:45.avi").exists()
+    assert 1 == refused.returncode and "its name is no UTF-8" in refused.stderr
+    assert 2 == unwritable.returncode and "its name is no UTF-8" in unwritable.stderr
+    assert 2 == mien("video", clip, "--annotate", "", cwd=tmp_path).returncode
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(clip, tmp_path):

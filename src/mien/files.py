@@ -64,8 +64,10 @@ def appearing_file(path: Path):
 
 def _file_named(path: Path) -> Path:
     path = Path(path)
-    if path.is_dir() or not path.name:
+    if not path.name or os.path.isdir(path):  # noqa: PTH112 (false where a name is too long)
         raise StorageError(f"{path}: a folder; give the name of a file")
+    if os.path.exists(path) and not os.path.isfile(path) or str(path.parent) == "/dev":  # noqa: PTH110, PTH113
+        raise StorageError(f"{path}: a pipe or a device; give the name of a file")
     return path
 
 

@@ -27,6 +27,8 @@ FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JP
 LARGEST_FILE_BYTES = 256 * 2**20
 LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common cameras make
 SMALLEST_SIDE = 8
+MOST_SCANS, SCAN, BYTES_A_SCAN = 100, b"\xff\xda", 2**15  # of a progressive JPEG; programs write about ten
+XMP = ("xmp", "XML:com.adobe.xmp")
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # of TIFF 6.0
@@ -89,6 +91,9 @@ def decode(data: bytes, *, color: bool = False, most_pixels: int = LARGEST_PIXEL
     from PIL import Image
 
     with _faults_in_words(), Image.open(io.BytesIO(data), formats=_formats()) as image:
+        # Each scan goes over the whole picture; two such bytes may stand elsewhere by chance.
+        if image.info.get("progressive") and data.count(SCAN) > MOST_SCANS + len(data) // BYTES_A_SCAN:
+            raise PictureError("a JPEG of more scans than any program writes; save it anew")
         return _picture(image, color, most_pixels)
 
 
@@ -105,7 +110,19 @@ def _picture(image, color: bool, most_pixels: int = LARGEST_PIXELS) -> Picture:
     animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     _refuse_odd_tiff(image)
     sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
-    return Picture(_pixels(ImageOps.exif_transpose(image), color, sixteen_bit), animated)
+    with _no_xmp(image):
+        upright = ImageOps.exif_transpose(image)
+    return Picture(_pixels(upright, color, sixteen_bit), animated)
+
+
+@contextmanager
+def _no_xmp(image):
+    """Keep Pillow from turning a picture as its XMP says, which no browser does; EXIF tells."""
+    kept = {name: image.info.pop(name) for name in XMP if name in image.info}
+    try:
+        yield
+    finally:
+        image.info.update(kept)
 
 
 @contextmanager
@@ -124,10 +141,11 @@ def _faults_in_words():
     except MemoryError:
         raise PictureError("not enough memory to decode it") from None
     except Exception as fault:  # Pillow's readers raise whatever their parsing stumbles over
-        raise PictureError(f"damaged or cut short ({_first_words(fault)})") from None
+        raise PictureError(f"damaged or cut short ({first_words(fault)})") from None
 
 
-def _first_words(fault: Exception) -> str:
+def first_words(fault: Exception) -> str:
+    """Return what a library says of a fault, as part of a line."""
     return " ".join(str(fault).split())[:80] or type(fault).__name__
 
 

@@ -157,5 +157,5 @@ def _bar(stream, name: str, total: int, done: int):
 
 
 def _time_left(began: float, done: int, remaining: int) -> str:
-    seconds = round((time.monotonic() - began) / max(1, done) * remaining)
+    seconds = round((time.monotonic() - began) / max(1, done) * max(0, remaining))
     return f"{seconds // 60}:{seconds % 60:02d} left"

@@ -29,7 +29,8 @@ app = typer.Typer(
 def main() -> None:
     """Run a command; every foreseen fault is one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+    if sys.stdout is not None:  # as where it was closed
+        sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     try:
         status = app(prog_name="mien", standalone_mode=False)
         if status == EXIT_STOPPED:  # typer's word for a KeyboardInterrupt

@@ -16,6 +16,18 @@ LongSideOption = Annotated[
 ]
 
 
+def _folder(named: str) -> Path:
+    """Return a folder by its name; an empty one, as an unset variable gives, is not the current folder."""
+    return _place(named, "a folder")
+
+
+def _place(named: str, wanted: str = "a file or a folder") -> Path:
+    """Return a path by its name, which is not empty."""
+    if not named:
+        raise typer.BadParameter(f"an empty name; {wanted} is wanted")
+    return Path(named)
+
+
 @app.command(epilog=SAID)
 def predict(
     paths: Annotated[
@@ -36,13 +48,15 @@ def predict(
         typer.Option(metavar="FILE", help="write an object a line a picture; - is standard output"),
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write each picture with boxes and labels here")
+        Path | None,
+        typer.Option(metavar="DIR", parser=_folder, help="write each picture with boxes and labels here"),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="write a contact sheet, one HTML file")
     ] = None,
     explain: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write for each face where the network looked")
+        Path | None,
+        typer.Option(metavar="DIR", parser=_folder, help="write for each face where the network looked"),
     ] = None,
     long_side: LongSideOption = 640,
 ) -> None:
@@ -85,11 +99,17 @@ def video(
     ] = None,
     annotate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE|DIR", help="write the video with boxes and labels: .mp4, .webm, .avi, …"),
+        typer.Option(
+            metavar="FILE|DIR",
+            parser=_place,
+            help="write the video with boxes and labels: .mp4, .webm, .avi, …",
+        ),
     ] = None,
     timeline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
+        typer.Option(
+            metavar="FILE|DIR", parser=_place, help="write a figure of each person over time: .svg or .png"
+        ),
     ] = None,
     long_side: LongSideOption = 640,
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
@@ -108,13 +128,6 @@ def video(
         )  # fmt: skip
     if counts["failed"]:
         raise typer.Exit(EXIT_LEFT_OUT)
-
-
-def _folder(named: str) -> Path:
-    """Return a folder by its name; an empty one, as an unset variable gives, is not the current folder."""
-    if not named:
-        raise typer.BadParameter("an empty name; a folder is wanted")
-    return Path(named)
 
 
 @app.command(

@@ -94,6 +94,8 @@ def _refuse_other_file(out: Path) -> None:
     """Raise StorageError where anything but an earlier model would be lost."""
     if out.suffix != ".onnx":
         raise StorageError(f"{out}: a model file's name ends in .onnx")
+    if out.stem.encode("utf-8", "replace").decode() != out.stem:
+        raise StorageError(f"{out}: a model goes by its file's name, and this one is no UTF-8")
     if not out.parent.is_dir():
         raise StorageError(f"{out.parent}: no such folder; make it first")
     if not out.exists():

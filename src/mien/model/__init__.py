@@ -29,9 +29,10 @@ from pathlib import Path
 import numpy as np
 
 from mien import notebook
-from mien.errors import DataError, ModelError
+from mien.errors import DataError, ModelError, PictureError
 from mien.labels import did_you_mean
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
+from mien.pictures import refuse_other_than_file
 from mien.shipped import shipped
 
 FORMAT = 2  # 1 framed faces by their landmarks alone
@@ -91,7 +92,10 @@ def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
     """
     path = _found(where)
     try:
+        refuse_other_than_file(path.stat())
         data = path.read_bytes()
+    except PictureError as fault:
+        raise ModelError(f"{path}: {fault}; {WHAT} is one, ending in .onnx") from None
     except OSError as fault:
         raise ModelError(f"{path}: cannot be read as {WHAT} ({fault.strerror})") from None
     try:

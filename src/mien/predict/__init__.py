@@ -4,6 +4,7 @@
 `rows.py`, `annotate.py` and `page.py` show the answers.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ STANDARD_OUTPUT = "-"
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
 LARGEST_LONG_SIDE = 4096
 MOST_PROBLEMS = 300  # that a page lists
+LONGEST_STEM = 200  # bytes of the name of what is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Wanted:
     """What is made of each picture beside its answer."""
 
     crop: bool = False
+    read: frozenset[str] = frozenset()  # the files that are read, which nothing is written over
     annotate: Path | None = None
     explain: Path | None = None
     small: bool = False
@@ -72,8 +75,9 @@ def predict(
     found, passed_over = sources(paths, written=folders)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, [source.name for source in found])
     recognizer = Recognizer(model, long_side=long_side)
+    read = frozenset(os.path.realpath(source.name) for source in found)
     wanted = Wanted(
-        crop, *(Path(f) if f is not None else None for f in (annotate, explain)), page is not None
+        crop, read, *(Path(f) if f is not None else None for f in (annotate, explain)), page is not None
     )
     out, card = sys.stdout, card_at(str(model if not isinstance(model, Model) else model.path))
     counts, labels, photos, problems = Counter(), Counter(), [], []
@@ -129,9 +133,9 @@ def check_options(csv, json, long_side: int) -> None:
 def check_outputs(outputs: Mapping[str, str | PathLike | None], inputs: Iterable[str]) -> None:
     """Raise DataError where a file that shall be written is one to be read, looks like a picture, or is named twice."""
     files = {option: Path(name) for option, name in outputs.items() if name not in (None, STANDARD_OUTPUT)}
-    read, taken = {Path(name).resolve() for name in inputs}, {}
+    read, taken = {os.path.realpath(name) for name in inputs}, {}
     for option, path in files.items():
-        place = path.resolve()
+        place = os.path.realpath(path)  # of a link to itself, too
         if place in read or is_picture(PurePath(path)):
             raise DataError(
                 f"{option} {path}: would write over a picture, or what is read; name another file"
@@ -182,17 +186,22 @@ def _drawn(recognizer: Recognizer, source: Source, wanted: Wanted) -> Answer:
     faces = recognizer.read(looked)
     if wanted.annotate is not None and pixels is not None:
         lossless = Path(source.name).suffix.lower() in LOSSLESS
-        target = _target(wanted.annotate, f"{source.place}-faces.{'png' if lossless else 'jpg'}")
+        target = _target(wanted, wanted.annotate, source.place, f"-faces.{'png' if lossless else 'jpg'}")
         write_atomic(target, encoded(annotated(pixels, faces), lossless=lossless))
     if wanted.explain is not None:
         for number, face in enumerate(faces, start=1):
-            target = _target(wanted.explain, f"{source.place}-why{number}.png")
+            target = _target(wanted, wanted.explain, source.place, f"-why{number}.png")
             write_atomic(target, encoded(explained(face, recognizer.explain(face)), lossless=True))
     return replace(looked.about, faces=faces)
 
 
-def _target(folder: Path, place: str) -> Path:
+def _target(wanted: Wanted, folder: Path, place: str, ending: str) -> Path:
+    """Return where a picture is written, in a folder that is there; its name keeps within what a file's may take."""
     path = folder / place
+    stem = os.fsencode(path.name)[:LONGEST_STEM].decode(errors="ignore")
+    path = path.with_name(f"{stem}{ending}")
+    if os.path.realpath(path) in wanted.read:
+        raise DataError(f"{path}: would write over a picture that is read; name another folder")
     make_folder(path.parent)
     return path
 

@@ -166,8 +166,13 @@ def by_label(labels: Counter) -> str:
 
 
 def encodable(name: str) -> str:
-    """Return a name in which bytes that are not UTF-8 stand as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes.
+
+    One that a spreadsheet would take for a formula has `./` before it, which names the same file.
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"./{text}" if text.startswith(("=", "+", "-", "@")) and text != "-" else text
 
 
 def _number(value: float, places: int) -> str:

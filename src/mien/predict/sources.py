@@ -100,8 +100,9 @@ def _in_folder(path: Path, written: Sequence[Path]) -> tuple[list[Source], int]:
 
 
 def _is_ours(file: Path, written: Sequence[Path]) -> bool:
+    place = Path(os.path.realpath(file))
     return bool(OURS.search(file.name)) and any(
-        file.resolve().is_relative_to(folder.resolve()) for folder in written
+        place.is_relative_to(os.path.realpath(folder)) for folder in written
     )
 
 

@@ -58,6 +58,11 @@ class Asset:
         """The sha256 of what is stored."""
         return hashlib.sha256(self.plain if self.plain is not None else self.zipped).hexdigest()
 
+    @cached_property
+    def whole(self) -> bytes:
+        """The file as it is, kept once it was asked for: unpacking for each answer would fill time and memory."""
+        return self.plain if self.plain is not None else gzip.decompress(self.zipped)
+
     @property
     def version(self) -> str:
         """What stands behind `?v=` in an address that may be kept forever."""
@@ -78,8 +83,7 @@ class Asset:
         if coded:
             headers["content-encoding"] = "gzip"
             return Response(self.zipped, headers=headers, media_type=self.media_type)
-        data = self.plain if self.plain is not None else gzip.decompress(self.zipped)
-        return Response(data, headers=headers, media_type=self.media_type)
+        return Response(self.whole, headers=headers, media_type=self.media_type)
 
 
 def folder(root: Path) -> dict[str, Asset]:

@@ -26,8 +26,8 @@ class Connection(HttpToolsProtocol):
     """A connection; uvicorn makes one for each client."""
 
     head_timer = stall_timer = None
-    in_head = in_body = False  # of the request that is on its way
-    head_bytes = 0
+    in_head = in_body = body_came = False  # of the request that is on its way
+    head_bytes = 0  # since the last byte of a body: what stands between chunks and behind them counts, too
 
     def connection_made(self, transport) -> None:
         """Begin to wait for a request; where too many wait already, say so and close."""
@@ -42,10 +42,10 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
-        if self.in_head:
-            self.head_bytes += len(data)
-            if self.head_bytes > HEAD_BYTES:
-                self.send_400_response("")
+        self.head_bytes = 0 if self.body_came else self.head_bytes + len(data)
+        self.body_came = False
+        if (self.in_head or self.in_body) and self.head_bytes > HEAD_BYTES:
+            self.send_400_response("")
         self._watch()
 
     def on_message_begin(self) -> None:
@@ -53,8 +53,22 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.in_head, self.head_bytes = True, 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one behind a body tells nothing that is wanted here, and would never end."""
+        if not self.in_head:
+            raise HeadTooLong
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self.body_came = True
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """Have the request answered."""
+        if self.parser.should_upgrade() and self.parser.get_method() == b"POST":
+            self._say(400, "no upgrade of HTTP is taken; ask in HTTP/1.1 without one (curl --http1.1)")
+            return  # the parser takes no body behind such a head
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
             raise HeadTooLong
         self.in_head, self.in_body = False, True
@@ -63,6 +77,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the request is whole, before its answering begins where it came in one go."""
         self.in_body = False
+        if self.transport.is_closing():
+            return
         self.scope[WHOLE] = True
         super().on_message_complete()
 

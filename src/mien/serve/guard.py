@@ -54,7 +54,7 @@ class Guard:
         self._origins = frozenset(settings.allow_origins)
         self._hosts = frozenset(host.lower() for host in settings.allow_hosts)
         if settings.loopback or self._hosts:
-            self._hosts |= {*LOCAL, settings.host}
+            self._hosts |= {*LOCAL, settings.host.lower()}
         self._metrics = metrics
         self._log = settings.access_log
 

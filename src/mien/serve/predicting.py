@@ -32,7 +32,7 @@ FAULTS = {
     413: "too many bytes, or too many pictures",
     415: "no picture of a kind that mien reads",
     422: "a damaged picture, one with too many pixels or faces, a wrong parameter",
-    429: "too many pictures of this address wait",
+    429: "too many pictures or bytes of this address wait",
     503: "too much waits, or it took too long; Retry-After says when to try again",
 }
 FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
@@ -67,12 +67,16 @@ class Predict:
         client, gate, request = (scope.get("client") or ("",))[0], self._gate, object()
         gate.check(client, 1)
         try:
-            pictures = await uploads(scope, receive, lambda size: gate.hold(request, size), self._limits)
+            pictures = await uploads(
+                scope, receive, lambda size: gate.hold(client, request, size), self._limits
+            )
             begun = time.perf_counter()
             gate.enter(client, len(pictures))
             try:
                 files = [picture.data for picture in pictures]
-                found = await self._reading.read(files, receive, crop=wanted.crop, explain=wanted.explain)
+                behind = gate.of(client) - len(files)
+                asked = {"crop": wanted.crop, "explain": wanted.explain, "behind": behind}
+                found = await self._reading.read(files, receive, **asked)
             finally:
                 gate.leave(client, len(pictures))
         finally:

@@ -48,7 +48,7 @@ def _listening(settings: Settings):
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError:
+    except (OSError, UnicodeError):
         raise ServeError(f'--host "{settings.host}" is no address of this machine') from None
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)

@@ -9,12 +9,14 @@ a thread gains nothing, and handing over to it and back takes a twentieth of the
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
+from itertools import count
+from queue import Empty, PriorityQueue
 
 import numpy as np
 
@@ -53,7 +55,8 @@ class Gate:
         self.waiting = 0  # pictures that wait or are being read
         self._of: dict[str, int] = {}  # the same by client
         self._bytes = 0  # of bodies
-        self._held: dict[object, int] = {}  # the same by request
+        self._held: dict[object, tuple[str, int]] = {}  # whose they are and how many, by request
+        self._bytes_of: dict[str, int] = {}  # the same by client
 
     def check(self, client: str, pictures: int) -> None:
         """Raise Problem where so many more pictures cannot wait now."""
@@ -78,23 +81,33 @@ class Gate:
             self._of[client] = left
         self._wait(-pictures)
 
-    def hold(self, request: object, size: int) -> None:
-        """Count bytes that a request's body takes; raise Problem where all together take too many."""
+    def of(self, client: str) -> int:
+        """Return how many pictures of a client wait or are being read."""
+        return self._of.get(client, 0)
+
+    def hold(self, client: str, request: object, size: int) -> None:
+        """Count bytes that a request's body takes; raise Problem where a client's, or all together, are too many."""
+        if self._bytes_of.get(client, 0) + size > self._limits.bytes_of_one_client:
+            raise Problem(429, "too many bytes of this address wait; send more when these are answered")
         if self._bytes + size > self._limits.waiting_bytes:
             raise Problem(503, "too many bytes wait to be read; try again")
-        self._held[request] = self._held.get(request, 0) + size
-        self._take(size)
+        self._held[request] = (client, self._held.get(request, (client, 0))[1] + size)
+        self._take(client, size)
 
     def release(self, request: object) -> None:
         """Forget the bytes of a request."""
-        self._take(-self._held.pop(request, 0))
+        client, size = self._held.pop(request, ("", 0))
+        self._take(client, -size)
 
     def _wait(self, pictures: int) -> None:
         self.waiting += pictures
         self._metrics.set("mien_pictures_waiting", self.waiting)
 
-    def _take(self, size: int) -> None:
+    def _take(self, client: str, size: int) -> None:
         self._bytes += size
+        left = self._bytes_of.pop(client, 0) + size
+        if left:
+            self._bytes_of[client] = left
         self._metrics.set("mien_body_bytes_waiting", self._bytes)
 
 
@@ -155,15 +168,24 @@ class Reading:
         self._recognizer = recognizer
         self._limits = limits
         self._metrics = metrics
-        self._jobs: SimpleQueue = SimpleQueue()
+        self._jobs: PriorityQueue = (
+            PriorityQueue()
+        )  # (turn, number, job): the lowest turn first, of equals the oldest
+        self._number = count()
         self._small: deque[Job] = deque()  # for the event loop
         self._turn_taken = False  # whether a batch was read in this turn of the event loop
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    async def read(self, files: Sequence[bytes], receive, *, crop: bool, explain: bool) -> list[Read]:
-        """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone for nobody."""
+    async def read(
+        self, files: Sequence[bytes], receive, *, crop: bool, explain: bool, behind: int = 0
+    ) -> list[Read]:
+        """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone for nobody.
+
+        `behind` is how many others of the same client wait: who has fewer there comes first, so nobody who sends
+        much keeps those waiting who send little.
+        """
         loop, limits = asyncio.get_running_loop(), self._limits
         small = len(self._threads) == 1 and crop and not explain and max(map(len, files)) <= SMALL_BYTES
         most = min(limits.pixels, SMALL_PIXELS) if small else limits.pixels
@@ -177,7 +199,7 @@ class Reading:
                 return asked.done.result()
         else:
             for job in jobs:
-                self._jobs.put(job)
+                self._put(job, behind + job.place)
         late = Problem(503, f"not read within {limits.seconds:g} s; try again, or send less at once")
         patience = loop.call_later(limits.seconds, asked.fail, late)
         watch = loop.create_task(asked.watch(receive))
@@ -190,25 +212,29 @@ class Reading:
     def close(self) -> None:
         """End the threads when they have done what waits."""
         for _ in self._threads:
-            self._jobs.put(None)
+            self._put(None, math.inf)
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
         """Read what waits for the threads, batch by batch."""
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()[-1]) is not None:
             self._read_batch(job, self._next, _send)
             job = None  # its picture need not stay in memory while others are waited for
 
     def _next(self) -> Job | None:
         """Return the next job of the threads where one waits."""
         try:
-            job = self._jobs.get_nowait()
+            *_, job = self._jobs.get_nowait()
         except Empty:
             return None
         if job is None:
-            self._jobs.put(None)  # the end, for whoever asks next
+            self._put(None, math.inf)  # the end, for whoever asks next
         return job
+
+    def _put(self, job: Job | None, turn: float) -> None:
+        """Have the threads read a job, or end, where nothing of an earlier turn waits."""
+        self._jobs.put((turn, next(self._number), job))
 
     def _read_small(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read a batch of what waits for the event loop; what is left has its turn when others had theirs."""
@@ -250,7 +276,7 @@ class Reading:
             give((job, Read(problem=found, status=422)))
         except PictureError as fault:
             if isinstance(fault, TooManyPixels) and job.most_pixels < self._limits.pixels:
-                self._jobs.put(replace(job, most_pixels=self._limits.pixels))  # not for the event loop
+                self._put(replace(job, most_pixels=self._limits.pixels), 0)  # not for the event loop
             else:
                 status = 415 if isinstance(fault, UnknownPicture) else 422
                 give((job, Read(problem=str(fault), status=status)))

@@ -111,8 +111,8 @@ class Tree:
             if number >= MOST_FOLDERS:
                 return
             way = PurePosixPath(way)
-            below[:] = sorted(n for n in below if not n.startswith(".")) if len(way.parts) < DEEPEST else []
-            regular = [name for name in names if not name.startswith(".") and _is_regular(name, handle)]
+            below[:] = sorted(filter(_tellable, below)) if len(way.parts) < DEEPEST else []
+            regular = [name for name in names if _tellable(name) and _is_regular(name, handle)]
             yield str(way), regular, handle
 
     def _read_report(self, way: str, changed: float) -> Report | None:
@@ -128,12 +128,12 @@ class Tree:
         """Return what is told of a run; None where its files are damaged."""
         folder = "" if way == "." else f"{way}/"
         try:
-            run = json.loads(self.read(f"{folder}run.json") or b"")
+            run = json.loads(self.read(f"{folder}run.json") or b"", parse_constant=_refuse)
             recipe = tomllib.loads((self.read(f"{folder}recipe.toml") or b"").decode())
             told = {"path": way, "name": str(run["name"]), "seed": int(run["seed"]), "fold": run.get("fold")}
             epochs = int(recipe["training"]["epochs"])
             rows = _rows(self.read(f"{folder}metrics.csv") or b"")
-        except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError, OverflowError):
             return None
         complete = self.read(f"{folder}result.json", 1) is not None
         training = not complete and time.time() - changed < STILL_TRAINING
@@ -148,6 +148,15 @@ def _rows(table: bytes) -> dict[str, list[float]]:
     if not all(math.isfinite(value) for column in columns.values() for value in column):
         raise ValueError("a figure is not finite")
     return columns
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number that JSON has")
+
+
+def _tellable(name: str) -> bool:
+    """Tell whether a name is not hidden and can stand in a page: not every file name is UTF-8."""
+    return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
 
 
 def _is_regular(name: str, folder: int) -> bool:
@@ -192,9 +201,11 @@ def add_reports(app, root: Path) -> None:
     async def give(request):
         way = request.path_params["way"]
         suffix = PurePosixPath(way).suffix.lower()
-        data = await asyncio.to_thread(tree.read, way) if suffix in GIVEN else None
+        data = await asyncio.to_thread(tree.read, way, LARGEST_FILE + 1) if suffix in GIVEN else None
         if data is None:
             raise HTTPException(404)
+        if len(data) > LARGEST_FILE:
+            raise HTTPException(413, f"more than {LARGEST_FILE:,} bytes; take it from the folder itself")
         media = "text/plain; charset=utf-8" if suffix in SHOWN_AS_TEXT else TYPES[suffix]
         headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
         return Response(data, media_type=media, headers=headers)

@@ -91,7 +91,9 @@ async function refresh() {
         cards.set(run.path, { card, stamp });
       }
     }
-    list.append(...runs.map((run) => cards.get(run.path).card).filter((card) => !card.isConnected));
+    const wanted = runs.map((run) => cards.get(run.path).card);
+    const same = wanted.length === list.children.length && wanted.every((card, i) => card === list.children[i]);
+    if (!same) list.replaceChildren(...wanted); // the newest first, without those that are gone
     if (runs.some((run) => run.state === "training")) wait = BUSY_MS;
   } catch {
     told.textContent = "The server does not answer; this is what it said last.";

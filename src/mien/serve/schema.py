@@ -70,7 +70,7 @@ class About(BaseModel):
     card_html: str = Field(description="the same as HTML without scripts, styles and pictures")
     model_url: str = Field(description="the model's file, ONNX")
     detector_url: str = Field(description="the face finder's file, ONNX")
-    detector: dict[str, float] = Field(description="how faces are looked for")
+    detector: dict[str, float | list[float]] = Field(description="how faces are looked for")
     explain: dict[str, int] = Field(description="how places are hidden")
     follow: dict = Field(description="how a face is followed from frame to frame")
     steady: dict = Field(description="how readings are steadied over time")

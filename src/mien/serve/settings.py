@@ -34,6 +34,11 @@ class Limits:
         """How many of the pictures that wait may be of one address."""
         return max(self.pictures, self.waiting // 2)
 
+    @property
+    def bytes_of_one_client(self) -> int:
+        """How many of the bytes that are held may be of one address."""
+        return max(self.body_bytes, self.waiting_bytes // 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -60,7 +65,11 @@ class Settings:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return self.host == "localhost" or _address(self.host) is not None and _address(self.host).is_loopback
+        return (
+            self.host.lower() == "localhost"
+            or _address(self.host) is not None
+            and _address(self.host).is_loopback
+        )
 
 
 BOUNDS = {
@@ -106,16 +115,17 @@ def check(settings: Settings) -> Settings:
 
 def read_key(file: Path | None) -> str | None:
     """Return the API key of a file or of the environment, None where neither gives one."""
-    if file is None:
-        return os.environ.get(KEY_VARIABLE) or None
     try:
-        key = file.read_text(encoding="utf-8").strip()
+        key = (os.environ.get(KEY_VARIABLE, "") if file is None else file.read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeDecodeError) as fault:
         raise ServeError(
             f"{file}: the API key cannot be read ({getattr(fault, 'strerror', 'no text')})"
         ) from None
+    if file is None and not key:
+        return None
     if not key or any(not "!" <= c <= "~" for c in key):
-        raise ServeError(f"{file}: wants one key, a line of letters, digits and signs without spaces")
+        where = file or KEY_VARIABLE
+        raise ServeError(f"{where}: wants one key, a line of letters, digits and signs without spaces")
     return key
 
 

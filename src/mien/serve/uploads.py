@@ -67,7 +67,10 @@ def _boundary(content_type: bytes) -> bytes | None:
             415,
             f"a picture is wanted as image/… or {RAW}, or several as multipart/form-data; this says {media}",
         )
-    boundary = kind.get_param("boundary")
+    try:
+        boundary = kind.get_param("boundary")
+    except (TypeError, ValueError):  # of email's reader of RFC 2231
+        boundary = None
     if not isinstance(boundary, str) or not BOUNDARY.fullmatch(boundary):
         raise Problem(422, "multipart/form-data without a boundary that can be used")
     return boundary.encode()
@@ -146,7 +149,10 @@ def _file_name(whole: bytes, at: int, end: int) -> str | None:
         name, colon, value = line.partition(":")
         if colon and name.strip().lower() in ("content-disposition", "content-type"):
             head[name.strip()] = value.strip()
-    name = head.get_filename()
+    try:
+        name = head.get_filename()
+    except (TypeError, ValueError):  # of email's reader of RFC 2231
+        raise Problem(422, "a part of the multipart body has a file name that cannot be read") from None
     if name is None:
         return "" if head.get_content_type().startswith("image/") else None
     return _readable(name)

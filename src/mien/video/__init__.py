@@ -24,7 +24,7 @@ from mien.predict.sources import apart
 from mien.progress import Counting
 from mien.video.camera import CameraFootage, Device, OpenCvDevice, camera_number
 from mien.video.film import CODECS, Film
-from mien.video.footage import FileFootage, Footage, Frame
+from mien.video.footage import FileFootage, Footage, Frame, for_opencv
 from mien.video.rows import Changes, Csv, Json, summary
 from mien.video.seen import Seen, SeenFace, Watcher
 from mien.video.timeline import Timeline
@@ -181,6 +181,8 @@ def _places(
 ) -> list[Path | None]:
     if where is None:
         return [None] * len(found)
+    if not os.fspath(where):
+        raise DataError(f"{flag}: an empty name; a file or a folder is wanted")
     path = Path(where)
     if path.suffix and not path.is_dir():
         if path.suffix.lower() not in suffixes:
@@ -196,6 +198,10 @@ def _places(
         make_folder(path)
         places = [path / f"{stem}{ending}" for stem in apart(Path(source.name).stem for source in found)]
     for place, source in zip(places, found, strict=True):
+        try:
+            for_opencv(place)
+        except VideoError as fault:
+            raise StorageError(f"{flag} {place}: {fault}") from None
         if place.exists() and Path(source.name).exists() and place.samefile(source.name):
             raise DataError(f"{flag} {place}: that is the source itself; give another name")
     return places
@@ -226,7 +232,7 @@ def _watched(
             except VideoError as fault:
                 problem = str(fault)
         if source.timeline and people.frames:
-            write_timeline(people, source.timeline, Path(source.name).name)
+            write_timeline(people, source.timeline, shown(Path(source.name).name))
     for one in told:
         one.end(source.name, people.frames if people else 0, people.seconds if people else 0.0, problem)
     return people, problem

@@ -8,7 +8,7 @@ from pathlib import Path
 from mien.errors import StorageError
 from mien.files import sync_folder, with_no_error
 from mien.predict.annotate import annotated
-from mien.video.footage import captured, silenced
+from mien.video.footage import captured, for_opencv, silenced
 from mien.video.seen import Seen
 
 CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "MJPG", ".webm": "VP80"}
@@ -61,7 +61,9 @@ class Film:
         code = cv2.VideoWriter_fourcc(*CODECS[self._path.suffix.lower()])
         self._size = tuple(max(2, length - length % 2) for length in size)  # codecs want even sides
         with silenced():
-            self._writer = cv2.VideoWriter(str(self._hidden), cv2.CAP_FFMPEG, code, self._rate, self._size)
+            self._writer = cv2.VideoWriter(
+                for_opencv(self._hidden), cv2.CAP_FFMPEG, code, self._rate, self._size
+            )
         if not self._writer.isOpened():
             raise StorageError(
                 f"{self._path}: could not be written as a {self._path.suffix} video; nothing was changed"
@@ -80,7 +82,7 @@ class Film:
         """Give the file its name where it can be read and is whole: OpenCV does not tell of a full disk."""
         import cv2
 
-        whole = captured(str(self._hidden))
+        whole = captured(for_opencv(self._hidden))
         count = whole.get(cv2.CAP_PROP_FRAME_COUNT) if whole else 0
         if whole:
             whole.release()

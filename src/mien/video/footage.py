@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from mien.errors import PictureError, VideoError
-from mien.pictures import LARGEST_PIXELS, LFS, SMALLEST_SIDE, refuse_other_than_file
+from mien.pictures import LARGEST_PIXELS, LFS, SMALLEST_SIDE, first_words, refuse_other_than_file
 
 RATE, LOWEST_RATE, HIGHEST_RATE = 25.0, 1.0, 120.0  # where a file tells none, and within what it is believed
 LATE_SECONDS, LATE_SHARE = 0.5, 0.02  # a video that ends by more than both before its time is cut short
@@ -56,7 +56,7 @@ class FileFootage:
 
     def __init__(self, path: str | Path) -> None:
         _check(path)
-        self._capture = captured(os.fspath(path))
+        self._capture = captured(for_opencv(path))
         if self._capture is None:
             raise VideoError(_why_not(path))
         import cv2
@@ -103,11 +103,22 @@ class FileFootage:
         try:
             return self._capture.read()
         except cv2.error as fault:
-            raise VideoError(f"cannot be decoded ({_first_words(fault)})") from None
+            raise VideoError(f"cannot be decoded ({first_words(fault)})") from None
 
     def close(self) -> None:
         """Let go of the file."""
         self._capture.release()
+
+
+def for_opencv(path: str | Path) -> str:
+    """Return a file's name as OpenCV takes it; VideoError for one that is no UTF-8, on which it crashes.
+
+    Absolute, since what stands before a colon is a protocol to FFmpeg.
+    """
+    name = os.path.abspath(path)  # noqa: PTH100 (links stay what they are)
+    if name.encode("utf-8", "replace").decode() != name:
+        raise VideoError("its name is no UTF-8, which OpenCV cannot open; rename it")
+    return name
 
 
 def captured(source: str | int):
@@ -215,7 +226,3 @@ def _index_of_mp4(file) -> bytes:
             return file.read(min(size - start, 64 * 2**20))
         at += size
     return b""
-
-
-def _first_words(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:80] or type(fault).__name__

@@ -55,7 +55,8 @@ export class Camera {
   }
 
   async begin() {
-    const [track] = this.stream.getVideoTracks();
+    const { stream } = this;
+    const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => this.stop("The camera is gone."));
     this.device = track.getSettings().deviceId;
     this.mirrored = track.getSettings().facingMode !== "environment";
@@ -70,7 +71,7 @@ export class Camera {
     byId("other").hidden = this.devices.length < 2;
     await this.video.play();
     await this.engine.forget();
-    this.watch();
+    if (this.stream === stream) this.watch(); // it may have been stopped and begun anew meanwhile
   }
 
   async switchOver() {

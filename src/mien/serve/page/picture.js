@@ -5,6 +5,7 @@
 const MOST_PIXELS = 64_000_000;
 const LEAST_SIDE = 8;
 const MOST_KEPT_PIXELS = 2_000_000;
+const ORIENTATION = 0x112; // of TIFF 6.0
 const AS_IN_FILE = { imageOrientation: "from-image", colorSpaceConversion: "none" };
 
 /** What was wrong with a picture, in words for its owner. */
@@ -12,6 +13,7 @@ export class PictureError extends Error {}
 
 export async function decode(file) {
   if (!file.size) throw new PictureError("an empty file");
+  if (await turnedWebp(file)) throw new PictureError("a WebP that is turned by its EXIF data; save it as JPEG");
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, AS_IN_FILE);
@@ -23,6 +25,39 @@ export async function decode(file) {
   } finally {
     bitmap.close();
   }
+}
+
+/** Whether a file is a WebP whose EXIF orientation turns it: browsers pass over that of this format alone. */
+async function turnedWebp(file) {
+  const head = new DataView(await file.slice(0, 12).arrayBuffer());
+  if (head.byteLength < 12 || word(head, 0) !== "RIFF" || word(head, 8) !== "WEBP") return false;
+  const view = new DataView(await file.arrayBuffer());
+  try {
+    for (let at = 12; at + 8 <= view.byteLength; ) {
+      const size = view.getUint32(at + 4, true);
+      if (word(view, at) === "EXIF") return orientation(view, at + 8) > 1;
+      at += 8 + size + (size & 1);
+    }
+  } catch (fault) {
+    if (!(fault instanceof RangeError)) throw fault; // cut short: the browser says so
+  }
+  return false;
+}
+
+/** The orientation that EXIF data tells, 1 where it tells none; RangeError where they end too soon. */
+function orientation(view, start) {
+  const tiff = start + (word(view, start) === "Exif" ? 6 : 0);
+  const little = view.getUint16(tiff) === 0x4949;
+  const first = tiff + view.getUint32(tiff + 4, little);
+  for (let n = 0; n < view.getUint16(first, little); n++) {
+    const entry = first + 2 + 12 * n;
+    if (view.getUint16(entry, little) === ORIENTATION) return view.getUint16(entry + 8, little);
+  }
+  return 1;
+}
+
+function word(view, at) {
+  return String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
 }
 
 /** The pixels of a bitmap, an ImageData. */
