@@ -172,6 +172,7 @@ class Reading:
             PriorityQueue()
         )  # (turn, number, job): the lowest turn first, of equals the oldest
         self._number = count()
+        self._turn = 0  # that was reached: who comes now comes after it, so nobody waits forever
         self._small: deque[Job] = deque()  # for the event loop
         self._turn_taken = False  # whether a batch was read in this turn of the event loop
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
@@ -183,8 +184,8 @@ class Reading:
     ) -> list[Read]:
         """Return what is read in picture files, in order; Problem 503 after the limit, ClientGone for nobody.
 
-        `behind` is how many others of the same client wait: who has fewer there comes first, so nobody who sends
-        much keeps those waiting who send little.
+        `behind` is how many others of the same client wait. Clients have their turns one after the other, a picture
+        each, so nobody who sends much keeps those waiting who send little (Demers et al. 1989).
         """
         loop, limits = asyncio.get_running_loop(), self._limits
         small = len(self._threads) == 1 and crop and not explain and max(map(len, files)) <= SMALL_BYTES
@@ -199,7 +200,7 @@ class Reading:
                 return asked.done.result()
         else:
             for job in jobs:
-                self._put(job, behind + job.place)
+                self._put(job, self._turn + behind + job.place)
         late = Problem(503, f"not read within {limits.seconds:g} s; try again, or send less at once")
         patience = loop.call_later(limits.seconds, asked.fail, late)
         watch = loop.create_task(asked.watch(receive))
@@ -218,18 +219,24 @@ class Reading:
 
     def _work(self) -> None:
         """Read what waits for the threads, batch by batch."""
-        while (job := self._jobs.get()[-1]) is not None:
+        while (job := self._taken(*self._jobs.get())) is not None:
             self._read_batch(job, self._next, _send)
             job = None  # its picture need not stay in memory while others are waited for
 
     def _next(self) -> Job | None:
         """Return the next job of the threads where one waits."""
         try:
-            *_, job = self._jobs.get_nowait()
+            job = self._taken(*self._jobs.get_nowait())
         except Empty:
             return None
         if job is None:
             self._put(None, math.inf)  # the end, for whoever asks next
+        return job
+
+    def _taken(self, turn: float, _number: int, job: Job | None) -> Job | None:
+        """Note the turn that a job had, and return it."""
+        if job is not None:
+            self._turn = max(self._turn, turn)
         return job
 
     def _put(self, job: Job | None, turn: float) -> None:
