@@ -10,7 +10,11 @@ case $out in /*) ;; *) out=$PWD/$out ;; esac
 case $data in '' | /*) ;; *) data=$PWD/$data ;; esac
 cd "$(dirname "$0")/.." || exit 2
 python=${PYTHON:-.venv/bin/python}
-[ -x "$python" ] || python=python3
+command -v "$python" >/dev/null || python=python3
+[ -n "${CPU:-}" ] || "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || {
+    echo "$python sees no GPU; CPU=1 goes on without one" >&2
+    exit 2
+}
 gpus=${GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | grep -c .)}
 end=$(($(date +%s) + ${MINUTES:-9} * 60 - 15))
 export PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}"
@@ -31,12 +35,12 @@ item() {
     status=$?
     case $status in
         0) touch "$out/done/$name" && echo "$name: done" ;;
-        124 | 130) echo "$name: goes on in the next call" && waiting=yes ;;
+        124 | 130 | 137) echo "$name: goes on in the next call" && waiting=yes ;;
         *) echo "$name: failed with status $status, see $out/said/$name.txt" && failed=yes ;;
     esac
 }
 
-bench() { item "bench-$1" 100 "$python" -m mien bench "$1" --out "$out/bench-$1"; }
+bench() { item "bench-$1" 90 "$python" -m mien bench "$1" --seconds 0.3 --out "$out/bench-$1"; }
 
 # train RECIPE [SEED]
 train() {
@@ -65,11 +69,14 @@ if [ -e "$out/done/train-densenet-s4" ]; then
     item teach 40 "$python" -m mien teach "$data" "$out"/runs/densenet-s[0-4] --out "$out/teacher.csv"
     item train-taught 60 "$python" -m mien train pocket "$data" teacher.tables="$out/teacher.csv" \
         name=pocket-taught --out "$out/runs"
+    [ -e "$out/done/train-taught" ] && item evaluate-taught 20 "$python" -m mien evaluate "$out/runs/pocket-taught-s0"
 fi
 train resnet
 if [ -n "$data" ] && [ "$gpus" -gt 1 ]; then
     item "train-on-$gpus" 60 "$python" -m torch.distributed.run --nproc-per-node "$gpus" \
         -m mien train densenet-fast "$data" "name=densenet-fast-on-$gpus" --out "$out/runs"
+    [ -e "$out/done/train-on-$gpus" ] && \
+        item "evaluate-on-$gpus" 20 "$python" -m mien evaluate "$out/runs/densenet-fast-on-$gpus-s0"
 fi
 [ -z "$waiting" ] && echo "nothing is left to begin"
 [ -z "$failed" ]

@@ -46,6 +46,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
     told, reading = run.environment(), run.recipe.evaluation
     row = {
         "date": told["sessions"][0]["started"][:10],
+        "device": told["machine"]["device"],
         "cpu": told["machine"]["cpu"],
         "threads": run.engine["threads"],
         "precision": run.engine["precision"],
@@ -144,6 +145,8 @@ def trained_on(kept: str) -> str:
 def where(kept: str) -> str:
     """Return machine, engine and date of a set's training."""
     told = read(kept, "machine")[0]
+    if told.get("device", "cpu") != "cpu":
+        return f"{told['device']}, {told['precision']}, torch {told['torch']}, {told['date']}"
     cores = f"{told['threads']} core{'' if told['threads'] == '1' else 's'}"
     return f"{cores} of {told['cpu']}, {told['precision']}, torch {told['torch']}, {told['date']}"
 

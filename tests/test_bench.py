@@ -253,6 +253,18 @@ case "$*" in *"bench densenet "*) exit 3 ;; esac
 """
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_what_waits_for_a_gpu_does_not_take_a_cpu_for_one(tmp_path):
+    """Where torch sees no GPU one line says so, and nothing is marked as done."""
+    command = [str(GPU_SCRIPT), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True
+    )
+
+    assert (2, f"{sys.executable} sees no GPU; CPU=1 goes on without one\n") == (done.returncode, done.stderr)
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_what_waits_for_a_gpu_goes_on_where_it_stopped(tmp_path):
     """What is done is not done again, a stopped training goes on, and what failed is told and tried again."""
     stub, calls = tmp_path / "python", tmp_path / "calls"
@@ -260,7 +272,7 @@ def test_what_waits_for_a_gpu_goes_on_where_it_stopped(tmp_path):
     stub.chmod(0o755)
     calls.touch()
     command = [str(GPU_SCRIPT), "out", "faces"]
-    environment = os.environ | {"PYTHON": str(stub), "CALLS": str(calls), "GPUS": "2"}
+    environment = os.environ | {"PYTHON": str(stub), "CALLS": str(calls), "GPUS": "2", "CPU": "1"}
     done, made = [], []
     for minutes in ("9", "9", "0"):
         before = len(calls.read_text().splitlines())

@@ -290,6 +290,7 @@ def test_only_steps_that_are_all_alike_are_recorded(toy_data, tmp_path, monkeypa
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream")
 def test_graphs_train_to_the_same_figures(toy_data, tmp_path):
     """On a GPU a run with CUDA graphs ends where one without them ends."""
     recipe = toy_recipe("quick-densenet", "training.epochs=3", "training.precision=fp32")

@@ -5,6 +5,7 @@ import torch
 from test_train import toy_recipe
 from torch import nn
 
+from mien.errors import RecipeError
 from mien.networks import as_input, build
 from mien.networks.densenet import Squeeze, leave_out
 from mien.networks.engine import Engine, probabilities, views
@@ -141,6 +142,21 @@ def test_the_side_grows_to_the_whole_face():
     assert sides.index(48) == 30 or sides[29] == 48
     assert [48] * 40 == [side_at(read_recipe("quick-densenet"), epoch, 48) for epoch in range(40)]
     assert 16 == side_at(recipe, 0, 16)
+    assert max(side_at(recipe, epoch, 47) for epoch in range(40)) == 47
+    assert 4 == side_at(read_recipe("quick-densenet", ("training.start_side=1",)), 0, 48)
+
+
+def test_faces_too_small_for_the_network_are_refused(toy_data, tmp_path):
+    """What grows from fewer pixels than the network can read is one line, and no folder is made."""
+    with pytest.raises(RecipeError, match="training.start_side: this network cannot read faces of 4 pixels"):
+        train(
+            toy_recipe(
+                "quick-densenet", "network.layers=1,1,1,1", "network.growth=4,4,4,4", "training.start_side=1"
+            ),
+            toy_data,
+            tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path):

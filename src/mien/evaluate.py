@@ -132,11 +132,10 @@ def _beside(path: Path, name: str) -> Path:
 
 def load_network(run: Run, weights_sha256: str, device: str):
     """Return the run's network with its chosen weights, and the engine it runs on."""
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from mien.networks.engine import Engine, choose_engine
+    from mien.networks.engine import Engine, choose_engine, devices
 
     path = run.folder / "weights.safetensors"
     if not path.exists() or sha256_file(path) != weights_sha256:
@@ -147,7 +146,7 @@ def load_network(run: Run, weights_sha256: str, device: str):
     except (SafetensorError, RuntimeError) as fault:
         raise RunError(f"{path}: not this run's weights ({fault})") from None
     engine = Engine(**run.engine)
-    if device not in ("auto", engine.device) or (engine.device != "cpu" and not torch.cuda.is_available()):
+    if device not in ("auto", engine.device) or engine.device not in devices():
         precision = run.recipe.training.precision
         engine = replace(choose_engine(device=device, precision=precision), threads=engine.threads)
     return engine.place(network), engine

@@ -141,6 +141,8 @@ def variants(engine: Engine) -> dict[str, Variant]:
         "+ fast parts": Variant(placed, fused=False),
         "+ fused steps": Variant(placed),
     }
+    if engine.device != "cpu":
+        del found["+ fast parts"]  # of networks/fast.py, which only a CPU has
     if engine != placed:
         found[f"+ {engine.precision}"] = Variant(engine)
     if engine.device != "cpu":

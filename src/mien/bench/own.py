@@ -1,5 +1,6 @@
 """mien's own training step and look at faces, put together so that each of its gains can be left out."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from mien.networks.engine import Engine, probabilities
 from mien.networks.fast import make_plain
 from mien.recipe import Recipe
 from mien.train.augment import augment, mixed
-from mien.train.loop import derive_seed, epoch_order, make_optimizer
+from mien.train.loop import derive_seed, epoch_order, follow, make_optimizer
 
 INFERENCE_FACES = 512
 
@@ -34,7 +35,7 @@ def own_network(recipe: Recipe, variant: Variant, *, side: int, classes: int) ->
 
 
 def own_step(recipe: Recipe, variant: Variant, images: torch.Tensor, labels: torch.Tensor) -> Step:
-    """Return a function that takes one step as `train` does and marks its stages.
+    """Return a function that takes one step as `train` does, but for sharpness-aware ones, and marks its stages.
 
     `images` are uint8 (N, S, S), `labels` int64 (N,); they go to the device whole.
     """
@@ -44,6 +45,7 @@ def own_step(recipe: Recipe, variant: Variant, images: torch.Tensor, labels: tor
     make = make_optimizer if variant.fused else plain_optimizer
     optimizer = make(network, recipe.optimizer)
     images, wanted = images.to(engine.device), F.one_hot(labels).float().to(engine.device)
+    judged = deepcopy(network) if recipe.optimizer.ema else None
     engine.record(network, as_input(images[:batch_size]))
     generator = torch.Generator(engine.device)
     done, order = 0, torch.empty(0)
@@ -62,6 +64,9 @@ def own_step(recipe: Recipe, variant: Variant, images: torch.Tensor, labels: tor
         done += 1
         mark("data")
         passes(network, engine, optimizer, x, target, mark)
+        if judged is not None:
+            follow(judged, network, recipe.optimizer.ema)
+            mark("step")
 
     return step
 

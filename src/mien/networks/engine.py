@@ -22,7 +22,7 @@ class Engine:
     """The choices that a run records, so that it is taken up again with the same ones."""
 
     device: str
-    precision: str  # "fp32" or "bf16"
+    precision: str  # "fp32" (a GPU's convolutions in TF32, as torch has it) or "bf16"
     layout: str  # "channels-first" or "channels-last"
     threads: int
     graphs: bool = False  # CUDA graphs; not measured yet, so nothing chooses them
@@ -68,11 +68,16 @@ def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int
     return Engine(device, precision, "channels-last", threads or torch.get_num_threads())
 
 
+def devices() -> list[str]:
+    """Return the devices of this machine, as torch calls them."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *["cuda"] * (count > 0), *(f"cuda:{number}" for number in range(count))]
+
+
 def require_device(device: str) -> None:
     """Raise RunError when this machine lacks a device."""
-    cuda = torch.cuda.is_available()
-    if device != "cpu" and not (cuda and device.startswith("cuda")):
-        raise RunError(f'device "{device}" is not there; this machine has cpu{" and cuda" if cuda else ""}')
+    if device not in devices():
+        raise RunError(f'device "{device}" is not there; this machine has {", ".join(devices())}')
 
 
 def _multiplies_bf16(device: str) -> bool:

@@ -35,6 +35,8 @@ def gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     for name, module in network.named_modules():
         if isinstance(module, nn.Dropout):
             module.eval()
+        if hasattr(module, "left_out"):  # of stochastic depth
+            module.left_out = 0.0
         if isinstance(module, nn.Conv2d):
             module.register_forward_pre_hook(lambda *_, name=name: order.append(name))
     F.cross_entropy(network(as_input(images)), labels).backward()

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
+from mien import __version__
 from mien.networks.engine import Engine
 
-PACKAGES = ("mien", "torch", "numpy", "safetensors")
+PACKAGES = ("torch", "numpy", "safetensors")
 
 
 def environment(engine: Engine, sessions: list[dict]) -> dict:
     """Return the contents of `environment.json`."""
     return {
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {"mien": __version__} | {name: version(name) for name in PACKAGES},
         "machine": machine(engine.device),
         "engine": asdict(engine),
         "sessions": sessions,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.dataset import Development, same_faces
-from mien.errors import DataError, OutOfMemory, RunError, Stopped, TrainingDiverged
+from mien.dataset import DatasetInfo, Development, same_faces
+from mien.errors import DataError, OutOfMemory, RecipeError, RunError, Stopped, TrainingDiverged
 from mien.files import locked, remove_leftovers, sha256_file, with_no_error
 from mien.folds import Fold
 from mien.judge import accuracy, log_loss
@@ -65,6 +65,7 @@ def train(
         folder / "run.json"
     ).exists():  # what is wrong with the recipe's files is told before a folder is made
         init = starting_weights(recipe, data)
+        refuse_too_small(recipe, data.info)
         targets(data.train, recipe, data.info.labels)
     folder.mkdir(parents=True, exist_ok=True)
     together.join(engine.device if engine else "auto")
@@ -228,6 +229,21 @@ def starting_weights(recipe: Recipe, data: Development) -> dict | None:
     return {"file": path.name, "sha256": sha256_file(path)}
 
 
+def refuse_too_small(recipe: Recipe, info: DatasetInfo) -> None:
+    """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
+    smallest = side_at(recipe, 0, info.side)
+    if smallest == info.side:
+        return
+    with torch.random.fork_rng(devices=[]):
+        network = build(recipe.network, side=info.side, classes=len(info.labels))
+    try:
+        describe(network, smallest)
+    except RuntimeError:
+        raise RecipeError(
+            f"training.start_side: this network cannot read faces of {smallest} pixels; start with larger ones"
+        ) from None
+
+
 def refuse_other_weights(run: Run) -> None:
     """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
     if run.init:
@@ -293,10 +309,11 @@ def uphill(network: nn.Module, radius: float):
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the average's weights and running statistics toward the network's (Polyak & Juditsky 1992)."""
-    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
-        else:
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    moving = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([kept for kept, _ in moving], [new for _, new in moving], 1 - decay)
+    for kept, new in pairs:
+        if not kept.is_floating_point():
             kept.copy_(new)
 
 

@@ -55,7 +55,7 @@ def side_at(recipe: Recipe, epoch: int, side: int) -> int:
     if not 0 < start < side:
         return side
     grown = start + (side - start) * min(1.0, epoch / (GROWING_SHARE * recipe.training.epochs))
-    return side if grown >= side else 4 * round(grown / 4)
+    return side if grown >= side else min(side, max(4, 4 * round(grown / 4)))
 
 
 def judge_epoch(recipe: Recipe, standing: Standing, val_accuracy: float, val_loss: float) -> bool:
