@@ -314,7 +314,11 @@ def test_a_pasted_picture_is_read(tab, recognizer, pictures):
 @pytest.mark.slow
 def test_what_cannot_be_read_is_told_in_words(tab):
     """A file that is no picture, and a picture without a face, get a sentence, which is also said aloud."""
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = encoded(np.zeros((90, 60), np.uint8), "WEBP", exif=exif)
     files = {
+        "turned.webp": (turned, "Not read: a WebP that is turned by its EXIF data; save it as JPEG."),
         "notes.txt": (b"no picture", "Not read: not a picture that this browser can open, or a damaged one."),
         "empty.png": (b"", "Not read: an empty file."),
         "dot.png": (encoded(np.zeros((4, 4), np.uint8)), "Not read: 4 x 4 pixels are too few for a face."),
