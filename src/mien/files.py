@@ -88,6 +88,11 @@ def _cell(value):
     return value
 
 
+def is_utf8(name: str) -> bool:
+    """Tell whether a file's name is UTF-8, as not every one is."""
+    return name.encode("utf-8", "replace").decode() == name
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line to a file, after what a full disk left of an earlier one, and sync it; StorageError if it cannot."""
     try:

@@ -18,13 +18,8 @@ LongSideOption = Annotated[
 
 def _folder(named: str) -> Path:
     """Return a folder by its name; an empty one, as an unset variable gives, is not the current folder."""
-    return _place(named, "a folder")
-
-
-def _place(named: str, wanted: str = "a file or a folder") -> Path:
-    """Return a path by its name, which is not empty."""
     if not named:
-        raise typer.BadParameter(f"an empty name; {wanted} is wanted")
+        raise typer.BadParameter("an empty name; a folder is wanted")
     return Path(named)
 
 
@@ -98,18 +93,12 @@ def video(
         str | None, typer.Option(metavar="FILE", help="write an object a line a frame; - is standard output")
     ] = None,
     annotate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            parser=_place,
-            help="write the video with boxes and labels: .mp4, .webm, .avi, …",
-        ),
+        str | None,
+        typer.Option(metavar="FILE|DIR", help="write the video with boxes and labels: .mp4, .webm, .avi, …"),
     ] = None,
     timeline: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|DIR", parser=_place, help="write a figure of each person over time: .svg or .png"
-        ),
+        str | None,
+        typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
     ] = None,
     long_side: LongSideOption = 640,
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,

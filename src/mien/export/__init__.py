@@ -22,7 +22,7 @@ from mien.export.card import card, without_folders
 from mien.export.graph import Reader, onnx_graph
 from mien.export.quantize import quantized
 from mien.faces import MARKS, TEMPLATE, UPRIGHT
-from mien.files import write_atomic
+from mien.files import is_utf8, write_atomic
 from mien.judge import accuracy
 from mien.model import FORMAT, Model, read_model
 from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
@@ -94,7 +94,7 @@ def _refuse_other_file(out: Path) -> None:
     """Raise StorageError where anything but an earlier model would be lost."""
     if out.suffix != ".onnx":
         raise StorageError(f"{out}: a model file's name ends in .onnx")
-    if out.stem.encode("utf-8", "replace").decode() != out.stem:
+    if not is_utf8(out.stem):
         raise StorageError(f"{out}: a model goes by its file's name, and this one is no UTF-8")
     if not out.parent.is_dir():
         raise StorageError(f"{out.parent}: no such folder; make it first")

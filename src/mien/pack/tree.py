@@ -68,8 +68,13 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False  # a link to itself, say; who reads it as a file tells what is wrong
 
 
+def escaped(name: str) -> str:
+    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(name: PurePosixPath | str) -> str:
-    """Return a name as text that stands in a table and on a terminal: line breaks and odd bytes escaped."""
-    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Return a name as text that stands in a table and on a terminal: escaped, and cut where it is very long."""
+    text = escaped(str(name))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

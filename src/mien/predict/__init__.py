@@ -73,9 +73,9 @@ def predict(
     _check(paths, csv, json, long_side)
     folders = [Path(folder) for folder in (annotate, explain) if folder is not None]
     found, passed_over = sources(paths, written=folders)
-    check_outputs({"--csv": csv, "--json": json, "--page": page}, [source.name for source in found])
+    read = real_places(source.name for source in found)
+    check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
     recognizer = Recognizer(model, long_side=long_side)
-    read = frozenset(os.path.realpath(source.name) for source in found)
     wanted = Wanted(
         crop, read, *(Path(f) if f is not None else None for f in (annotate, explain)), page is not None
     )
@@ -130,12 +130,17 @@ def check_options(csv, json, long_side: int) -> None:
         )
 
 
-def check_outputs(outputs: Mapping[str, str | PathLike | None], inputs: Iterable[str]) -> None:
+def real_places(names: Iterable[str]) -> frozenset[str]:
+    """Return where files really lie; a link to itself stays what it is."""
+    return frozenset(map(os.path.realpath, names))
+
+
+def check_outputs(outputs: Mapping[str, str | PathLike | None], read: frozenset[str]) -> None:
     """Raise DataError where a file that shall be written is one to be read, looks like a picture, or is named twice."""
     files = {option: Path(name) for option, name in outputs.items() if name not in (None, STANDARD_OUTPUT)}
-    read, taken = {os.path.realpath(name) for name in inputs}, {}
+    taken = {}
     for option, path in files.items():
-        place = os.path.realpath(path)  # of a link to itself, too
+        place = os.path.realpath(path)
         if place in read or is_picture(PurePath(path)):
             raise DataError(
                 f"{option} {path}: would write over a picture, or what is read; name another file"

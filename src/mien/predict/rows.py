@@ -10,6 +10,7 @@ from typing import TextIO
 
 from mien import __version__
 from mien.model import Model
+from mien.pack.tree import escaped
 from mien.pages.text import joined, many, percent, shortened, thousands
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
@@ -166,12 +167,11 @@ def by_label(labels: Counter) -> str:
 
 
 def encodable(name: str) -> str:
-    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes.
+    """Return a name as a cell of a table holds it, escaped.
 
     One that a spreadsheet would take for a formula has `./` before it, which names the same file.
     """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = escaped(name)
     return f"./{text}" if text.startswith(("=", "+", "-", "@")) and text != "-" else text
 
 

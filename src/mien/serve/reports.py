@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from mien import __version__
+from mien.files import is_utf8
 from mien.pages import render
 from mien.serve.assets import TYPES, Asset
 
@@ -155,8 +156,8 @@ def _refuse(constant: str) -> None:
 
 
 def _tellable(name: str) -> bool:
-    """Tell whether a name is not hidden and can stand in a page: not every file name is UTF-8."""
-    return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
+    """Tell whether a name is not hidden and can stand in a page."""
+    return not name.startswith(".") and is_utf8(name)
 
 
 def _is_regular(name: str, folder: int) -> bool:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.dataset import DatasetInfo, Development, same_faces
-from mien.errors import DataError, OutOfMemory, RecipeError, RunError, Stopped, TrainingDiverged
+from mien.dataset import Development
+from mien.errors import OutOfMemory, Stopped, TrainingDiverged
 from mien.files import locked, remove_leftovers, sha256_file, with_no_error
-from mien.folds import Fold
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
-from mien.networks.cost import describe
-from mien.networks.engine import Engine, choose_engine, on_threads, probabilities, require_device
+from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, read_initial
 from mien.progress import Progress
-from mien.recipe import Optimizer, Recipe, differing_fields
-from mien.run import Run, RunData, read_run, write_json, write_metrics, write_run
+from mien.recipe import Optimizer, Recipe
+from mien.run import Run, read_run, write_json, write_metrics
 from mien.train import together
 from mien.train.augment import augment, mixed, shrink
+from mien.train.beginning import begin_or_take_up, checked
 from mien.train.environment import environment
 from mien.train.schedule import Standing, finished, judge_epoch, lr_at, side_at
 from mien.train.state import load_state, save_state, save_weights
-from mien.train.targets import targets, teacher_files
+from mien.train.targets import targets
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
@@ -60,19 +58,14 @@ def train(
     `stop()` is true.
     """
     folder = Path(folder)
-    init = None
-    if not (
-        folder / "run.json"
-    ).exists():  # what is wrong with the recipe's files is told before a folder is made
-        init = starting_weights(recipe, data)
-        refuse_too_small(recipe, data.info)
-        targets(data.train, recipe, data.info.labels)
+    begun = (folder / "run.json").exists()
+    init = None if begun else checked(recipe, data)
     folder.mkdir(parents=True, exist_ok=True)
     together.join(engine.device if engine else "auto")
     with _held(folder), torch.random.fork_rng(devices=[]):
         progress = (progress if together.first() else None) or Progress()
         if together.first():
-            run = _begin_or_take_up(recipe, data, folder, seed, engine, init)
+            run = begin_or_take_up(recipe, data, folder, seed, engine, init)
         together.wait()
         run = run if together.first() else read_run(folder)
         state_path = folder / "state.safetensors"
@@ -218,52 +211,6 @@ def _held(folder: Path):
     return locked(folder, "the run") if together.first() else nullcontext()
 
 
-def starting_weights(recipe: Recipe, data: Development) -> dict | None:
-    """Return file name and sha256 of the weights to start from, None for fresh ones; RecipeError if they don't fit."""
-    if not recipe.network.init:
-        return None
-    path = initial_file(recipe.network.init)
-    with torch.device("meta"):  # shapes alone: no memory, no random numbers
-        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
-    read_initial(path, network)
-    return {"file": path.name, "sha256": sha256_file(path)}
-
-
-def refuse_too_small(recipe: Recipe, info: DatasetInfo) -> None:
-    """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
-    smallest = side_at(recipe, 0, info.side)
-    if smallest == info.side:
-        return
-    with torch.random.fork_rng(devices=[]):
-        network = build(recipe.network, side=info.side, classes=len(info.labels))
-    try:
-        describe(network, smallest)
-    except RuntimeError:
-        raise RecipeError(
-            f"training.start_side: this network cannot read faces of {smallest} pixels; start with larger ones"
-        ) from None
-
-
-def refuse_other_weights(run: Run) -> None:
-    """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
-    if run.init:
-        _refuse_changed(run, initial_file(run.recipe.network.init), run.init["sha256"])
-
-
-def refuse_other_teacher(run: Run) -> None:
-    """Raise RunError when a table of targets is there and is not the one that the run was begun with."""
-    for table, told in zip(run.recipe.teacher.tables, run.teacher, strict=True):
-        _refuse_changed(run, Path(table), told["sha256"])
-
-
-def _refuse_changed(run: Run, path: Path, sha256: str) -> None:
-    if path.is_file() and sha256_file(path) != sha256:
-        raise RunError(
-            f"{path}: changed since {run.folder} was begun with it (sha256 {sha256} then); "
-            f"bring it back, or give another name=… or --out"
-        )
-
-
 def backward(network, engine, optimizer, x, target, labels) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the gradients of the batch's mean loss into the network; return that loss and how many were read rightly.
 
@@ -378,43 +325,3 @@ def result(run: Run, standing: Standing) -> dict:
         "val": {"accuracy": row["val_accuracy"], "log_loss": row["val_loss"]},
         "weights_sha256": sha256_file(run.folder / "weights.safetensors"),
     }
-
-
-def _begin_or_take_up(
-    recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None, init: dict | None
-) -> Run:
-    """Return the run in `folder`, begun now or earlier; RunError when it is not the one asked for."""
-    wanted = RunData.of(data.info)
-    if (folder / "run.json").exists():
-        run = read_run(folder)
-        _refuse_other(run, recipe, wanted, seed, data.fold)
-        refuse_other_weights(run)
-        refuse_other_teacher(run)
-        return run
-    leftovers = {"recipe.toml", "network.json"}
-    foreign = sorted(
-        f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp")
-    )
-    if foreign:
-        raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
-    if len(data.train) < 2:
-        raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
-    engine = engine or choose_engine(precision=recipe.training.precision)
-    run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, teacher_files(recipe.teacher))
-    network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
-    write_run(run, describe(network, wanted.side))
-    return run
-
-
-def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold | None) -> None:
-    faults = differing_fields(run.recipe, recipe)
-    if run.name != recipe.name:
-        faults.append(f"name ({run.name} there, {recipe.name} here)")
-    if run.seed != seed:
-        faults.append(f"seed ({run.seed} there, {seed} here)")
-    if run.fold != fold:
-        faults.append(f"fold ({run.fold or 'none'} there, {fold or 'none'} here)")
-    if not same_faces(run.data, data):
-        faults.append(f"data ({run.data.fingerprint} there, {data.fingerprint} here)")
-    if faults:
-        raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")

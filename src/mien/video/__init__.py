@@ -18,7 +18,7 @@ from mien.faces.finder import LONG_SIDE
 from mien.files import make_folder
 from mien.model import Model
 from mien.pack.tree import shown
-from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, check_outputs, written
+from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, check_outputs, real_places, written
 from mien.predict.answer import LIMITS, card_at
 from mien.predict.sources import apart
 from mien.progress import Counting
@@ -94,7 +94,7 @@ def video(
     limits = Limits(seconds, frames)
     _check(csv, json, long_side, limits)
     found = _placed(_sources(sources, camera, stop), annotate, timeline)
-    check_outputs({"--csv": csv, "--json": json}, [source.name for source in found])
+    check_outputs({"--csv": csv, "--json": json}, real_places(source.name for source in found))
     recognizer = Recognizer(model, long_side=long_side)
     out, card = sys.stdout, card_at(str(model if not isinstance(model, Model) else model.path))
     spoken, counts = STANDARD_OUTPUT not in (csv, json), Counter()

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from mien.errors import PictureError, VideoError
+from mien.files import is_utf8
 from mien.pictures import LARGEST_PIXELS, LFS, SMALLEST_SIDE, first_words, refuse_other_than_file
 
 RATE, LOWEST_RATE, HIGHEST_RATE = 25.0, 1.0, 120.0  # where a file tells none, and within what it is believed
@@ -116,7 +117,7 @@ def for_opencv(path: str | Path) -> str:
     Absolute, since what stands before a colon is a protocol to FFmpeg.
     """
     name = os.path.abspath(path)  # noqa: PTH100 (links stay what they are)
-    if name.encode("utf-8", "replace").decode() != name:
+    if not is_utf8(name):
         raise VideoError("its name is no UTF-8, which OpenCV cannot open; rename it")
     return name
 

@@ -1,0 +1,116 @@
+"""How a run begins, or is taken up as the one that is asked for. Trains nothing."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from mien.dataset import DatasetInfo, Development, same_faces
+from mien.errors import DataError, RecipeError, RunError
+from mien.files import sha256_file
+from mien.folds import Fold
+from mien.networks import build
+from mien.networks.cost import describe
+from mien.networks.engine import Engine, choose_engine
+from mien.networks.initial import initial_file, read_initial
+from mien.recipe import Recipe, differing_fields
+from mien.run import Run, RunData, read_run, write_run
+from mien.train.schedule import side_at
+from mien.train.targets import targets, teacher_files
+
+
+def checked(recipe: Recipe, data: Development) -> dict | None:
+    """Return file name and sha256 of the weights to start from, None for fresh ones, before a folder is made.
+
+    Raises RecipeError where these, the tables of targets or the first faces do not fit.
+    """
+    init = _starting_weights(recipe, data)
+    _refuse_too_small(recipe, data.info)
+    targets(data.train, recipe, data.info.labels)
+    return init
+
+
+def begin_or_take_up(
+    recipe: Recipe, data: Development, folder: Path, seed: int, engine: Engine | None, init: dict | None
+) -> Run:
+    """Return the run in `folder`, begun now or earlier; RunError when it is not the one asked for."""
+    wanted = RunData.of(data.info)
+    if (folder / "run.json").exists():
+        run = read_run(folder)
+        _refuse_other(run, recipe, wanted, seed, data.fold)
+        _refuse_other_weights(run)
+        _refuse_other_teacher(run)
+        return run
+    leftovers = {"recipe.toml", "network.json"}
+    foreign = sorted(
+        f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp")
+    )
+    if foreign:
+        raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
+    if len(data.train) < 2:
+        raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
+    engine = engine or choose_engine(precision=recipe.training.precision)
+    run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, teacher_files(recipe.teacher))
+    network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
+    write_run(run, describe(network, wanted.side))
+    return run
+
+
+def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold | None) -> None:
+    faults = differing_fields(run.recipe, recipe)
+    if run.name != recipe.name:
+        faults.append(f"name ({run.name} there, {recipe.name} here)")
+    if run.seed != seed:
+        faults.append(f"seed ({run.seed} there, {seed} here)")
+    if run.fold != fold:
+        faults.append(f"fold ({run.fold or 'none'} there, {fold or 'none'} here)")
+    if not same_faces(run.data, data):
+        faults.append(f"data ({run.data.fingerprint} there, {data.fingerprint} here)")
+    if faults:
+        raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")
+
+
+def _starting_weights(recipe: Recipe, data: Development) -> dict | None:
+    """Return file name and sha256 of the weights to start from, None for fresh ones; RecipeError if they don't fit."""
+    if not recipe.network.init:
+        return None
+    path = initial_file(recipe.network.init)
+    with torch.device("meta"):  # shapes alone: no memory, no random numbers
+        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
+    read_initial(path, network)
+    return {"file": path.name, "sha256": sha256_file(path)}
+
+
+def _refuse_too_small(recipe: Recipe, info: DatasetInfo) -> None:
+    """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
+    smallest = side_at(recipe, 0, info.side)
+    if smallest == info.side:
+        return
+    with torch.random.fork_rng(devices=[]):
+        network = build(recipe.network, side=info.side, classes=len(info.labels))
+    try:
+        describe(network, smallest)
+    except RuntimeError:
+        raise RecipeError(
+            f"training.start_side: this network cannot read faces of {smallest} pixels; start with larger ones"
+        ) from None
+
+
+def _refuse_other_weights(run: Run) -> None:
+    """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
+    if run.init:
+        _refuse_changed(run, initial_file(run.recipe.network.init), run.init["sha256"])
+
+
+def _refuse_other_teacher(run: Run) -> None:
+    """Raise RunError when a table of targets is there and is not the one that the run was begun with."""
+    for table, told in zip(run.recipe.teacher.tables, run.teacher, strict=True):
+        _refuse_changed(run, Path(table), told["sha256"])
+
+
+def _refuse_changed(run: Run, path: Path, sha256: str) -> None:
+    if path.is_file() and sha256_file(path) != sha256:
+        raise RunError(
+            f"{path}: changed since {run.folder} was begun with it (sha256 {sha256} then); "
+            f"bring it back, or give another name=… or --out"
+        )
