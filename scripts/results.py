@@ -1,8 +1,8 @@
 """Keep a report's numbers and put them into README and the recipes: python scripts/results.py [REPORT] [--check].
 
 Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the tables between
-README's two marks and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it stands;
---check changes nothing and fails where README or a recipe differ.
+marks in README and docs/training.md and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it stands;
+--check changes nothing and fails where a page or a recipe differs.
 """
 
 import argparse
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # in README's order; each was trained on one machine and compared in one report
 SETS = ("pocket", "pocket-densenet", "quick")
 KEPT = ("networks", "scores", "seeds", "differences", "mcnemar", "classes")
-MARKS = ("<!-- results: python scripts/results.py -->", "<!-- end of results -->")
+MARKS = "<!-- {}: python scripts/results.py -->", "<!-- end of {} -->"  # of a table that stands in a page
 
 
 def read(kept: str, name: str) -> list[dict[str, str]]:
@@ -176,10 +176,37 @@ def own_faces() -> str:
     return "\n".join(lines)
 
 
-def between_marks(path: Path, said: str) -> str:
-    """Return a file's text with `said` between its two marks."""
-    before, rest = path.read_text(encoding="utf-8").split(MARKS[0])
-    return f"{before}{MARKS[0]}\n{said}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+def means(name: str) -> str:
+    """Return the table of what each technique is worth, from results/NAME.csv of `scripts/means.py`."""
+    with open(ROOT / "results" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["| technique | val clean % | difference, points | log loss | difference |", "| --- " * 5 + "|"]
+    for technique in dict.fromkeys(row["means"] for row in rows):
+        right, loss = (
+            next(row for row in rows if (row["means"], row["score"]) == (technique, score))
+            for score in ("accuracy", "log_loss")
+        )
+        cells = (technique.replace("-", " "), f"{100 * float(right['point']):.1f}", changed(right, 100, 1))
+        lines.append(f"| {' | '.join(cells)} | {float(loss['point']):.3f} | {changed(loss, 1, 3)} |")
+    return "\n".join(lines)
+
+
+def changed(row: dict[str, str], unit: int, places: int) -> str:
+    """Return a difference with its interval, "" where a row has none."""
+    if not row["difference"]:
+        return ""
+    difference, low, high = (unit * float(row[key]) for key in ("difference", "low", "high"))
+    return f"{difference:+z.{places}f} [{low:z.{places}f}, {high:z.{places}f}]"
+
+
+def filled(path: Path, **tables: str) -> str:
+    """Return a page's text with each table between its two marks."""
+    text = path.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        first, last = (mark.format(name) for mark in MARKS)
+        before, rest = text.split(first)
+        text = f"{before}{first}\n{table}\n{last}{rest.split(last)[1]}"
+    return text
 
 
 def shipped() -> str:
@@ -198,7 +225,8 @@ def shipped() -> str:
 def wanted_texts() -> dict[Path, str]:
     """Return each file that carries results, as it should be."""
     readme, training = ROOT / "README.md", ROOT / "docs" / "training.md"
-    texts = {readme: between_marks(readme, readme_table()), training: between_marks(training, own_faces())}
+    tables = {"means": means("means"), "more-means": means("means-more"), "own-faces": own_faces()}
+    texts = {readme: filled(readme, results=readme_table()), training: filled(training, **tables)}
     for kept, net in networks():
         path = ROOT / "src" / "mien" / "recipes" / f"{net['network']}.toml"
         text = path.read_text(encoding="utf-8")

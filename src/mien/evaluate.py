@@ -75,7 +75,7 @@ def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
     if data is None:
         raise ModelError(f"{path}: a model file does not know where its data set lies; say it with --data")
     with locked(path, "the model"):
-        dataset = open_data(RunData(path="", side=model.side, labels=model.labels, **model.data), data, path)
+        dataset = open_data(trained_on(model), data, path)
         if split == "test":
             _refuse_no_test(dataset)
             with_no_error(table.unlink)  # of another graph: with the next line it would pass for this one's
@@ -124,6 +124,11 @@ def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
         return None
     *_, last = read_lines(openings, what="the list of openings", error=ModelError)
     return read_predictions(table) if last.get("graph_sha256") == graph_sha256 else None
+
+
+def trained_on(model: Model) -> RunData:
+    """Return the data set that a model was trained on; where it lies a model's file does not tell."""
+    return RunData(path="", side=model.side, labels=model.labels, **model.data)
 
 
 def _beside(path: Path, name: str) -> Path:

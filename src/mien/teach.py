@@ -68,12 +68,12 @@ def _mean(said: Sequence[np.ndarray], teachers: Sequence[str | Path], faces: Fac
 
 def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarray:
     """Return what a run or a model says of the faces, float64 (N, C); nan of those that a fold was trained on."""
-    from mien.evaluate import load_network, predict_faces, predictions_of
-    from mien.run import RunData, read_run
+    from mien.evaluate import load_network, predict_faces, predictions_of, trained_on
+    from mien.run import read_run
 
     if not Path(teacher).is_dir():
         model = read_model(teacher)
-        _refuse_other(teacher, RunData(path="", side=model.side, labels=model.labels, **model.data), dataset)
+        _refuse_other(teacher, trained_on(model), dataset)
         return predictions_of(model, faces, "train").probs
     run = read_run(Path(teacher))
     if run.fold and not run.fold.val_apart:
