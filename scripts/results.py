@@ -1,8 +1,8 @@
 """Keep a report's numbers and put them into README and the recipes: python scripts/results.py [REPORT] [--check].
 
-Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the tables between
-marks in README and docs/training.md and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it stands;
---check changes nothing and fails where a page or a recipe differs.
+Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the tables between marks
+in README and docs/training.md and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it
+stands; --check changes nothing and fails where a page or a recipe differs.
 """
 
 import argparse
