@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.pages.charts import Series
-from mien.pages.text import joined, points, seeds_in_words
 from mien.pages.theme import series
+from mien.text import joined, points, seeds_in_words
 from study.plan import PLAN
 from study.tables import WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 

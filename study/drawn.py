@@ -1,8 +1,8 @@
 """Which figures docs/study.md has, and what each shows of the tables."""
 
 from mien.pages.charts import Range
-from mien.pages.text import thousands
 from mien.pages.theme import series
+from mien.text import thousands
 from study import charts, connections, wrong
 from study.swapped import SMALL
 from study.tables import TITLES, Tables, difference_of

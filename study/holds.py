@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages.text import joined, seeds_in_words
+from mien.text import joined, seeds_in_words
 from study.plan import FULL_SEEDS, PLAN
 from study.tables import TITLES, WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 

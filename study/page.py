@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 
 from mien.pages.figures import save, themed
-from mien.pages.text import joined, thousands
+from mien.text import joined, thousands
 from study import connections, drawn, holds, wrong
 from study.plan import RESULTS
 from study.swapped import SMALL

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.pages.text import p_value, points
+from mien.text import p_value, points
 
 WAYS = ("dense", "residual", "plain")
 TITLES = {

@@ -2,7 +2,7 @@
 
 import math
 
-from mien.pages.text import thousands
+from mien.text import thousands
 from study.tables import TITLES, Span, Tables, shown, span_of, table
 
 WEAK_L2 = 1e-5

@@ -11,8 +11,8 @@ from mien.pages.charts import CELL_OPACITY, Range, Series, bars, matrix, ranges
 from mien.pages.drawing import network, widest
 from mien.pages.faces import LARGEST_SIDE, Tile, data_uri, sheet
 from mien.pages.figures import inline, save, size, themed
-from mien.pages.text import millions, seconds, shortened, typeset
 from mien.pages.theme import DARK, LIGHT, SERIES, series
+from mien.text import millions, seconds, shortened, typeset
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

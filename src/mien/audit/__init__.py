@@ -37,8 +37,8 @@ from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.labels import SPLITS
 from mien.pages import joined, render, thousands
 from mien.pages.figures import themed
-from mien.pages.text import Said, filled, quoted
 from mien.progress import Counting
+from mien.text import Said, filled, quoted
 
 __all__ = ["DROPPED_BY_DEFAULT", "KINDS", "Audit", "audit", "summary"]
 

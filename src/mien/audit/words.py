@@ -8,7 +8,7 @@ from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
 from mien.pages import decimal, joined, percent, thousands
-from mien.pages.text import Said, many, signed
+from mien.text import Said, many, signed
 
 SAME_SHARE = 0.005  # of a split's faces
 

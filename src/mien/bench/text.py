@@ -1,11 +1,10 @@
 """A measurement in words for the terminal. Computes nothing but ratios."""
 
-from collections.abc import Sequence
-
 from mien.bench import GRAPHS, PLAIN, SIDE, Bench
 from mien.bench.clock import STAGES, Speed, gain
 from mien.bench.others import BATCH
 from mien.bench.own import INFERENCE_FACES
+from mien.text import in_columns
 
 GIGA = 1e9
 MICRO = 1e6
@@ -31,7 +30,7 @@ def _causes(told: Bench) -> str:
         step = f"{gain(speed, against):.2f}" if against else ""
         rows.append((name, f"{told.images_per_second(name):,.0f}", step, _times(speed, told.training[PLAIN])))
         before = speed
-    return _table(("training", "faces/s", "gain", "in all"), rows)
+    return in_columns([("training", "faces/s", "gain", "in all"), *rows])
 
 
 def _stages(told: Bench) -> str:
@@ -39,7 +38,7 @@ def _stages(told: Bench) -> str:
     for name in (PLAIN, told.own):
         faces = (told.training[name].stages[stage] / told.batch_size * MICRO for stage in STAGES)
         rows.append((PLAIN if name == PLAIN else "mien", *(f"{value:,.0f}" for value in faces)))
-    return _table(("microseconds a face", *STAGES), rows)
+    return in_columns([("microseconds a face", *STAGES), *rows])
 
 
 def _reading(told: Bench) -> str:
@@ -48,7 +47,7 @@ def _reading(told: Bench) -> str:
         (name, f"{INFERENCE_FACES / speed.seconds:,.0f}", _times(speed, plain))
         for name, speed in told.reading.items()
     ]
-    return _table(("reading", "faces/s", "in all"), rows)
+    return in_columns([("reading", "faces/s", "in all"), *rows])
 
 
 def _device(told: Bench) -> list[str]:
@@ -70,18 +69,8 @@ def _others(told: Bench) -> str:
     rows = [
         (name, f"{BATCH / speed.seconds:,.0f}", _times(speed, slowest)) for name, speed in told.others.items()
     ]
-    return _table(("DenseNet-121", "faces/s", "in all"), rows)
+    return in_columns([("DenseNet-121", "faces/s", "in all"), *rows])
 
 
 def _times(speed: Speed, slower: Speed) -> str:
     return f"{gain(speed, slower):.2f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return aligned columns, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for first, *others in (head, *rows):
-        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join((first.ljust(widths[0]), *cells)).rstrip())
-    return "\n".join(lines)

@@ -24,8 +24,8 @@ from mien.judge.text import table_html
 from mien.labels import known_words
 from mien.pages import joined, percent, render
 from mien.pages.figures import Drawn, Figures, themed
-from mien.pages.text import NO_BREAK, filled, quoted
 from mien.pages.theme import LIGHT
+from mien.text import NO_BREAK, filled, quoted
 
 __all__ = ["Comparison", "compare", "summary"]
 

@@ -15,8 +15,8 @@ from mien.labels import SPLITS
 from mien.pages import charts, decimal, drawing, percent, points, thousands
 from mien.pages.charts import Range, Series
 from mien.pages.figures import Drawn, save
-from mien.pages.text import MINUS, signed
 from mien.pages.theme import series
+from mien.text import MINUS, signed
 
 MOST_PAIRS = 15  # of matrices that show a difference; the CSV holds all pairs
 SCORES = {

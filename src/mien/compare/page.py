@@ -10,9 +10,9 @@ from mien.compare.material import Material, Network
 from mien.judge import METRICS, Difference, Interval
 from mien.pages import decimal, joined, p_value, percent, points, thousands
 from mien.pages.tables import Table
-from mien.pages.text import many, millions, seconds, signed
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
+from mien.text import many, millions, seconds, signed
 
 TITLES = {
     "accuracy": "accuracy",

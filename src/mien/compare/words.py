@@ -9,9 +9,9 @@ from mien.compare.material import Material
 from mien.judge import Difference, Verdict
 from mien.judge.paired import in_words
 from mien.pages import joined, percent, thousands
-from mien.pages.text import millions, seeds_in_words, typeset
 from mien.recipe import chosen_on_val
 from mien.run import began_with
+from mien.text import millions, seeds_in_words, typeset
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 

@@ -1,7 +1,6 @@
 """A data set's description as HTML for a notebook and as lines for a terminal."""
 
 import csv
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,12 @@ from mien import notebook
 from mien.dataset.files import LEFT_OUT_FILE, WHAT
 from mien.errors import DataError
 from mien.labels import SPLITS
+from mien.text import filled, in_columns
 
 if TYPE_CHECKING:
     from mien.dataset.faces import DatasetInfo
 
 MOST_LEFT_OUT_SHOWN = 10
-TERMINAL_WIDTH = 100
 
 
 def counts_table(info: "DatasetInfo", samples: Sequence[np.ndarray] = ()) -> str:
@@ -53,19 +52,23 @@ def told_left_out(info: "DatasetInfo") -> str:
 
 
 def summary(info: "DatasetInfo") -> str:
-    """Return the data set's counts by split and label, how it was made and what was left out, as text."""
-    counts = [f"{n:,}" for of in info.counts.values() for n in of.values()]
-    width = max(map(len, (*info.labels, *counts))) + 2
-    lines = [f"{'':10}" + "".join(f"{label:>{width}}" for label in info.labels) + f"{'all':>9}"]
-    for split in SPLITS:
-        row = "".join(f"{info.counts[split][label]:>{width},}" for label in info.labels)
-        lines.append(f"{split:10}{row}{info.count(split):>9,}")
-    lines += [textwrap.fill(note, TERMINAL_WIDTH, break_on_hyphens=False) for note in info.notes]
+    """Return the data set's counts by label and split, how it was made and what was left out, as text."""
+    totals = [info.count(split) for split in SPLITS]
+    rows = [
+        ("", *SPLITS, "all"),
+        *((label, *_row([info.counts[split][label] for split in SPLITS])) for label in info.labels),
+        ("all", *_row(totals)),
+    ]
+    lines = [in_columns(rows), *map(filled, info.notes)]
     if info.left_out:
         lines.append(f"{told_left_out(info)}:")
         lines += [f"  {source}: {reason}" for source, reason in read_left_out(info)[:MOST_LEFT_OUT_SHOWN]]
         lines += ["  …"] * (info.left_out > MOST_LEFT_OUT_SHOWN)
     return "\n".join(lines)
+
+
+def _row(counts: Sequence[int]) -> list[str]:
+    return [f"{count:,}" for count in (*counts, sum(counts))]
 
 
 def read_left_out(info: "DatasetInfo") -> list[tuple[str, str]]:

@@ -15,10 +15,10 @@ from mien.judge import Verdict, accuracy, ece, judge, log_loss
 from mien.judge.text import markdown, per_class_markdown, table_markdown
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
-from mien.pages.text import joined, percent, seeds_in_words, thousands
 from mien.predictions import Predictions
 from mien.recipe import Recipe, chosen_on_val, to_toml
 from mien.run import Run, began_with
+from mien.text import joined, percent, seeds_in_words, thousands
 
 NAMES = {"fer2013": "FER2013", "rendered": "rendered faces, shown by no person"}
 FER2013_LIMITS = (

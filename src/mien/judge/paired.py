@@ -12,8 +12,8 @@ from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, check_draws, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
 from mien.judge.verdict import sums_by_seed
-from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
+from mien.text import seeds_in_words
 
 LEVEL = 0.05
 SMALLEST_P = 0.0001

@@ -9,8 +9,8 @@ from mien import notebook
 from mien.judge.paired import Difference
 from mien.judge.scores import METRICS, Interval
 from mien.judge.verdict import Verdict
+from mien.text import WIDTH, in_columns
 
-WIDTH = 100
 TITLES = {
     "accuracy": "accuracy %",
     "balanced_accuracy": "balanced accuracy %",
@@ -34,13 +34,10 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
     rows = ("", *ROWS)
     label_width = max(map(len, rows))
     widths = [max(map(len, column)) for column in columns]
-    blocks = []
-    for block in _side_by_side(widths, WIDTH - label_width):
-        lines = (
-            row.ljust(label_width) + "".join("  " + columns[i][n].rjust(widths[i]) for i in block)
-            for n, row in enumerate(rows)
-        )
-        blocks.append("\n".join(line.rstrip() for line in lines))
+    blocks = [
+        in_columns(list(zip(rows, *(columns[i] for i in block), strict=True)))
+        for block in _side_by_side(widths, WIDTH - label_width)
+    ]
     if any(verdict.seeds == 1 for verdict in verdicts.values()):
         blocks.append(ONE_SEED)
     return "\n\n".join(blocks) + "\n"
@@ -48,14 +45,7 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
 
 def per_class_table(verdict: Verdict) -> str:
     """Return a table of one network: a row a class, with support (faces), precision, recall and F1 in %."""
-    rows = [("", *CLASS_HEAD), *_class_rows(verdict)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        row[0].ljust(widths[0])
-        + "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
+    return in_columns([("", *CLASS_HEAD), *_class_rows(verdict)]) + "\n"
 
 
 def table_markdown(verdicts: Mapping[str, Verdict]) -> str:

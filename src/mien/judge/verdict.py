@@ -9,8 +9,8 @@ from mien import notebook
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval, with_exact_end
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
-from mien.pages.text import seeds_in_words
 from mien.predictions import Predictions
+from mien.text import seeds_in_words
 
 
 @dataclass(frozen=True, slots=True)

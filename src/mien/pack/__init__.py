@@ -24,8 +24,8 @@ from mien.pack.parquet import count_rows, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
 from mien.pack.tree import shown, walk
-from mien.pages.text import many
 from mien.progress import Counting
+from mien.text import many
 
 __all__ = ["pack"]
 

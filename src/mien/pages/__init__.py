@@ -5,7 +5,7 @@ A page is one file: style, figures and pictures stand in it, and its content pol
 every request.
 """
 
-from mien.pages.text import decimal, joined, p_value, percent, points, thousands
+from mien.text import decimal, joined, p_value, percent, points, thousands
 
 __all__ = ["decimal", "joined", "p_value", "percent", "points", "render", "thousands"]
 

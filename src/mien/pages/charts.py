@@ -23,8 +23,8 @@ from mien.pages.figures import (
     title,
     write_at,
 )
-from mien.pages.text import shortened, thousands
 from mien.pages.theme import LIGHT
+from mien.text import shortened, thousands
 
 LONGEST_LABEL = 16  # characters of a class's name
 LONGEST_SLANTED = 8  # a longer one would leave the figure, so names stand upright

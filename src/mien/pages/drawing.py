@@ -8,8 +8,8 @@ each layer adds behind them, and an arc for each connection.
 from collections.abc import Sequence
 
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, WIDTH, canvas, new_figure, text_width, title
-from mien.pages.text import millions, shortened, thousands
 from mien.pages.theme import LIGHT
+from mien.text import millions, shortened, thousands
 
 LEFT, TEXT_LEFT = EDGE + 2, 186
 ROOM = TEXT_LEFT - LEFT - 14

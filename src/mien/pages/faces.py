@@ -12,8 +12,8 @@ import numpy as np
 
 from mien.pages.charts import Series, legend
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, canvas, new_figure, size, text_width, title
-from mien.pages.text import shortened
 from mien.pages.theme import LIGHT
+from mien.text import shortened
 
 LARGEST_SIDE = 64  # pixels; what is larger is made smaller, so that a page stays small
 SHEET_WIDTH = 720

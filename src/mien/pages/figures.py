@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mien.errors import MissingExtra
 from mien.files import write_atomic
-from mien.pages.text import shortened
 from mien.pages.theme import LIGHT, css_variables
+from mien.text import shortened
 
 WIDTH = 360
 EDGE = 2  # pixels left of a figure's text

@@ -12,10 +12,10 @@ from mien.model import Model, facts
 from mien.pages import percent, render, thousands
 from mien.pages.faces import data_uri
 from mien.pages.tables import Table
-from mien.pages.text import many
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
 from mien.predict.rows import in_words
+from mien.text import many
 
 MOST_PICTURES, MOST_FACES = 300, 60  # that a page shows, of all and of one picture
 SMALL_SIDE = 560  # pixels of a picture's long side in the page

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.pages.text import many
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, by_label, summary
+from mien.text import many
 
 MAKERS = {"picture": "mien predict", "video": "mien video"}  # by the first column
 NEEDED = ("label", "problem")

@@ -5,8 +5,8 @@ import json
 from typing import TextIO
 
 from mien.model import Model
-from mien.pages.text import joined, percent, thousands
 from mien.predict.rows import encodable, header, in_words
+from mien.text import joined, percent, thousands
 from mien.video.seen import Seen, SeenFace
 from mien.video.timeline import Timeline, clock
 

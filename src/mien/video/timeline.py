@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.pages.text import thousands
 from mien.pages.theme import LIGHT
 from mien.predict.recognizer import UNCERTAIN
+from mien.text import thousands
 from mien.video.follow import GAP_SECONDS
 from mien.video.seen import Seen
 

@@ -12,7 +12,7 @@ from mien import __version__
 from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
 from mien.pages import render
 from mien.pages.figures import themed
-from mien.pages.text import filled, quoted
+from mien.text import filled, quoted
 from mien.tune.report import page, words
 from mien.tune.report.effects import FEWEST_TRIALS, Importance, importances
 from mien.tune.report.figures import MOST_PAIRS, draw, told

@@ -19,8 +19,8 @@ from mien.pages.figures import (
     title,
     write_at,
 )
-from mien.pages.text import MINUS, shortened
 from mien.pages.theme import LIGHT
+from mien.text import MINUS, shortened
 from mien.tune.report.effects import (
     FEWEST_TRIALS,
     GRID,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mien.pages.tables import Table
-from mien.pages.text import thousands
+from mien.text import thousands
 from mien.tune.report.figures import number, told
 from mien.tune.report.words import parameter, value
 from mien.tune.study import Study

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.pages import joined, percent, thousands
-from mien.pages.text import Said, many, seconds
+from mien.text import Said, many, seconds
 from mien.tune.report.effects import Importance, place
 from mien.tune.report.figures import busy, number, sessions, told
 from mien.tune.study import Study

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them. Knows nothing about HTML."""
+"""Numbers as a reader wants them, lines and columns of a terminal. Knows nothing about HTML."""
 
 import re
 import shlex
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SMALLEST_P = 0.001
+WIDTH = 100  # characters in a line of a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,20 @@ def quoted(path) -> str:
 
 def filled(text: str, indent: str = "") -> str:
     """Return text in lines of a terminal's width, with plain spaces."""
-    lines = textwrap.fill(text, 100, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent)
+    lines = textwrap.fill(
+        text, WIDTH, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent
+    )
     return lines.replace(NO_BREAK, " ")
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned lines, the first column to the left and the others to the right."""
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = (
+        "  ".join((row[0].ljust(first), *(cell.rjust(w) for cell, w in zip(row[1:], widths, strict=True))))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def percent(share: float, places: int = 1) -> str:
