@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages import percent, points
 from mien.pages.charts import Range, Series, legend, ranges
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, WIDTH, axes_at, canvas, new_figure, title, write_at
 from mien.pages.theme import LIGHT, series
+from mien.text import percent, points
 
 LEFT, HEIGHT = 44, 190
 RIGHT = WIDTH - 12

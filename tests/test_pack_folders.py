@@ -108,7 +108,7 @@ def test_own_labels_are_kept_in_their_order(tmp_path):
 
     assert ("bored", "awake") == info.labels
     assert {"bored": 2, "awake": 1} == Counter(label for label, _, _ in told(tmp_path / "faces"))
-    assert any('1 pictures of "blurred" are not in it, as asked' in note for note in info.notes)
+    assert any('Left out, as asked: 1 picture of "blurred".' in note for note in info.notes)
 
 
 def test_the_seven_never_take_another_order():
@@ -232,7 +232,7 @@ def test_rafdb_by_its_list(tmp_path):
     with pytest.raises(DataError, match="row 3: "):
         pack(base, tmp_path / "faces 2")
     (base / "EmoLabel" / "list_patition_label.txt").write_text("Image/train_00001.jpg 5\n")
-    assert "2 pictures are not in the list and were passed over." in pack(base, tmp_path / "faces 3").notes
+    assert "Passed over, since not in the list: 2 pictures." in pack(base, tmp_path / "faces 3").notes
 
 
 def test_a_list_of_pictures(tmp_path):
@@ -263,9 +263,9 @@ BAD_LISTS = {
     "header alone": ("path,label\n", "there is no face in it"),
     "lost pictures": (
         "path,label\nlost.png,sad\n",
-        "none of its 1 pictures can be used; the first, lost.png: no such",
+        "its only picture cannot be used; lost.png: no such",
     ),
-    "NUL": ("path,label\na\0b.png,sad\n", "none of its 1 pictures .* holds a NUL"),
+    "NUL": ("path,label\na\0b.png,sad\n", "its only picture cannot be used; .* holds a NUL"),
     "long line": (f"path,label\n{'x' * 1_000_000},sad\n", "row 2: not a table row"),
     "endless line": ("path,label\n" + "x" * (1 << 22), "line 2: longer than"),
 }
@@ -453,7 +453,7 @@ def test_folders_below_a_class_are_told(tmp_path):
     info = pack(tmp_path / "source", tmp_path / "faces")
 
     assert 1 == info.counts["train"]["happy"]
-    assert 'below their class\'s and are of it: "contempt"' in info.notes[0]
+    assert 'folder above: 1 picture in deeper folders, "contempt"' in info.notes[0]
     picture(tmp_path / "other" / "happy" / "sad" / "a.png")
     with pytest.raises(DataError, match='lies in folders of two classes, "happy" and "sad"'):
         pack(tmp_path / "other", tmp_path / "faces 2")

@@ -6,13 +6,24 @@ import pytest
 from report_runs import network_json
 
 from mien.errors import MissingExtra
-from mien.pages import decimal, joined, p_value, percent, points, render, thousands
+from mien.pages import render
 from mien.pages.charts import CELL_OPACITY, Range, Series, bars, matrix, ranges
 from mien.pages.drawing import network, widest
 from mien.pages.faces import LARGEST_SIDE, Tile, data_uri, sheet
 from mien.pages.figures import inline, save, size, themed
 from mien.pages.theme import DARK, LIGHT, SERIES, series
-from mien.text import millions, seconds, shortened, typeset
+from mien.text import (
+    decimal,
+    joined,
+    millions,
+    p_value,
+    percent,
+    points,
+    seconds,
+    shortened,
+    thousands,
+    typeset,
+)
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

@@ -35,10 +35,10 @@ from mien.audit.votes import VoteCheck, find_label_noise
 from mien.errors import StorageError
 from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.labels import SPLITS
-from mien.pages import joined, render, thousands
+from mien.pages import render
 from mien.pages.figures import themed
 from mien.progress import Counting
-from mien.text import Said, filled, quoted
+from mien.text import Said, filled, joined, quoted, thousands
 
 __all__ = ["DROPPED_BY_DEFAULT", "KINDS", "Audit", "audit", "summary"]
 

@@ -16,6 +16,7 @@ from mien.audit.material import KINDS, Finding, Material
 from mien.dataset import COLUMNS, DatasetInfo, read_left_out, standing, writing_dataset
 from mien.errors import DataError
 from mien.labels import SPLITS, did_you_mean
+from mien.text import many
 
 DROPPED_BY_DEFAULT = (
     "flat",
@@ -160,7 +161,10 @@ def write_clean(material: Material, dropped: Dropped, counting: Callable) -> Non
                 "kinds": list(dropped.kinds),
                 "dropped": counts,
             },
-            notes=(*info.notes, f"Cleaned: {len(reasons):,} faces were left out by an audit."),
+            notes=(
+                *info.notes,
+                f"Cleaned: {many(len(reasons), 'face was', 'faces were')} left out by an audit.",
+            ),
         )
 
 

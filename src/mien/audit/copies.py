@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.audit.material import Finding, Material
 from mien.labels import SPLITS
-from mien.pages import joined
+from mien.text import joined
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from mien.audit.audited import Audited
 from mien.audit.material import KINDS, Finding
 from mien.audit.quality import MEASURES
 from mien.labels import SPLITS
-from mien.pages import decimal, percent, thousands
 from mien.pages.faces import data_uri
 from mien.pages.tables import Table
+from mien.text import decimal, percent, thousands
 
 MOST_SHOWN = {
     "near": 100,

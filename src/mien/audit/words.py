@@ -7,8 +7,7 @@ from mien.audit.material import Material
 from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
-from mien.pages import decimal, joined, percent, thousands
-from mien.text import Said, many, signed
+from mien.text import Said, decimal, joined, many, percent, signed, thousands
 
 SAME_SHARE = 0.005  # of a split's faces
 

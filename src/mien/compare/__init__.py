@@ -22,10 +22,10 @@ from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
 from mien.judge.text import table_html
 from mien.labels import known_words
-from mien.pages import joined, percent, render
+from mien.pages import render
 from mien.pages.figures import Drawn, Figures, themed
 from mien.pages.theme import LIGHT
-from mien.text import NO_BREAK, filled, quoted
+from mien.text import NO_BREAK, filled, joined, percent, quoted
 
 __all__ = ["Comparison", "compare", "summary"]
 

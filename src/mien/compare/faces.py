@@ -7,9 +7,9 @@ import numpy as np
 
 from mien.compare.figures import Judged
 from mien.compare.galleries import Gallery, Shown
-from mien.pages import percent
 from mien.pages.faces import Tile, bar_sheet, data_uri, sheet
 from mien.pages.figures import Drawn, save
+from mien.text import percent
 
 COLUMNS = {"samples": 8, "mistakes": 5, "disagreements": 6}
 

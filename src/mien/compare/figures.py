@@ -12,11 +12,11 @@ from mien.compare.material import Material, Network
 from mien.compare.shares import normalized, probability_shares, reliability_bins
 from mien.judge import Difference, Interval, Verdict
 from mien.labels import SPLITS
-from mien.pages import charts, decimal, drawing, percent, points, thousands
+from mien.pages import charts, drawing
 from mien.pages.charts import Range, Series
 from mien.pages.figures import Drawn, save
 from mien.pages.theme import series
-from mien.text import MINUS, signed
+from mien.text import MINUS, decimal, percent, points, signed, thousands
 
 MOST_PAIRS = 15  # of matrices that show a difference; the CSV holds all pairs
 SCORES = {

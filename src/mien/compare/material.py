@@ -13,12 +13,11 @@ from mien.folds import Fold, folds_of
 from mien.judge import METRICS, align
 from mien.judge.scores import add_up, scores_of
 from mien.labels import SPLITS, known_words
-from mien.pages import joined
 from mien.pages.theme import series
 from mien.predictions import Predictions, pooled
 from mien.recipe import differing_fields
 from mien.run import Run, RunData, folder_name, read_run
-from mien.text import seeds_in_words
+from mien.text import joined, seeds_in_words
 
 
 @dataclass(frozen=True, slots=True, eq=False)

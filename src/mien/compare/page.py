@@ -8,11 +8,10 @@ from markupsafe import Markup
 from mien.compare.figures import SHARES, Judged
 from mien.compare.material import Material, Network
 from mien.judge import METRICS, Difference, Interval
-from mien.pages import decimal, joined, p_value, percent, points, thousands
 from mien.pages.tables import Table
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
-from mien.text import many, millions, seconds, signed
+from mien.text import decimal, joined, many, millions, p_value, percent, points, seconds, signed, thousands
 
 TITLES = {
     "accuracy": "accuracy",

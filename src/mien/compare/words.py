@@ -8,10 +8,9 @@ from mien.compare.figures import Judged
 from mien.compare.material import Material
 from mien.judge import Difference, Verdict
 from mien.judge.paired import in_words
-from mien.pages import joined, percent, thousands
 from mien.recipe import chosen_on_val
 from mien.run import began_with
-from mien.text import millions, seeds_in_words, typeset
+from mien.text import joined, many, millions, percent, seeds_in_words, thousands, typeset
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 
@@ -108,7 +107,7 @@ def about_clean(judged: Judged) -> str:
     if not copies:
         return f"No face of the {split} split stands in {earlier} too, so the clean part is the whole split."
     return (
-        f"Of the {thousands(len(faces))} faces of {split}, {thousands(copies)} stand in {earlier} too, pixel "
+        f"Of the {thousands(len(faces))} faces of {split}, {many(copies, 'stands', 'stand')} in {earlier} too, pixel "
         f"for pixel. A network may have learned those by heart, so the conclusion is drawn from the other "
         f"{thousands(len(faces) - copies)}, the clean part; the whole split stands beside it."
     )

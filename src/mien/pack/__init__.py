@@ -34,7 +34,7 @@ NOTES = {
     "animated": "animated; the first frame was taken",
     "not square": "not square; the middle square was taken",
     "enlarged": "smaller than the data set's side and enlarged",
-    "several faces": "photos of several faces; the largest was taken",
+    "several faces": "of several faces; the largest was taken",
 }
 
 
@@ -158,6 +158,8 @@ def _no_face(left_out: list[tuple[str, str]]) -> str:
     if not left_out:
         return "there is no face in it"
     first, reason = left_out[0]
+    if len(left_out) == 1:
+        return f"its only picture cannot be used; {first}: {reason}"
     return f"none of its {len(left_out):,} pictures can be used; the first, {first}: {reason}"
 
 

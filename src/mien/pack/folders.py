@@ -12,6 +12,7 @@ from mien.pack.items import Found, Item
 from mien.pack.naming import LEFT_OUT, MOST_NAMED, NO_FOLDER, Naming
 from mien.pack.tree import Tree, shown
 from mien.pictures import SUFFIXES, read_file
+from mien.text import many
 
 FER2013_NAME = re.compile(rf"({'|'.join(FER2013_SPLITS)})_")
 RAFDB_NAME = re.compile(r"(train|test)_\d+(_aligned)?$")
@@ -57,7 +58,7 @@ def _items(tree: Tree, found, naming: Naming, note) -> Iterator[Found]:
     naming.check((name for _, name, _ in found), str(tree.root))
     unwanted = Counter(name for _, name, _ in found if naming.class_of(name) == LEFT_OUT)
     for name, count in unwanted.items():
-        note(f'{count:,} pictures of "{shown(name)}" are not in it, as asked.')
+        note(f'Left out, as asked: {many(count, "picture")} of "{shown(name)}".')
     for file, name, split in found:
         if (label := naming.class_of(name)) != LEFT_OUT:
             yield Found(partial(read_file, tree.path(file)), label, split, shown(file))
@@ -87,9 +88,8 @@ def _tell_of_deeper(found, note: Callable[[str], None]) -> None:
     if below:
         some = ", ".join(f'"{shown(name)}"' for name, _ in below.most_common(MOST_NAMED))
         more = ", …" if len(below) > MOST_NAMED else ""
-        note(
-            f"{sum(below.values()):,} pictures lie in folders below their class's and are of it: {some}{more}."
-        )
+        pictures = many(sum(below.values()), "picture")
+        note(f"Taken as of the class's folder above: {pictures} in deeper folders, {some}{more}.")
 
 
 def _split(tree: Tree, file: PurePosixPath) -> str | None:
@@ -134,7 +134,7 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
         found[file] = (RAFDB[label.strip()], named[1])
     unlisted = len(by_stem) - len(found)
     if unlisted:
-        note(f"{unlisted:,} pictures are not in the list and were passed over.")
+        note(f"Passed over, since not in the list: {many(unlisted, 'picture')}.")
     return [(file, *told) for file, told in found.items()]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from mien.dataset import Row
 from mien.labels import SPLITS
+from mien.text import many
 
 SHARE = 0.1
 FEWEST = 3  # faces of a class that are enough for one in a drawn split
@@ -35,7 +36,9 @@ def fill_splits(rows: Sequence[Row], *, seed: int) -> list[str]:
 def _notes(loose: int, faces: int, missing: list[str], seed: int) -> list[str]:
     notes = []
     if loose and loose < faces:
-        notes.append(f"{loose:,} faces had no split and are in train or drawn from it.")
+        notes.append(
+            f"{many(loose, 'face had', 'faces had')} no split and counted as train, of which others are drawn."
+        )
     if missing:
         had = (
             "The source has no splits"

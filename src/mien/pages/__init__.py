@@ -7,8 +7,6 @@ every request.
 
 from mien.text import decimal, joined, p_value, percent, points, thousands
 
-__all__ = ["decimal", "joined", "p_value", "percent", "points", "render", "thousands"]
-
 
 def render(package: str, template: str, **context) -> str:
     """Return the HTML of a template that lies in `package` (such as "mien.compare").

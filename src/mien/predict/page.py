@@ -9,13 +9,13 @@ import numpy as np
 
 from mien import __version__
 from mien.model import Model, facts
-from mien.pages import percent, render, thousands
+from mien.pages import render
 from mien.pages.faces import data_uri
 from mien.pages.tables import Table
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
 from mien.predict.rows import in_words
-from mien.text import many
+from mien.text import many, percent, thousands
 
 MOST_PICTURES, MOST_FACES = 300, 60  # that a page shows, of all and of one picture
 SMALL_SIDE = 560  # pixels of a picture's long side in the page

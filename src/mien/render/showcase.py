@@ -7,7 +7,6 @@ import numpy as np
 
 from mien.dataset import Dataset
 from mien.labels import LABELS
-from mien.pages import decimal, percent, thousands
 from mien.pages.faces import LARGEST_SIDE, data_uri
 from mien.pages.tables import Table
 from mien.render.draw import Draw
@@ -17,6 +16,7 @@ from mien.render.geometry import landmarks
 from mien.render.identity import Person, identity
 from mien.render.look import Look
 from mien.render.scene import picture
+from mien.text import decimal, percent, thousands
 
 PER_CLASS = 14  # faces of each class on the sheet
 INTENSITIES = (0.25, 0.5, 0.75, 1.0, 1.25)

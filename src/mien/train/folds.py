@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages import joined
 from mien.recipe import chosen_on_val
 from mien.run import Run, began_with
+from mien.text import joined
 
 
 def summary(runs: Sequence[Run], faces: Sequence[int]) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages import joined, percent, thousands
-from mien.text import Said, many, seconds
+from mien.text import Said, joined, many, percent, seconds, thousands
 from mien.tune.report.effects import Importance, place
 from mien.tune.report.figures import busy, number, sessions, told
 from mien.tune.study import Study
