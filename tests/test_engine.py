@@ -162,6 +162,17 @@ def start_together(*command: str, count: int = 2) -> list[subprocess.Popen]:
     ]
 
 
+def test_half_of_what_torchrun_tells_is_told(monkeypatch):
+    """A WORLD_SIZE that a cluster set for itself is one line that names what is missing."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    for name in together.TOLD:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        RunError, match="WORLD_SIZE is set and RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT not"
+    ):
+        together.join("cpu")
+
+
 def test_two_processes_equal_one(toy, toy_data, tmp_path):
     """Two processes with odd parts of each batch end with the weights and figures of one, to rounding.
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mien.dataset import read_dataset, writing_dataset
-from mien.errors import DataError, ModelError, RunError, Stopped
+from mien.errors import DataError, ModelError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate, evaluate_on, load_network
 from mien.export import export
 from mien.files import append_line
@@ -151,6 +151,15 @@ def test_a_model_needs_no_split_that_it_does_not_read(tmp_path):
         evaluate_on("pocket", folder, tmp_path / "told.csv")
     assert list(evaluate_on("pocket", folder, tmp_path / "told.csv", test=True)) == ["test"]
     assert len(read_predictions(tmp_path / "told.csv")) == 3
+
+
+def test_test_is_not_opened_for_a_table_without_a_place(few_real_sized_faces, tmp_path):
+    """Where the table could not be written nothing is read and no opening is noted."""
+    (tmp_path / "out").mkdir()
+    for out in (tmp_path / "out", tmp_path / "gone" / "told.csv"):
+        with pytest.raises(StorageError):
+            evaluate_on("pocket", few_real_sized_faces, out, test=True)
+    assert [] == list(tmp_path.rglob("*openings.jsonl"))
 
 
 def test_a_test_split_that_is_not_there_is_not_noted_as_opened(tmp_path, run, toy):

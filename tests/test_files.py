@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import stat
@@ -87,6 +88,20 @@ def test_a_lock_is_held_by_one(tmp_path):
     ):
         pass
     with locked(tmp_path, "the run"):
+        pass
+
+
+def test_a_disk_without_locks_is_not_another_process(tmp_path, monkeypatch):
+    """Where the file system knows no locks that is said, and nobody is sent to look for a process."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with (
+        pytest.raises(errors.StorageError, match="the run cannot be locked there"),
+        locked(tmp_path, "the run"),
+    ):
         pass
 
 

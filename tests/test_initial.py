@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_runs import write_fake_runs
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from test_train import final_bytes, kill_and_take_up, toy_recipe
 from torch import nn
@@ -25,6 +26,7 @@ from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, read_initia
 from mien.recipe import CNN, DenseNet, ResNet, read_recipe
 from mien.run import read_run
 from mien.train import loop, train
+from mien.train.state import save_weights
 
 SMALL = {
     "densenet": DenseNet(layers=(2, 1), growth=(4,), stem_channels=6),
@@ -154,6 +156,32 @@ def test_a_classifier_of_other_classes_stays_fresh(tmp_path, kind):
 
     assert list(again)[-2:] == left
     assert all(torch.equal(again[key], network.state_dict()[key]) for key in left)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_classes_are_taken_over_by_name(tmp_path, kind):
+    """Where weights name their classes each of ours takes its own row; one that is unknown leaves all fresh."""
+    source = fresh(kind, 3).state_dict()
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, source, ("sad", "happy", "angry"))
+    *_, weight, bias = source
+    same, some = (
+        read_initial(path, fresh(kind, len(own)), own) for own in (("angry", "sad", "happy"), ("happy",))
+    )
+
+    assert torch.equal(source[weight][[2, 0, 1]], same[weight])
+    assert torch.equal(source[bias][[2, 0, 1]], same[bias])
+    assert torch.equal(source[weight][[1]], some[weight])
+    for own in (("angry", "sad", "joyful"), ("calm", "tense", "bored")):
+        left = read_initial(path, fresh(kind, 3), own)
+        assert set(source) - set(left) == {weight, bias}, "as many, but others"
+    assert torch.equal(source[weight], read_initial(path, fresh(kind, 3))[weight])
+
+
+def test_a_runs_weights_name_its_classes(toy_data, pretrained):
+    """Whoever gets the file alone knows what its outputs mean."""
+    with safe_open(pretrained, "pt") as file:
+        assert list(toy_data.info.labels) == json.loads(file.metadata()["labels"])
 
 
 def changed(weights: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tensor]:
@@ -376,6 +404,8 @@ def test_a_run_that_cannot_begin_leaves_nothing(toy_data, pretrained, tmp_path):
     for recipe in (begun_with(tmp_path / "gone"), begun_with(pretrained, "network.growth=4")):
         with pytest.raises(RecipeError, match=r"network\.init"):
             train(recipe, toy_data, tmp_path / "runs" / "run")
+    with pytest.raises(RecipeError, match="halves a side of 16"):
+        train(read_recipe("quick-cnn"), toy_data, tmp_path / "runs" / "run")
 
     assert [] == list(tmp_path.iterdir())
 

@@ -1,3 +1,4 @@
+import math
 from copy import deepcopy
 
 import pytest
@@ -12,7 +13,7 @@ from mien.networks.engine import Engine, probabilities, views
 from mien.recipe import read_recipe
 from mien.train import train
 from mien.train.loop import follow, uphill
-from mien.train.schedule import side_at
+from mien.train.schedule import decay_at, side_at
 
 PLAIN = Engine("cpu", "fp32", "channels-first", 1)
 
@@ -55,6 +56,14 @@ def test_the_average_follows_weights_and_running_statistics():
         moved = 1 if value.is_floating_point() else 4
 
         assert torch.allclose(before[name] + moved, value), name
+
+
+def test_the_average_forgets_the_fresh_weights():
+    """Whatever the decay, after 100 steps under a thousandth of the fresh weights is left; later the decay holds."""
+    left = math.prod(decay_at(0.9999, step) for step in range(100))
+
+    assert left < 0.001
+    assert 0.99 == decay_at(0.99, 2_000)
 
 
 def test_uphill_the_loss_is_higher_and_all_comes_back():
@@ -142,6 +151,9 @@ def test_the_side_grows_to_the_whole_face():
     assert sides.index(48) == 30 or sides[29] == 48
     assert [48] * 40 == [side_at(read_recipe("quick-densenet"), epoch, 48) for epoch in range(40)]
     assert 16 == side_at(recipe, 0, 16)
+    for epochs in range(1, 6):
+        short = read_recipe("quick-densenet", (f"training.epochs={epochs}", "training.start_side=24"))
+        assert 48 == side_at(short, epochs - 1, 48), "val is read whole"
     assert max(side_at(recipe, epoch, 47) for epoch in range(40)) == 47
     assert 4 == side_at(read_recipe("quick-densenet", ("training.start_side=1",)), 0, 48)
 

@@ -44,6 +44,8 @@ def test_tables_are_listed_with_commas():
         "a.csv,b c.csv": ("a.csv", "b c.csv"),
         "a.csv": ("a.csv",),
         '["a,b.csv"]': ("a,b.csv",),
+        "a.csv, b.csv,": ("a.csv", "b.csv"),
+        "": (),
     }.items():
         assert tables == read_recipe("pocket", (f"teacher.tables={text}",)).teacher.tables
 

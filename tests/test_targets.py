@@ -7,7 +7,7 @@ import torch
 from test_train import FINAL, TOY, final_bytes, toy_recipe
 
 from mien.dataset import read_dataset, writing_dataset
-from mien.errors import DataError, MienError, RecipeError, RunError, Stopped
+from mien.errors import DataError, MienError, RecipeError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate
 from mien.export import export
 from mien.folds import Fold
@@ -280,6 +280,14 @@ def test_without_votes_voters_cannot_teach(toy, tmp_path):
     """A data set without votes is told how to come by some."""
     with pytest.raises(DataError, match="has no votes; give runs, or pack it with --votes"):
         teach(toy, tmp_path / "t.csv")
+
+
+def test_a_place_that_is_none_is_told_before_the_work(toy, tmp_path):
+    """A table that could not be written is refused before any teacher is asked."""
+    with pytest.raises(StorageError, match="gone: no such folder"):
+        teach(toy, tmp_path / "gone" / "t.csv", teachers=["no run"])
+    with pytest.raises(StorageError, match="a folder; give the name of a file"):
+        teach(toy, tmp_path, teachers=["no run"])
 
 
 def test_a_taught_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):

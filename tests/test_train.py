@@ -357,9 +357,23 @@ def test_a_damaged_state_is_told(toy_data, tmp_path):
     with pytest.raises(Stopped):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
     path = tmp_path / "run" / "state.safetensors"
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
 
     with pytest.raises(RunError, match="state.safetensors: the state is damaged"):
+        train(recipe, toy_data, tmp_path / "run")
+    other = tmp_path / "other"
+    with pytest.raises(Stopped):
+        train(toy_recipe("quick-densenet", "training.epochs=2"), toy_data, other, stop=lambda: True)
+    path.write_bytes((other / "state.safetensors").read_bytes())
+    with pytest.raises(RunError, match="state.safetensors: the state is damaged") as told:
+        train(recipe, toy_data, tmp_path / "run")
+    assert "\n" not in str(told.value)
+    path.write_bytes(whole)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    del run["engine"]["layout"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(RunError, match="run.json: a mien run is damaged here"):
         train(recipe, toy_data, tmp_path / "run")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
-from mien.files import append_line, locked, read_lines, sha256_file, with_no_error
+from mien.files import append_line, locked, read_lines, require_place, sha256_file, with_no_error
 from mien.model import BATCH, Model, read_model
 from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
@@ -94,6 +94,7 @@ def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False)
     faces of val, and with `test` those of test, too; then NAME.openings.jsonl lies beside it. The classes stand
     in the data set's order. Raises ModelError where the classes are others, DataError or StorageError.
     """
+    require_place(out)
     model, dataset = read_model(where), read_dataset(data)
     labels = dataset.info.labels
     if sorted(labels) != sorted(model.labels):

@@ -71,6 +71,13 @@ def _file_named(path: Path) -> Path:
     return path
 
 
+def require_place(path: Path) -> None:
+    """Raise StorageError where no file could be written under this name: to be asked before long work."""
+    path = _file_named(path)
+    if not path.parent.is_dir():
+        raise StorageError(f"{path.parent}: no such folder; make it first")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """Write a table of plain values; fractions keep 9 digits, nan and None become empty cells."""
     text = io.StringIO()
@@ -239,10 +246,12 @@ def locked(folder: Path, what: str):
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise StorageError(
                 f"{folder}: {what} is in use by another process; wait for it or stop it"
             ) from error
+        except OSError as error:
+            raise StorageError(f"{folder}: {what} cannot be locked there ({error.strerror})") from error
         yield
     finally:
         os.close(handle)

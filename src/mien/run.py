@@ -26,6 +26,7 @@ from mien.predictions import Predictions, read_predictions
 from mien.recipe import Recipe, read_recipe, to_toml
 
 FORMAT = 1
+ENGINE = ("device", "precision", "layout", "threads")  # what is told of it at least
 WHAT = "a mien run"
 
 
@@ -191,7 +192,7 @@ def folder_name(name: str, seed: int, fold: Fold | None) -> str:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run; raises RunError in one line when the folder is none, is damaged or is of a newer format."""
+    """Read a run; raises RunError, RecipeError in one line when the folder is none, damaged or of a newer format."""
     folder = Path(folder)
     told = read_json(folder / "run.json", what=WHAT, newest=FORMAT, error=RunError)
     try:
@@ -200,7 +201,8 @@ def read_run(folder: Path) -> Run:
         fold = Fold(told["fold"], told["folds"], told.get("val_apart", False)) if "fold" in told else None
         recipe = read_recipe(folder / "recipe.toml")
         more = {"init": told.get("init"), "teacher": tuple(told.get("teacher", ()))}
-        return Run(folder, recipe, told["seed"], data, told["engine"], fold, **more)
+        engine = {name: told["engine"][name] for name in ENGINE} | told["engine"]
+        return Run(folder, recipe, told["seed"], data, engine, fold, **more)
     except (KeyError, TypeError, AttributeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from mien.dataset import Dataset, Faces, read_dataset, same_faces
 from mien.errors import DataError, RunError
+from mien.files import require_place
 from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 from mien.model import read_model
 from mien.predictions import Predictions, write_predictions
@@ -32,8 +33,9 @@ def teach(
     classes keeps its label; with `translate` they become how often train's faces with such votes have each label.
 
     Raises DataError where the data set has no votes, RunError for a teacher of other data, for a fold of train and val
-    together and where folds are missing, ModelError.
+    together and where folds are missing, ModelError, StorageError.
     """
+    require_place(out)
     dataset = read_dataset(folder)
     faces = dataset.development().train
     if teachers and translate:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
+from mien.judge.scores import SMALLEST_PROBABILITY
 from mien.model import INPUT, OUTPUT
 from mien.networks import as_input
 from mien.networks.engine import views
@@ -36,7 +37,8 @@ class Reader(nn.Module):
         x = as_input(torch.cat(seen))  # (views N, 1, S, S)
         probs = torch.cat([network(x).softmax(1) for network in self.networks])
         probs = probs.reshape(len(seen) * len(self.networks), -1, self.classes).mean(0)  # (N, C)
-        return (probs.log() / self.temperature).softmax(1)
+        logits = probs.clamp_min(SMALLEST_PROBABILITY).log()  # as calibrate.py has them: 0 stays what it is
+        return (logits / self.temperature).softmax(1)
 
 
 def onnx_graph(reader: Reader, side: int) -> bytes:

@@ -21,7 +21,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x with elements set to 0 by chance `p` and the others divided by 1 - p; x itself outside training."""
-        if not (self.training and self.fast and x.device.type == "cpu"):
+        if not (self.training and self.p and self.fast and x.device.type == "cpu"):
             return F.dropout(x, self.p, self.training)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         kept = torch.empty_like(x)  # dense, in any layout

@@ -5,8 +5,9 @@ weights read three channels, (x / 255 - mean) / deviation; ours read one, `as_in
 the same number but for a factor and a shift, so a first layer can be made that answers alike.
 """
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,11 +33,13 @@ def initial_file(where: str) -> Path:
     return shipped("weights", ".safetensors").get(where, Path(where))
 
 
-def read_initial(path: str | Path, network: nn.Module) -> dict[str, torch.Tensor]:
+def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = ()) -> dict[str, torch.Tensor]:
     """Return a file's tensors under the network's own names, in its shapes and dtypes, on the CPU.
 
-    The classifier is left out where the file's has another number of classes, and norms' counters where the
-    file has none. Raises RecipeError when the file is missing, not safetensors or not of this network.
+    `labels` are the network's classes. Where the file names its own, the classifier takes them over by name, and is
+    left out unless it has them all; where it does not, the classifier is left out if their numbers differ. Norms'
+    counters are left out where the file has none. Raises RecipeError when the file is missing, not safetensors or
+    not of this network.
     """
     path = Path(path)
     own = network.state_dict()
@@ -46,11 +49,13 @@ def read_initial(path: str | Path, network: nn.Module) -> dict[str, torch.Tensor
         wanted = {key: tuple(value.shape) for key, value in own.items()}
         if of_torchvision:
             wanted[FIRST_KERNEL] = (wanted[FIRST_KERNEL][0], len(MEAN), *wanted[FIRST_KERNEL][2:])
-        fresh = _other_classes(wanted, shapes, places, f"head.{len(network.head) - 1}.")
+        classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
+        rows = _classes_there(file, labels, wanted[classifier[0]], shapes.get(places.get(classifier[0]), ()))
+        for key in classifier if rows is not None else ():
+            wanted[key] = shapes.get(places.get(key), ())
         name = network.torchvision_name if of_torchvision else str
         faults = _misfits(wanted, shapes, places, name)
         tensors = {} if faults else {key: file.get_tensor(place) for key, place in places.items()}
-    tensors = {key: value for key, value in tensors.items() if key not in fresh}
     broken = [places[key] for key, value in tensors.items() if not _usable(value, own[key])]
     faults += _told(broken, "not of finite numbers")
     if faults:
@@ -62,6 +67,8 @@ def read_initial(path: str | Path, network: nn.Module) -> dict[str, torch.Tensor
     if of_torchvision:
         first = tensors[FIRST_KERNEL], tensors[FIRST_MEAN]
         tensors[FIRST_KERNEL], tensors[FIRST_MEAN] = grey_first_layer(*first)
+    taken_over = {key: tensors.pop(key)[rows] for key in classifier}
+    tensors |= taken_over if rows else {}
     return {key: value.to(own[key].dtype) for key, value in tensors.items()}
 
 
@@ -129,14 +136,20 @@ def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], b
     return {key: key for key in own if key in names}, False
 
 
-def _other_classes(wanted: dict, shapes: dict, places: dict, classifier: str) -> set[str]:
-    """Return the classifier's keys if the file's has another number of classes, which `wanted` then takes over."""
-    weight, bias = classifier + "weight", classifier + "bias"
-    there = shapes.get(places.get(weight), ())
-    if there[1:] != wanted[weight][1:] or there == wanted[weight]:
-        return set()
-    wanted[weight], wanted[bias] = there, there[:1]
-    return {weight, bias}
+def _classes_there(file, labels: Sequence[str], wanted: tuple, there: tuple) -> list[int] | None:
+    """Return the row of the file's classifier, of shape `there`, that each class takes over; [] where they stay fresh.
+
+    By name where both sides have names, else all or none by their number. None where the classifier does not fit.
+    """
+    if not there or there[1:] != wanted[1:]:
+        return None
+    try:
+        named = json.loads((file.metadata() or {}).get("labels", "[]"))
+    except ValueError:
+        named = []
+    if not labels or len(named) != there[0]:
+        return list(range(there[0])) if there == wanted else []
+    return [named.index(label) for label in labels] if set(labels) <= set(named) else []
 
 
 def _misfits(wanted: dict, shapes: dict, places: dict, name) -> list[str]:

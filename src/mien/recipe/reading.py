@@ -118,7 +118,8 @@ def _coerce(value, hint, bounds):
         return (None if known else f"must be one of {', '.join(map(str, words))}"), value
     if get_origin(hint) is tuple:
         bare = isinstance(value, str) and get_args(hint)[0] is str  # a.csv,b.csv on the command line
-        items = value.split(",") if bare else value if isinstance(value, list) else [value]
+        parts = [part.strip() for part in value.split(",")] if bare else []
+        items = [part for part in parts if part] if bare else value if isinstance(value, list) else [value]
         results = [_coerce(item, get_args(hint)[0], bounds) for item in items]
         return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
     if hint is str:

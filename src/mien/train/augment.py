@@ -95,8 +95,12 @@ def erase(images: torch.Tensor, chance: float, *, generator: torch.Generator) ->
 def mixup(
     images: torch.Tensor, targets: torch.Tensor, alpha: float, *, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend each face and its target with another's (Zhang et al. 2018), one share a batch."""
+    """Blend each face and its target with another's (Zhang et al. 2018), one share a batch.
+
+    At most half is the other's, which changes no mixture's chance, as pairs are drawn both ways.
+    """
     share, partners = _beta(alpha, generator), _partners(images, generator)
+    share = min(share, 1 - share)
     blended = images.float().lerp(images[partners].float(), share)
     return _to_bytes(blended), targets.lerp(targets[partners], share)
 

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from mien.dataset import DatasetInfo, Development, same_faces
+from mien.dataset import Development, same_faces
 from mien.errors import DataError, RecipeError, RunError
 from mien.files import sha256_file
 from mien.folds import Fold
@@ -22,12 +23,20 @@ from mien.train.targets import targets, teacher_files
 def checked(recipe: Recipe, data: Development) -> dict | None:
     """Return file name and sha256 of the weights to start from, None for fresh ones, before a folder is made.
 
-    Raises RecipeError where these, the tables of targets or the first faces do not fit.
+    Raises RecipeError where these, the network, the tables of targets or the first faces do not fit, DataError for
+    fewer than two train faces.
     """
-    init = _starting_weights(recipe, data)
-    _refuse_too_small(recipe, data.info)
+    if len(data.train) < 2:
+        raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
+    with torch.device("meta"):  # shapes alone: no memory, no random numbers
+        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
+        _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)
-    return init
+    if not recipe.network.init:
+        return None
+    path = initial_file(recipe.network.init)
+    read_initial(path, network, data.info.labels)
+    return {"file": path.name, "sha256": sha256_file(path)}
 
 
 def begin_or_take_up(
@@ -47,8 +56,6 @@ def begin_or_take_up(
     )
     if foreign:
         raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
-    if len(data.train) < 2:
-        raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
     engine = engine or choose_engine(precision=recipe.training.precision)
     run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, teacher_files(recipe.teacher))
     network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
@@ -70,24 +77,11 @@ def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold
         raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")
 
 
-def _starting_weights(recipe: Recipe, data: Development) -> dict | None:
-    """Return file name and sha256 of the weights to start from, None for fresh ones; RecipeError if they don't fit."""
-    if not recipe.network.init:
-        return None
-    path = initial_file(recipe.network.init)
-    with torch.device("meta"):  # shapes alone: no memory, no random numbers
-        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
-    read_initial(path, network)
-    return {"file": path.name, "sha256": sha256_file(path)}
-
-
-def _refuse_too_small(recipe: Recipe, info: DatasetInfo) -> None:
+def _refuse_too_small(recipe: Recipe, network: nn.Module, side: int) -> None:
     """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
-    smallest = side_at(recipe, 0, info.side)
-    if smallest == info.side:
+    smallest = side_at(recipe, 0, side)
+    if smallest == side:
         return
-    with torch.random.fork_rng(devices=[]):
-        network = build(recipe.network, side=info.side, classes=len(info.labels))
     try:
         describe(network, smallest)
     except RuntimeError:

@@ -14,7 +14,7 @@ from torch import nn
 
 from mien.dataset import Development
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
-from mien.files import locked, remove_leftovers, sha256_file, with_no_error
+from mien.files import locked, make_folder, remove_leftovers, sha256_file, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
@@ -26,7 +26,7 @@ from mien.train import together
 from mien.train.augment import augment, mixed, shrink
 from mien.train.beginning import begin_or_take_up, checked
 from mien.train.environment import environment
-from mien.train.schedule import Standing, finished, judge_epoch, lr_at, side_at
+from mien.train.schedule import Standing, decay_at, finished, judge_epoch, lr_at, side_at
 from mien.train.state import load_state, save_state, save_weights
 from mien.train.targets import targets
 
@@ -52,15 +52,15 @@ def train(
     however often the training was stopped in between. Started by `torchrun`, its processes train one network
     together, and the first of them writes the run.
 
-    Raises RunError when `folder` holds another run, or one begun with other weights or targets than stand in the
-    recipe's files now, RecipeError when such a file is missing or does not fit, StorageError when the folder is
-    in use or the disk is full, TrainingDiverged for a loss that is not finite, Stopped (state saved) when
-    `stop()` is true.
+    Raises DataError for fewer than two train faces, RunError when `folder` holds another run, or one begun with other
+    weights or targets than stand in the recipe's files now, RecipeError when such a file is missing or does not fit,
+    StorageError when the folder is in use or the disk is full, TrainingDiverged for a loss that is not finite,
+    Stopped (state saved) when `stop()` is true.
     """
     folder = Path(folder)
     begun = (folder / "run.json").exists()
     init = None if begun else checked(recipe, data)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     together.join(engine.device if engine else "auto")
     with _held(folder), torch.random.fork_rng(devices=[]):
         progress = (progress if together.first() else None) or Progress()
@@ -96,7 +96,8 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
     optimizer = make_optimizer(together.synchronize(network), recipe.optimizer)
     if run.init and not state_path.exists():
-        network.load_state_dict(read_initial(initial_file(recipe.network.init), network), strict=False)
+        start = read_initial(initial_file(recipe.network.init), network, run.data.labels)
+        network.load_state_dict(start, strict=False)
     judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
@@ -155,7 +156,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
                 backward(network, engine, optimizer, x, target, labels[batch])
         optimizer.step()
         if judged is not network:
-            follow(judged, network, recipe.optimizer.ema)
+            follow(judged, network, decay_at(recipe.optimizer.ema, number))
 
         # ---- the epoch's sums stay on the device until someone looks
         loss_sum += loss.double() * len(batch)
@@ -197,7 +198,8 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     # ---- the chosen weights, then what marks the run complete
     standing.sessions[-1]["seconds"] = time.monotonic() - began
     if together.first():
-        save_weights(run.folder / "weights.safetensors", best if best is not None else judged.state_dict())
+        weights = best if best is not None else judged.state_dict()
+        save_weights(run.folder / "weights.safetensors", weights, run.data.labels)
         write_json(run.folder / "environment.json", environment(engine, standing.sessions))
         remove_leftovers(run.folder)
         write_json(run.folder / "result.json", result(run, standing))

@@ -49,13 +49,21 @@ def side_at(recipe: Recipe, epoch: int, side: int) -> int:
     """Return the pixels a side that training sees in an epoch (from 0): they grow over three quarters of all epochs.
 
     Progressive resizing (Howard 2018; Tan & Le 2021): cheap small faces first. In steps of four pixels, so that
-    strided layers and pooling lose no edge.
+    strided layers and pooling lose no edge. The last epoch sees whole faces, however few there are.
     """
     start = recipe.training.start_side
-    if not 0 < start < side:
+    if not 0 < start < side or epoch == recipe.training.epochs - 1:
         return side
     grown = start + (side - start) * min(1.0, epoch / (GROWING_SHARE * recipe.training.epochs))
     return side if grown >= side else min(side, max(4, 4 * round(grown / 4)))
+
+
+def decay_at(decay: float, step: int) -> float:
+    """Return how much of the average of weights stays at a step (from 0): less at first, when it is of fresh ones.
+
+    As in TensorFlow's `ExponentialMovingAverage(num_updates=…)`.
+    """
+    return min(decay, (1 + step) / (10 + step))
 
 
 def judge_epoch(recipe: Recipe, standing: Standing, val_accuracy: float, val_loss: float) -> bool:

@@ -7,6 +7,7 @@ from (seed, step).
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -42,22 +43,23 @@ def load_state(path: Path, network: nn.Module, judged: nn.Module, optimizer) -> 
         with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["standing"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as fault:
+        if told.pop("format") > FORMAT:
+            raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
+        network.load_state_dict(_group(tensors, "network"))
+        if judged is not network:
+            judged.load_state_dict(_group(tensors, "average"))
+        _load_optimizer(optimizer, _group(tensors, "optimizer"))
+        return _group(tensors, "best") or None, Standing(**told)
+    except (SafetensorError, OSError, LookupError, RuntimeError, TypeError, ValueError) as fault:
+        told = " ".join(str(fault).split())
         raise RunError(
-            f"{path}: the state is damaged ({fault}); delete the run folder and start anew"
+            f"{path}: the state is damaged ({told}); delete the run folder and start anew"
         ) from None
-    if told.pop("format") > FORMAT:
-        raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
-    network.load_state_dict(_group(tensors, "network"))
-    if judged is not network:
-        judged.load_state_dict(_group(tensors, "average"))
-    _load_optimizer(optimizer, _group(tensors, "optimizer"))
-    return _group(tensors, "best") or None, Standing(**told)
 
 
-def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write a network's state dict as safetensors."""
-    write_atomic(path, save(_plain(weights)))
+def save_weights(path: Path, weights: dict[str, torch.Tensor], labels: Sequence[str]) -> None:
+    """Write a network's state dict as safetensors, with the names of its classes."""
+    write_atomic(path, save(_plain(weights), metadata={"labels": json.dumps(labels)}))
 
 
 def _load_optimizer(optimizer, flat: dict[str, torch.Tensor]) -> None:

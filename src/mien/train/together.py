@@ -18,12 +18,17 @@ from torch import nn
 from mien.errors import RunError
 
 ASK_EVERY_STEPS = 10
+TOLD = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # by torchrun, to each process
 
 
 def join(device: str) -> None:
     """Become one of the processes that torchrun started, each with a GPU of its own unless `device` is "cpu"."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
         return
+    if missing := [name for name in TOLD if name not in os.environ]:
+        raise RunError(
+            f"WORLD_SIZE is set and {', '.join(missing)} not: start several processes by torchrun, or unset it for one"
+        )
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
