@@ -332,3 +332,25 @@ class TestProperties:
 
         assert len(set(group)) == len(set(zip(group, numbers.tolist(), strict=True)))
         assert set(range(len(set(group)))) == set(numbers.tolist())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_a_class_of_a_few_faces_has_its_exact_interval(count):
+    """All of 1 to 9 faces of a class read rightly prove as little as Clopper and Pearson say, beside another class."""
+    labels = np.array([0] * count + [1] * 60)
+    probs = np.where(np.eye(2)[np.where(np.arange(len(labels)) % 7 == 6, 1 - labels, labels)] == 1, 0.8, 0.2)
+    probs[:count] = (0.8, 0.2)
+    recall = judge([predictions(labels, probs)], draws=400).per_class[0].recall
+
+    assert (1.0, pytest.approx(0.025 ** (1 / count)), 1.0) == (recall.point, recall.low, recall.high)
+
+
+def test_scores_of_a_handful_of_faces_are_not_certain():
+    """Means over classes that are all read rightly end where the classes' intervals do; one face tells nothing."""
+    few, alone = (judge([from_right(np.ones(n, bool))], draws=200) for n in (6, 1))
+    ends = [np.mean([getattr(c, name).low for c in few.per_class]) for name in ("recall", "f1")]
+
+    assert 0.025 ** (1 / 3) == pytest.approx(ends[0])
+    assert ends == pytest.approx([few.scores[name].low for name in ("balanced_accuracy", "macro_f1")])
+    assert all(score.low == 0 for score in alone.scores.values())
+    assert all(score.high >= 1 for score in alone.scores.values())

@@ -119,3 +119,17 @@ def test_curves_are_of_the_faces_that_the_figures_are_of(tmp_path):
     said = coverage_of(paths, tmp_path / "out", split=None, threshold=0.75, draws=200)
 
     assert "one, 300 faces" in said and "two, 300 faces" in said
+
+
+@pytest.mark.parametrize("surest", [1, 2, 3, 4])
+def test_a_few_surest_faces_prove_little(surest):
+    """Draws in which none of them is answered tell nothing, so even one surest face has its exact interval."""
+    probs = np.column_stack(
+        [np.where(np.arange(60) < surest, 0.99, 0.7), np.where(np.arange(60) < surest, 0.01, 0.3)]
+    )
+    labels = (np.arange(60) >= 54).astype(np.int64)
+    ids = np.array([str(n) for n in range(60)])
+    table = Predictions(("a", "b"), ids, labels, np.full(60, "val"), probs, ids, np.ones(60, bool))
+    (strict,) = risk_coverage(table, [0.9], draws=500)
+
+    assert (1.0, pytest.approx(0.025 ** (1 / surest))) == (strict.accuracy.point, strict.accuracy.low)

@@ -85,8 +85,9 @@ class TestSeveralTests:
         """The adjusted p values equal statsmodels', in the given order, ties included."""
         assert multipletests(ps, method="holm")[1].tolist() == pytest.approx(holm(ps))
 
-    def test_holm_of_one_and_of_none(self):
-        """One p stays as it is; no p gives an empty list."""
+    def test_holm_of_three_of_one_and_of_none(self):
+        """The smallest of three p is tripled, none is below a smaller one's, one p stays as it is, none gives none."""
+        assert [0.03, 0.06, 0.06] == pytest.approx(holm([0.01, 0.04, 0.03]))
         assert [0.04] == holm([0.04])
         assert [] == holm([])
 
@@ -341,6 +342,21 @@ class TestConclusions:
             "As trained here, a is better than b on faces like these. With one seed the spread over seeds "
             "is unknown, so this is about these trained networks, not about their recipes."
         ) == difference.sentence
+
+    def test_a_face_or_five_prove_no_difference(self):
+        """Where one network reads all and the other none, as few faces as there are leave the difference open."""
+        for count, low in ((1, -1.0), (5, 2 * 0.025 ** (1 / 5) - 1)):
+            right = np.ones(count, bool)
+            found = one_difference([from_right(right)], [from_right(~right)], draws=200)
+
+            assert (1.0, pytest.approx(low), 1.0) == dataclasses.astuple(found.scores["accuracy"])
+            assert "cannot tell" == found.conclusion
+
+    def test_networks_that_read_other_faces_are_not_alike(self):
+        """Two faces in one group, one read by each network, are no sign that both read the same."""
+        a, b = (from_right(right, groups=[0, 0]) for right in ([True, False], [False, True]))
+
+        assert "right on the same faces" not in one_difference([a], [b], draws=200).sentence
 
     def test_unequal_numbers_of_seeds_are_told(self):
         """With three seeds of one network and one of the other both counts stand in the sentence."""

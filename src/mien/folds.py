@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import DataError
+from mien.text import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,10 @@ def _refuse_scarce(scarce: np.ndarray, classes: np.ndarray, counts: np.ndarray, 
     if scarce.any():
         c = int(scarce.argmax())
         raise DataError(
-            f'{folds} folds are too many for "{classes[c]}": its {counts[:, c].sum()} faces, '
-            f"{(counts[:, c] > 0).sum()} different pictures, cannot be dealt so that each fold has one"
+            f'{folds} folds are too many for "{classes[c]}": its {many(int(counts[:, c].sum()), "face")}, '
+            f"{many(int((counts[:, c] > 0).sum()), 'different picture')}, cannot be dealt so that each fold has one"
         )
 
 
 def _hash(name: str) -> bytes:
-    return hashlib.blake2b(str(name).encode(), digest_size=16).digest()
+    return hashlib.blake2b(str(name).encode(errors="surrogateescape"), digest_size=16).digest()

@@ -85,8 +85,13 @@ def with_exact_end(found: Interval, cases: int) -> Interval:
     """
     if not found.low == found.high == found.point or found.point not in (0, 1):
         return found
-    farthest = QUANTILES[0] ** (1 / max(1, cases))
+    farthest = exact_end(cases)
     return Interval(1.0, farthest, 1.0) if found.point else Interval(0.0, 0.0, 1 - farthest)
+
+
+def exact_end(cases: int) -> float:
+    """Return where the interval of a share begins that is 1 in all of so many cases."""
+    return QUANTILES[0] ** (1 / max(1, cases))
 
 
 def interval(
@@ -94,11 +99,12 @@ def interval(
 ) -> Interval:
     """Return the percentile interval of resampled values (draws,), cut to lowest..highest.
 
-    `recenter` moves the values so that their median is the point.
+    A value that is nan, of a draw that tells nothing, is left out. `recenter` moves the values so that their median is
+    the point.
     """
     if recenter:
         values = values - (np.median(values) - point)
-    low, high = np.clip(np.quantile(values, QUANTILES), lowest, highest)
+    low, high = np.clip(np.nanquantile(values, QUANTILES), lowest, highest)
     # With few faces or classes that vanish from a draw, a percentile can miss the point.
     return Interval(float(point), float(min(low, point)), float(max(high, point)))
 

@@ -16,6 +16,7 @@ from mien.judge.alignment import group_numbers
 from mien.judge.bootstrap import bootstrap, interval, with_exact_end
 from mien.judge.scores import Interval, Sums
 from mien.predictions import Predictions
+from mien.text import many
 
 SHARES = np.linspace(0.05, 1, 20)
 FEWEST = 40  # faces; with fewer the surest twentieth is a face or two
@@ -39,12 +40,16 @@ def risk_coverage(
     a threshold leaves none to be answered.
     """
     if len(table) < FEWEST:
-        raise DataError(f"{len(table)} faces are too few for a curve; {FEWEST} are needed")
+        raise DataError(
+            f"{many(len(table), 'face is', 'faces are')} too few for a curve; {FEWEST} are needed"
+        )
     sure, right = table.probs.max(1), table.probs.argmax(1) == table.labels
     wanted = sorted(thresholds, reverse=True) or np.quantile(sure, 1 - SHARES, method="lower").tolist()
     answered = sure[:, None] >= np.array([*wanted, 0.0])  # the last column counts all faces
     if not answered.any(0).all():
-        raise DataError(f"no face is read with a probability of {max(wanted):g}; give a lower threshold")
+        raise DataError(
+            f"no face is read with a probability of {max(wanted):g} or more; give a lower threshold"
+        )
     figures = np.concatenate([answered, answered & right[:, None]], axis=1).astype(np.float64)
     group = group_numbers(table)
     sums = np.zeros((1, group.max() + 1, figures.shape[1]))
@@ -62,10 +67,9 @@ def risk_coverage(
 
 
 def _shares(sums: Sums) -> np.ndarray:
-    """Return the shares answered and the accuracies among them; where a draw has none answered, that of all."""
+    """Return the shares answered and the accuracies among them; nan where a draw has none answered."""
     answered, right = np.split(sums.flat, 2, axis=-1)
-    overall = right[..., -1:] / answered[..., -1:]
-    among = np.where(answered > 0, right / np.maximum(answered, 1), overall)
+    among = np.where(answered > 0, right / np.maximum(answered, 1), np.nan)
     return np.concatenate([(answered / answered[..., -1:])[..., :-1], among[..., :-1]], axis=-1)
 
 
@@ -81,10 +85,14 @@ def write_coverage(
 
     folder = Path(folder)
     clean = {name: table.only(table.clean) if table.clean.any() else table for name, table in tables.items()}
-    curves = {name: risk_coverage(table, draws=draws) for name, table in clean.items()}
-    marks = {}
-    if threshold is not None:
-        marks = {name: risk_coverage(table, [threshold], draws=draws)[0] for name, table in clean.items()}
+    curves, marks = {}, {}
+    for name, table in clean.items():
+        try:
+            curves[name] = risk_coverage(table, draws=draws)
+            if threshold is not None:
+                (marks[name],) = risk_coverage(table, [threshold], draws=draws)
+        except DataError as fault:
+            raise DataError(f"{name}: {fault}") from None
     rows = [row for name, curve in curves.items() for row in _rows(name, curve, marks.get(name))]
     head = ("table", "answered_from", "share", "accuracy", "low", "high", "marked")
     with figures.themed():
@@ -109,4 +117,4 @@ def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[t
 def _sentence(name: str, table: Predictions, whole: Answered, mark: Answered) -> str:
     told = [(mark.share, "answered"), (mark.accuracy, "of those read rightly"), (whole.accuracy, "of all")]
     parts = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}] {words}" for x, words in told]
-    return f"{name}, {len(table):,} faces, answered from {mark.threshold:g} on: {', '.join(parts)}"
+    return f"{name}, {many(len(table), 'face')}, answered from {mark.threshold:g} on: {', '.join(parts)}"

@@ -9,11 +9,11 @@ import numpy as np
 from mien import notebook
 from mien.errors import DataError
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import bootstrap, check_draws, interval
+from mien.judge.bootstrap import bootstrap, check_draws, exact_end, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
 from mien.judge.verdict import sums_by_seed
 from mien.predictions import Predictions
-from mien.text import seeds_in_words
+from mien.text import many, seeds_in_words
 
 LEVEL = 0.05
 SMALLEST_P = 0.0001
@@ -118,7 +118,7 @@ def differences(
     right = {name: [table.probs.argmax(1) == labels for table in seeds] for name, seeds in tables.items()}
     found = []
     for a, b in combinations(tables, 2):
-        scores = _score_intervals(points[a] - points[b], values[a] - values[b])
+        scores = _score_intervals(points[a] - points[b], values[a] - values[b], groups=int(group.max()) + 1)
         pairs = _seed_pairs(right[a], right[b])
         p = combined_p([pair.p for pair in pairs])
         found.append(Difference(a, b, len(labels), scores, pairs, p, p, "cannot tell", ""))
@@ -164,12 +164,26 @@ def _seed_pairs(right_a: Sequence[np.ndarray], right_b: Sequence[np.ndarray]) ->
     return found
 
 
-def _score_intervals(points: np.ndarray, values: np.ndarray) -> dict[str, Interval]:
+def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> dict[str, Interval]:
+    if groups == 1:
+        return {
+            name: Interval(float(point), -HIGHEST[name], HIGHEST[name])
+            for name, point in zip(METRICS, points, strict=True)
+        }
     # Recentered for the reason given in verdict.py: the biases of two ECEs need not cancel.
-    return {
+    found = {
         name: interval(point, drawn, lowest=-HIGHEST[name], highest=HIGHEST[name], recenter=name == "ece")
         for name, point, drawn in zip(METRICS, points, values.T, strict=True)
     }
+    return found | {"accuracy": _with_far_end(found["accuracy"], groups)}
+
+
+def _with_far_end(found: Interval, groups: int) -> Interval:
+    """Return the interval of a difference of accuracies; of all faces against none it is what both exact ends leave."""
+    if not found.low == found.high == found.point or found.point not in (-1, 1):
+        return found
+    nearest = 2 * exact_end(groups) - 1
+    return Interval(1.0, nearest, 1.0) if found.point > 0 else Interval(-1.0, -1.0, -nearest)
 
 
 def _concluded(
@@ -198,7 +212,7 @@ def _numbers(
     of_a, of_b = (seeds_in_words(seeds[name]) for name in (a, b))
     trained = f"{of_a} each" if of_a == of_b else f"{of_a} of {a}, {of_b} of {b}"
     return (
-        f"{a} reads {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {difference.faces:,} faces rightly "
+        f"{a} reads {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {many(difference.faces, 'face')} rightly "
         f"({trained}): {in_words(accuracy, difference.p_holm)}"
         f"{f' (Holm, {comparisons} comparisons)' if comparisons > 1 else ''}."
     )
@@ -206,9 +220,15 @@ def _numbers(
 
 def in_words(accuracy: Interval, p_holm: float) -> str:
     """Return a difference of accuracies with its interval and p."""
-    p = f"p = {p_holm:.4f}" if p_holm >= SMALLEST_P else f"p < {SMALLEST_P}"
+    p = p_in_words(p_holm)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
     interval = f"95% interval {_points(accuracy.low)} to {_points(accuracy.high)}"
     return f"a difference of {_points(accuracy.point)} points, {interval}, {p}"
+
+
+def p_in_words(p: float) -> str:
+    """Return a p value with four digits: "0.0312", "< 0.0001"."""
+    return f"{p:.4f}" if p >= SMALLEST_P else f"< {SMALLEST_P}"
 
 
 def _disagreement(accuracy: Interval, significant: bool) -> str:
@@ -223,7 +243,8 @@ def _disagreement(accuracy: Interval, significant: bool) -> str:
 def _meaning(difference: Difference, *, one_seed: bool) -> str:
     a, b, accuracy = difference.a, difference.b, difference.scores["accuracy"]
     unknown = "With one seed the spread over seeds is unknown, so this is about these trained networks"
-    if accuracy.low == accuracy.high == 0:
+    apart = any(pair.only_a or pair.only_b for pair in difference.seed_pairs)
+    if accuracy.low == accuracy.high == 0 and not apart:
         meaning = "Both are right on the same faces, so nothing here tells them apart."
     elif difference.conclusion == "cannot tell":
         meaning = (

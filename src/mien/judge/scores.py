@@ -4,6 +4,7 @@ Every score is a function of sums over faces (`Sums`), with any leading axes: th
 give one point, a point a seed, and the thousands of points of a bootstrap.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -201,7 +202,9 @@ HIGHER_IS_BETTER = {
     "ece": False,
 }
 
-HIGHEST = {name: {"log_loss": np.inf, "brier": 2.0}.get(name, 1.0) for name in METRICS}
+HIGHEST = {
+    name: {"log_loss": -math.log(SMALLEST_PROBABILITY), "brier": 2.0}.get(name, 1.0) for name in METRICS
+}
 """The largest value that a score can take; the smallest is 0 for each."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
@@ -66,23 +67,26 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
       with three seeds, accuracy's intervals covered 95 % where the faces' spread dominated,
       89 % where a seed's was 1.7 times the faces' and 79 % where it was 4 times;
     - the bias of the ECE, which is too large on few faces: compare it with `ece_band`;
-    - what a handful of faces cannot show, in scores that are no shares.
+    - what a handful of faces cannot show, in scores that are no shares; of a single face they tell nothing.
 
-    Where all faces agree, a share gets its exact interval: a class read rightly 5 times of 5 gets
-    .48 to 1. A share of no faces, like the precision of a class never guessed, is 0 with the
-    interval 0 to 1. Raises DataError where `draws` is not 100 to 100,000, and where the tables do not fit
-    together (see `align`).
+    Where all faces agree, a share gets its exact interval, and a mean over classes the mean of theirs: a class read
+    rightly 5 times of 5 gets .48 to 1. Draws without a face of a class tell nothing of it. A share of no faces, like
+    the precision of a class never guessed, is 0 with the interval 0 to 1. Raises DataError where `draws` is not 100 to
+    100,000, and where the tables do not fit together (see `align`).
     """
     check_draws(draws, seed)
     tables = align(predictions)
     group = group_numbers(tables[0])
     sums = sums_by_seed(tables, group)
     total = Sums(sums.flat.sum(1), sums.classes)
-    points = _figures(total)  # (K, figures)
-    (values,) = bootstrap([sums], _figures, draws=draws, seed=seed)  # (draws, figures)
+    points, told = _figures(total), (_cases(total) > 0).all(0)  # (K, figures), (C, 3)
+    (values,) = bootstrap([sums], partial(_figures, told=told), draws=draws, seed=seed)  # (draws, figures)
     scores = points[:, : len(METRICS)]
-    intervals = _score_intervals(scores.mean(0), values)
+    per_class = _per_class(tables[0].classes, sums, points.mean(0), values)
+    intervals = _score_intervals(scores.mean(0), values, groups=sums.flat.shape[1])
     intervals["accuracy"] = with_exact_end(intervals["accuracy"], sums.flat.shape[1])
+    for name, shares in _classes_behind(per_class).items():
+        intervals[name] = _with_classes_ends(intervals[name], shares)
     return Verdict(
         faces=len(tables[0]),
         groups=int(group.max()) + 1,
@@ -90,7 +94,7 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
         scores=intervals,
         per_seed=[dict(zip(METRICS, row, strict=True)) for row in scores.tolist()],
         seed_sd=_spread(scores),
-        per_class=_per_class(tables[0].classes, sums, points.mean(0), values),
+        per_class=per_class,
         confusion=np.mean([confusion(table.labels, table.probs) for table in tables], axis=0),
         ece_band=calibrated_band([table.probs.max(1) for table in tables], group, seed=seed),
     )
@@ -102,19 +106,48 @@ def sums_by_seed(tables: Sequence[Predictions], group: np.ndarray) -> Sums:
     return Sums(np.stack([each.flat for each in sums]), sums[0].classes)
 
 
-def _figures(sums: Sums) -> np.ndarray:
-    """Return the scores and then three shares a class, (..., 6 + 3 C)."""
+def _figures(sums: Sums, told: np.ndarray | None = None) -> np.ndarray:
+    """Return the scores and then three shares a class, (..., 6 + 3 C).
+
+    A share of no faces is 0, and where `told`, bool (C, 3), says that all faces have some, nan.
+    """
     shares = shares_of(sums)
+    if told is not None:
+        shares = np.where(told & (_cases(sums) == 0), np.nan, shares)
     return np.concatenate([scores_of(sums), shares.reshape(*shares.shape[:-2], -1)], axis=-1)
 
 
-def _score_intervals(points: np.ndarray, values: np.ndarray) -> dict[str, Interval]:
+def _cases(sums: Sums) -> np.ndarray:
+    """Return of how many faces precision, recall and F1 of each class are shares, (..., C, 3)."""
+    return np.stack([sums.guessed, sums.true, sums.guessed + sums.true], axis=-1)
+
+
+def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> dict[str, Interval]:
+    if groups == 1:
+        return {name: Interval(float(p), 0.0, HIGHEST[name]) for name, p in zip(METRICS, points, strict=True)}
     # The ECE of a finite sample is too large, and that of a resample too large once more
     # (it takes the sample's noise for truth), so its draws are moved back to the point.
     return {
         name: interval(point, drawn, lowest=0, highest=HIGHEST[name], recenter=name == "ece")
         for name, point, drawn in zip(METRICS, points, values.T, strict=False)
     }
+
+
+def _classes_behind(per_class: Sequence[ClassScores]) -> dict[str, list[Interval]]:
+    """Return the shares whose mean a score is, of the classes that there are."""
+    return {
+        "balanced_accuracy": [c.recall for c in per_class if c.support],
+        "macro_f1": [c.f1 for c in per_class if c.support or c.f1.high < 1],
+    }
+
+
+def _with_classes_ends(found: Interval, shares: Sequence[Interval]) -> Interval:
+    """Return the interval of a mean over classes; where all faces agree, it ends where the classes' do in the mean."""
+    if not found.low == found.high == found.point or found.point not in (0, 1):
+        return found
+    return Interval(
+        found.point, *(float(np.mean([getattr(s, end) for s in shares])) for end in ("low", "high"))
+    )
 
 
 def _spread(scores: np.ndarray) -> dict[str, float] | None:
@@ -129,7 +162,7 @@ def _per_class(
     shape = (len(classes), 3)
     points = points[len(METRICS) :].reshape(shape)
     values = values[:, len(METRICS) :].reshape(-1, *shape)
-    cases = np.stack([sums.guessed, sums.true, sums.guessed + sums.true], axis=-1) > 0  # (K, G, C, 3)
+    cases = _cases(sums) > 0  # (K, G, C, 3)
     cases, known = cases.sum(1).min(0), cases.any((0, 1))  # (C, 3)
     found = []
     for i, label in enumerate(classes):
