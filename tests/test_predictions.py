@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from mien.errors import DataError, MienError
 from mien.labels import LABELS
+from mien.pack.naming import Naming
 from mien.predictions import Predictions, read_predictions, write_predictions
 
 
@@ -66,6 +69,8 @@ HEAD = "id,label,split,happy,sad\n"
         ("ID,Label,Split,happy,sad\n1,sad,test,0,1\n", 'no column "id"; did you mean "ID"'),
         (HEAD + "1,happiness,test,0,1\n", 'label "happiness" has no column .*did you mean "happy"'),
         ("id,label,split,happy,sad,clean\n1,sad,test,0,1,yes\n", 'row 2: column "clean" takes 0 or 1'),
+        (HEAD + f"{'1' * 1001},sad,test,0,1\n", "row 2: a field of more than 1,000 letters"),
+        (HEAD + "\n1,sad,test,0,1\n", "row 2: 0 fields, the header has 5"),
     ],
 )
 def test_a_bad_table_is_told_with_its_row(tmp_path, text, message):
@@ -101,7 +106,22 @@ def test_probabilities_with_two_decimals_are_read(tmp_path):
 def test_extra_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):
     """A table saved by a spreadsheet is read all the same."""
     path = tmp_path / "sheet.csv"
-    path.write_bytes("\ufeffid, label,split,happy,sad\r\n1,sad,test,0.25,0.75\r\n".encode())
+    rows = "1,sad, test,0.25,0.75,True\r\n2, sad,test ,0.25,0.75,0.0\r\n\r\n"
+    path.write_bytes(f"\ufeffid, label,split,happy,sad,clean\r\n{rows}".encode())
+    told = read_predictions(path)
 
-    assert ["sad"] == [LABELS[4]]
-    assert [1] == read_predictions(path).labels.tolist()
+    assert [1, 1] == told.labels.tolist()
+    assert ["test"] == told.split_names
+    assert [True, False] == told.clean.tolist()
+
+
+@pytest.mark.parametrize("name", ["id", "label", "split", "group", "clean"])
+def test_a_class_may_not_go_by_another_columns_name(tmp_path, name):
+    """Such a table could not be read back, so packing, and writing one, refuse the class."""
+    probs = np.array([[0.25, 0.75]])
+    told = some_predictions(probs)
+    with pytest.raises(DataError, match=f'"{name}" is a column of every table'):
+        write_predictions(tmp_path / "p.csv", replace(told, classes=(name, "other")))
+    with pytest.raises(DataError, match=f'"{name}" is a column of every table'):
+        Naming([name, "other"])
+    assert [] == list(tmp_path.iterdir())

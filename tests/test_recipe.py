@@ -83,6 +83,7 @@ def test_one_growth_stands_for_all_blocks():
         ("network.num_blocks=3", "give network.layers, or network.num_blocks .* not both"),
         ("training.patience=3", "training.patience stops early, so training.keep must be best"),
         ("name=a/b", "name must be a word"),
+        (f"name={'ü' * 33}", "in at most 64 bytes"),
     ],
 )
 def test_a_bad_field_is_told_in_words(override, message):

@@ -16,10 +16,13 @@ import numpy as np
 from mien.errors import DataError
 from mien.files import write_csv
 from mien.labels import did_you_mean
+from mien.text import many
 
 REQUIRED = ("id", "label", "split")
 OPTIONAL = ("group", "clean")
 SUM_TOLERANCE = 0.01
+LONGEST = 1000  # letters of a field; an array of text takes the longest times the rows
+TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
 ROUNDED = 0.005  # what a probability with two decimals may be off by
 
 
@@ -62,11 +65,23 @@ def pooled(tables: Sequence[Predictions]) -> Predictions:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write a table of predictions, whole or not at all; probabilities keep 9 digits."""
+    """Write a table of predictions, whole or not at all; probabilities keep 9 digits.
+
+    Raises DataError for a class that goes by the name of another column, StorageError.
+    """
+    refuse_column_names(predictions.classes)
     labels = np.array(predictions.classes)[predictions.labels]
     columns = (predictions.ids, labels, predictions.splits, *predictions.probs.T, predictions.groups)
     rows = zip(*columns, predictions.clean.astype(int), strict=True)
     write_csv(path, (*REQUIRED, *predictions.classes, *OPTIONAL), rows)
+
+
+def refuse_column_names(classes: Sequence[str]) -> None:
+    """Raise DataError for a class by whose name a table of predictions has another column."""
+    if taken := [name for name in classes if name in REQUIRED + OPTIONAL]:
+        raise DataError(
+            f'"{taken[0]}" is a column of every table of predictions; give the class another name'
+        )
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -85,7 +100,7 @@ def read_predictions(path: Path) -> Predictions:
         classes=classes,
         ids=ids,
         labels=_labels(path, rows, column["label"], classes),
-        splits=_column(rows, column["split"]),
+        splits=np.char.strip(_column(rows, column["split"])),
         probs=_probs(path, rows, [column[name] for name in classes]),
         groups=_column(rows, column["group"]) if "group" in column else ids,
         clean=_clean(path, rows, column.get("clean")),
@@ -106,11 +121,16 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         raise DataError(f"{path}: cannot be read ({error})") from None
     _refuse_other_separator(path, header)
     header = [name.strip() for name in header]
+    while rows and not rows[-1]:
+        rows.pop()
     if not rows:
         raise DataError(f"{path}: the table has a header and no row")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise DataError(f"{path}, row {number}: {len(row)} fields, the header has {len(header)}")
+            fields = many(len(row), "field")
+            raise DataError(f"{path}, row {number}: {fields}, the header has {len(header)}")
+        if max(map(len, row)) > LONGEST:
+            raise DataError(f"{path}, row {number}: a field of more than {LONGEST:,} letters")
     return header, rows
 
 
@@ -149,12 +169,13 @@ def _labels(path: Path, rows: list[list[str]], index: int, classes: tuple[str, .
     known = {name: i for i, name in enumerate(classes)}
     labels = np.empty(len(rows), np.int64)
     for i, row in enumerate(rows):
-        if row[index] not in known:
+        label = row[index].strip()
+        if label not in known:
             raise DataError(
-                f'{path}, row {i + 2}: label "{row[index]}" has no column of probabilities'
-                f"{did_you_mean(row[index], classes)} (labels are class names, not numbers)"
+                f'{path}, row {i + 2}: label "{label}" has no column of probabilities'
+                f"{did_you_mean(label, classes)} (labels are class names, not numbers)"
             )
-        labels[i] = known[row[index]]
+        labels[i] = known[label]
     return labels
 
 
@@ -194,7 +215,8 @@ def _is_float(word: str) -> bool:
 def _clean(path: Path, rows: list[list[str]], index: int | None) -> np.ndarray:
     if index is None:
         return np.ones(len(rows), bool)
-    for number, row in enumerate(rows, start=2):
-        if row[index] not in ("0", "1"):
-            raise DataError(f'{path}, row {number}: column "clean" takes 0 or 1, not "{row[index]}"')
-    return np.array([row[index] == "1" for row in rows])
+    words = [row[index].strip().lower() for row in rows]
+    for number, word in enumerate(words, start=2):
+        if word not in TRUE + FALSE:
+            raise DataError(f'{path}, row {number}: column "clean" takes 0 or 1, not "{word}"')
+    return np.array([word in TRUE for word in words])

@@ -33,6 +33,12 @@ def filled(text: str, indent: str = "") -> str:
     return lines.replace(NO_BREAK, " ")
 
 
+def escaped(name: str) -> str:
+    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def in_columns(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as aligned lines, the first column to the left and the others to the right."""
     first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))

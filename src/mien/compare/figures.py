@@ -18,7 +18,7 @@ from mien.pages.figures import Drawn, save
 from mien.pages.theme import series
 from mien.text import MINUS, decimal, percent, points, signed, thousands
 
-MOST_PAIRS = 15  # of matrices that show a difference; the CSV holds all pairs
+MOST_PAIRS = 15  # of matrices that show a difference
 SCORES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -203,9 +203,7 @@ def _most_mixed(judged: Judged, counts: np.ndarray) -> str:
         return "no face is read wrongly"
     row, column = np.unravel_index(off.argmax(), off.shape)
     classes = judged.material.classes
-    return (
-        f"the most frequent mistake is {classes[row]} read as {classes[column]}, {thousands(off.max())} faces"
-    )
+    return f"the most frequent mistake is {classes[row]} read as {classes[column]}, of {off.max():,.1f} faces a seed"
 
 
 def _confusion_shares(judged: Judged, net: Network) -> Drawn:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.compare.material import Material, Network
 from mien.dataset import Dataset
+from mien.text import many
 
 SAMPLES_PER_CLASS = 8
 RANDOM_FACES = 20
@@ -89,7 +90,9 @@ def _mistakes(material: Material, network: Network) -> Gallery:
     probs = network.probs
     wrong = np.flatnonzero((probs.argmax(1) != material.faces.labels) & material.faces.clean)
     surest = wrong[np.argsort(-probs[wrong].max(1), kind="stable")][:MISTAKES]
-    rest = f"the {len(surest)} mistakes that it is surest of"
+    rest = (
+        f"of its mistakes the {len(surest)} that it is surest of" if len(surest) != 1 else "its only mistake"
+    )
     faces = _shown(material, surest, (network,))
     return Gallery(f"mistakes-{network.name}", "mistakes", network.name, rest, faces, (network.name,))
 
@@ -103,7 +106,7 @@ def _disagreements(material: Material, a: Network, b: Network, most: int) -> Gal
     margin = a.probs[rows, labels] - b.probs[rows, labels]
     order = np.lexsort((-margin[only], -lead[only]))
     faces = _shown(material, only[order][:most], (a, b))
-    rest = f"{len(faces)} of the {len(only):,} faces that it alone reads rightly"
+    rest = f"{len(faces)} of {many(len(only), 'face')} that it reads rightly and {b.name} does not"
     return Gallery(
         f"only-{a.name}+not-{b.name}",
         "disagreements",

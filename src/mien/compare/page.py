@@ -50,15 +50,15 @@ def _change(metric: str, value: Interval) -> Markup:
 def parts_of(judged: Judged) -> list[tuple[str, str]]:
     """Return (part, its words with the number of faces) in the order in which they are shown."""
     verdicts = next(iter(judged.verdicts.values()))
-    split, whole = judged.material.split, thousands(verdicts["all"].faces)
+    split, whole = judged.material.split, many(verdicts["all"].faces, "face")
     if judged.material.folds > 1:
-        return [("all", f"{judged.material.where}, {whole} faces")]
+        return [("all", f"{judged.material.where}, {whole}")]
     if not judged.material.has_copies:
-        return [("all", f"the whole {split} split, {whole} faces")]
-    clean = thousands(verdicts["clean"].faces)
+        return [("all", f"the whole {split} split, {whole}")]
+    clean = many(verdicts["clean"].faces, "face")
     return [
-        ("clean", f"clean part of {split}, {clean} faces"),
-        ("all", f"the whole {split} split, {whole} faces"),
+        ("clean", f"clean part of {split}, {clean}"),
+        ("all", f"the whole {split} split, {whole}"),
     ]
 
 

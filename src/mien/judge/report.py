@@ -13,6 +13,7 @@ from mien.judge.text import per_class_table, table
 from mien.judge.verdict import judge
 from mien.labels import did_you_mean
 from mien.predictions import Predictions, read_predictions
+from mien.text import escaped, many
 
 
 def judge_tables(
@@ -81,9 +82,10 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the paths by the shortest ends that tell them apart."""
     paths = [Path(path) for path in paths]
     for parts in range(1, max(1, *(len(path.parts) for path in paths)) + 1):
-        names = [str(Path(*path.parts[-parts:])).removesuffix(".csv") for path in paths]
-        if len(set(names)) == len(names):
-            return dict(zip(names, paths, strict=True))
+        for suffix in (".csv", ""):
+            names = [escaped(str(Path(*path.parts[-parts:])).removesuffix(suffix)) for path in paths]
+            if len(set(names)) == len(names):
+                return dict(zip(names, paths, strict=True))
     raise DataError(f"{paths[0]}: the same table is given twice")
 
 
@@ -107,6 +109,8 @@ def _why_not_compared(tables: Mapping[str, Predictions]) -> str:
             return f"Not compared: {first} holds {held}, {name} holds {here}."
         shared = len(np.intersect1d(one.ids, other.ids))
         if not shared == len(one) == len(other):
-            both = f"{first} has {len(one):,} faces and {name} {len(other):,}, {shared:,} with the same id"
+            both = (
+                f"{first} has {many(len(one), 'face')} and {name} {len(other):,}, {shared:,} with the same id"
+            )
             return f"Not compared, as they are not of the same faces: {both}."
     return ""

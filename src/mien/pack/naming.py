@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from mien.errors import DataError
 from mien.labels import LABELS, SYNONYMS, did_you_mean, plain
 from mien.pack.tree import shown
+from mien.predictions import refuse_column_names
 
 LEFT_OUT = ""
 NO_FOLDER = "(no folder)"
@@ -38,6 +39,7 @@ class Naming:
                 named.append(found)
         self.asked, self.own = bool(items), bool(named)
         self.labels = _in_order([*named, *mapped.values()] if named else LABELS)
+        refuse_column_names(self.labels)
         self._meant = {word: name for name in self.labels for word in _words(name)}
         self._meant |= {plain(name): name for name in self.labels}  # before what another class goes by, too
         for found, name in mapped.items():

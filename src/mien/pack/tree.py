@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError
 from mien.pack.items import LeftOut
+from mien.text import escaped
 
 DEEPEST = 64  # folders in folders
 LONGEST_SHOWN = 400  # characters
@@ -66,12 +67,6 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return entry.is_dir()
     except OSError:
         return False  # a link to itself, say; who reads it as a file tells what is wrong
-
-
-def escaped(name: str) -> str:
-    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(name: PurePosixPath | str) -> str:

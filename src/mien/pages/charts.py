@@ -4,7 +4,7 @@ A chart takes its title, a quiet second line and numbers, and returns a matplotl
 inside `figures.themed()` and write with `figures.save`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,8 @@ from mien.pages.theme import LIGHT
 from mien.text import shortened, thousands
 
 LONGEST_LABEL = 16  # characters of a class's name
+LONGEST_ENTRY = 40  # characters of a name in a legend
+LEGEND_ROW = 15  # pixels
 LONGEST_SLANTED = 8  # a longer one would leave the figure, so names stand upright
 MOST_TEXTS = 12  # classes whose cells have room for a number
 CELL_OPACITY = 0.62  # of the strongest cell; ink keeps a contrast of 4.5 on it in both modes
@@ -58,16 +60,26 @@ class Range:
 
 def legend(axes, y: float, entries: Sequence[Series], *, right: float = WIDTH) -> float:
     """Write markers with names in flowing lines from pixel row `y` on; return the next free row."""
-    x = EDGE
+    for entry, x, row in _flowing(entries, right):
+        axes.plot(x + 5, y + row - 3.5, entry.marker, color=entry.color, markersize=6)
+        axes.text(x + 14, y + row, shortened(entry.name, LONGEST_ENTRY), fontsize=SMALL, va="baseline")
+    return y + legend_height(entries, right=right)
+
+
+def legend_height(entries: Sequence[Series], *, right: float = WIDTH) -> float:
+    """Return how many pixels `legend` takes."""
+    return LEGEND_ROW + max(row for _, _, row in _flowing(entries, right))
+
+
+def _flowing(entries: Sequence[Series], right: float) -> Iterator[tuple[Series, float, float]]:
+    """Yield each entry with its place: x, and y below the first row's."""
+    x, row = EDGE, 0
     for entry in entries:
-        name = shortened(entry.name, 40)
-        width = 16 + text_width(name, SMALL) + 12
+        width = 16 + text_width(shortened(entry.name, LONGEST_ENTRY), SMALL) + 12
         if x > EDGE and x + width > right:
-            x, y = EDGE, y + 15
-        axes.plot(x + 5, y - 3.5, entry.marker, color=entry.color, markersize=6)
-        axes.text(x + 14, y, name, fontsize=SMALL, va="baseline")
+            x, row = EDGE, row + LEGEND_ROW
+        yield entry, x, row
         x += width
-    return y + 15
 
 
 def _label_space(labels: Sequence[str]) -> float:
@@ -78,7 +90,7 @@ def bars(main: str, rest: str, rows: Sequence[str], series: Sequence[Series]):
     """Counts as horizontal bars: `series[i].values` has a count a row; each bar carries its number."""
     thick, gap = 11, 13
     group = thick * len(series) + gap
-    height = TITLE_HEIGHT + 20 + group * len(rows) + 6
+    height = TITLE_HEIGHT + 5 + legend_height(series) + group * len(rows) + 6
     figure = new_figure(height)
     title(figure, main, rest)
     axes = canvas(figure)
@@ -157,7 +169,7 @@ def class_ranges(main: str, rest: str, classes: Sequence[str], series: Sequence[
     step = 11
     row_height = max(24, step * len(series) + 12)
     left = _label_space(classes)
-    figure = new_figure(TITLE_HEIGHT + 20 + row_height * len(classes) + 30 + 15 * (len(series) // 2))
+    figure = new_figure(TITLE_HEIGHT + 10 + legend_height(series) + row_height * len(classes) + 28)
     title(figure, main, rest)
     top = legend(canvas(figure), TITLE_HEIGHT + 10, series)
     axes = axes_at(figure, left, top, RIGHT - left, row_height * len(classes))
@@ -316,7 +328,7 @@ def coverage(main: str, rest: str, curves, marks):
     """
     left, height = 46, 250
     named = [Series(name, *theme.series(number)) for number, name in enumerate(curves)]
-    figure = new_figure(TITLE_HEIGHT + 26 + height + 62 + 15 * (len(named) > 1))
+    figure = new_figure(TITLE_HEIGHT + 26 + height + 62 + (legend_height(named) if len(named) > 1 else 0))
     title(figure, main, rest)
     top = legend(canvas(figure), TITLE_HEIGHT + 10, named) if len(named) > 1 else TITLE_HEIGHT
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
@@ -330,8 +342,9 @@ def coverage(main: str, rest: str, curves, marks):
         if mark := marks.get(entry.name):
             at = mark.share.point, mark.accuracy.point
             axes.plot(*at, entry.marker, color=entry.color, markersize=8)
-            axes.annotate(f"threshold {mark.threshold:g}: {at[0]:.0%} answered, {at[1]:.0%} right", at, (-10, -22),
-                          textcoords="offset points", ha="right", fontsize=SMALL)  # fmt: skip
+            place, aside = ((-10, -22), "right") if at[0] > 0.7 else ((10, -22), "left")
+            axes.annotate(f"threshold {mark.threshold:g}: {at[0]:.0%} answered, {at[1]:.0%} right", at, place,
+                          textcoords="offset points", ha=aside, fontsize=SMALL)  # fmt: skip
     lowest = min(one.accuracy.low for points in curves.values() for one in points)
     axes.set(xlim=(0, 1), ylim=(max(0, np.floor(10 * lowest - 0.5) / 10), 1))
     _percent_axis(axes.yaxis, axes.get_ylim()[0])

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.pages.charts import Series, legend
+from mien.pages.charts import Series, legend, legend_height
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, canvas, new_figure, size, text_width, title
 from mien.pages.theme import LIGHT
 from mien.text import shortened
 
 LARGEST_SIDE = 64  # pixels; what is larger is made smaller, so that a page stays small
 SHEET_WIDTH = 720
-LEGEND_HEIGHT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,12 @@ def bar_sheet(main: str, rest: str, tiles: Sequence[Tile], classes: Sequence[str
     width = (SHEET_WIDTH - 2 * EDGE) / columns
     face = 72
     step = max(face, row * len(classes)) + 18
-    figure, axes = _sheet_canvas(main, rest, LEGEND_HEIGHT + -(-len(tiles) // columns) * step)
+    above = 5 + legend_height(looks, right=SHEET_WIDTH)
+    figure, axes = _sheet_canvas(main, rest, above + -(-len(tiles) // columns) * step)
     legend(axes, TITLE_HEIGHT + 10, looks, right=SHEET_WIDTH)
     names = max(text_width(shortened(c, 9), 8) for c in classes)
     for number, tile in enumerate(tiles):
-        x, y = EDGE + number % columns * width, TITLE_HEIGHT + 6 + LEGEND_HEIGHT + number // columns * step
+        x, y = EDGE + number % columns * width, TITLE_HEIGHT + 6 + above + number // columns * step
         _face(axes, tile.picture, x, y, face)
         left = x + face + 8 + names
         for i, name in enumerate(classes):

@@ -8,6 +8,7 @@ its text can be read there; a wider page sets several side by side. Only this mo
 import html
 import io
 import re
+import unicodedata
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,7 +156,14 @@ TITLE_HEIGHT = 42
 
 def text_width(text: str, fontsize: float = TEXT) -> float:
     """Return about how many pixels a text takes; a little too many rather than too few."""
-    return 0.62 * fontsize * len(text)
+    return fontsize * sum(_width(sign) for sign in text)
+
+
+def _width(sign: str) -> float:
+    """Return a sign's width in ems."""
+    if unicodedata.east_asian_width(sign) in "WF":
+        return 1.0
+    return 0.8 if sign.isupper() else 0.62
 
 
 def save(figure, folder: Path, name: str, label: str) -> Drawn:

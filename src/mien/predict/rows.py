@@ -10,10 +10,9 @@ from typing import TextIO
 
 from mien import __version__
 from mien.model import Model
-from mien.pack.tree import escaped
 from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, ReadFace
-from mien.text import joined, many, percent, shortened, thousands
+from mien.text import escaped, joined, many, percent, shortened, thousands
 
 FORMAT = 1  # of the JSON lines
 HEAD = ("picture", "face", "expression", "then", "at")

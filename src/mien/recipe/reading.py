@@ -11,6 +11,8 @@ from mien.recipe.checks import contradictions
 from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, Network, Recipe
 from mien.shipped import read_named, shipped
 
+LONGEST_NAME = 64  # bytes: two names and more words stand in the name of a figure's file
+
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with mien, by name."""
@@ -65,8 +67,11 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
         or not name
         or not all(c.isalnum() or c in "-_." for c in name)
         or name[0] == "."
+        or len(name.encode()) > LONGEST_NAME
     ):
-        faults.append(f"name must be a word of letters, digits, - _ . and is {name!r}")
+        faults.append(
+            f"name must be a word of letters, digits, - _ . in at most {LONGEST_NAME} bytes and is {name!r}"
+        )
     for section in sorted(set(tree) - set(SECTIONS)):
         faults.append(f'unknown section "{section}"{did_you_mean(section, SECTIONS)}')
     parts = {"network": _network(tree.get("network"), faults)}

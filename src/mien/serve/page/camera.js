@@ -15,6 +15,7 @@ const FAULTS = {
   OverconstrainedError: "No such camera was found.",
   NotReadableError: "The camera does not answer; perhaps another program holds it.",
 };
+const STARTING = "Starting the camera…";
 const NOT_SAFE =
   "Browsers give the camera to pages at https:// addresses and on this machine (http://127.0.0.1) alone.";
 
@@ -40,6 +41,7 @@ export class Camera {
     if (!navigator.mediaDevices?.getUserMedia) return this.tell(NOT_SAFE);
     byId("camera").disabled = true;
     try {
+      await this.engine.started; // nobody is asked for a camera whose pictures cannot be read
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...wanted }, audio: false });
     } catch (fault) {
       return this.tell(FAULTS[fault.name] ?? `The camera cannot be used (${fault.message}).`);
@@ -62,8 +64,8 @@ export class Camera {
     this.mirrored = track.getSettings().facingMode !== "environment";
     this.video.classList.toggle("mirrored", this.mirrored);
     this.video.srcObject = this.stream;
-    this.timeline.clear();
     byId("live").hidden = false;
+    this.reset();
     byId("camera").textContent = "Stop the camera";
     byId("live").scrollIntoView({ block: "nearest" });
     const devices = await navigator.mediaDevices.enumerateDevices();
@@ -72,6 +74,19 @@ export class Camera {
     await this.video.play();
     await this.engine.forget();
     if (this.stream === stream) this.watch(); // it may have been stopped and begun anew meanwhile
+  }
+
+  /** Nothing stays of what an earlier camera showed and of what was said. */
+  reset() {
+    this.picked = this.shown = this.told = this.answer = this.spoken = undefined;
+    this.stage.querySelector("svg")?.remove();
+    this.showCards([]);
+    this.offer([]);
+    this.timeline.clear();
+    this.timeline.draw(this.shown, 0);
+    byId("timeline").setAttribute("aria-label", "Timeline of probabilities");
+    byId("shares").textContent = "";
+    byId("rate").textContent = STARTING;
   }
 
   async switchOver() {

@@ -10,9 +10,11 @@ export class Engine {
     this.worker.onerror = (fault) => this.failed(fault.message || "its script could not be loaded");
   }
 
-  /** Fetch and start the networks that /v1/model names; gives {threads}. */
+  /** Fetch and start the networks that /v1/model names; gives {threads}, as `started` does from then on. */
   start(model) {
-    return this.ask("start", { model });
+    this.started = this.ask("start", { model });
+    this.started.catch(() => {}); // whoever waits for it is told
+    return this.started;
   }
 
   /** The faces of a picture file, {width, height, faces}. */

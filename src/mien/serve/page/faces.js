@@ -14,12 +14,12 @@ export class FaceCard {
   constructor(model, { number = 0, explain = null } = {}) {
     this.model = model;
     this.number = number;
+    this.explain = explain;
     this.crop = element("canvas", { width: model.side, height: model.side, role: "img" });
     this.words = element("b");
     this.bars = model.labels.map((label) => bar(label, model.threshold));
     const list = element("dl", {}, ...this.bars.flatMap(({ term, value }) => [term, value]));
     this.element = element("li", {}, element("div", {}, this.crop), element("div", {}, this.words, list));
-    if (explain) this.element.append(...whyButton(model, () => this.face, explain));
   }
 
   show(face) {
@@ -29,9 +29,20 @@ export class FaceCard {
     this.words.textContent = this.number ? `${this.number}  ${words}` : words;
     this.element.className = sure ? "" : "unsure";
     this.crop.setAttribute("aria-label", `Face${this.number ? ` ${this.number}` : ""} as the network sees it`);
-    if (face.crop) paint(this.crop, face.crop);
-    else this.crop.remove(); // read by the server, of a picture that this browser cannot open
     this.bars.forEach((one, i) => one.show(face.probabilities[i], sure && this.model.labels[i] === best));
+    if (face.crop) this.showCrop(face.crop);
+  }
+
+  /** What the network sees, which may be known later than what is read in it; from then on it can be explained. */
+  showCrop(crop) {
+    this.face = { ...this.face, crop };
+    paint(this.crop, crop);
+    if (this.explain) this.element.append(...whyButton(this.model, () => this.face, this.explain));
+    this.explain = null; // one button is enough
+  }
+
+  hideCrop() {
+    this.crop.remove();
   }
 }
 

@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 import { Camera } from "./camera.js";
 import { Engine } from "./engine.js";
 import { Photos } from "./photos.js";
+import { turnedWebp } from "./picture.js";
 import { askServer } from "./remote.js";
 import { showSamples } from "./samples.js";
 import { percent } from "./words.js";
@@ -18,55 +19,88 @@ const PROMISE = {
   false: ["Nothing leaves this page:", "faces are found and read on this device."],
   true: ["Photos are sent to the server:", "it finds and reads the faces in them and keeps nothing."],
 };
-let calm = ""; // what stood there before something went wrong
+const FOLDER = "A folder was dropped. Drop the pictures that lie in it.";
+const NO_FILE = "What was dropped is no file. Save the picture first, then drop the file.";
+let lasting; // what stands there again when a warning is over
 
-function tell(words, bad = false) {
-  if (!bad) calm = words;
+function show({ words, bad }) {
   byId("state").textContent = words;
   byId("state").classList.toggle("bad", bad);
 }
 
+function tell(words, bad = false) {
+  lasting = { words, bad };
+  show(lasting);
+}
+
+/** Tell what went wrong with one thing, until the next one is tried. */
+function warn(words) {
+  show({ words, bad: true });
+}
+
 async function main() {
   tell("Loading…");
-  const answer = await fetch("v1/model");
-  if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
-  const model = await answer.json();
-  const engine = new Engine((step) => tell(`Loading ${step}…`));
-  const started = engine.start(model);
-  started.catch(() => {}); // it is told below; pictures that wait for it tell it too
-  const photos = new Photos(model, reader(model, engine, started), (crop) => engine.explain(crop));
-  new Camera(model, engine, (words) => tell(words, true));
   const give = (named) => {
-    tell(calm);
-    photos.add(named);
+    show(lasting);
+    page.then(({ photos }) => photos.add(named), () => {}); // where there is no page, the reason stands there
   };
-  takePictures(give);
-  showModel(model);
-  const gallery = showSamples((file, name) => give([[file, name]])).catch(() => {}); // it is an extra
-  const { threads } = await started;
+  const page = modelOfServer().then((model) => assembled(model, give));
+  takePictures(give); // at once: without it a browser leaves the page for a picture that is dropped on it
+  const { model, engine, gallery } = await page;
+  const { threads } = await engine.started;
   await gallery;
   tell(`Ready: the model “${model.name}” is in this page, which now works without the network, too.`);
   document.documentElement.dataset.ready = threads;
 }
 
-/** How a photo is read: in this browser, or by the server where the switch says so. */
-function reader(model, engine, started) {
+async function modelOfServer() {
+  const answer = await fetch("v1/model");
+  if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
+  return answer.json();
+}
+
+/** The parts of the page, which wait for the engine by themselves. */
+function assembled(model, give) {
+  const engine = new Engine((step) => tell(`Loading ${step}…`));
+  engine.start(model);
+  const photos = new Photos(model, reader(model, engine), (crop) => engine.explain(crop));
+  new Camera(model, engine, warn);
+  showModel(model);
+  const gallery = showSamples((file, name) => give([[file, name]])).catch(() => {}); // it is an extra
+  for (const name of ["choose", "camera"]) byId(name).disabled = false;
+  return { model, engine, photos, gallery };
+}
+
+/** How photos are read that are given now: in this browser, or by the server if the switch says so and still does then. */
+function reader(model, engine) {
   const remote = byId("remote");
+  remote.checked = false; // as the page says, whatever the browser remembers
   remote.disabled = model.key;
   if (model.key) byId("remote-words").textContent = KEY_NEEDED;
   remote.addEventListener("change", () => {
     byId("remote-words").textContent = REMOTE[remote.checked];
     [byId("promise").textContent, byId("where").textContent] = PROMISE[remote.checked];
   });
-  return async (file) => {
-    if (!remote.checked) {
-      await started;
-      return engine.predict(file);
-    }
-    const answer = await askServer(file, model);
-    const crops = await started.then(() => engine.cut(file, answer.faces)).catch(() => []);
-    return { ...answer, faces: answer.faces.map((face, i) => ({ ...face, crop: crops[i] })) };
+  return () => {
+    const asked = remote.checked;
+    return (file) => (asked && remote.checked ? readThere(file, model, engine) : readHere(file, engine));
   };
+}
+
+async function readHere(file, engine) {
+  await engine.started;
+  return engine.predict(file);
+}
+
+/** What the server says, without waiting for this browser, which cuts out the faces when it can. */
+async function readThere(file, model, engine) {
+  const lying = await turnedWebp(file);
+  const answer = await askServer(file, model);
+  const cut = async () => {
+    await engine.started;
+    return engine.cut(file, answer.faces);
+  };
+  return { ...answer, lying, cut };
 }
 
 /** Pictures chosen, dropped anywhere on the page, or pasted. */
@@ -86,13 +120,22 @@ function takePictures(add) {
   document.addEventListener("dragleave", over(false));
   document.addEventListener("drop", (event) => {
     over(false)(event);
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else tell("What was dropped is no file. Save the picture first, then drop the file.", true);
+    const { files, folders } = dropped(event.dataTransfer);
+    if (files.length) take(files);
+    if (folders) warn(FOLDER);
+    else if (!files.length) warn(NO_FILE);
   });
   document.addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
-    else tell("There is no picture in the clipboard.", true);
+    else warn("There is no picture in the clipboard.");
   });
+}
+
+/** The files that were dropped and how many folders, which browsers give as files, too. */
+function dropped({ items }) {
+  const all = [...items].filter(({ kind }) => kind === "file");
+  const files = all.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory);
+  return { files: files.map((item) => item.getAsFile()), folders: all.length - files.length };
 }
 
 function showModel(model) {

@@ -7,12 +7,18 @@ import { all } from "./words.js";
 
 const SMALL = 320; // pixels; a picture that is no wider is shown in this width
 const NOT_SHOWN = "This browser cannot show the picture."; // perhaps of a kind that the server reads all the same
+const LYING = "This browser shows the picture as it lies in the file. It was read upright, so no boxes are drawn here.";
 const MOST_KEPT = 24; // pictures, or as many as came together; the oldest go
 
 export class Photos {
-  /** `read(file)` gives {width, height, faces} or rejects with the reason; `explain(crop)` a map. */
-  constructor(model, read, explain) {
-    Object.assign(this, { model, read, explain });
+  /**
+   * `reader()` says how pictures that are given now are read: a function of a file that gives {width, height, faces}
+   * or rejects with the reason. Faces that come without crops get those of `cut()`; `lying` is a picture that is shown
+   * otherwise than it was read. `explain(crop)` gives a map.
+   */
+  constructor(model, reader, explain) {
+    Object.assign(this, { model, reader, explain });
+    this.reading = this.cutting = Promise.resolve(); // one at a time: what is removed meanwhile costs nothing
     this.list = byId("photos");
     byId("clear").addEventListener("click", () => this.clear());
   }
@@ -20,28 +26,23 @@ export class Photos {
   /** Show pictures at the top of the list, in their order, and what is read in them when that is known. */
   add(named) {
     if (!named.length) return;
-    const items = named.map(([file, name]) => [this.item(file, name), file, name]);
-    this.list.prepend(...items.map(([item]) => item.element));
+    const read = this.reader();
+    const items = named.map(([file, name]) => this.item(file, name));
+    this.list.prepend(...items.map((item) => item.element));
     byId("answers").hidden = false;
     const kept = Math.max(MOST_KEPT, items.length);
     while (this.list.children.length > kept) this.remove(this.list.lastElementChild);
-    items[0][0].element.scrollIntoView({ block: "nearest" });
-    items.forEach(([item, file, name]) => this.fillWhenRead(item, file, name));
+    items[0].element.scrollIntoView({ block: "nearest" });
+    for (const item of items) this.reading = this.reading.then(() => this.fillWhenRead(item, read));
   }
 
-  async fillWhenRead(item, file, name) {
+  async fillWhenRead(item, read) {
+    if (!item.element.isConnected) return;
     try {
-      const answer = await this.read(file);
-      const words = all(answer.faces, this.model);
-      item.said.textContent = words;
-      item.element.dataset.done = "read";
-      this.fill(item, answer);
-      say(`${name}: ${words}`);
+      const answer = await read(item.file);
+      if (item.element.isConnected) this.fill(item, answer);
     } catch (fault) {
-      item.said.textContent = `Not read: ${fault.message}.`;
-      item.element.dataset.done = "failed";
-      item.beside.classList.add("small");
-      say(`${name} could not be read: ${fault.message}.`);
+      if (item.element.isConnected) this.fail(item, fault);
     }
   }
 
@@ -55,7 +56,7 @@ export class Photos {
     const title = element("div", { className: "titled" }, element("h3", {}, name), remove);
     const right = element("div", {}, said, faces);
     const beside = element("div", { className: "beside" }, frame, right);
-    const item = { element: element("li", {}, title, beside), address, image, frame, faces, said, beside };
+    const item = { file, name, element: element("li", {}, title, beside), image, frame, faces, said, beside };
     image.addEventListener("error", () => frame.replaceChildren(element("p", { className: "quiet" }, NOT_SHOWN)));
     item.element.release = () => URL.revokeObjectURL(address);
     remove.addEventListener("click", () => {
@@ -66,18 +67,47 @@ export class Photos {
     return item;
   }
 
-  fill({ image, faces: list, frame, beside }, { width, height, faces }) {
-    const numbered = faces.map((face, i) => ({ ...face, number: faces.length > 1 ? i + 1 : 0 }));
+  fill(item, answer) {
+    const words = all(answer.faces, this.model);
+    const numbered = answer.faces.map((face, i) => ({ ...face, number: answer.faces.length > 1 ? i + 1 : 0 }));
+    item.said.textContent = words;
+    item.element.dataset.done = "read";
+    item.beside.classList.toggle("many", numbered.length > 3);
+    this.frame(item, { ...answer, faces: numbered });
+    const cards = numbered.map((face) => this.card(face));
+    item.faces.append(...cards.map((card) => card.element));
+    if (answer.cut) this.cutting = this.cutting.then(() => this.addCrops(item, cards, answer.cut));
+    say(`${item.name}: ${words}`);
+  }
+
+  fail(item, { message }) {
+    item.said.textContent = `Not read: ${message}.`;
+    item.element.dataset.done = "failed";
+    item.beside.classList.add("small");
+    say(`${item.name} could not be read: ${message}.`);
+  }
+
+  /** The picture in its size, with boxes over it where it is shown as it was read. */
+  frame({ image, frame, beside }, { width, height, faces, lying }) {
     image.alt += `, ${all(faces, this.model)}`;
     frame.style.maxWidth = `${Math.max(width, SMALL)}px`;
     beside.classList.toggle("small", width <= SMALL);
-    if (image.isConnected) image.after(boxes(width, height, numbered, this.model));
-    beside.classList.toggle("many", faces.length > 3);
-    for (const face of numbered) {
-      const card = new FaceCard(this.model, { number: face.number, explain: face.crop && this.explain });
-      card.show(face);
-      list.append(card.element);
-    }
+    if (!image.isConnected) return;
+    if (lying) frame.append(element("figcaption", {}, LYING));
+    else image.after(boxes(width, height, faces, this.model));
+  }
+
+  card(face) {
+    const card = new FaceCard(this.model, { number: face.number, explain: this.explain });
+    card.show(face);
+    return card;
+  }
+
+  /** What the network sees of faces that were read elsewhere, where this browser can open the picture. */
+  async addCrops(item, cards, cut) {
+    if (!item.element.isConnected || !cards.length) return;
+    const crops = await cut().catch(() => []);
+    cards.forEach((card, i) => (crops[i] ? card.showCrop(crops[i]) : card.hideCrop()));
   }
 
   remove(item) {

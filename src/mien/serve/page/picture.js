@@ -6,6 +6,7 @@ const MOST_PIXELS = 64_000_000;
 const LEAST_SIDE = 8;
 const MOST_KEPT_PIXELS = 2_000_000;
 const ORIENTATION = 0x112; // of TIFF 6.0
+const UNREADABLE = "a folder, or a file that cannot be read any more";
 const AS_IN_FILE = { imageOrientation: "from-image", colorSpaceConversion: "none" };
 
 /** What was wrong with a picture, in words for its owner. */
@@ -28,10 +29,10 @@ export async function decode(file) {
 }
 
 /** Whether a file is a WebP whose EXIF orientation turns it: browsers pass over that of this format alone. */
-async function turnedWebp(file) {
-  const head = new DataView(await file.slice(0, 12).arrayBuffer());
+export async function turnedWebp(file) {
+  const head = await bytes(file.slice(0, 12));
   if (head.byteLength < 12 || word(head, 0) !== "RIFF" || word(head, 8) !== "WEBP") return false;
-  const view = new DataView(await file.arrayBuffer());
+  const view = await bytes(file);
   try {
     for (let at = 12; at + 8 <= view.byteLength; ) {
       const size = view.getUint32(at + 4, true);
@@ -42,6 +43,14 @@ async function turnedWebp(file) {
     if (!(fault instanceof RangeError)) throw fault; // cut short: the browser says so
   }
   return false;
+}
+
+async function bytes(blob) {
+  try {
+    return new DataView(await blob.arrayBuffer());
+  } catch {
+    throw new PictureError(UNREADABLE);
+  }
 }
 
 /** The orientation that EXIF data tells, 1 where it tells none; RangeError where they end too soon. */

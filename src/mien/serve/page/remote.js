@@ -3,7 +3,7 @@
 /** What the server says of a picture file, {width, height, faces}, with the probabilities in the model's order. */
 export async function askServer(file, { labels, max_body_bytes: most }) {
   if (!file.size) throw new Error("an empty file");
-  if (file.size > most) throw new Error(`more than the ${Math.floor(most / 2 ** 20)} MiB that this server takes`);
+  if (file.size > most) throw new Error(`more than the ${size(most)} that this server takes`);
   let answer;
   try {
     answer = await fetch("v1/predict", { method: "POST", body: file, headers: { "Content-Type": kind(file) } });
@@ -15,6 +15,12 @@ export async function askServer(file, { labels, max_body_bytes: most }) {
   const [one] = told.pictures;
   const faces = one.faces.map((face) => ({ ...face, probabilities: labels.map((label) => face.probabilities[label]) }));
   return { width: one.width, height: one.height, faces };
+}
+
+/** Bytes in words, rounded down: what is as large as that is taken. */
+function size(bytes) {
+  const [unit, name] = bytes < 2 ** 20 ? [1000, "kB"] : [2 ** 20, "MiB"];
+  return `${Math.floor((10 * bytes) / unit) / 10} ${name}`;
 }
 
 const kind = (file) => file.type || "application/octet-stream";

@@ -6,7 +6,8 @@ import { NOT_SURE, percent, verdict } from "./words.js";
 
 const SECONDS = 30;
 const GAP_SECONDS = 0.7; // between two frames with a face; more is shown as a gap
-const ROOM = { left: 72, bottom: 20, between: 4 }; // pixels
+const ROOM = { bottom: 20, between: 4, beside: 10 }; // pixels
+const MOST_LEFT = 1 / 3; // of the width, for the names of the classes
 
 export class Timeline {
   constructor(canvas, model) {
@@ -44,27 +45,34 @@ export class Timeline {
     pen.font = `13px ${getComputedStyle(canvas).fontFamily}`;
     pen.textBaseline = "middle";
     const lane = (height - ROOM.bottom) / model.labels.length;
-    const x = (seconds) => width + ((seconds - now) / SECONDS) * (width - ROOM.left);
+    const left = this.left(pen, width);
+    const x = (seconds) => width + ((seconds - now) / SECONDS) * (width - left);
     const series = color("series1");
     const runs = unbroken(this.people.get(person) ?? []);
     model.labels.forEach((label, i) => {
       const bottom = (i + 1) * lane - ROOM.between;
-      this.drawLane(pen, label, bottom, lane - 2 * ROOM.between, width);
+      this.drawLane(pen, label, bottom, lane - 2 * ROOM.between, left, width);
       pen.fillStyle = series;
-      for (const run of runs) drawArea(pen, run, i, x, bottom, lane - 2 * ROOM.between);
+      for (const run of runs) drawArea(pen, run, i, x, bottom, lane - 2 * ROOM.between, left);
     });
-    drawTimes(pen, width, height);
+    drawTimes(pen, left, width, height);
   }
 
-  drawLane(pen, label, bottom, tall, width) {
+  /** Where the lanes begin, right of the names. */
+  left(pen, width) {
+    const widest = Math.max(...this.model.labels.map((label) => pen.measureText(label).width));
+    return Math.min(MOST_LEFT * width, ROOM.beside + Math.ceil(widest));
+  }
+
+  drawLane(pen, label, bottom, tall, left, width) {
     pen.fillStyle = color("muted");
     pen.textAlign = "right";
-    pen.fillText(label, ROOM.left - 10, bottom - tall / 2);
+    pen.fillText(label, left - ROOM.beside, bottom - tall / 2, left - ROOM.beside);
     pen.strokeStyle = color("faint");
     pen.lineWidth = 1;
-    line(pen, ROOM.left, bottom + 0.5, width, bottom + 0.5);
+    line(pen, left, bottom + 0.5, width, bottom + 0.5);
     pen.setLineDash([2, 4]);
-    line(pen, ROOM.left, bottom - tall * this.model.threshold, width, bottom - tall * this.model.threshold);
+    line(pen, left, bottom - tall * this.model.threshold, width, bottom - tall * this.model.threshold);
     pen.setLineDash([]);
   }
 
@@ -93,10 +101,10 @@ function unbroken(points) {
   return runs;
 }
 
-function drawArea(pen, run, label, x, bottom, tall) {
+function drawArea(pen, run, label, x, bottom, tall, left) {
   pen.save();
   pen.beginPath();
-  pen.rect(ROOM.left, 0, pen.canvas.width, pen.canvas.height);
+  pen.rect(left, 0, pen.canvas.width, pen.canvas.height);
   pen.clip();
   pen.beginPath();
   pen.moveTo(x(run[0].seconds), bottom);
@@ -106,11 +114,11 @@ function drawArea(pen, run, label, x, bottom, tall) {
   pen.restore();
 }
 
-function drawTimes(pen, width, height) {
+function drawTimes(pen, left, width, height) {
   pen.fillStyle = color("muted");
   for (const [ago, align] of [[SECONDS, "left"], [SECONDS / 2, "center"], [0, "right"]]) {
     pen.textAlign = align;
-    const at = width - (ago / SECONDS) * (width - ROOM.left);
+    const at = width - (ago / SECONDS) * (width - left);
     pen.fillText(ago ? `${ago} s ago` : "now", at, height - ROOM.bottom / 2 + 2);
   }
 }
