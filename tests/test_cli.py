@@ -150,7 +150,14 @@ BAD = {
         "a part of the data set packed; mien info packed tells",
     ),
     "no info": (("info", "gone"), "gone: no such file or folder"),
-    "odd info": (("info", "."), "not a data set, a run, a search, a recipe, a space, a model or a table"),
+    "odd info": (("info", "."), ".: no data set, run, search, recipe, space, model or table of mien's"),
+    "info's typing error": (("info", "quick-densnet"), 'did you mean "quick-densenet"?'),
+    "onto itself": (("pack", "packed", "packed"), "packed: the source itself; give the data set another place"),
+    "onto another's": (("pack", "good-table.csv", "."), ".: exists and is not a mien data set; give another name"),
+    "shipped without data": (("evaluate", "pocket"), "pocket ships with mien: say on which faces, --data FOLDER"),
+    "a clip's option": (("render", "r", "--second", "sad"), "--second is of a clip; give --clip, too"),
+    "a data set's option": (("render", "r", "--clip", "turn", "--faces", "30"), "--faces is of a data set"),
+    "no picture": (("predict", "gone.jpg", "*.jpgg", "--csv", "o.csv"), "gone.jpg: no such file"),
     "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
 }
 

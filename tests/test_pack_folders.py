@@ -504,8 +504,8 @@ def test_too_few_faces_for_a_split_are_told(tmp_path):
     info = pack(tmp_path / "source", tmp_path / "faces")
 
     assert [
-        "There are too few faces to draw any for val.",
-        "There are too few faces to draw any for test.",
+        "There are too few different pictures to draw any for val.",
+        "There are too few different pictures to draw any for test.",
     ] == list(info.notes)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
 from mien.files import append_line, locked, read_lines, require_place, sha256_file, with_no_error
-from mien.model import BATCH, Model, read_model
+from mien.model import BATCH, Model, read_model, shipped_models
 from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
 from mien.progress import Counting
@@ -40,6 +40,10 @@ def evaluate(
     path = Path(path)
     if split not in EVALUATED:
         raise RunError(f'a run is evaluated on {" or ".join(EVALUATED)}, and not on "{split}"')
+    if str(path) in shipped_models() and not path.exists():
+        raise ModelError(
+            f"{path} ships with mien: say on which faces, --data FOLDER, and where to write, --out TABLE"
+        )
     if path.suffix == ".onnx" and not path.is_dir():
         return _evaluate_model(path, split, data)
     return _evaluate_run(path, split, data, device)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from mien.dataset import read_dataset, summary
 from mien.errors import DataError
+from mien.labels import did_you_mean
 from mien.model import read_model, shipped_models
 from mien.model import summary as about
 from mien.predict import tables
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
-from mien.tune.space import in_words, is_space, read_space
+from mien.tune.space import in_words, is_space, read_space, shipped_spaces
 from mien.tune.storage import JOURNAL
 
 
@@ -38,10 +39,11 @@ def info(path: Path) -> str:
     if path.suffix == ".toml" or str(path) in shipped_recipes():
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder, and no shipped recipe, space or model of that name")
-    raise DataError(
-        f"{path}: not a data set, a run, a search, a recipe, a space, a model or a table of mien's that it tells of"
-    )
+        near = did_you_mean(str(path), {**shipped_recipes(), **shipped_spaces(), **shipped_models()})
+        raise DataError(
+            f"{path}: no such file or folder, and no shipped recipe, space or model of that name{near}"
+        )
+    raise DataError(f"{path}: no data set, run, search, recipe, space, model or table of mien's")
 
 
 def _dataset(path: Path) -> str:

@@ -15,6 +15,11 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 
+def cores() -> int:
+    """Return how many cores this process may use; all where the system does not tell (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def spread(
     work: Callable[[Thing], Result], things: Iterable[Thing], *, ahead: int = AHEAD
 ) -> Iterator[Result]:
@@ -23,7 +28,7 @@ def spread(
     At most `ahead` things a core are begun or done before the reader wants them, so memory does not grow
     with their number. What has not begun is left when the reader stops.
     """
-    workers = len(os.sched_getaffinity(0))
+    workers = cores()
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque()
         try:

@@ -1,12 +1,20 @@
 """The commands that make faces and look at them: pack, render, audit, info."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
+
+OF_FACES = (
+    "faces",
+    "counts",
+    "label_noise",
+    "ambiguity",
+    "page",
+)  # what `mien render` takes for a data set alone
+OF_CLIPS = ("label", "second", "seconds", "rate")
 
 
 @app.command()
@@ -67,11 +75,12 @@ def pack(
 
 @app.command()
 def render(
+    context: typer.Context,
     dataset: Annotated[
         Path | None, typer.Argument(help="the folder made here; without one the default set, in your cache")
     ] = None,
-    faces: Annotated[int, typer.Option(help="how many faces")] = 7000,
-    side: Annotated[int | None, typer.Option(help="pixels a side: 48, or 128 for a clip")] = None,
+    faces: Annotated[int, typer.Option(help="how many faces, 21 to 200,000")] = 7000,
+    side: Annotated[int | None, typer.Option(help="pixels a side; without it 48, or 128 for a clip")] = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed gives other people")] = 0,
     counts: Annotated[str, typer.Option(help="balanced or fer2013")] = "balanced",
     label_noise: Annotated[float, typer.Option(help="rate of wrong labels, in every split")] = 0.0,
@@ -90,6 +99,7 @@ def render(
 
     options = {"faces": faces, "side": 48 if side is None else side, "seed": seed}
     options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
+    _refuse_stray(context, clip)
     if dataset is None and (clip is not None or not is_default(**options)):
         raise DataError("give a folder: only the default set has a place of its own, in the cache")
     with stop_asked() as stop:
@@ -108,11 +118,22 @@ def render(
         _render_dataset(dataset or cached_folder(), options, page, TerminalCounting(stop=stop))
 
 
+def _refuse_stray(context: typer.Context, clip: str | None) -> None:
+    """Raise DataError for an option that would be passed over: of a clip where none is made, or of a data set."""
+    from mien.errors import DataError
+
+    why = "a clip; give --clip, too" if clip is None else "a data set, and --clip makes none"
+    for name in OF_CLIPS if clip is None else OF_FACES:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            raise DataError(f"--{name.replace('_', '-')} is of {why}")
+
+
 def _render_dataset(folder: Path, options: dict, page: Path | None, progress) -> None:
     from mien.dataset import summary
     from mien.render import render, write_page
+    from mien.workers import cores
 
-    info = render(folder, **options, workers=len(os.sched_getaffinity(0)), progress=progress)
+    info = render(folder, **options, workers=cores(), progress=progress)
     print(f"{folder}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
     if page is not None:
         write_page(folder, page)

@@ -56,9 +56,12 @@ def standing(target: Path, same: Callable[[dict], bool]) -> DatasetInfo:
 
     Raises DataError where anything else is there.
     """
+    if not (target / "dataset.json").exists():
+        raise DataError(f"{target}: exists and is not {WHAT}; give another name")
     try:
         info = read_dataset(target).info
     except DataError as fault:
+        fault = str(fault).removeprefix(f"{target}: ")
         raise DataError(
             f"{target}: exists and is not {WHAT} in order ({fault}); delete it or give another name"
         ) from None

@@ -83,6 +83,8 @@ def pack(
     naming = Naming(labels)
     if majority and (votes is None or labels):
         raise DataError("--majority takes FER+'s classes, so it needs --votes and no --labels")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise DataError(f"{target}: the source itself; give the data set another place")
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
         raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")

@@ -155,4 +155,5 @@ def _nothing_found(tree: Tree) -> str:
         return f"no picture in this folder; did you mean the file {tables[0]} in it?"
     if tree.closed:
         return f"no picture in this folder; {tree.closed[0].source}: {tree.closed[0].reason}"
-    return f"no picture in this folder (files of other kinds: {len(tree.files):,})"
+    others = f" (files of other kinds: {len(tree.files):,})" if tree.files else ""
+    return f"no picture in this folder{others}"

@@ -66,7 +66,8 @@ class Naming:
 
     def check(self, found: Iterable[str], where: str) -> None:
         """Raise DataError that lists the names which mean no class, and how to map or keep them."""
-        unknown = sorted({name for name in found if self.class_of(name) is None})
+        names = sorted(set(found))
+        unknown = [name for name in names if self.class_of(name) is None]
         if not unknown:
             return
         if unknown == [NO_FOLDER]:
@@ -76,9 +77,9 @@ class Naming:
         named = ", ".join(f'"{shown(name)}"' for name in unknown[:MOST_NAMED])
         more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
         near = did_you_mean(unknown[0], self._meant)
-        raise DataError(f"{where}: {named}{more} {self._not_known(unknown)}{near}")
+        raise DataError(f"{where}: {named}{more} {self._not_known(unknown, names)}{near}")
 
-    def _not_known(self, unknown: list[str]) -> str:
+    def _not_known(self, unknown: list[str], names: list[str]) -> str:
         numbers = all(name.strip().isdigit() for name in unknown)
         first, label = shown(unknown[0].strip()), self.labels[-1]
         if "," in first:
@@ -86,9 +87,12 @@ class Naming:
         mean = "means" if len(unknown) == 1 else "mean"
         if numbers:
             return f"{mean} no class, since numbers differ from set to set; say what is meant: --labels {first}={label}"
+        plain_names = 1 < len(names) <= MOST_NAMED and not any(set(name) & set(" ,=\"'") for name in names)
+        own = f"--labels {','.join(names)}" if plain_names else "--labels and all its names"
+        one = "it" if len(unknown) == 1 else "each"
         return (
-            f"{mean} none of {', '.join(self.labels)}; map it with --labels {first}={label}, leave it out with "
-            f"--labels {first}= or keep an own set with --labels and all its names"
+            f"{mean} none of {', '.join(self.labels)}; keep an own set with {own}, map {one} with --labels "
+            f"{first}={label}, or leave it out with --labels {first}="
         )
 
 

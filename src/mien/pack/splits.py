@@ -29,7 +29,8 @@ def fill_splits(rows: Sequence[Row], *, seed: int) -> list[str]:
     for split in reversed(missing):
         _draw(rows, split, seed)
     drawn = {row.split for row in rows}
-    notes = [f"There are too few faces to draw any for {split}." for split in missing if split not in drawn]
+    few = "There are too few different pictures to draw any for"
+    notes = [f"{few} {split}." for split in missing if split not in drawn]
     return notes + _notes(len(loose), len(rows), [split for split in missing if split in drawn], seed)
 
 

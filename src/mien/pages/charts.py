@@ -339,18 +339,24 @@ def coverage(main: str, rest: str, curves, marks):
         band = [[getattr(one.accuracy, end) for one in points] for end in ("low", "high")]
         axes.fill_between(share, *band, color=entry.color, alpha=0.18, linewidth=0)
         axes.plot(share, [one.accuracy.point for one in points], color=entry.color, linewidth=1.6)
-        if mark := marks.get(entry.name):
-            at = mark.share.point, mark.accuracy.point
-            axes.plot(*at, entry.marker, color=entry.color, markersize=8)
-            place, aside = ((-10, -22), "right") if at[0] > 0.7 else ((10, -22), "left")
-            axes.annotate(f"threshold {mark.threshold:g}: {at[0]:.0%} answered, {at[1]:.0%} right", at, place,
-                          textcoords="offset points", ha=aside, fontsize=SMALL)  # fmt: skip
+    _told_marks(axes, [(entry, marks[entry.name]) for entry in named if entry.name in marks], height)
     lowest = min(one.accuracy.low for points in curves.values() for one in points)
     axes.set(xlim=(0, 1), ylim=(max(0, np.floor(10 * lowest - 0.5) / 10), 1))
     _percent_axis(axes.yaxis, axes.get_ylim()[0])
     _percent_axis(axes.xaxis)
     write_at(figure, RIGHT, top + 24 + height + 34, "share of the faces answered", ha="right", **quiet)
     return figure
+
+
+def _told_marks(axes, marked: Sequence[tuple[Series, object]], height: float) -> None:
+    """Draw each mark on its curve, and what it gives in the lower left corner, where no curve comes."""
+    for row, (entry, mark) in enumerate(reversed(marked)):
+        look = {"color": entry.color, "markersize": 8}
+        axes.plot(mark.share.point, mark.accuracy.point, entry.marker, **look)
+        y = (12 + LEGEND_ROW * row) / height
+        axes.plot(0.04, y, entry.marker, transform=axes.transAxes, **look)
+        told = f"from {mark.threshold:g} on: {mark.share.point:.0%} answered, {mark.accuracy.point:.0%} right"
+        axes.text(0.07, y, told, transform=axes.transAxes, va="center", fontsize=SMALL)
 
 
 def matrix(

@@ -73,6 +73,8 @@ def predict(
     _check(paths, csv, json, long_side)
     folders = [Path(folder) for folder in (annotate, explain) if folder is not None]
     found, passed_over = sources(paths, written=folders)
+    if all(source.missing for source in found):
+        raise DataError(f"{found[0].shown}: {found[0].missing}")
     read = real_places(source.name for source in found)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
     recognizer = Recognizer(model, long_side=long_side)

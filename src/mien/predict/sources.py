@@ -28,6 +28,7 @@ class Source:
     name: str  # the path as it was written, or below the folder that was; "-" for standard input
     read: Callable[[], bytes]  # raises PictureError where there is nothing to be read
     place: str  # its way below the folder, without ending; what is made of it takes its name from that
+    missing: str = ""  # why there is no picture to be read, where that is known beforehand
 
     @property
     def shown(self) -> str:
@@ -74,6 +75,8 @@ def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
         return [_refused(name, "no file matches")], 0
     if path.suffix.lower() in VIDEOS:
         return [_refused(name, "a video by its name; mien video reads it")], 0
+    if not os.path.lexists(name):
+        return [_refused(name, _why_not(name))], 0
     return [Source(name, partial(read_file, name), path.stem)], 0
 
 
@@ -106,11 +109,20 @@ def _is_ours(file: Path, written: Sequence[Path]) -> bool:
     )
 
 
+def _why_not(name: str) -> str:
+    """Return why a file that is not there cannot be read: there is none, or its name is none."""
+    try:
+        read_file(name)
+    except PictureError as fault:
+        return str(fault)
+    return "it has only just come; try again"
+
+
 def _refused(name: str, reason: str) -> Source:
     def refuse() -> bytes:
         raise PictureError(reason)
 
-    return Source(name, refuse, PurePosixPath(name).name)
+    return Source(name, refuse, PurePosixPath(name).name, reason)
 
 
 def _read_standard_input() -> bytes:

@@ -6,7 +6,7 @@ const BUSY_MS = 3000, IDLE_MS = 20000;
 const list = document.getElementById("all");
 const told = document.getElementById("told");
 const cards = new Map();
-const none = ["None yet. ", Object.assign(document.createElement("code"), { textContent: "mien train" }), " makes them."];
+const maker = Object.assign(document.createElement("code"), { textContent: "mien train" });
 
 function element(name, attributes = {}, text = "") {
   const made = document.createElementNS(SVG, name);
@@ -82,7 +82,7 @@ async function refresh() {
     const answer = await fetch("/reports/runs.json", { cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const runs = await answer.json();
-    told.replaceChildren(...(runs.length ? [] : none));
+    told.replaceChildren(...(runs.length ? [] : ["None yet. ", maker, " makes them."]));
     for (const run of runs) {
       const drawn = cards.get(run.path);
       const stamp = `${run.changed} ${run.state}`;

@@ -60,9 +60,10 @@ def _space(study: Study) -> Table:
 def _faults(study: Study) -> Table | None:
     rows = [(str(t.number), t.state, t.notes.get("refused") or t.notes.get("fault") or "not told")
             for t in study.of_state("refused", "failed")]  # fmt: skip
-    return (
-        Table("Trials that gave no value", ["trial", "", "why"], [("", rows[:MOST_TRIALS])]) if rows else None
-    )
+    if not rows:
+        return None
+    first = f", the first {MOST_TRIALS} of {len(rows):,}" if len(rows) > MOST_TRIALS else ""
+    return Table(f"Trials that gave no value{first}", ["trial", "", "why"], [("", rows[:MOST_TRIALS])])
 
 
 def _confirmed(study: Study) -> Table | None:
