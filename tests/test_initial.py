@@ -21,8 +21,9 @@ from mien.dataset import read_dataset
 from mien.errors import RecipeError, RunError, Stopped
 from mien.evaluate import evaluate
 from mien.info import info
+from mien.labels import LABELS
 from mien.networks import as_input, build
-from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, read_initial
+from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, initial_file, read_initial
 from mien.recipe import CNN, DenseNet, ResNet, read_recipe
 from mien.run import read_run
 from mien.train import loop, train
@@ -176,6 +177,18 @@ def test_classes_are_taken_over_by_name(tmp_path, kind):
         left = read_initial(path, fresh(kind, 3), own)
         assert set(source) - set(left) == {weight, bias}, "as many, but others"
     assert torch.equal(source[weight], read_initial(path, fresh(kind, 3))[weight])
+
+
+def test_what_ships_takes_over_classes_by_name():
+    """The shipped weights are of the model beside them: its classes in any order keep their rows, others do not."""
+    network = build(read_recipe("pocket").network, side=48, classes=7)
+    own, turned = (read_initial(initial_file("pocket"), network, labels) for labels in (LABELS, LABELS[::-1]))
+    *_, weight, bias = network.state_dict()
+    other = read_initial(initial_file("pocket"), network, [f"class {n}" for n in range(7)])
+
+    assert torch.equal(own[weight], turned[weight].flip(0))
+    assert torch.equal(own[bias], turned[bias].flip(0))
+    assert {weight, bias} == set(own) - set(other)
 
 
 def test_a_runs_weights_name_its_classes(toy_data, pretrained):

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mien.errors import RecipeError
+from mien.model.onnx_file import NotOnnx, read_onnx
 from mien.networks import GREY_ONE, GREY_ZERO
 from mien.shipped import shipped
 
@@ -50,7 +51,8 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
         if of_torchvision:
             wanted[FIRST_KERNEL] = (wanted[FIRST_KERNEL][0], len(MEAN), *wanted[FIRST_KERNEL][2:])
         classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
-        rows = _classes_there(file, labels, wanted[classifier[0]], shapes.get(places.get(classifier[0]), ()))
+        named = _labels_of(path, file)
+        rows = _classes_there(named, labels, wanted[classifier[0]], shapes.get(places.get(classifier[0]), ()))
         for key in classifier if rows is not None else ():
             wanted[key] = shapes.get(places.get(key), ())
         name = network.torchvision_name if of_torchvision else str
@@ -136,17 +138,25 @@ def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], b
     return {key: key for key in own if key in names}, False
 
 
-def _classes_there(file, labels: Sequence[str], wanted: tuple, there: tuple) -> list[int] | None:
+def _labels_of(path: Path, file) -> list[str]:
+    """Return the classes that weights name, or a model of that name beside them, as ships; none where neither does."""
+    model = path.with_suffix(".onnx")
+    try:
+        told = file.metadata() or (read_onnx(model.read_bytes()).metadata if model.is_file() else {})
+        return json.loads(told.get("labels") or told.get("mien.labels", "[]"))
+    except (OSError, ValueError, NotOnnx):
+        return []
+
+
+def _classes_there(
+    named: Sequence[str], labels: Sequence[str], wanted: tuple, there: tuple
+) -> list[int] | None:
     """Return the row of the file's classifier, of shape `there`, that each class takes over; [] where they stay fresh.
 
     By name where both sides have names, else all or none by their number. None where the classifier does not fit.
     """
     if not there or there[1:] != wanted[1:]:
         return None
-    try:
-        named = json.loads((file.metadata() or {}).get("labels", "[]"))
-    except ValueError:
-        named = []
     if not labels or len(named) != there[0]:
         return list(range(there[0])) if there == wanted else []
     return [named.index(label) for label in labels] if set(labels) <= set(named) else []

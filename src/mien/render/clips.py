@@ -171,6 +171,8 @@ def _check(target: Path, kind: str, label: str, second: str, seconds: float, rat
     for name in (label, second):
         if name not in LABELS:
             raise DataError(f'"{name}" is no class; the classes are {", ".join(LABELS)}')
+    if kind == "change" and label == second:
+        raise DataError(f"--second must be another class than --label and is {second}, too")
     for name, value, (low, high) in (
         ("seconds", seconds, SECONDS),
         ("rate", rate, RATES),

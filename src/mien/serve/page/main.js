@@ -71,7 +71,7 @@ function assembled(model, give) {
   return { model, engine, photos, gallery };
 }
 
-/** How photos are read that are given now: in this browser, or by the server if the switch says so and still does then. */
+/** How photos that are given now are read: in this browser, or by the server if the switch says so, and still does. */
 function reader(model, engine) {
   const remote = byId("remote");
   remote.checked = false; // as the page says, whatever the browser remembers
@@ -81,10 +81,9 @@ function reader(model, engine) {
     byId("remote-words").textContent = REMOTE[remote.checked];
     [byId("promise").textContent, byId("where").textContent] = PROMISE[remote.checked];
   });
-  return () => {
-    const asked = remote.checked;
-    return (file) => (asked && remote.checked ? readThere(file, model, engine) : readHere(file, engine));
-  };
+  const here = (file) => readHere(file, engine);
+  const there = (file) => (remote.checked ? readThere(file, model, engine) : here(file)); // not if it is off meanwhile
+  return () => (remote.checked ? there : here);
 }
 
 async function readHere(file, engine) {

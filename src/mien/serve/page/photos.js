@@ -7,18 +7,18 @@ import { all } from "./words.js";
 
 const SMALL = 320; // pixels; a picture that is no wider is shown in this width
 const NOT_SHOWN = "This browser cannot show the picture."; // perhaps of a kind that the server reads all the same
-const LYING = "This browser shows the picture as it lies in the file. It was read upright, so no boxes are drawn here.";
+const LYING = "Browsers do not turn a WebP as its EXIF data tell. It was read upright, so no boxes are drawn.";
 const MOST_KEPT = 24; // pictures, or as many as came together; the oldest go
 
 export class Photos {
   /**
    * `reader()` says how pictures that are given now are read: a function of a file that gives {width, height, faces}
-   * or rejects with the reason. Faces that come without crops get those of `cut()`; `lying` is a picture that is shown
-   * otherwise than it was read. `explain(crop)` gives a map.
+   * or rejects with the reason. It may also give `cut()`, crops that come later, and `lying`, that browsers show
+   * the picture otherwise than it was read. `explain(crop)` gives a map.
    */
   constructor(model, reader, explain) {
     Object.assign(this, { model, reader, explain });
-    this.reading = this.cutting = Promise.resolve(); // one at a time: what is removed meanwhile costs nothing
+    this.last = new Map(); // what ends when all that was begun in turn is done, by its kind
     this.list = byId("photos");
     byId("clear").addEventListener("click", () => this.clear());
   }
@@ -33,7 +33,13 @@ export class Photos {
     const kept = Math.max(MOST_KEPT, items.length);
     while (this.list.children.length > kept) this.remove(this.list.lastElementChild);
     items[0].element.scrollIntoView({ block: "nearest" });
-    for (const item of items) this.reading = this.reading.then(() => this.fillWhenRead(item, read));
+    for (const item of items) this.inTurn(read, () => this.fillWhenRead(item, read));
+  }
+
+  /** Do tasks of a kind one after the other, so that pictures which are removed meanwhile cost nothing. */
+  inTurn(kind, task) {
+    const before = this.last.get(kind) ?? Promise.resolve();
+    this.last.set(kind, before.then(task));
   }
 
   async fillWhenRead(item, read) {
@@ -73,10 +79,10 @@ export class Photos {
     item.said.textContent = words;
     item.element.dataset.done = "read";
     item.beside.classList.toggle("many", numbered.length > 3);
-    this.frame(item, { ...answer, faces: numbered });
+    this.drawBoxes(item, { ...answer, faces: numbered });
     const cards = numbered.map((face) => this.card(face));
     item.faces.append(...cards.map((card) => card.element));
-    if (answer.cut) this.cutting = this.cutting.then(() => this.addCrops(item, cards, answer.cut));
+    if (answer.cut) this.inTurn("cut", () => this.addCrops(item, cards, answer.cut));
     say(`${item.name}: ${words}`);
   }
 
@@ -88,7 +94,7 @@ export class Photos {
   }
 
   /** The picture in its size, with boxes over it where it is shown as it was read. */
-  frame({ image, frame, beside }, { width, height, faces, lying }) {
+  drawBoxes({ image, frame, beside }, { width, height, faces, lying }) {
     image.alt += `, ${all(faces, this.model)}`;
     frame.style.maxWidth = `${Math.max(width, SMALL)}px`;
     beside.classList.toggle("small", width <= SMALL);
