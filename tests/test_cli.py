@@ -157,6 +157,7 @@ BAD = {
     "shipped without data": (("evaluate", "pocket"), "pocket ships with mien: say on which faces, --data FOLDER"),
     "a clip's option": (("render", "r", "--second", "sad"), "--second is of a clip; give --clip, too"),
     "a data set's option": (("render", "r", "--clip", "turn", "--faces", "30"), "--faces is of a data set"),
+    "a change to the same": (("render", "r", "--clip", "change", "--second", "happy"), "--second must be another class"),
     "no picture": (("predict", "gone.jpg", "*.jpgg", "--csv", "o.csv"), "gone.jpg: no such file"),
     "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
 }

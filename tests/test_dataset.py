@@ -44,6 +44,16 @@ def test_clean_means_in_no_earlier_split(toy):
     assert ["0", "1"] == test.groups[:2].tolist()
 
 
+def test_a_test_face_that_stands_in_val_alone_is_not_clean(tmp_path):
+    """The earlier splits of test are both train and val."""
+    with writing_dataset(tmp_path / "d", side=16, labels=("a", "b")) as writer:
+        for split, grey in (("train", 1), ("val", 2), ("test", 2), ("test", 3)):
+            writer.add(bytes([grey]) * 256, label="a", split=split, source=f"{split} {grey}")
+        writer.finish({"kind": "none", "files": {}})
+
+    assert [False, True] == read_dataset(tmp_path / "d").open_test().clean.tolist()
+
+
 def test_pictures_come_by_id(toy):
     """Pixels are found by id in the order asked for; an unknown id is named."""
     dataset = read_dataset(toy)

@@ -1,15 +1,32 @@
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from test_judge import network, shuffled
+from test_judge import from_right, network, shuffled
 
 from mien.errors import DataError
 from mien.files import to_json
 from mien.judge import METRICS, ClassScores, Interval, Verdict, align, judge, per_class_table, table
+from mien.judge.report import judge_tables
+from mien.predictions import write_predictions
+
+
+def test_tables_are_judged_and_compared_on_their_clean_faces(tmp_path):
+    """Where the seen faces say the opposite, the clean part has figures of its own and decides."""
+    n = np.arange(200)
+    for name, right in (("a", (n < 50) | (n >= 100)), ("b", n < 90)):
+        told = dataclasses.replace(from_right(right), clean=n < 100)
+        write_predictions(tmp_path / f"{name}.csv", told)
+    text = judge_tables([tmp_path / "a.csv", tmp_path / "b.csv"], draws=200)
+    accuracies = " ".join(line for line in text.splitlines() if line.startswith("accuracy"))
+
+    assert ["a, clean", "b, clean"] == re.findall(r"\w, clean", text)
+    assert ["75.0", "50.0", "45.0", "90.0"] == re.findall(r"([\d.]+) \[", accuracies)
+    assert "a is worse than b" in text
 
 
 class TestAlign:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import io
+import os
 import re
 from pathlib import Path
 
@@ -28,6 +29,14 @@ PATIENCE_MS = 60_000
 SAME = 1e-4  # difference of probabilities of the same crops
 CLOSE = 1e-3  # through finding and cutting out
 REFUSED = "status of 415"  # what Chromium writes where the server refused a file, as one test has it do
+SOON = "await new Promise((done) => setTimeout(done));"  # when what an event began stands in the page
+HOLD_ENGINE = """
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (message, ...more) {
+  if (message.task === "start") window.begin = () => post.call(this, message, ...more);
+  else post.call(this, message, ...more);
+};
+"""
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
 
 
@@ -92,6 +101,24 @@ def tab(context, server):
     assert complaints == []
 
 
+@pytest.fixture
+def unknowing(context, server):
+    """The page before it knows the model, and a function that tells it, with what it is given put in instead."""
+    page, held = context.new_page(), []
+    page.set_default_timeout(PATIENCE_MS)
+    page.route("**/v1/model", lambda route: held.append(route))
+    page.goto(server.url)
+    while not held:
+        page.wait_for_timeout(10)
+
+    def tell(**changes) -> None:
+        answer = held[0].fetch()
+        held[0].fulfill(response=answer, json={**answer.json(), **changes})
+
+    yield page, tell
+    page.close()
+
+
 @pytest.fixture(scope="module")
 def engine(context, server):
     """The page's engine alone, ready as `engine` in a window without the page."""
@@ -123,17 +150,30 @@ def encoded(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:
     return data.getvalue()
 
 
+def sideways() -> Image.Exif:
+    """EXIF data that say that a picture lies on its side."""
+    exif = Image.Exif()
+    exif[274] = 6
+    return exif
+
+
+def sent_by(tab) -> list[str]:
+    """The addresses that the page posts to from now on."""
+    sent = []
+    tab.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    return sent
+
+
 def text(data: bytes) -> str:
     """Bytes as a script can take them."""
     return base64.b64encode(data).decode()
 
 
-def give(tab, way: str, files: dict[str, bytes], kind: str = "image/png") -> None:
-    """Drop files on the page or paste them, and wait until all of them are read."""
-    before = tab.locator("#photos > li").count()
+def drop(tab, files: dict[str, bytes], kind: str = "image/png", way: str = "drop", then: str = ""):
+    """Drop files on the page, or paste them, and at once run a script; return what that returns."""
     told = [[name, text(data)] for name, data in files.items()]
-    tab.evaluate(
-        f"""([way, files, type]) => {{
+    return tab.evaluate(
+        f"""async ([way, files, type]) => {{
           {BYTES}
           const given = new DataTransfer();
           for (const [name, data] of files) given.items.add(new File([bytes(data)], name, {{ type }}));
@@ -141,9 +181,16 @@ def give(tab, way: str, files: dict[str, bytes], kind: str = "image/png") -> Non
             ? new ClipboardEvent("paste", {{ clipboardData: given, bubbles: true }})
             : new DragEvent("drop", {{ dataTransfer: given, bubbles: true, cancelable: true }});
           document.querySelector(way === "paste" ? "body" : "#drop").dispatchEvent(event);
+          {then}
         }}""",
         [way, told, kind],
     )
+
+
+def give(tab, way: str, files: dict[str, bytes], kind: str = "image/png") -> None:
+    """Drop files on the page or paste them, and wait until all of them are read."""
+    before = tab.locator("#photos > li").count()
+    drop(tab, files, kind, way)
     tab.locator("#photos > li[data-done]").nth(before + len(files) - 1).wait_for()
 
 
@@ -286,9 +333,7 @@ def test_a_picture_is_turned_upright(tab, recognizer, astronaut):
 
     Browsers pass over that of a WebP, which is therefore refused in words where it turns the picture.
     """
-    exif = Image.Exif()
-    exif[274] = 6
-    lying = encoded(np.rot90(astronaut), "JPEG", quality=95, exif=exif)
+    lying = encoded(np.rot90(astronaut), "JPEG", quality=95, exif=sideways())
     give(tab, "drop", {"lying": lying}, "image/jpeg")
 
     assert differ(shown(tab, "lying"), expected(recognizer, lying)) < 0.02
@@ -314,9 +359,7 @@ def test_a_pasted_picture_is_read(tab, recognizer, pictures):
 @pytest.mark.slow
 def test_what_cannot_be_read_is_told_in_words(tab):
     """A file that is no picture, and a picture without a face, get a sentence, which is also said aloud."""
-    exif = Image.Exif()
-    exif[274] = 6
-    turned = encoded(np.zeros((90, 60), np.uint8), "WEBP", exif=exif)
+    turned = encoded(np.zeros((90, 60), np.uint8), "WEBP", exif=sideways())
     files = {
         "turned.webp": (turned, "Not read: a WebP that is turned by its EXIF data; save it as JPEG."),
         "notes.txt": (b"no picture", "Not read: not a picture that this browser can open, or a damaged one."),
@@ -335,14 +378,16 @@ def test_what_cannot_be_read_is_told_in_words(tab):
 
 def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     """The switch is off at first; on, the server reads the photo, with the same result; off again, nothing is sent."""
-    sent = []
-    tab.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    sent = sent_by(tab)
     give(tab, "drop", {"here": pictures["several"]})
     by_page = list(sent)
     tab.check("#remote")
     promise, words = tab.inner_text("#promise"), tab.inner_text("#remote-words")
     tiff = encoded(np.asarray(Image.open(io.BytesIO(pictures["several"]))), "TIFF")
     give(tab, "drop", {"there": pictures["several"], "broken": b"no picture", "tiff": tiff})
+    tab.locator("#photos > li:has(h3:text-is('tiff')) canvas").first.wait_for(
+        state="detached"
+    )  # not opened here
     by_server, crops = list(sent), tab.locator("#photos > li:has(h3:text-is('there')) canvas").count()
     tab.uncheck("#remote")
     give(tab, "drop", {"here again": pictures["several"]})
@@ -354,11 +399,158 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     assert differ(shown(tab, "there"), expected(recognizer, pictures["several"])) < SAME
     assert crops == 4
     assert differ(shown(tab, "tiff"), shown(tab, "there")) < SAME
-    assert (
-        0 == tab.locator("#photos > li:has(h3:text-is('tiff')) :is(img, canvas)").count()
-    )  # not opened here
+    assert 0 == tab.locator("#photos > li:has(h3:text-is('tiff')) :is(img, canvas)").count()
     assert "cannot show" in tab.inner_text("#photos > li:has(h3:text-is('tiff')) figure")
     assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
+
+
+@pytest.mark.parametrize("key", [False, True])
+def test_nothing_is_sent_before_the_page_knows_the_model(unknowing, pictures, key):
+    """Until then buttons and switch are off, whatever the browser remembers; a photo that is dropped waits for it."""
+    page, tell = unknowing
+    sent = sent_by(page)
+    page.evaluate("document.getElementById('remote').checked = true")
+    off = [page.is_disabled(f"#{name}") for name in ("remote", "choose", "camera")]
+    stayed = drop(page, {"early": pictures["cut"]}, then="return event.defaultPrevented;")
+    tell(key=key)
+    page.locator("#photos > li[data-done=read]").wait_for()
+
+    assert off == [True, True, True]
+    assert stayed
+    assert sent == []
+    assert not page.is_checked("#remote")
+    assert page.is_disabled("#remote") == key
+    assert page.is_enabled("#choose") and page.is_enabled("#camera")
+
+
+def test_the_switch_counts_when_a_photo_is_given_and_at_its_turn(tab, pictures):
+    """What was given before it went on stays here, and what still waits when it goes off is not sent any more."""
+    sent, click = sent_by(tab), f"{SOON} document.getElementById('remote').click();"
+    drop(tab, {"before": pictures["large"], "waits": pictures["cut"]}, then=click)
+    tab.locator("#photos > li[data-done=read]").nth(1).wait_for()
+    stayed = list(sent)
+    drop(tab, {"goes": pictures["large"], "waits too": pictures["cut"]}, then=click)
+    tab.locator("#photos > li[data-done=read]").nth(3).wait_for()
+
+    assert stayed == []
+    assert len(sent) == 1
+
+
+def test_photos_that_are_removed_are_neither_read_nor_announced(tab, pictures):
+    """Photos are read one at a time, so those that are removed meanwhile cost nothing and nothing is said of them."""
+    tab.evaluate(
+        """() => {
+          [window.asked, window.announced] = [[], []];
+          const post = Worker.prototype.postMessage;
+          Worker.prototype.postMessage = function (message, ...more) {
+            window.asked.push(message.task);
+            post.call(this, message, ...more);
+          };
+          const said = document.getElementById("said");
+          new MutationObserver(() => window.announced.push(said.textContent)).observe(said, { childList: true });
+        }"""
+    )
+    many = {f"{number}.png": pictures["large"] for number in range(5)}
+    drop(tab, many, then=f"{SOON} document.getElementById('clear').click();")
+    give(tab, "drop", {"last": pictures["cut"]})
+    removed, last = tab.evaluate("announced")
+
+    assert tab.evaluate("asked") == ["predict", "predict"]  # the first one had been begun
+    assert removed == "All pictures were removed."
+    assert last.startswith("last: 1 face")
+
+
+def test_the_servers_answer_does_not_wait_for_this_browser(context, server, pictures):
+    """While the browser's engine is loading the server's answer is shown; crops and explanations follow."""
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.add_init_script(HOLD_ENGINE)
+    page.goto(server.url)
+    page.check("#remote")
+    why = page.get_by_role("button", name="Where it looked")
+    give(page, "drop", {"there": pictures["cut"]})
+    boxed, explained = page.locator("#photos rect.under").count(), why.count()
+    page.evaluate("begin()")
+    why.wait_for()
+    painted = page.locator("#photos canvas").first.evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v)"
+    )
+    page.close()
+
+    assert boxed == 1
+    assert explained == 0
+    assert painted
+
+
+def test_a_webp_that_browsers_do_not_turn_gets_no_boxes(tab, astronaut):
+    """The server reads it upright, so boxes over what the browser shows would be in wrong places: a line says so."""
+    tab.check("#remote")
+    give(tab, "drop", {"lying": encoded(np.rot90(astronaut), "WEBP", exif=sideways())}, "image/webp")
+
+    assert len(shown(tab, "lying")) == 1
+    assert tab.locator("#photos rect").count() == 0
+    assert "no boxes are drawn" in tab.inner_text("#photos figcaption")
+
+
+def test_folders_and_files_that_changed_are_told_in_words(tab, engine, pictures, tmp_path):
+    """A folder that is dropped is no picture, and a file that was written anew since it was chosen cannot be read."""
+    tab.evaluate(
+        """() => {
+          const getAsFile = () => new File([], "holidays");
+          const folder = { kind: "file", webkitGetAsEntry: () => ({ isDirectory: true }), getAsFile };
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          const dataTransfer = { items: [folder], files: [getAsFile()] };
+          document.getElementById("drop").dispatchEvent(Object.assign(event, { dataTransfer }));
+        }"""
+    )
+    path = tmp_path / "gone.png"
+    path.write_bytes(pictures["cut"])
+    engine.evaluate(
+        "document.body.append(Object.assign(document.createElement('input'), { type: 'file', id: 'gone' }))"
+    )
+    engine.set_input_files("#gone", path)
+    path.write_bytes(pictures["cut"] + b"more")
+    os.utime(path, (1, 1))
+    told = engine.evaluate(
+        "engine.predict(document.getElementById('gone').files[0]).catch((fault) => fault.message)"
+    )
+
+    assert tab.inner_text("#state").startswith("A folder was dropped.")
+    assert tab.locator("#photos > li").count() == 0
+    assert told == "a folder, or a file that cannot be read any more"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most, words", [(500_000, "500 kB"), (1_600_000, "1.5 MiB"), (16 * 2**20, "16 MiB")])
+def test_the_largest_photo_is_told_in_its_unit(engine, most, words):
+    """How much the server takes is never told as nothing."""
+    told = engine.evaluate(
+        """async (most) => {
+          const { askServer } = await import("/page/remote.js");
+          return askServer({ size: most + 1 }, { labels: [], max_body_bytes: most }).catch((fault) => fault.message);
+        }""",
+        most,
+    )
+
+    assert told == f"more than the {words} that this server takes"
+
+
+@pytest.mark.slow
+def test_a_page_whose_engine_failed_keeps_saying_so(unknowing, pictures):
+    """Why it cannot read pictures stands there again after a photo, and the camera is told the same reason."""
+    page, tell = unknowing
+    tell(model_url="/v1/nothing")
+    page.locator("#state.bad").wait_for()
+    told = page.inner_text("#state")
+    give(page, "drop", {"photo": pictures["cut"]})
+    later = page.locator("#state.bad").inner_text()
+    page.click("#camera")
+    page.wait_for_selector("#camera:not([disabled])")
+    camera = page.inner_text("#state")
+
+    assert told.startswith("This page cannot read pictures:")
+    assert later == told
+    assert camera.startswith("The camera cannot be used") and "404" in camera
 
 
 def test_all_works_with_the_network_off(tab, context, recognizer, pictures):
@@ -419,6 +611,26 @@ def test_the_camera_is_read_frame_by_frame(tab):
     assert axe == []
     assert tab.evaluate("document.getElementById('video').srcObject") is None
     assert tab.evaluate("document.activeElement.id") == "camera"
+
+
+@pytest.mark.slow
+def test_a_camera_that_is_begun_anew_shows_nothing_of_before(tab):
+    """Boxes, faces, rate and shares of the last use are gone when the camera starts again, before its first frame."""
+    tab.click("#camera")
+    tab.wait_for_selector("#people li")
+    tab.wait_for_selector("#shares:not(:empty)")
+    tab.click("#stop")
+    tab.evaluate(
+        "navigator.mediaDevices.getUserMedia = async () => document.createElement('canvas').captureStream(0)"
+    )
+    tab.click("#camera")
+    tab.wait_for_selector("#live:not([hidden])")
+    left = [tab.locator(place).count() for place in ("#people li", "#stage svg")]
+    words = [tab.inner_text(place) for place in ("#rate", "#shares")]
+    tab.click("#stop")
+
+    assert left == [0, 0]
+    assert words == ["Starting the camera…", ""]
 
 
 @pytest.mark.slow
