@@ -143,7 +143,8 @@ def _labels_of(path: Path, file) -> list[str]:
     model = path.with_suffix(".onnx")
     try:
         told = file.metadata() or (read_onnx(model.read_bytes()).metadata if model.is_file() else {})
-        return json.loads(told.get("labels") or told.get("mien.labels", "[]"))
+        labels = json.loads(told.get("labels") or told.get("mien.labels", "[]"))
+        return labels if isinstance(labels, list) else []
     except (OSError, ValueError, NotOnnx):
         return []
 
