@@ -220,6 +220,29 @@ def test_voters_question_their_own_classes(tmp_path):
     assert [1] == [finding.row for finding in found]
 
 
+def test_votes_are_counted_face_by_face(tmp_path):
+    """Eight of ten votes question a label, seven do not; each class has its faces, and each label its majorities."""
+    rows = Rows()
+    cast = (
+        ("happy", {"happiness": 9, "neutral": 1}),
+        ("happy", {"sadness": 8, "neutral": 2}),
+        ("happy", {"sadness": 7, "neutral": 3}),
+        ("sad", {"sadness": 6, "fear": 4}),
+        ("sad", {"unknown": 10}),
+    )
+    for picture, (label, votes) in zip(some_faces(5, seed=5), cast, strict=True):
+        rows.add(picture, label, "train", votes=tuple(votes.get(name, 0) for name in FERPLUS_VOTES))
+    check, found = find_label_noise(gather(rows.write(tmp_path / "faces")))
+    seen = {label: {name: n for name, n in of.items() if n} for label, of in check.confusion.items()}
+
+    assert (4, 2, 1) == (check.faces, check.agreeing, check.unvoted)
+    assert [1] == [finding.row for finding in found]
+    assert {"happy": (1, 3), "sad": (1, 1)} == {k: v for k, v in check.by_class.items() if any(v)}
+    assert {"happy": {"happiness": 1, "sadness": 2}, "sad": {"sadness": 1}} == {
+        k: v for k, v in seen.items() if v
+    }
+
+
 def test_votes_that_are_no_numbers_are_told(tmp_path):
     """A vote that is no whole number is refused in one line."""
     rows = fine_rows()

@@ -119,7 +119,7 @@ def test_anything_else_is_not_overwritten(faces, tmp_path):
     """A data set of another kind, a foreign folder and the data set itself are no places to write to."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="exists and is not a mien data set in order"):
+    with pytest.raises(DataError, match="mine: exists and is not a mien data set; give another name"):
         audit(faces, tmp_path / "audit", drop=tmp_path / "mine")
     with pytest.raises(DataError, match="was made of other files"):
         audit(faces, tmp_path / "audit", drop=faces)

@@ -72,6 +72,46 @@ def test_no_change_asked_is_no_change():
     assert torch.equal(before, generator.get_state())
 
 
+ALONE = [
+    ({"flip": True}, ("flip",)),
+    ({"rotation": 20}, ("turn", 20, 0)),
+    ({"zoom": 0.25}, ("turn", 0, 0.25)),
+    ({"shift": 3}, ("shift", 3)),
+    ({"brightness": 30}, ("relight", 30, 0)),
+    ({"contrast": 0.5}, ("relight", 0, 0.5)),
+    ({"erasing": 0.7}, ("erase", 0.7)),
+    ({"mixup": 0.4}, ("mixup", 0.4)),
+    ({"cutmix": 0.9}, ("cutmix", 0.9)),
+]
+
+
+def test_each_number_of_a_recipe_reaches_its_own_change(monkeypatch):
+    """Alone and together, each field has its own change made, with its own number and no other's."""
+    calls = []
+
+    def noting(name: str):
+        def change(images, *given, generator):
+            calls.append((name, *(value for value in given if not isinstance(value, torch.Tensor))))
+            return (images, given[0]) if name in ("mixup", "cutmix") else images
+
+        return change
+
+    def asked(**fields) -> list[tuple]:
+        calls.clear()
+        for seed in range(20):
+            mixed(augment(some_faces(), Augment(**fields), generator=stream()), torch.eye(6), Augment(**fields),
+                  generator=stream(seed))  # fmt: skip
+        return sorted(set(calls))
+
+    for name in EACH:
+        monkeypatch.setattr(f"mien.train.augment.{name}", noting(name))
+
+    assert [[call] for _, call in ALONE] == [asked(**fields) for fields, _ in ALONE]
+    together = asked(**{name: value for fields, _ in ALONE for name, value in fields.items()})
+    both = [("turn", 20, 0.25), ("relight", 30, 0.5)]
+    assert sorted([*both, *(call for _, call in ALONE if call[0] not in ("turn", "relight"))]) == together
+
+
 def test_a_turn_moves_what_stood_beside_the_middle():
     """A bright right half, turned by at most 90 degrees either way, leaves the right, but never for the left."""
     half = torch.zeros(200, 16, 16, dtype=torch.uint8)

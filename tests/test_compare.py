@@ -12,6 +12,8 @@ from mien.compare import compare, summary
 from mien.compare.material import gather
 from mien.errors import RunError, StorageError
 from mien.judge import METRICS
+from mien.labels import LABELS
+from mien.text import percent, points
 
 A, B = "quick-densenet", "quick-cnn"
 FIGURES = {
@@ -117,6 +119,31 @@ def test_scores_stand_in_the_table_for_both_parts(report):
         got = [float(row[key]) for key in ("point", "low", "high")]
         assert got == pytest.approx([value.point, value.low, value.high], rel=1e-8)
         assert int(row["faces"]) == verdict.faces
+
+
+def test_figures_say_what_the_verdicts_say(report):
+    """The texts of figures by class, of confusions and of their differences hold the verdicts' numbers and sides."""
+    labels = {drawn.name: drawn.label for found in report.drawn.values() for drawn in found}
+    clean = {name: report.verdicts[name]["clean"] for name in (A, B)}
+    for figure in ("precision", "recall", "f1"):
+        told = labels[f"class-{figure}"]
+        for name, verdict in clean.items():
+            shares = [f"{c.label} {percent(getattr(c, figure).point, 0)}" for c in verdict.per_class]
+            assert f"{name} {', '.join(shares)}" in told
+    pairs = zip(clean[A].per_class, clean[B].per_class, strict=True)
+    changes = [f"{a.label} {points(a.recall.point - b.recall.point, 0)}" for a, b in pairs]
+    assert labels[f"confusion_difference-{A}+{B}"].endswith(f"read rightly: {', '.join(changes)}")
+    for name, verdict in clean.items():
+        wrong = {
+            (row, column): verdict.confusion[row, column]
+            for row in range(len(LABELS))
+            for column in range(len(LABELS))
+            if row != column
+        }
+        row, column = max(wrong, key=wrong.__getitem__)
+        assert (
+            f"most frequent mistake is {LABELS[row]} read as {LABELS[column]}," in labels[f"confusion-{name}"]
+        )
 
 
 def test_clean_and_whole_have_their_own_faces(report):

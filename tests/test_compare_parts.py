@@ -1,3 +1,4 @@
+import csv
 import subprocess
 import sys
 
@@ -5,12 +6,15 @@ import numpy as np
 import pytest
 from report_runs import write_fake_runs
 
-from mien.compare.galleries import choose
+from mien.compare.figures import Judged
+from mien.compare.galleries import DISAGREEMENTS, choose
 from mien.compare.material import gather
+from mien.compare.numbers import write_numbers
 from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
+from mien.compare.words import findings
 from mien.dataset import Dataset
 from mien.files import replacing_folder
-from mien.judge import reliability
+from mien.judge import METRICS, differences, judge, reliability
 from mien.labels import LABELS
 from mien.predictions import read_predictions
 
@@ -22,6 +26,97 @@ GALLERIES = {"samples", "random", f"mistakes-{A}", f"mistakes-{B}", f"only-{A}+n
 def runs(tmp_path_factory):
     """Two finished runs of each of two networks."""
     return write_fake_runs(tmp_path_factory.mktemp("runs"), seeds=2)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three networks of two seeds, judged, with their numbers written into the folder."""
+    folder = tmp_path_factory.mktemp("three")
+    material = gather(write_fake_runs(folder, (A, B, "study-cnn"), seeds=2), "test")
+    tables = {part: material.tables(part) for part in ("clean", "all")}
+    verdicts = {
+        net.name: {part: judge(tables[part][net.name], draws=100) for part in tables}
+        for net in material.networks
+    }
+    found = {part: differences(tables[part], draws=100) for part in tables}
+    judged = Judged(material, verdicts, found, folder / "numbers")
+    judged.folder.mkdir()
+    write_numbers(judged, [], judged.folder)
+    return judged
+
+
+def numbers(judged, name: str, keys: tuple[str, ...], values: tuple[str, ...]) -> dict[tuple, list[float]]:
+    """Return columns of one of the tables of numbers by other columns, which tell its rows apart."""
+    with open(judged.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {tuple(row[key] for key in keys): [float(row[value]) for value in values] for row in rows}
+    assert len(rows) == len(found)
+    return found
+
+
+def span(value) -> list[float]:
+    """Return the numbers of an interval."""
+    return [value.point, value.low, value.high]
+
+
+def same(wanted: dict, found: dict) -> bool:
+    """Tell whether two dicts hold the same numbers, but for what is cut off behind nine digits."""
+    assert wanted.keys() == found.keys()
+    return all(found[key] == pytest.approx(value, rel=1e-8, abs=0) for key, value in wanted.items())
+
+
+def test_numbers_of_pairs_stand_in_their_columns(three):
+    """Each pair's differences, both its p and the faces that only one reads rightly are those of the judge."""
+    pairs = [(part, d) for part, found in three.differences.items() for d in found]
+    whole = {(d.a, d.b, part, m): [*span(d.scores[m]), d.p, d.p_holm] for part, d in pairs for m in METRICS}
+    seeds = {
+        (d.a, str(seed), d.b, str(seed), part): [pair.only_a, pair.only_b, pair.p]
+        for part, d in pairs
+        for seed, pair in enumerate(d.seed_pairs)
+    }
+    columns = ("point", "low", "high", "accuracy_p", "accuracy_p_holm")
+    sides = ("only_a_right", "only_b_right", "p")
+
+    assert 3 == len(three.differences["all"])
+    assert same(whole, numbers(three, "differences", ("a", "b", "part", "score"), columns))
+    assert same(seeds, numbers(three, "mcnemar", ("a", "seed_a", "b", "seed_b", "part"), sides))
+
+
+def test_numbers_of_networks_stand_in_their_columns(three):
+    """Scores by seed and by class, and the confusions as labeled and as read, are those of the verdicts."""
+    told = [(name, part, verdict) for name, of in three.verdicts.items() for part, verdict in of.items()]
+    seeds = {
+        (name, str(seed), part): [scores[m] for m in METRICS]
+        for name, part, verdict in told
+        for seed, scores in enumerate(verdict.per_seed)
+    }
+    classes = {
+        (name, part, c.label, figure): [c.support, *span(getattr(c, figure))]
+        for name, part, verdict in told
+        for c in verdict.per_class
+        for figure in ("precision", "recall", "f1")
+    }
+    confused = {
+        (name, part, LABELS[i], LABELS[j]): [count, count / verdict.confusion[i].sum()]
+        for name, part, verdict in told
+        for (i, j), count in np.ndenumerate(verdict.confusion)
+    }
+    of_class, of_cell = ("network", "part", "class", "score"), ("network", "part", "labeled", "read_as")
+
+    assert same(seeds, numbers(three, "seeds", ("network", "seed", "part"), METRICS))
+    assert same(classes, numbers(three, "classes", of_class, ("faces", "point", "low", "high")))
+    assert same(confused, numbers(three, "confusion", of_cell, ("mean_faces", "share_of_labeled")))
+
+
+def test_the_head_names_the_better_network_first(runs, tmp_path):
+    """Whichever network is given first, a conclusion's head begins with the one that reads better."""
+    for folders, conclusion in ((runs, "better"), (runs[::-1], "worse")):
+        material = gather(folders, "test")
+        found = {part: differences(material.tables(part), draws=100) for part in ("clean", "all")}
+        told = findings(Judged(material, {}, found, tmp_path))
+
+        assert [conclusion] == [difference.conclusion for difference in found["clean"]]
+        assert [f"{A} is better than {B}"] == [one.head for one in told]
 
 
 def test_galleries_show_what_they_say(runs):
@@ -40,6 +135,22 @@ def test_galleries_show_what_they_say(runs):
         assert sure == sorted(sure, reverse=True)
     for face in galleries[f"only-{A}+not-{B}"].faces:
         assert [guess.label == face.label for guess in face.guesses] == [True, False]
+
+
+def test_disagreements_come_by_how_many_seeds_agree(runs):
+    """First come faces that most seeds of the one and fewest of the other read, then those of the widest margin."""
+    material = gather(runs, "test")
+    galleries = {gallery.name: gallery for gallery in choose(material)}
+    labels, places = material.faces.labels, np.arange(len(material.faces))
+    for a, b in (material.networks, material.networks[::-1]):
+        seeds = [np.mean([t.probs.argmax(1) == labels for t in net.tables], axis=0) for net in (a, b)]
+        right = [net.probs.argmax(1) == labels for net in (a, b)]
+        margin = a.probs[places, labels] - b.probs[places, labels]
+        rows = np.flatnonzero(right[0] & ~right[1] & material.faces.clean).tolist()
+        rows.sort(key=lambda row: (seeds[1][row] - seeds[0][row], -margin[row]))
+        shown = galleries[f"only-{a.name}+not-{b.name}"].faces
+
+        assert rows[:DISAGREEMENTS] == [face.row for face in shown]
 
 
 def test_labels_of_test_come_from_predictions_alone(runs, monkeypatch):
@@ -86,11 +197,15 @@ def test_reliability_of_one_seed_is_that_of_the_judge(runs):
 
 def test_probability_shares_sum_to_one(runs):
     """Each class's probability is spread over its own faces and over all others, each to 1."""
-    own, others = probability_shares([read_predictions(runs[0] / "predictions-test.csv")])
+    table = read_predictions(runs[0] / "predictions-test.csv")
+    own, others = probability_shares([table])
+    happy = LABELS.index("happy")
+    counts, _ = np.histogram(table.probs[table.labels == happy, happy], 25, (0, 1))
 
     assert own.shape == others.shape == (len(LABELS), 25)
     assert np.allclose(own.sum(1), 1)
     assert np.allclose(others.sum(1), 1)
+    assert np.allclose(counts / counts.sum(), own[happy])
 
 
 def test_importing_compare_loads_nothing_heavy():

@@ -127,6 +127,17 @@ def test_fused_steps_equal_plain_ones(kind):
         assert torch.allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_weight_decay_acts_on_kernels_alone(kind):
+    """Tensors of several dimensions get the recipe's decay, norms and biases none, and none is left out."""
+    network = network_of("quick-densenet", 16)
+    optimizer = make_optimizer(network, Optimizer(kind=kind, lr=0.1, weight_decay=1e-3))
+    decays = {p: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+
+    assert {1, 2, 4} == {p.ndim for p in decays}
+    assert decays == {p: 1e-3 if p.ndim > 1 else 0.0 for p in network.parameters()}
+
+
 # ---- several processes
 
 MEANS = ("augment.mixup=0.2", "optimizer.sam=0.02", "optimizer.ema=0.5", "training.batch_size=15")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, ModelError, RunError, Stopped, StorageError
@@ -11,6 +12,7 @@ from mien.export import export
 from mien.files import append_line
 from mien.labels import LABELS
 from mien.model import read_model
+from mien.networks.engine import probabilities
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe
 from mien.run import read_run
@@ -55,6 +57,20 @@ def test_val_predictions_are_those_of_training(run):
     accuracy = (told.probs.argmax(1) == told.labels).mean()
     assert read_run(run).result()["val"]["accuracy"] == pytest.approx(accuracy)
     assert np.allclose(1, told.probs.sum(1))
+
+
+def test_a_run_with_a_mirror_is_judged_with_both_views(run, toy_data):
+    """What the recipe's `mirror` asks for is the mean over each face and its mirror picture."""
+    told = evaluate(run)
+    read = read_run(run)
+    network, engine = load_network(read, read.result()["weights_sha256"], "auto")
+    pictures = torch.from_numpy(toy_data.val.images)
+    plain, mirrored = (
+        probabilities(network, images, engine, mirror=False) for images in (pictures, pictures.flip(2))
+    )
+
+    assert np.allclose((plain + mirrored) / 2, told.probs, atol=1e-5)
+    assert np.abs(plain - told.probs).max() > 1e-3
 
 
 def test_test_is_opened_once_and_each_opening_is_recorded(run):
@@ -133,9 +149,10 @@ def test_a_model_is_judged_on_any_data_set_with_its_classes(tmp_path, few_real_s
 
     kept = read_predictions(out)
     assert ["test", "val"] == sorted(set(kept.splits.tolist())) == sorted(told)
-    happy = told["val"].classes.index("happy")
-    expected = model.probabilities(faces.images)[:, model.labels.index("happy")]
-    assert np.allclose(expected, told["val"].probs[:, happy])
+    assert tuple(sorted(LABELS)) == told["val"].classes == kept.classes != model.labels
+    columns = [model.labels.index(label) for label in sorted(LABELS)]
+    assert np.allclose(model.probabilities(faces.images)[:, columns], told["val"].probs)
+    assert np.allclose(told["val"].probs, kept.probs[kept.splits == "val"], atol=1e-6)
     assert "graph_sha256" in (tmp_path / "told.openings.jsonl").read_text()
 
 

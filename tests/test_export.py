@@ -22,7 +22,7 @@ from mien.export.calibrate import ANSWERED, COLDEST, HOTTEST, calibrated, temper
 from mien.export.graph import Reader, onnx_graph
 from mien.folds import Fold
 from mien.info import info
-from mien.judge import judge, log_loss
+from mien.judge import ece, judge, log_loss
 from mien.model import read_model
 from mien.networks import build
 from mien.networks.engine import Engine, probabilities
@@ -275,6 +275,10 @@ def test_the_card_tells_what_a_reader_must_know(toy, toy_run, toy_model, tmp_pat
     told = evaluate(shutil.copy(toy_model, tmp_path), data=toy)
     accuracy = judge([told]).scores["accuracy"]
     shown = f"{100 * accuracy.point:.1f} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]"
+    plain = calibrated(told.probs, 1 / read_model(toy_model).temperature)
+    losses, errors = (
+        [score(told.labels, probs) for probs in (plain, told.probs)] for score in (log_loss, ece)
+    )
 
     assert "Art. 5(1)(f)" in card
     assert "not what a person feels" in card
@@ -283,6 +287,8 @@ def test_the_card_tells_what_a_reader_must_know(toy, toy_run, toy_model, tmp_pat
     assert all(f"| {label} | 5 |" in card for label in told.classes)
     assert "Test was not opened for this file" in card
     assert f"temperature of {read_model(toy_model).temperature:g}" in card
+    assert losses[0] > losses[1] + 0.001
+    assert "{:.3f} before and {:.3f} after; ECE {:.3f} and {:.3f}.".format(*losses, *errors) in card
     assert 'name = "toy-densenet"' in card
     assert "CC0-1.0." in card
     assert card in info(toy_model) + "\n"

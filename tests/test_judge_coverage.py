@@ -101,8 +101,20 @@ def test_figure_and_numbers_are_written(tmp_path):
     assert ["coverage.csv", "coverage.png", "coverage.svg"] == sorted(
         p.name for p in (tmp_path / "out").iterdir()
     )
-    assert "mine, 1,500 faces, answered from 0.75 on" in said
+    clean = told().only(told().clean)
+    (mark,), curve = risk_coverage(clean, [0.75], draws=200), risk_coverage(clean, draws=200)
+    shown = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}]"
+             for x in (mark.share, mark.accuracy, curve[-1].accuracy)]  # fmt: skip
+    words = "{} answered, {} of those read rightly, {} of all".format(*shown)
+    assert f"mine, 1,500 faces, answered from 0.75 on: {words}" in said
+    wanted = [
+        (one.share.point, one.accuracy.point, one.accuracy.low, one.accuracy.high) for one in (*curve, mark)
+    ]
+    by_mark = sorted(rows, key=lambda row: row["marked"])
+    columns = ("share", "accuracy", "low", "high")
+    assert np.allclose(wanted, [[float(row[name]) for name in columns] for row in by_mark], rtol=0, atol=1e-4)
     assert ["0.7500"] == [row["answered_from"] for row in rows if row["marked"] == "1"]
+    assert [row["share"] for row in rows] == sorted(row["share"] for row in rows)
     assert len(SHARES) + 1 == len(rows)
 
 

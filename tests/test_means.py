@@ -7,11 +7,13 @@ from test_train import toy_recipe
 from torch import nn
 
 from mien.errors import RecipeError
+from mien.evaluate import evaluate
+from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.densenet import Squeeze, leave_out
 from mien.networks.engine import Engine, probabilities, views
 from mien.recipe import read_recipe
-from mien.train import train
+from mien.train import loop, train
 from mien.train.loop import follow, uphill
 from mien.train.schedule import decay_at, side_at
 
@@ -29,19 +31,27 @@ def faces(count: int = 4) -> torch.Tensor:
     return as_input(torch.randint(0, 256, (count, 16, 16), generator=torch.Generator().manual_seed(1)))
 
 
-def test_the_average_of_weights_is_what_is_kept(toy_data, tmp_path):
-    """With ema the weights of the run are other ones than without, and val is read with them."""
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_average_of_weights_is_what_is_kept(toy_data, tmp_path, keep):
+    """With ema val is read with other weights than without, and those of the kept epoch are what is saved."""
+    options = ("training.epochs=3", "training.precision=fp32", "evaluation.mirror=false")
     plain, averaged = (
         train(
-            toy_recipe("quick-densenet", "training.epochs=3", f"optimizer.ema={ema}"),
+            toy_recipe("quick-densenet", *options, f"optimizer.ema={ema}", f"training.keep={keep}"),
             toy_data,
             tmp_path / ema,
         )
         for ema in ("0", "0.9")
     )
+    told = evaluate(averaged.folder)
+    found = {
+        name: score(told.labels, told.probs)
+        for name, score in (("accuracy", accuracy), ("log_loss", log_loss))
+    }
 
     assert plain.metrics()[-1]["train_loss"] == averaged.metrics()[-1]["train_loss"]
     assert plain.metrics()[-1]["val_loss"] != averaged.metrics()[-1]["val_loss"]
+    assert averaged.result()["val"] == pytest.approx(found, rel=1e-5)
 
 
 def test_the_average_follows_weights_and_running_statistics():
@@ -171,15 +181,22 @@ def test_faces_too_small_for_the_network_are_refused(toy_data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path):
-    """Progressive resizing trains to the end and is judged on whole faces."""
-    run = train(
-        toy_recipe("quick-densenet", "training.epochs=4", "training.start_side=12"),
-        toy_data,
-        tmp_path / "run",
-    )
+def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path, monkeypatch):
+    """Progressive resizing trains to the end, each step on faces of its epoch's side."""
+    sides = []
+
+    def seen(images, take=loop.as_input):
+        sides.append(images.shape[-1])
+        return take(images)
+
+    monkeypatch.setattr(loop, "as_input", seen)
+    recipe = toy_recipe("quick-densenet", "training.epochs=4", "training.start_side=12")
+    run = train(recipe, toy_data, tmp_path / "run")
+    steps = len(sides) // 4
 
     assert run.complete
+    assert {12, 16} == set(sides)
+    assert [side_at(recipe, epoch, 16) for epoch in range(4) for _ in range(steps)] == sides
 
 
 @pytest.mark.parametrize(
@@ -191,12 +208,14 @@ def test_a_face_is_read_in_all_its_views(mirror, shift, count):
     network = small().eval()
     seen = views(images, mirror, shift)
     wanted = torch.stack([network(as_input(view)).double().softmax(1) for view in seen]).mean(0)
+    network.train()
 
     assert count == len(seen)
     assert torch.equal(images, seen[0])
     assert count == len({tuple(view.flatten().tolist()) for view in seen})
     told = probabilities(network, images, PLAIN, mirror=mirror, shift=shift)
     assert torch.allclose(wanted, torch.from_numpy(told), atol=1e-6)
+    assert network.training
 
 
 def test_a_moved_view_is_the_face_moved_with_its_edge_repeated():

@@ -1,8 +1,5 @@
-import io
 from dataclasses import replace
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -11,7 +8,7 @@ from mien import recipe
 from mien.errors import RecipeError, RunError
 from mien.networks import NETWORKS, as_input, build
 from mien.networks.cost import describe, parameter_count
-from mien.networks.engine import Engine, choose_engine, probabilities
+from mien.networks.engine import Engine, choose_engine
 from mien.recipe import read_recipe, shipped_recipes
 
 PLAIN = Engine("cpu", "fp32", "channels-first", 2)
@@ -156,41 +153,6 @@ def test_bf16_equals_the_plain_path_within_its_rounding(name):
     assert torch.cosine_similarity(plain, fast, dim=0) > 0.9
 
 
-@pytest.mark.parametrize("name", ["quick-densenet", "study-densenet", "quick-cnn"])
-def test_onnx_answers_as_torch_does(name):
-    """Each network exports, and onnxruntime reads the same probabilities from the same bytes within 1e-5."""
-
-    class Whole(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network_of(name).eval()
-
-        def forward(self, images):
-            return self.network(as_input(images.squeeze(1))).softmax(1)
-
-    images = some_images(4).unsqueeze(1)
-    file = io.BytesIO()
-    with pytest.warns(DeprecationWarning):  # torch's own exporter takes 20 times as long
-        torch.onnx.export(Whole(), (images,), file, input_names=["images"], dynamo=False)
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {"images": images.numpy()})
-
-    assert np.abs(answers - Whole()(images).detach().numpy()).max() < 1e-5
-
-
-def test_probabilities_are_those_of_the_face_and_its_mirror():
-    """With `mirror`, a face and its mirror picture get the same answer; rows sum to one."""
-    network, images = network_of("quick-densenet"), some_images(3)
-    probs = probabilities(network, images, PLAIN, mirror=True)
-    mirrored = probabilities(network, images.flip(2), PLAIN, mirror=True)
-    plain = probabilities(network, images, PLAIN, mirror=False)
-
-    assert np.allclose(probs, mirrored, atol=1e-6)
-    assert not np.allclose(probs, plain, atol=1e-6)
-    assert np.allclose(1, probs.sum(1))
-    assert network.training
-
-
 def test_a_device_that_is_not_there_is_told():
     """Asking for a device that this machine lacks ends in words."""
     with pytest.raises(RunError, match='device "tpu" is not there'):
@@ -199,8 +161,8 @@ def test_a_device_that_is_not_there_is_told():
 
 def test_the_engine_takes_what_the_recipe_fixes():
     """A recipe's precision wins over what this machine would choose."""
-    assert "fp32" == choose_engine(device="cpu", precision="fp32").precision
-    assert choose_engine(device="cpu") == choose_engine(device="cpu")
+    for precision in ("fp32", "bf16"):
+        assert precision == choose_engine(device="cpu", precision=precision).precision
 
 
 def connected(connection: str, growth: str, *more: str) -> nn.Module:

@@ -237,17 +237,19 @@ VOTE_ROW = "Training,fer0.png,4,0,0,1,3,2,0,0,0,0\n"
 
 
 def test_votes_stand_in_the_table(tmp_path):
-    """FER+'s ten counts follow each face into the data set."""
+    """FER+'s ten counts follow each face into the data set, in whatever order their columns stand."""
     source = write_as(tmp_path / "t.csv", HEADER + ROW)
-    votes = write_as(tmp_path / "v.csv", VOTE_HEADER + VOTE_ROW)
-    pack(source, tmp_path / "faces", votes=votes)
-    lines = (tmp_path / "faces" / "table.csv").read_text().splitlines()
+    for order in (1, -1):
+        text = [",".join(line.split(",")[::order]) for line in (VOTE_HEADER + VOTE_ROW).splitlines()]
+        votes = write_as(tmp_path / f"v{order}.csv", "\n".join(text))
+        pack(source, tmp_path / f"faces{order}", votes=votes)
+        lines = (tmp_path / f"faces{order}" / "table.csv").read_text().splitlines()
 
-    assert lines[0].endswith(
-        "vote_neutral,vote_happiness,vote_surprise,vote_sadness,vote_anger,"
-        "vote_disgust,vote_fear,vote_contempt,vote_unknown,vote_NF"
-    )
-    assert lines[1].endswith(",4,0,0,1,3,2,0,0,0,0")
+        assert lines[0].endswith(
+            "vote_neutral,vote_happiness,vote_surprise,vote_sadness,vote_anger,"
+            "vote_disgust,vote_fear,vote_contempt,vote_unknown,vote_NF"
+        )
+        assert lines[1].endswith(",4,0,0,1,3,2,0,0,0,0")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_a_data_set_of_majorities_has_ferplus_classes(tmp_path):
     assert lines[1].endswith(",1,0,0,1,0,0,0,8,0,0")
     for strict in (False, True):  # voters who do not agree are no broken picture
         assert info == pack(source, tmp_path / "faces", votes=votes, majority=True, strict=strict)
-    with pytest.raises(DataError, match="was made of other files|other"):
+    with pytest.raises(DataError, match="exists and was made of other files or in another way"):
         pack(source, tmp_path / "faces", votes=votes)
     with pytest.raises(DataError, match="--majority takes FER\\+'s classes, so it needs --votes"):
         pack(source, tmp_path / "other", majority=True)

@@ -159,6 +159,14 @@ def test_a_source_without_splits_gets_them(tmp_path):
     )
 
 
+def test_val_is_drawn_from_what_test_left():
+    """Of 400 faces 40 become test and a tenth of the others, 36, val."""
+    rows = [Row(str(n), "happy", None, f"{n}.png", str(n)) for n in range(400)]
+    fill_splits(rows, seed=0)
+
+    assert {"train": 324, "val": 36, "test": 40} == Counter(row.split for row in rows)
+
+
 def test_only_the_split_that_is_missing_is_drawn(tmp_path):
     """With train and test folders val comes from train and test stays as it is."""
     for split, count in (("train", 20), ("test", 5)):
@@ -628,13 +636,21 @@ def test_votes_belong_to_fer2013_alone(tmp_path):
         pack(tmp_path / "source", tmp_path / "faces", votes=tmp_path / "votes.csv")
 
 
-def test_detect_finds_the_face_in_a_photo(tmp_path, astronaut):
-    """--detect cuts the face out of a photo and lists the photo that has none."""
+def test_detect_finds_the_largest_face_in_a_photo(tmp_path, astronaut):
+    """--detect cuts the larger of two faces out of a photo, on either side, and lists the photo that has none."""
     happy = tmp_path / "source" / "happy"
     happy.mkdir(parents=True)
-    Image.fromarray(astronaut).save(happy / "astronaut.png")
+    small = np.asarray(Image.fromarray(astronaut[:, ::-1]).resize((256, 256)))
+    both = np.concatenate([np.pad(small, ((0, 256), (0, 0), (0, 0))), astronaut], 1)
+    for name, photo in (("a", astronaut), ("both", both), ("other", both[:, ::-1])):
+        Image.fromarray(photo).save(happy / f"{name}.png")
     picture(happy / "nobody.png", 120, side=200)
     info = pack(tmp_path / "source", tmp_path / "faces", detect=True)
+    a, both, other = read_dataset(tmp_path / "faces").pictures(["0", "1", "2"]).astype(int)
 
     assert [("happy/nobody.png", "no face found")] == read_left_out(info)
-    assert [("happy", "train", "happy/astronaut.png")] == list(told(tmp_path / "faces"))
+    assert {f"happy/{name}.png" for name in ("a", "both", "other")} == {
+        source for _, _, source in told(tmp_path / "faces")
+    }
+    for large in (both, other[:, ::-1]):  # the small face looks the other way
+        assert np.abs(a - large).mean() < 20 < np.abs(a - large[:, ::-1]).mean()

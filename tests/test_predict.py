@@ -24,6 +24,7 @@ from mien.model import shipped_models
 from mien.predict import Recognizer, predict
 from mien.predict.annotate import SMALLEST, annotated, label_places
 from mien.predict.occlusion import most, occlusion
+from mien.predict.rows import POINTS
 from mien.predict.sources import sources
 from mien.progress import Counting
 from mien.workers import spread
@@ -207,8 +208,15 @@ def test_predict_writes_all_that_is_asked_for(photos, toy_model, tmp_path, capsy
     assert ["below/two-faces.jpg", "empty-faces.png", "portrait-faces.png"] == listed(made["annotate"])
     assert ["below/two-why1.png", "below/two-why2.png", "portrait-why1.png"] == listed(made["explain"])
     assert "3 faces in 4 pictures" in files["page"].read_text()
-    by_json = [(o["picture"], f["label"]) for o in objects for f in o.get("faces", [])]
-    assert by_json == [(row["picture"], row["label"]) for row in rows if row["face"] != "0"]
+    by_json = [(o["picture"], f) for o in objects for f in o.get("faces", [])]
+    by_row = [row for row in rows if row["face"] != "0"]
+    for row, (name, face) in zip(by_row, by_json, strict=True):
+        assert (name, face["label"], face["best"]) == (row["picture"], row["label"], row["best"])
+        assert face["probabilities"] == {label: float(row[f"p_{label}"]) for label in LABELS}
+        box = [float(row[part]) for part in ("left", "top", "width", "height", "score")]
+        assert [*face["box"], face["score"]] == pytest.approx(box)
+        marks = [[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in POINTS]
+        assert np.allclose(marks, face["landmarks"], atol=0.006)
     assert header["sha256"] == Recognizer(toy_model).model.sha256
 
 

@@ -100,7 +100,7 @@ def test_probabilities_with_two_decimals_are_read(tmp_path):
     path = tmp_path / "rounded.csv"
     path.write_text(f"id,label,split,{','.join(LABELS)}\n1,sad,test,.15,.15,.15,.15,.15,.14,.14\n")
 
-    assert 1 == pytest.approx(read_predictions(path).probs.sum())
+    assert [15 / 103] * 5 + [14 / 103] * 2 == pytest.approx(read_predictions(path).probs[0].tolist())
 
 
 def test_extra_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):

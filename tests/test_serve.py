@@ -36,7 +36,7 @@ from mien.serve.about import card_html
 from mien.serve.metrics import Metrics
 from mien.serve.problems import Problem
 from mien.serve.reading import Gate, Reading
-from mien.serve.reports import LARGEST_FILE, OURS, Tree
+from mien.serve.reports import LARGEST_FILE, OURS, STILL_TRAINING, Tree
 from mien.serve.settings import check, read_key
 
 SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
@@ -171,6 +171,50 @@ def test_explain_tells_what_the_answer_depends_on(server):
     expected = recognizer.explain(recognizer.predict(FACE)[0])
 
     assert abs(expected - face["explanation"]).max() < 1e-4
+
+
+async def never():
+    """Receive nothing from a client."""
+    await asyncio.sleep(60)
+
+
+def read_crowds(*sides: int, explain: bool = False, **limits) -> list:
+    """What is read in pictures of these sides, each with as many faces, numbered; a face's map is its number."""
+
+    class Crowds:
+        def look(self, pixels, *, crop, about):
+            return Looked(about, list(range(len(pixels))), np.empty((len(pixels), 48, 48), np.uint8))
+
+        def read_together(self, some):
+            return ((one, one.faces) for one in some)
+
+        def explain(self, face):
+            return face
+
+    async def ask() -> list:
+        reading = Reading(Crowds(), 1, Limits(**limits), Metrics(1))
+        try:
+            return await reading.read(list(map(picture_of, sides)), never, crop=False, explain=explain)
+        finally:
+            reading.close()
+
+    return asyncio.run(ask())
+
+
+def test_so_many_faces_are_explained_as_the_limit_says():
+    """The first faces of a picture, which are the largest, have a map each, as far as the limit goes."""
+    for most in (0, 2, 9):
+        few, many = read_crowds(8, 10, explain=True, explained=most)
+        assert (list(range(min(8, most))), list(range(most))) == (few.explained, many.explained)
+    assert [] == read_crowds(9)[0].explained
+
+
+def test_too_many_faces_in_a_picture_are_told():
+    """A picture with as many faces as the limit is read; one with one more is a problem, and the others are not."""
+    fits, crowd = read_crowds(8, 9, faces=8)
+
+    assert (200, 8, "") == (fits.status, len(fits.faces), fits.problem)
+    assert (422, "9 faces were found, more than 8 in a picture") == (crowd.status, crowd.problem)
 
 
 def test_several_pictures_come_back_in_order(server):
@@ -426,16 +470,19 @@ def test_an_upgrade_loses_no_body_unsaid(server):
 
 
 def test_bodies_of_one_address_leave_room_for_others():
-    """The bytes that wait are bounded for each address, and free again when its requests are gone."""
+    """The bytes that wait are bounded for each address and in all, and free again when requests are gone."""
     gate = Gate(Limits(body_bytes=1000, waiting_bytes=4000), Metrics(1))
     for request in range(4):
         gate.hold("a", request, 500)
     with pytest.raises(Problem, match="too many bytes of this address wait"):
         gate.hold("a", 4, 500)
     gate.hold("b", 5, 1000)
+    gate.hold("c", 6, 1000)
+    with pytest.raises(Problem, match="too many bytes wait to be read"):
+        gate.hold("d", 7, 1)
     for request in range(4):
         gate.release(request)
-    gate.hold("a", 6, 1000)
+    gate.hold("a", 8, 1000)
 
 
 def test_who_sends_little_waits_for_nobody_who_sends_much():
@@ -451,9 +498,6 @@ def test_who_sends_little_waits_for_nobody_who_sends_much():
 
         def read_together(self, some):
             return ((one, []) for one in some)
-
-    async def never():
-        await asyncio.sleep(60)
 
     async def ask() -> None:
         reading = Reading(Slow(), 1, Limits(), Metrics(1))
@@ -652,6 +696,9 @@ def test_a_real_run_is_understood(tmp_path):
 
     assert (told["path"], told["name"], told["seed"]) == ("runs/quick-cnn-s2", "quick-cnn", 2)
     assert (told["state"], told["epochs"], told["rows"]["val_loss"]) == ("training", 7, [1.3, 1.3])
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 2 * STILL_TRAINING,) * 2)
+    assert "stopped" == Tree(tmp_path).listed()[1][0]["state"]
 
 
 def test_curves_are_drawn(server, browser):

@@ -207,13 +207,6 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(toy, toy_data, tmp_path):
     assert final_bytes(whole.folder) == final_bytes(folder)
 
 
-def test_a_runs_folder_holds_exactly_what_it_should(toy_data, tmp_path):
-    """A complete run is seven files and a description of where it was made; no state, no leftovers."""
-    folder = train(toy_recipe("quick-cnn", "training.epochs=1"), toy_data, tmp_path / "run").folder
-
-    assert {*FINAL, "environment.json"} == {p.name for p in folder.iterdir()}
-
-
 def test_the_seed_decides_everything(toy_data, tmp_path):
     """The same seed gives the same bytes, another seed others."""
     runs = [
@@ -551,18 +544,6 @@ def test_a_damaged_run_is_told_in_one_line(toy_data, tmp_path, kind, message):
 
     with pytest.raises(MienError, match=message):
         read_run(folder)
-
-
-def test_too_little_memory_is_told_in_words(toy_data, tmp_path, monkeypatch):
-    """When torch cannot allocate, the run ends in one line that says what to lower."""
-
-    def exhausted(*arguments, **options):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr("mien.train.loop.augment", exhausted)
-
-    with pytest.raises(RunError, match="not enough memory; lower training.batch_size"):
-        train(toy_recipe(), toy_data, tmp_path / "run")
 
 
 def test_a_run_begun_elsewhere_is_told_of_its_device(toy_data, tmp_path):

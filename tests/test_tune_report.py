@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -22,6 +23,7 @@ from mien.tune import trial
 from mien.tune.report import report, summary
 from mien.tune.report.effects import importances, pairs, surface
 from mien.tune.report.figures import busy, limits, number
+from mien.tune.report.words import luck
 from mien.tune.search import tune
 from mien.tune.storage import shown
 from mien.tune.study import Axis, read_study
@@ -281,6 +283,22 @@ def test_the_page_tells_our_search(ours):
     assert "trained again with 2 other seeds" in " ".join(text.split())
     assert best.params["optimizer.lr"] == recipe.optimizer.lr
     assert f'name = "known-{best.number:04}"' in text
+
+
+@pytest.mark.parametrize(
+    ("again", "head"),
+    [((0.70, 0.74), "3.0 points of the best value were luck"), ((0.76,), "The best value was no luck")],
+)
+def test_luck_of_a_value_that_is_to_be_high_is_what_it_falls_by(again, head):
+    """Of accuracies, what other seeds lose on average is luck, and what they win is none."""
+    best = SimpleNamespace(number=7, values=(0.75,))
+    confirmed = {7: {seed: [value] for seed, value in enumerate(again)}}
+    study = SimpleNamespace(
+        objectives=("accuracy",), maximized=(True,), told={}, confirmed=confirmed, ranked=lambda: [best]
+    )
+
+    assert head == luck(study).head
+    assert f"it is {100 * np.mean(again):.1f}% on average" in luck(study).sentence
 
 
 def test_every_trial_is_in_the_table(ours):

@@ -156,10 +156,10 @@ TITLE_HEIGHT = 42
 
 def text_width(text: str, fontsize: float = TEXT) -> float:
     """Return about how many pixels a text takes; a little too many rather than too few."""
-    return fontsize * sum(_width(sign) for sign in text)
+    return fontsize * sum(_ems(sign) for sign in text)
 
 
-def _width(sign: str) -> float:
+def _ems(sign: str) -> float:
     """Return a sign's width in ems."""
     if unicodedata.east_asian_width(sign) in "WF":
         return 1.0
