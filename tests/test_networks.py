@@ -159,10 +159,13 @@ def test_a_device_that_is_not_there_is_told():
         choose_engine(device="tpu")
 
 
-def test_the_engine_takes_what_the_recipe_fixes():
-    """A recipe's precision wins over what this machine would choose."""
+@pytest.mark.parametrize("fast", ["fp32", "bf16"])
+def test_the_engine_takes_what_the_recipe_fixes(monkeypatch, fast):
+    """A recipe's precision wins over what is fast on this machine, which is chosen where none is asked for."""
+    monkeypatch.setattr("mien.networks.engine._multiplies_bf16", lambda _: fast == "bf16")
     for precision in ("fp32", "bf16"):
         assert precision == choose_engine(device="cpu", precision=precision).precision
+    assert fast == choose_engine(device="cpu").precision
 
 
 def connected(connection: str, growth: str, *more: str) -> nn.Module:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,12 @@ def test_explain_tells_what_the_answer_depends_on(server):
     assert abs(expected - face["explanation"]).max() < 1e-4
 
 
+def outcome(coroutine):
+    """Return what a coroutine ends with, in a thread of its own: in this one a browser's event loop may run."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 async def never():
     """Receive nothing from a client."""
     await asyncio.sleep(60)
@@ -198,7 +205,7 @@ def read_crowds(*sides: int, explain: bool = False, **limits) -> list:
         finally:
             reading.close()
 
-    return asyncio.run(ask())
+    return outcome(ask())
 
 
 def test_so_many_faces_are_explained_as_the_limit_says():
@@ -508,7 +515,7 @@ def test_who_sends_little_waits_for_nobody_who_sends_much():
         await first
         reading.close()
 
-    asyncio.run(ask())
+    outcome(ask())
     assert order.index(100) < 6
 
 
