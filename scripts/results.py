@@ -22,7 +22,12 @@ MARKS = "<!-- {}: python scripts/results.py -->", "<!-- end of {} -->"  # of a t
 
 def read(kept: str, name: str) -> list[dict[str, str]]:
     """Return the rows of a set's kept table."""
-    with open(ROOT / "results" / f"{kept}-{name}.csv", encoding="utf-8", newline="") as file:
+    return rows_of(f"{kept}-{name}")
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    """Return the rows of results/NAME.csv."""
+    with open(ROOT / "results" / f"{name}.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -106,11 +111,9 @@ def readme_table() -> str:
 
 def packages() -> list[str]:
     """Return the lines on what ships beside other packages; none where that was not measured."""
-    path = ROOT / "results" / "packages.csv"
-    if not path.exists():
+    if not (ROOT / "results" / "packages.csv").exists():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of("packages")
     at = {(row["network"], row["part"], row["score"]): row for row in rows}
     head = ("what you install", "PrivateTest %", "clean %", "PrivateTest macro F1 %", "PrivateTest ECE")
     lines = ["", "| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
@@ -163,8 +166,7 @@ def claim(kept: str, net: dict[str, str]) -> str:
 
 def own_faces() -> str:
     """Return the table of what `finetune` gains, as docs/training.md has it."""
-    with open(ROOT / "results" / "own-faces.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of("own-faces")
     head = ("faces", "network", "test faces", "seeds", "accuracy %", "macro F1 %", "ECE")
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for faces, network in dict.fromkeys((row["faces"], row["network"]) for row in rows):
@@ -178,8 +180,7 @@ def own_faces() -> str:
 
 def means(name: str) -> str:
     """Return the table of what each technique is worth, from results/NAME.csv of `scripts/means.py`."""
-    with open(ROOT / "results" / f"{name}.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(name)
     lines = ["| technique | val clean % | difference, points | log loss | difference |", "| --- " * 5 + "|"]
     for technique in dict.fromkeys(row["means"] for row in rows):
         right, loss = (

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
-SMALLEST_P = 0.001
 WIDTH = 100  # characters in a line of a terminal
 
 
@@ -86,9 +85,9 @@ def millions(value: float) -> str:
     return f"{value / 1e6:.{1 if value >= 1e7 else 2}f}{NO_BREAK}M"
 
 
-def p_value(p: float) -> str:
-    """Return a p value with three digits; what is smaller than 0.001 is told as such."""
-    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}"
+def p_value(p: float, places: int = 3) -> str:
+    """Return a p value with so many digits; what is smaller than 0.001, as they show it, is told as such."""
+    return f"< {10**-places:.{places}f}" if p < 10**-places else f"{p:.{places}f}"
 
 
 def seconds(value: float) -> str:

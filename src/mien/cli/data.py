@@ -7,13 +7,8 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 
-OF_FACES = (
-    "faces",
-    "counts",
-    "label_noise",
-    "ambiguity",
-    "page",
-)  # what `mien render` takes for a data set alone
+# what `mien render` takes for a data set alone, and for a clip alone
+OF_FACES = ("faces", "counts", "label_noise", "ambiguity", "page")
 OF_CLIPS = ("label", "second", "seconds", "rate")
 
 

@@ -83,10 +83,15 @@ def with_exact_end(found: Interval, cases: int) -> Interval:
 
     That is Clopper and Pearson's of 1934: of n right, n right, it begins at .025 ** (1 / n).
     """
-    if not found.low == found.high == found.point or found.point not in (0, 1):
+    if not all_agree(found, 0, 1):
         return found
     farthest = exact_end(cases)
     return Interval(1.0, farthest, 1.0) if found.point else Interval(0.0, 0.0, 1 - farthest)
+
+
+def all_agree(found: Interval, *ends: float) -> bool:
+    """Tell whether all faces, and every resample with them, show the same: one of the ends that a score can take."""
+    return found.low == found.high == found.point and found.point in ends
 
 
 def exact_end(cases: int) -> float:

@@ -9,14 +9,14 @@ import numpy as np
 from mien import notebook
 from mien.errors import DataError
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import bootstrap, check_draws, exact_end, interval
+from mien.judge.bootstrap import all_agree, bootstrap, check_draws, exact_end, interval
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
 from mien.judge.verdict import sums_by_seed
 from mien.predictions import Predictions
-from mien.text import many, seeds_in_words
+from mien.text import many, p_value, seeds_in_words
 
 LEVEL = 0.05
-SMALLEST_P = 0.0001
+P_PLACES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> 
 
 def _with_far_end(found: Interval, groups: int) -> Interval:
     """Return the interval of a difference of accuracies; of all faces against none it is what both exact ends leave."""
-    if not found.low == found.high == found.point or found.point not in (-1, 1):
+    if not all_agree(found, -1, 1):
         return found
     nearest = 2 * exact_end(groups) - 1
     return Interval(1.0, nearest, 1.0) if found.point > 0 else Interval(-1.0, -1.0, -nearest)
@@ -220,15 +220,10 @@ def _numbers(
 
 def in_words(accuracy: Interval, p_holm: float) -> str:
     """Return a difference of accuracies with its interval and p."""
-    p = p_in_words(p_holm)
+    p = p_value(p_holm, P_PLACES)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
     interval = f"95% interval {_points(accuracy.low)} to {_points(accuracy.high)}"
     return f"a difference of {_points(accuracy.point)} points, {interval}, {p}"
-
-
-def p_in_words(p: float) -> str:
-    """Return a p value with four digits: "0.0312", "< 0.0001"."""
-    return f"{p:.4f}" if p >= SMALLEST_P else f"< {SMALLEST_P}"
 
 
 def _disagreement(accuracy: Interval, significant: bool) -> str:

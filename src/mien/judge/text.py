@@ -6,10 +6,10 @@ Shares are printed as percent with one decimal place; log loss, Brier and ECE as
 from collections.abc import Mapping, Sequence
 
 from mien import notebook
-from mien.judge.paired import Difference, p_in_words
+from mien.judge.paired import P_PLACES, Difference
 from mien.judge.scores import METRICS, Interval
 from mien.judge.verdict import Verdict
-from mien.text import WIDTH, in_columns, many
+from mien.text import WIDTH, in_columns, many, p_value
 
 TITLES = {
     "accuracy": "accuracy %",
@@ -84,7 +84,8 @@ def per_class_html(verdict: Verdict) -> str:
 def difference_html(difference: Difference) -> str:
     """Return every score's difference, and the test of accuracy's, as HTML; shares are in percentage points."""
     rows = [(TITLES[m].replace("%", "points"), _written(m, difference.scores[m])) for m in METRICS]
-    tests = [("p of accuracy", p_in_words(difference.p)), ("p by Holm", p_in_words(difference.p_holm))]
+    tests = [("p of accuracy", difference.p), ("p by Holm", difference.p_holm)]
+    tests = [(name, p_value(p, P_PLACES)) for name, p in tests]
     told = difference.conclusion
     told = told if told == "cannot tell" else f"{difference.a} is {told}"
     caption = f"{difference.a} minus {difference.b}, {many(difference.faces, 'face')}"

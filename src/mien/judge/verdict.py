@@ -8,7 +8,7 @@ import numpy as np
 
 from mien import notebook
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import bootstrap, calibrated_band, check_draws, interval, with_exact_end
+from mien.judge.bootstrap import all_agree, bootstrap, calibrated_band, check_draws, interval, with_exact_end
 from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
 from mien.predictions import Predictions
 from mien.text import seeds_in_words
@@ -143,7 +143,7 @@ def _classes_behind(per_class: Sequence[ClassScores]) -> dict[str, list[Interval
 
 def _with_classes_ends(found: Interval, shares: Sequence[Interval]) -> Interval:
     """Return the interval of a mean over classes; where all faces agree, it ends where the classes' do in the mean."""
-    if not found.low == found.high == found.point or found.point not in (0, 1):
+    if not all_agree(found, 0, 1):
         return found
     return Interval(
         found.point, *(float(np.mean([getattr(s, end) for s in shares])) for end in ("low", "high"))
