@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages.charts import Range, Series, legend, ranges
+from mien.pages.charts import Range, ranges
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, WIDTH, axes_at, canvas, new_figure, title, write_at
+from mien.pages.legend import Series, legend
 from mien.pages.theme import LIGHT, series
 from mien.text import percent, points
 

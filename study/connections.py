@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.pages.charts import Series
+from mien.pages.legend import Series
 from mien.pages.theme import series
 from mien.text import joined, points, seeds_in_words
 from study.plan import PLAN

@@ -7,10 +7,11 @@ from report_runs import network_json
 
 from mien.errors import MissingExtra
 from mien.pages import render
-from mien.pages.charts import CELL_OPACITY, Range, Series, bars, matrix, ranges
+from mien.pages.charts import CELL_OPACITY, Range, bars, matrix, ranges
 from mien.pages.drawing import network, widest
 from mien.pages.faces import LARGEST_SIDE, Tile, data_uri, sheet
 from mien.pages.figures import inline, save, size, themed
+from mien.pages.legend import Series
 from mien.pages.theme import DARK, LIGHT, SERIES, series
 from mien.text import (
     decimal,

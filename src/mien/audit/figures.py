@@ -10,9 +10,9 @@ from mien.audit.material import Finding
 from mien.audit.quality import MEASURES
 from mien.labels import FERPLUS_NAMES, SPLITS
 from mien.pages import charts
-from mien.pages.charts import Series
 from mien.pages.faces import Tile, sheet
 from mien.pages.figures import Drawn, save
+from mien.pages.legend import Series
 from mien.pages.theme import series
 from mien.text import percent, thousands
 

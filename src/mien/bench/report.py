@@ -5,8 +5,9 @@ from pathlib import Path
 from mien.bench import PLAIN, Bench
 from mien.bench.clock import STAGES, gain
 from mien.files import refuse_other_contents, replacing_folder, to_json, write_atomic
-from mien.pages.charts import Series, bars
+from mien.pages.charts import bars
 from mien.pages.figures import Figures, save, themed
+from mien.pages.legend import Series
 from mien.pages.theme import series
 
 RECORD = "bench.json"

@@ -13,8 +13,9 @@ from mien.compare.shares import normalized, probability_shares, reliability_bins
 from mien.judge import Difference, Interval, Verdict
 from mien.labels import SPLITS
 from mien.pages import charts, drawing
-from mien.pages.charts import Range, Series
+from mien.pages.charts import Range
 from mien.pages.figures import Drawn, save
+from mien.pages.legend import Series
 from mien.pages.theme import series
 from mien.text import MINUS, decimal, percent, points, signed, thousands
 

@@ -4,7 +4,7 @@ A chart takes its title, a quiet second line and numbers, and returns a matplotl
 inside `figures.themed()` and write with `figures.save`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,27 +23,16 @@ from mien.pages.figures import (
     title,
     write_at,
 )
+from mien.pages.legend import LEGEND_ROW, Series, legend, legend_height
 from mien.pages.theme import LIGHT
 from mien.text import shortened, thousands
 
 LONGEST_LABEL = 16  # characters of a class's name
-LONGEST_ENTRY = 40  # characters of a name in a legend
-LEGEND_ROW = 15  # pixels
 LONGEST_SLANTED = 8  # a longer one would leave the figure, so names stand upright
 MOST_TEXTS = 12  # classes whose cells have room for a number
 CELL_OPACITY = 0.62  # of the strongest cell; ink keeps a contrast of 4.5 on it in both modes
 FAINTEST_SHADE = 0.004
 RIGHT = WIDTH - 22  # room for the half of the last tick's text
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A name with its look; what it holds depends on the chart."""
-
-    name: str
-    color: str
-    marker: str
-    values: Sequence = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +45,6 @@ class Range:
     spans: Sequence[tuple[float, float, float]]
     dots: Sequence[float] = field(default=())
     band: tuple[float, float] | None = None  # drawn behind
-
-
-def legend(axes, y: float, entries: Sequence[Series], *, right: float = WIDTH) -> float:
-    """Write markers with names in flowing lines from pixel row `y` on; return the next free row."""
-    for entry, x, row in _flowing(entries, right):
-        axes.plot(x + 5, y + row - 3.5, entry.marker, color=entry.color, markersize=6)
-        axes.text(x + 14, y + row, shortened(entry.name, LONGEST_ENTRY), fontsize=SMALL, va="baseline")
-    return y + legend_height(entries, right=right)
-
-
-def legend_height(entries: Sequence[Series], *, right: float = WIDTH) -> float:
-    """Return how many pixels `legend` takes."""
-    return LEGEND_ROW + max(row for _, _, row in _flowing(entries, right))
-
-
-def _flowing(entries: Sequence[Series], right: float) -> Iterator[tuple[Series, float, float]]:
-    """Yield each entry with its place: x, and y below the first row's."""
-    x, row = EDGE, 0
-    for entry in entries:
-        width = 16 + text_width(shortened(entry.name, LONGEST_ENTRY), SMALL) + 12
-        if x > EDGE and x + width > right:
-            x, row = EDGE, row + LEGEND_ROW
-        yield entry, x, row
-        x += width
 
 
 def _label_space(labels: Sequence[str]) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.pages.charts import Series, legend, legend_height
 from mien.pages.figures import EDGE, SMALL, TITLE_HEIGHT, canvas, new_figure, size, text_width, title
+from mien.pages.legend import Series, legend, legend_height
 from mien.pages.theme import LIGHT
 from mien.text import shortened
 

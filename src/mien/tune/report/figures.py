@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.pages.charts import RIGHT, Series, legend
+from mien.pages.charts import RIGHT
 from mien.pages.figures import (
     SMALL,
     TITLE_HEIGHT,
@@ -19,6 +19,7 @@ from mien.pages.figures import (
     title,
     write_at,
 )
+from mien.pages.legend import Series, legend
 from mien.pages.theme import LIGHT
 from mien.text import MINUS, shortened
 from mien.tune.report.effects import (
