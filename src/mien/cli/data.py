@@ -126,9 +126,9 @@ def _refuse_stray(context: typer.Context, clip: str | None) -> None:
 def _render_dataset(folder: Path, options: dict, page: Path | None, progress) -> None:
     from mien.dataset import summary
     from mien.render import render, write_page
-    from mien.workers import cores
+    from mien.workers import available_cores
 
-    info = render(folder, **options, workers=cores(), progress=progress)
+    info = render(folder, **options, workers=available_cores(), progress=progress)
     print(f"{folder}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
     if page is not None:
         write_page(folder, page)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mien.errors import ServeError
 from mien.pictures import LARGEST_PIXELS
-from mien.workers import cores
+from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"
 SHORTEST_KEY = 16  # characters
@@ -61,7 +61,7 @@ class Settings:
     @property
     def threads_each(self) -> int:
         """Threads of one process."""
-        return self.threads or max(1, cores() // self.workers)
+        return self.threads or max(1, available_cores() // self.workers)
 
     @property
     def loopback(self) -> bool:

@@ -25,7 +25,7 @@ from mien.tune.plan import Plan, at_work, check, make_sampler
 from mien.tune.storage import shown
 from mien.tune.study import Study, best_recipes, plain
 from mien.tune.trial import BEAT, Search, attend
-from mien.workers import cores
+from mien.workers import available_cores
 
 GRACE_SECONDS = 90.0  # without a sign of life from a trial's worker
 MOST_REFUSED = 100  # trials in a row
@@ -168,7 +168,7 @@ def free_dead(search: Search, seen: dict[int, tuple], *, at_once: bool = False) 
 
 def _spread(plan: Plan, workers: int, stop: Callable[[], bool], say: Callable[[str], None]) -> None:
     """Search with so many processes; Stopped when `stop()` is true, TuneError when all fail."""
-    threads = plan.threads or cores()
+    threads = plan.threads or available_cores()
     plan = replace(plan, threads=max(1, threads // workers))
     context = get_context("spawn")
     ending = context.Event()
