@@ -1,11 +1,18 @@
+import base64
 import csv
 import io
 import json
+import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,10 +188,11 @@ def test_an_unclear_face_is_uncertain(toy_model, toy):
 
 
 def test_recognizer_comes_with_mien():
-    """`from mien import Recognizer` works, and other names are told as missing."""
+    """`from mien import Recognizer, PictureError` works, and other names are told as missing."""
     import mien
 
-    assert mien.Recognizer is Recognizer
+    assert (mien.Recognizer, mien.PictureError) == (Recognizer, PictureError)
+    assert set(mien.__all__) <= set(dir(mien))
     with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
         _ = mien.Recogniser
 
@@ -331,14 +339,6 @@ def test_a_table_holds_any_name(photos, toy_model, tmp_path, monkeypatch):
 
     assert ["./=1+1.png", "a\\rb.png"] == names
     assert "2 pictures" in info(tmp_path / "t.csv")
-
-
-def test_one_image_is_not_many(toy_model):
-    """`predict_many` refuses a path, which it would take letter by letter; a long side of nothing is refused, too."""
-    with pytest.raises(TypeError, match="predict takes one"):
-        next(Recognizer(toy_model).predict_many("party.jpg"))
-    with pytest.raises(ValueError, match="at least 64"):
-        Recognizer(toy_model, long_side=5)
 
 
 def test_a_stop_leaves_no_half_table(photos, toy_model, tmp_path):
@@ -568,3 +568,141 @@ def test_names_cannot_become_markup(photos, toy_model, tmp_path):
 
     assert "<img src=x" not in (tmp_path / "o.html").read_text()
     assert "&lt;img src=x" in (tmp_path / "o.html").read_text()
+
+
+def in_another_process(recognizer: Recognizer, path: str) -> list[tuple]:
+    """Return box and label of each face; a function of this module, as `spawn` needs one."""
+    return [(face.box, face.label) for face in recognizer.predict(path)]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_recognizer_travels_to_other_processes(recognizer, photos, faces, method):
+    """Pickled into a process that inherits nothing, a recognizer gives the same answers with the same settings."""
+    strict = Recognizer(recognizer.model, threshold=1.0)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        (answer,) = pool.submit(in_another_process, strict, str(photos / "portrait.png")).result()
+
+    assert (faces[0].box, "uncertain") == answer
+
+
+def test_a_model_that_changed_does_not_travel(toy_model, tmp_path):
+    """A file that is another one by now is not sent in the place of the model that was read."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(Path(toy_model).read_bytes())
+    recognizer = Recognizer(path)
+    path.write_bytes(b"another")
+    with pytest.raises(ModelError):
+        pickle.dumps(recognizer)
+
+
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_every_bad_item_is_an_error_in_its_place(recognizer, astronaut, workers):
+    """Whatever an item is, with `return_errors` the stream goes on behind it and keeps its order."""
+    bad = [None, 1.5, object(), [], "gone.jpg", b"", b"text", astronaut.astype(np.uint16), np.zeros((0, 3), np.uint8),
+           np.zeros((9, 9, 4), np.uint8), np.float32(3), "data:image/png;base64,AAAA", io.StringIO("text")]  # fmt: skip
+    items = [one for item in bad for one in (item, astronaut)]
+    answers = list(recognizer.predict_many(items, channels="rgb", return_errors=True, workers=workers))
+
+    assert all(isinstance(answer, PictureError) for answer in answers[::2])
+    assert all(len(answer) == 1 for answer in answers[1::2])
+    assert len(items) == len(answers)
+
+
+@pytest.mark.parametrize(
+    "one",
+    ["party.jpg", b"bytes", Path("party.jpg"), np.zeros((600, 900, 3), np.uint8), np.zeros((60, 90), np.uint8),
+     np.zeros((60, 90, 4), np.uint8), Image.new("L", (9, 9)), io.BytesIO(b"file")],
+    ids=lambda one: type(one).__name__,
+)  # fmt: skip
+def test_one_image_is_not_many(recognizer, one):
+    """`predict_many` refuses at once any single image, which it would take apart."""
+    with pytest.raises(TypeError):
+        recognizer.predict_many(one)
+
+
+def test_a_stack_of_pictures_is_many(recognizer, astronaut):
+    """An array (N, H, W, 3) or (N, H, W) is N pictures."""
+    stack = np.stack([astronaut, astronaut])
+
+    assert [1, 1] == [len(faces) for faces in recognizer.predict_many(stack, channels="rgb")]
+    assert [1, 1] == [len(faces) for faces in recognizer.predict_many(stack[:, :, :, 0])]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"long_side": 5}, {"threshold": 1.5}, {"threshold": -1}, {"min_score": 2}, {"min_face": -1},
+                 {"min_score": float("nan")}, {"min_face": float("nan")}],
+)  # fmt: skip
+def test_settings_out_of_their_range_are_refused(recognizer, settings):
+    """Each setting is checked when the recognizer is made; so is the number of workers."""
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        Recognizer(recognizer.model, **settings)
+    with pytest.raises(ValueError, match="workers"):
+        recognizer.predict_many([], workers=0)
+
+
+def test_no_more_workers_compute_than_are_asked_for(recognizer, astronaut, monkeypatch):
+    """Detection and classification together run in so many threads at a time."""
+    running, most, lock = [0], [0], threading.Lock()
+
+    def counted(work):
+        def inside(*arguments, **options):
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.002)
+            try:
+                return work(*arguments, **options)
+            finally:
+                with lock:
+                    running[0] -= 1
+
+        return inside
+
+    monkeypatch.setattr(Recognizer, "detect", counted(Recognizer.detect))
+    monkeypatch.setattr(
+        Recognizer, "classify_batch", counted(lambda self, several: [(d, []) for d in several])
+    )
+    crops = [np.zeros((16, 16), np.uint8)] * 60
+    for workers in (1, 2):
+        most[0] = 0
+        assert 60 == len(list(recognizer.predict_many(crops, crop=True, workers=workers)))
+        assert most[0] <= workers
+
+
+def test_a_score_a_size_and_a_threshold_of_ones_own(recognizer, faces, astronaut):
+    """Faces below a score or a size are dropped, and a face below a threshold of one's own is uncertain."""
+    (face,) = faces
+    side, model = min(face.box[2:]), recognizer.model
+
+    def found(**settings):
+        return Recognizer(model, **settings).predict(astronaut, channels="rgb")
+
+    assert 1 == len(found(min_score=face.score, min_face=side))
+    assert [] == found(min_score=face.score + 1e-6) == found(min_face=side + 0.01)
+    assert face.best == found(threshold=face.confidence)[0].label
+    assert "uncertain" == found(threshold=face.confidence + 1e-6)[0].label
+    crop = Recognizer(model, min_face=16, min_score=1.0)
+    assert [1, 0] == [len(crop.predict(np.zeros((n, n), np.uint8), crop=True)) for n in (16, 15)]
+
+
+def test_any_form_of_a_file_is_read(recognizer, faces, photos):
+    """File objects, base64 as text or bytes, with line breaks or not, and data URIs are the file they hold."""
+    data = (photos / "portrait.png").read_bytes()
+    text = base64.encodebytes(data).decode()
+    with open(photos / "portrait.png", "rb") as file:
+        assert same(faces, recognizer.predict(file))
+    for image in (io.BytesIO(data), text, text.encode(), text.replace("\n", ""), f"data:image/png;base64,{text}",
+                  f"DATA:;base64,{text}".encode()):  # fmt: skip
+        assert same(faces, recognizer.predict(image))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["data:image/jpeg;base64," + "A" * 9001, "data:image/svg+xml,<svg>" + "x" * 9000, "A" * 9004, "b" * 9001],
+)
+def test_an_error_does_not_repeat_a_whole_picture(recognizer, text):
+    """What is said of a long text is short."""
+    with pytest.raises(PictureError) as caught:
+        recognizer.predict(text)
+
+    assert len(str(caught.value)) < 300

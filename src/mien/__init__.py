@@ -1,11 +1,12 @@
 """mien trains, judges and ships recognizers of facial expression.
 
 Importing it does nothing but keep onnxruntime from telling its maker of each use. Every command has a room of the same
-name and, in it, a function of the same name: `from mien.judge import judge`. `from mien import Recognizer` brings what
-reads pictures.
+name and, in it, a function of the same name: `from mien.judge import judge`. What classifies faces in pictures comes
+with `from mien import Recognizer, PictureError`.
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 # Since 1.29 onnxruntime sends events over the network unless told not to before it is loaded; mien sends nothing.
@@ -16,16 +17,22 @@ for _name in (
     os.environ.setdefault(_name, "1")
 
 if TYPE_CHECKING:
-    from mien.predict import Recognizer
+    from mien.errors import MienError, PictureError
+    from mien.predict import FaceExpression, Recognizer
 
-__all__ = ["Recognizer"]
+__all__ = ["FaceExpression", "MienError", "PictureError", "Recognizer"]
 __version__ = "0.1.0"
 
+_PLACES = {"MienError": "mien.errors", "PictureError": "mien.errors"}
+_PLACES |= {"FaceExpression": "mien.predict", "Recognizer": "mien.predict"}
 
-def __getattr__(name: str):
-    """Import what this module lends from a room, once it is asked for."""
-    if name != "Recognizer":
+
+def __getattr__(name: str) -> type:
+    """Import what this module offers of others, once it is asked for."""
+    if name not in _PLACES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    from mien.predict import Recognizer
+    return getattr(import_module(_PLACES[name]), name)
 
-    return Recognizer
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,32 +5,50 @@ a picture's size is checked before it is decoded, and formats that run programs 
 docs/inputs.md lists what each kind of bad file gets.
 """
 
+import importlib
+import importlib.util
 import io
 import logging
 import os
 import stat
+import struct
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.errors import PictureError, TooManyPixels, UnknownPicture
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff")
-    + (".pgm", ".ppm", ".pnm", ".jp2", ".avif")
+    + (".pgm", ".ppm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif")
 )
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")  # of ISO/IEC 23008-12, behind "ftyp"
+HEIC_READERS = (
+    "pi_heif",
+    "pillow_heif",
+)  # the first is the extra heic; the second brings an encoder under the GPL
 LARGEST_FILE_BYTES = 256 * 2**20
-LARGEST_PIXELS = 64_000_000  # 256 MB once decoded; the largest that common cameras make
+LARGEST_PIXELS = 2**26  # 268 MB once decoded, as Pillow keeps RGB
+# A larger JPEG is decoded at half its size or a quarter, which takes libjpeg no more memory and time than that size.
+# Telephones make 48, 64, 108 and 200 million pixels; in so many, a face that can be detected has more than it needs.
+LARGEST_WHOLE_JPEG, LARGEST_JPEG = 32_000_000, 2**28
 SMALLEST_SIDE = 8
 MOST_SCANS, SCAN, BYTES_A_SCAN = 100, b"\xff\xda", 2**15  # of a progressive JPEG; programs write about ten
 XMP = ("xmp", "XML:com.adobe.xmp")
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+PNG_DEPTH = 24  # where a PNG file's bit depth stands
+SENSOR_BITS = (8, 10, 12, 14)  # of cameras that write their values into 16 bits as they are
 BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # of TIFF 6.0
 UNKNOWN_WHITE = ("I", "F")
 LFS = b"version https://git-lfs"
@@ -48,10 +66,15 @@ class Picture:
     """A decoded picture, upright."""
 
     pixels: np.ndarray  # uint8 (H, W) grey, or (H, W, 3) RGB
+    size: tuple[int, int]  # width and height of the file, upright; larger than `pixels` where it was reduced
     animated: bool = False  # whether it is the first of several frames
+    reduction: int = (
+        1  # times as wide the file is: a very large JPEG is decoded at half its size, or a quarter
+    )
+    note: str = ""  # what was assumed in reading it, where that is not certain
 
 
-def read_file(path: Path | str) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file; PictureError for anything else, without waiting for it."""
     try:
         refuse_other_than_file(Path(path).stat())
@@ -80,26 +103,72 @@ def refuse_other_than_file(status: os.stat_result) -> None:
 def decode(data: bytes, *, color: bool = False, most_pixels: int = LARGEST_PIXELS) -> Picture:
     """Return a picture file's first frame as grey bytes, or as RGB with `color`.
 
-    Turned as its EXIF orientation says; 16-bit grey scaled to 8; what is transparent is shown on
-    white. Raises PictureError with the reason for anything that cannot be read rightly, UnknownPicture for what
-    is no picture at all; one with more than `most_pixels` is not decoded.
+    Turned as its EXIF orientation says; 16-bit grey scaled to 8, by 4,095 where no value is larger, and so for 8, 10
+    and 14 bits; what is transparent is shown on white; a JPEG of more than 32,000,000 pixels comes reduced. Raises
+    PictureError with the reason for anything that cannot be decoded correctly, UnknownPicture for what is no picture
+    at all; one with more than `most_pixels`, reduced, is not decoded.
     """
     if not data:
         raise PictureError("an empty file")
     if data.startswith(LFS):
         raise PictureError("a git-LFS pointer, not the picture: git lfs pull")
-    from PIL import Image
 
-    with _faults_in_words(), Image.open(io.BytesIO(data), formats=_formats()) as image:
+    with _errors_in_words(), _opened(data) as image:
         # Each scan goes over the whole picture; two such bytes may stand elsewhere by chance.
         if image.info.get("progressive") and data.count(SCAN) > MOST_SCANS + len(data) // BYTES_A_SCAN:
             raise PictureError("a JPEG of more scans than any program writes; save it anew")
-        return _picture(image, color, most_pixels)
+        size = image.size
+        if image.format in ("JPEG", "MPO") and not image.info.get("progressive"):
+            _reduce(image)
+        picture = _picture(image, color, most_pixels)
+        _refuse_dark_color(data, image, picture.pixels)
+        turned = picture.pixels.shape[:2] != image.size[::-1]
+        return replace(picture, size=size[::-1] if turned else size, reduction=round(size[0] / image.width))
+
+
+def _opened(data: bytes) -> "Image.Image":
+    """Return a picture file opened by the reader of its format, as `Image.open` does.
+
+    That one warns or raises by the size first, as the process is set, where here the bounds of this module hold.
+    """
+    from PIL import Image
+
+    readers = [Image.OPEN[name] for name in _formats()]
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
+        readers = [(_heic_reader(), None)]
+    for factory, accepts in readers:
+        accepted = accepts is None or accepts(data[:16])  # or a text that says what Pillow lacks for it
+        if accepted and not isinstance(accepted, str):
+            try:
+                return factory(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # as there: another format after all
+                continue
+    raise UnknownPicture("not a picture of a kind that mien reads")
+
+
+def _heic_reader() -> Callable[[io.BytesIO, str], "Image.Image"]:
+    """Return what opens HEIC, of a package that is installed; nothing is registered with Pillow."""
+    for name in HEIC_READERS:
+        if importlib.util.find_spec(name):
+            return importlib.import_module(name).HeifImageFile
+    raise PictureError("HEIC, as iPhones write: pip install 'mien[heic]', or save it as JPEG")
+
+
+def _reduce(image) -> None:
+    """Have a large JPEG decoded at half its size, or a quarter; the file is entropy-decoded once in any case."""
+    pixels = image.width * image.height
+    if pixels > LARGEST_JPEG:
+        raise TooManyPixels(f"{image.width:,} x {image.height:,} is more than {LARGEST_JPEG:,} pixels")
+    factor = 1
+    while pixels > LARGEST_WHOLE_JPEG * factor**2:
+        factor *= 2
+    if factor > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
 
 
 def from_image(image, *, color: bool = False) -> Picture:
     """Return what `decode` gives of a file for an image that Pillow has opened; PictureError as there."""
-    with _faults_in_words():
+    with _errors_in_words():
         return _picture(image, color)
 
 
@@ -112,7 +181,16 @@ def _picture(image, color: bool, most_pixels: int = LARGEST_PIXELS) -> Picture:
     sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
     with _no_xmp(image):
         upright = ImageOps.exif_transpose(image)
-    return Picture(_pixels(upright, color, sixteen_bit), animated)
+    white = 255
+    if sixteen_bit:  # a PPM says itself what white is, and Pillow scales by it
+        white = 65_535 if image.format == "PPM" else _white(upright)
+    note = (
+        f"16-bit grey without a value above {white:,}, which is taken for white"
+        if 255 < white < 65_535
+        else ""
+    )
+    pixels = _pixels(upright, color, white if sixteen_bit else 0)
+    return Picture(pixels, upright.size, animated, note=note)
 
 
 @contextmanager
@@ -126,7 +204,7 @@ def _no_xmp(image):
 
 
 @contextmanager
-def _faults_in_words():
+def _errors_in_words():
     """Raise PictureError for whatever Pillow raises."""
     from PIL import Image
 
@@ -136,8 +214,6 @@ def _faults_in_words():
         raise
     except Image.DecompressionBombError:
         raise TooManyPixels(f"more than {LARGEST_PIXELS:,} pixels") from None
-    except Image.UnidentifiedImageError:
-        raise UnknownPicture("not a picture of a kind that mien reads") from None
     except MemoryError:
         raise PictureError("not enough memory to decode it") from None
     except Exception as fault:  # Pillow's readers raise whatever their parsing stumbles over
@@ -180,12 +256,30 @@ def _refuse_odd_tiff(image) -> None:
             )
 
 
-def _pixels(image, color: bool, sixteen_bit: bool) -> np.ndarray:
+def _white(image) -> int:
+    """Return which value is white in 16-bit grey: the largest of as few bits as hold all values."""
+    largest = int(np.asarray(image).max())
+    return next((2**bits - 1 for bits in SENSOR_BITS if largest < 2**bits), 65_535)
+
+
+def _refuse_dark_color(data: bytes, image, pixels: np.ndarray) -> None:
+    """Refuse color PNG of 16 bits that holds 12: Pillow keeps the upper 8 alone."""
+    sixteen_bit = image.format == "PNG" and data[PNG_DEPTH] == 16 and not _is_grey(image)
+    if sixteen_bit and 0 < pixels.max() < 16:
+        raise PictureError("color of 16 bits without a value above 4,095; save it with 8 bits")
+
+
+def _is_grey(image) -> bool:
+    return image.mode in SIXTEEN_BIT or image.mode in ("I", "L", "LA")
+
+
+def _pixels(image, color: bool, white: int) -> np.ndarray:
+    """Return an image's pixels; `white` is that of 16-bit grey, 0 for anything else."""
     from PIL import Image
 
-    if sixteen_bit:
+    if white:
         values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        image = Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))
     if image.mode in UNKNOWN_WHITE:
         raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
     if image.has_transparency_data:

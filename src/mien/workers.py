@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TypeVar
 
 AHEAD = 32  # things that wait done, a worker
@@ -77,18 +78,26 @@ def spread(
     *,
     ahead: int = AHEAD,
     workers: int | None = None,
+    slots: BoundedSemaphore | None = None,
 ) -> Iterator[Result]:
     """Yield `work(thing)` of each thing, in their order, by so many threads; by one a core where none are given.
 
-    At most `ahead` things a thread are begun or done before the reader wants them, so memory does not grow
-    with their number. What has not begun is left when the reader stops.
+    Several calls that share `slots` work on so many things at a time together. At most `ahead` things a thread are
+    begun or done before the reader wants them, so memory does not grow with their number. What has not begun is left
+    when the reader stops.
     """
     workers = workers or available_cores()
+    gate = slots or BoundedSemaphore(workers)
+
+    def gated(thing: Thing) -> Result:
+        with gate:
+            return work(thing)
+
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque()
         try:
             for thing in things:
-                waiting.append(pool.submit(work, thing))
+                waiting.append(pool.submit(gated, thing))
                 while waiting and (waiting[0].done() or len(waiting) >= ahead * workers):
                     yield waiting.popleft().result()
             while waiting:

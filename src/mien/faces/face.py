@@ -1,6 +1,7 @@
 """A face in a picture. Knows nothing about how it is found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -21,3 +22,12 @@ class Face:
     def area(self) -> float:
         """The box's area in square pixels."""
         return self.box[2] * self.box[3]
+
+    def scaled(self, factor: float) -> Self:
+        """Return the face as it is in the same picture so many times as large."""
+        if factor == 1:
+            return self
+        left, top, width, height = (value * factor for value in self.box)
+        landmarks = self.landmarks * factor
+        landmarks.flags.writeable = False
+        return replace(self, box=(left, top, width, height), landmarks=landmarks)

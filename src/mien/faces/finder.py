@@ -9,6 +9,7 @@ these; the best of all that scores 0.33.
 import math
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,9 @@ class Finder:
         self._threads = threads
         self._session = None
         self._lock = threading.Lock()
+
+    def __reduce__(self):
+        return partial(Finder, threads=self._threads), ()
 
     def find(
         self, picture: np.ndarray, *, long_side: int = LONG_SIDE, threshold: float = THRESHOLD

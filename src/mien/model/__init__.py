@@ -23,7 +23,7 @@ mien.checksum     sha256 over the graph and all of the above
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,16 @@ class Model:
         parts = [self._session.run([OUTPUT], {INPUT: batch})[0] for batch in batches]
         return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
 
+    def __reduce__(self):
+        """Carry the file's bytes: another process, or machine, need not have it."""
+        data = self.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ModelError(
+                f"{self.path}: changed since it was read, so it cannot be sent to another process"
+            )
+        threads = self._session.get_session_options().intra_op_num_threads
+        return _unpickled, (self.path, data, threads, self.threshold)
+
     def __repr__(self) -> str:
         return f"Model({self.path}: {self.name}, {self.side} x {self.side}, {', '.join(self.labels)})"
 
@@ -98,6 +108,14 @@ def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
         raise ModelError(f"{path}: {fault}; {WHAT} is one, ending in .onnx") from None
     except OSError as fault:
         raise ModelError(f"{path}: cannot be read as {WHAT} ({fault.strerror})") from None
+    return _of_bytes(path, data, threads)
+
+
+def _unpickled(path: Path, data: bytes, threads: int, threshold: float) -> Model:
+    return replace(_of_bytes(path, data, threads), threshold=threshold)
+
+
+def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
     try:
         told = read_onnx(data)
     except NotOnnx as fault:

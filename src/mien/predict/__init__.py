@@ -21,13 +21,13 @@ from mien.model import Model
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import LIMITS, Answer, card_at
-from mien.predict.recognizer import SMALLEST_LONG_SIDE, ReadFace, Recognizer
+from mien.predict.recognizer import SMALLEST_LONG_SIDE, FaceExpression, ReadFace, Recognizer
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
 from mien.workers import spread
 
-__all__ = ["ReadFace", "Recognizer", "predict"]
+__all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
 
 STANDARD_OUTPUT = "-"
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
@@ -170,27 +170,28 @@ def _answers(recognizer: Recognizer, found: list[Source], wanted: Wanted) -> Ite
     if wanted.annotate is not None or wanted.explain is not None:
         yield from spread(lambda source: _drawn(recognizer, source, wanted), found)
         return
-    looked = spread(lambda source: _looked(recognizer, source, wanted)[0], found)
-    for one, faces in recognizer.read_many(looked):
-        yield replace(one.about, faces=faces)
+    stream = recognizer.stream(lambda source: _looked(recognizer, source, wanted)[0], found)
+    for detections, faces in stream:
+        yield replace(detections.about, faces=faces)
 
 
 def _looked(recognizer: Recognizer, source: Source, wanted: Wanted):
     """Return a picture looked at, with its answer still without faces, and its pixels; None where it has none."""
     try:
-        pixels = decode(source.read(), color=True).pixels
-        height, width = pixels.shape[:2]
-        answer = Answer(source, [], size=(width, height), small=_small(pixels) if wanted.small else b"")
-        return recognizer.look(pixels, crop=wanted.crop, about=answer), pixels
+        picture = decode(source.read(), color=True)
+        small = _small(picture.pixels) if wanted.small else b""
+        answer = Answer(source, [], size=picture.size, small=small)
+        found = recognizer.detect(picture.pixels, crop=wanted.crop, reduction=picture.reduction, about=answer)
+        return found, picture.pixels
     except PictureError as fault:
-        return recognizer.nothing(Answer(source, [], problem=str(fault))), None
+        return recognizer.no_detections(Answer(source, [], problem=str(fault))), None
 
 
 def _drawn(recognizer: Recognizer, source: Source, wanted: Wanted) -> Answer:
     from mien.predict.annotate import annotated, encoded, explained
 
     looked, pixels = _looked(recognizer, source, wanted)
-    faces = recognizer.read(looked)
+    faces = recognizer.classify(looked)
     if wanted.annotate is not None and pixels is not None:
         lossless = Path(source.name).suffix.lower() in LOSSLESS
         target = _target(wanted, wanted.annotate, source.place, f"-faces.{'png' if lossless else 'jpg'}")

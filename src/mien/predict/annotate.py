@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.pages.theme import DARK, LIGHT
-from mien.predict.recognizer import ReadFace
+from mien.predict.recognizer import FaceExpression
 from mien.predict.rows import in_words
 
 SMALLEST = 480  # pixels of the long side; what is smaller is drawn larger, or no label could be read
@@ -20,7 +20,7 @@ FAINTEST_SCALE = 0.05  # a fall of the probability that is drawn at full strengt
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def annotated(pixels: np.ndarray, faces: Sequence[ReadFace], *, numbers: Sequence[int] | None = None):
+def annotated(pixels: np.ndarray, faces: Sequence[FaceExpression], *, numbers: Sequence[int] | None = None):
     """Return a picture uint8 (H, W) or (H, W, 3) RGB with its faces' boxes and labels, as a Pillow image.
 
     `numbers` stand before the labels; without any the faces are numbered where there are several.
@@ -51,12 +51,12 @@ def annotated(pixels: np.ndarray, faces: Sequence[ReadFace], *, numbers: Sequenc
     return image
 
 
-def _corners(face: ReadFace, times: int) -> Box:
+def _corners(face: FaceExpression, times: int) -> Box:
     left, top, width, height = (value * times for value in face.box)
     return left, top, left + width, top + height
 
 
-def _color(face: ReadFace) -> str:
+def _color(face: FaceExpression) -> str:
     return DARK["series1"] if face.certain else DARK["series6"]
 
 
@@ -114,7 +114,7 @@ def _shared(one: Box, other: Box) -> float:
     return max(0.0, across) * max(0.0, down)
 
 
-def explained(face: ReadFace, places: np.ndarray):
+def explained(face: FaceExpression, places: np.ndarray):
     """Return a face beside the same face with a map of `Recognizer.explain` over it, as a Pillow image."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mien.predict.recognizer import ReadFace
+from mien.predict.recognizer import FaceExpression
 from mien.predict.sources import Source
 
 LIMITS = (
@@ -16,7 +16,7 @@ class Answer:
     """What is said of one picture."""
 
     source: Source
-    faces: list[ReadFace]
+    faces: list[FaceExpression]
     problem: str = ""  # why the picture could not be used
     size: tuple[int, int] = (0, 0)  # its width and height in pixels, upright
     small: bytes = b""  # the picture made small, a JPEG file, where a page is to show it

@@ -1,4 +1,4 @@
-"""Pictures in, faces with the expression that is read in each out. Knows nothing about where pictures come from.
+"""Pictures in, faces with their expression out. Knows nothing about where pictures come from.
 
 recognizer = Recognizer()
 for face in recognizer.predict("photo.jpg"):
@@ -6,11 +6,12 @@ for face in recognizer.predict("photo.jpg"):
 """
 
 import math
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -18,20 +19,20 @@ from mien.errors import PictureError
 from mien.faces import Face, Finder, align, grey
 from mien.faces.finder import LONG_SIDE
 from mien.model import BATCH, Model, read_model
-from mien.pictures import LARGEST_RATIO, decode, from_image, read_file, square
+from mien.pictures import LARGEST_RATIO, square
+from mien.predict.images import ImageInput, load_image, refuse_one_image
 from mien.predict.occlusion import occlusion
-from mien.workers import spread
+from mien.workers import available_cores, spread
 
 UNCERTAIN = "uncertain"
 SMALLEST_LONG_SIDE = 64
-CHANNELS = {"rgb": slice(None), "bgr": slice(None, None, -1)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadFace(Face):
-    """A face in a picture and the expression that is read in it: how people would label it, not what is felt.
+class FaceExpression(Face):
+    """A face in a picture and its expression: how people would label it, not what is felt.
 
-    Of a picture that was taken for a face as it is (`crop`), `box` is the square that was read, `score` and
+    Of a picture that was taken for a face as it is (`crop`), `box` is the square that was classified, `score` and
     `landmarks` are nan.
     """
 
@@ -57,105 +58,198 @@ class ReadFace(Face):
     def __repr__(self) -> str:
         left, top, width, height = (round(value) for value in self.box)
         likely = f"{'' if self.certain else 'uncertain: '}{self.best} {self.confidence:.0%}"
-        return f"ReadFace({likely}, {width} x {height} at {left}, {top})"
+        return f"FaceExpression({likely}, {width} x {height} at {left}, {top})"
+
+
+ReadFace = FaceExpression  # its name until 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """A picture whose faces are found and cut out, and not read yet; `about` is whatever goes with it."""
+class Detections:
+    """The faces detected in a picture, cropped and not classified yet; `about` is whatever goes with the picture."""
 
-    about: object
+    about: Any
     faces: list[Face]
     crops: np.ndarray  # uint8 (N, S, S)
 
 
 class Recognizer:
-    """Finds faces and reads their expression with a model. It may be used by several threads at once.
+    """Detects faces and classifies their expression. It may be used by several threads at once, and pickled.
 
     `model` is a shipped model's name, the path of a `.onnx` file that `mien export` wrote, or a Model. Pictures are
-    looked at with a long side of at most `long_side` pixels: more finds smaller faces and takes longer. `threads`
-    are onnxruntime's for one call; `predict_many` uses all cores anyway. Raises ModelError where the model cannot
-    be used, ValueError for a long side below 64.
+    searched with a long side of at most `long_side` pixels: more finds smaller faces and takes longer. A face whose
+    highest probability is below `threshold` is "uncertain"; None is the model's own. Faces whose detector score, 0..1,
+    is below `min_score`, or of whose box a side is below `min_face` pixels of the picture, are dropped. `threads` are
+    onnxruntime's for one call. Raises ModelError where the model cannot be used, ValueError for a setting out of its
+    range.
     """
 
     def __init__(
-        self, model: str | Path | Model = "pocket", *, long_side: int = LONG_SIDE, threads: int = 1
+        self,
+        model: str | Path | Model = "pocket",
+        *,
+        long_side: int = LONG_SIDE,
+        threshold: float | None = None,
+        min_score: float = 0.0,
+        min_face: float = 0.0,
+        threads: int = 1,
     ) -> None:
         if long_side < SMALLEST_LONG_SIDE:
             raise ValueError(f"long_side must be at least {SMALLEST_LONG_SIDE} and is {long_side}")
-        self.model = model if isinstance(model, Model) else read_model(model, threads=threads)
+        for name, share in {"threshold": threshold or 0.0, "min_score": min_score}.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must be from 0 to 1 and is {share}")
+        if not min_face >= 0:
+            raise ValueError(f"min_face must be a number of pixels and is {min_face}")
+        model = model if isinstance(model, Model) else read_model(model, threads=threads)
+        self.model = model if threshold is None else replace(model, threshold=threshold)
         self.long_side = long_side
+        self.min_score = min_score
+        self.min_face = min_face
         self._finder = Finder(threads=threads)
         self._framing = {
             "template": np.array(self.model.crop["template"]),
             "upright": self.model.crop["upright"],
         }
 
-    def predict(self, image, *, channels: str | None = None, crop: bool = False) -> list[ReadFace]:
+    def predict(
+        self, image: ImageInput, *, channels: str | None = None, crop: bool = False
+    ) -> list[FaceExpression]:
         """Return the faces of a picture, the largest first; none is an empty list.
 
-        `image` is a path, the bytes of a picture file, a Pillow image, or an array uint8 (H, W) grey or (H, W, 3).
-        The latter needs `channels`, "rgb" or "bgr" (as OpenCV reads them), which is never guessed. Files are read as
-        `mien pack` reads them: upright by their EXIF orientation, the first frame. `crop` takes the picture for a
-        face: its middle square is read, shrunk area-true. Raises PictureError for a picture that cannot be used,
-        ValueError for an array that is none, TypeError for anything else.
+        `image` is a path, the bytes of a picture file or a file object that holds them, base64 text or a data URI, a
+        Pillow image, or an array uint8 (H, W) grey or (H, W, 3). The latter needs `channels`, "rgb" or "bgr" (as
+        OpenCV reads them), which is never guessed. Files are read as `mien pack` reads them: upright by their EXIF
+        orientation, the first frame. `crop` takes the picture for a face: its middle square is classified, shrunk
+        area-true. Raises PictureError for a picture that cannot be used, ValueError for an array that is none,
+        TypeError for anything else.
         """
-        return self.read(self.look(picture(image, channels), crop=crop))
+        picture = load_image(image, channels)
+        return self.classify(self.detect(picture.pixels, crop=crop, reduction=picture.reduction))
+
+    @overload
+    def predict_many(
+        self,
+        images: Iterable[ImageInput],
+        *,
+        channels: str | None = None,
+        crop: bool = False,
+        return_errors: Literal[False] = False,
+        workers: int | None = None,
+    ) -> Iterator[list[FaceExpression]]: ...
+
+    @overload
+    def predict_many(
+        self,
+        images: Iterable[ImageInput],
+        *,
+        channels: str | None = None,
+        crop: bool = False,
+        return_errors: bool,
+        workers: int | None = None,
+    ) -> Iterator[list[FaceExpression] | PictureError]: ...
 
     def predict_many(
         self,
-        images: Iterable,
+        images: Iterable[Any],
         *,
         channels: str | None = None,
         crop: bool = False,
         return_errors: bool = False,
-    ) -> Iterator[list[ReadFace]]:
-        """Yield what `predict` returns of each image, in order, on all cores and in batches of 32 faces.
+        workers: int | None = None,
+    ) -> Iterator[list[FaceExpression]] | Iterator[list[FaceExpression] | PictureError]:
+        """Return an iterator over what `predict` returns of each image, in order, classified in batches of 32 faces.
 
-        Images are taken as they are needed and memory does not grow with their number. With `return_errors` a
-        PictureError stands in the place of a picture that cannot be used, else it is raised. TypeError for one image.
+        Images are taken as they are needed and memory does not grow with their number. `workers` threads compute at a
+        time, by default one a core that this process may use. With `return_errors` a PictureError stands in the place
+        of every item that cannot be used, whatever it is; else it is raised. TypeError for one image, ValueError for
+        fewer than one worker.
         """
-        if isinstance(images, str | bytes | os.PathLike):
-            raise TypeError("predict_many takes several images; predict takes one")
+        refuse_one_image(images)
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1 and is {workers}")
 
-        def look(image) -> Looked:
+        def detect(image: Any) -> Detections:
             try:
-                return self.look(picture(image, channels), crop=crop)
-            except PictureError as fault:
+                picture = load_image(image, channels)
+                return self.detect(picture.pixels, crop=crop, reduction=picture.reduction)
+            except (PictureError, TypeError, ValueError) as error:
                 if not return_errors:
                     raise
-                return self.nothing(fault)
+                return self.no_detections(error if isinstance(error, PictureError) else PictureError(error))
 
-        for looked, faces in self.read_many(spread(look, images)):
-            yield faces if looked.about is None else looked.about
-
-    def look(self, pixels: np.ndarray, *, crop: bool = False, about: object = None) -> Looked:
-        """Find and cut out the faces of a picture uint8 (H, W) or (H, W, 3) RGB."""
-        if crop:
-            face, cut = self._whole(pixels)
-            return Looked(about, [face], cut[None])
-        return self.cut(pixels, self._finder.find(pixels, long_side=self.long_side), about=about)
-
-    def cut(self, pixels: np.ndarray, faces: list[Face], *, about: object = None) -> Looked:
-        """Cut out faces of a picture uint8 (H, W) or (H, W, 3) RGB that are found already."""
-        crops = [align(pixels, face, self.model.side, **self._framing) for face in faces]
-        return Looked(about, faces, np.stack(crops)) if crops else self.nothing(about)
-
-    def nothing(self, about: object = None) -> Looked:
-        """Return what `look` returns where there is no face."""
-        return Looked(about, [], np.empty((0, self.model.side, self.model.side), np.uint8))
-
-    def read(self, looked: Looked) -> list[ReadFace]:
-        """Return the faces of a picture that was looked at, each with its expression read."""
-        return next(self.read_together([looked]))[1]
-
-    def read_many(self, looked: Iterable[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
-        """Yield pictures that were looked at with their faces, in order, read in batches on all cores."""
-        return chain.from_iterable(
-            spread(lambda some: list(self.read_together(some)), _together(looked), ahead=2)
+        return (
+            faces if detections.about is None else detections.about
+            for detections, faces in self.stream(detect, images, workers=workers)
         )
 
-    def explain(self, face: ReadFace) -> np.ndarray:
+    def detect(
+        self, pixels: np.ndarray, *, crop: bool = False, reduction: int = 1, about: Any = None
+    ) -> Detections:
+        """Detect and crop the faces of a picture uint8 (H, W) or (H, W, 3) RGB.
+
+        Boxes and landmarks are in pixels of the picture `reduction` times as large, which it was read from.
+        """
+        if crop:
+            face, cropped = self._whole(pixels)
+            large = reduction * face.box[2] >= self.min_face
+            return (
+                Detections(about, [face.scaled(reduction)], cropped[None])
+                if large
+                else self.no_detections(about)
+            )
+        faces = [
+            face
+            for face in self._finder.find(pixels, long_side=self.long_side)
+            if face.score >= self.min_score and reduction * min(face.box[2:]) >= self.min_face
+        ]
+        return self.crop_faces(pixels, faces, reduction=reduction, about=about)
+
+    def crop_faces(
+        self, pixels: np.ndarray, faces: list[Face], *, reduction: int = 1, about: Any = None
+    ) -> Detections:
+        """Crop faces of a picture uint8 (H, W) or (H, W, 3) RGB that are detected already."""
+        if not faces:
+            return self.no_detections(about)
+        crops = np.stack([align(pixels, face, self.model.side, **self._framing) for face in faces])
+        return Detections(about, [face.scaled(reduction) for face in faces], crops)
+
+    def no_detections(self, about: Any = None) -> Detections:
+        """Return what `detect` returns where there is no face."""
+        return Detections(about, [], np.empty((0, self.model.side, self.model.side), np.uint8))
+
+    def classify(self, detections: Detections) -> list[FaceExpression]:
+        """Return the faces of one picture with their expression."""
+        return next(self.classify_batch([detections]))[1]
+
+    def classify_batch(self, several: list[Detections]) -> Iterator[tuple[Detections, list[FaceExpression]]]:
+        """Yield pictures with their faces, in order, classified in batches that mix pictures."""
+        crops = np.concatenate([detections.crops for detections in several])
+        rows = iter(self.model.probabilities(crops))
+        for detections in several:
+            pairs = zip(detections.faces, detections.crops, strict=True)
+            yield detections, [self._labeled(face, crop, next(rows)) for face, crop in pairs]
+
+    def stream(
+        self, detect: Callable[[Any], Detections], things: Iterable[Any], *, workers: int | None = None
+    ) -> Iterator[tuple[Detections, list[FaceExpression]]]:
+        """Yield what is detected in each thing, in order, with its faces classified.
+
+        Detection and classification overlap; so many threads compute at a time.
+        """
+        workers = workers or available_cores()
+        slots = BoundedSemaphore(workers)
+        detections = spread(detect, things, workers=workers, slots=slots)
+        classified = spread(
+            lambda several: list(self.classify_batch(several)), _batches(detections),
+            ahead=2, workers=workers, slots=slots,
+        )  # fmt: skip
+        return chain.from_iterable(classified)
+
+    # The names of these steps until 0.1.
+    look, cut, nothing, read, read_together = detect, crop_faces, no_detections, classify, classify_batch
+
+    def explain(self, face: FaceExpression) -> np.ndarray:
         """Return where the network looked, float32 (S, S): how much hiding a place of `face.crop` lowers `face.best`.
 
         Raises the probability where it is negative. See `occlusion.py`.
@@ -163,20 +257,12 @@ class Recognizer:
         chosen = self.model.labels.index(face.best)
         return occlusion(face.crop, lambda crops: self.model.probabilities(crops)[:, chosen])
 
-    def read_together(self, some: list[Looked]) -> Iterator[tuple[Looked, list[ReadFace]]]:
-        """Yield pictures that were looked at with their faces, in order, read in batches that mix them."""
-        crops = np.concatenate([looked.crops for looked in some])
-        answers = iter(self.model.probabilities(crops))
-        for looked in some:
-            cut_out = zip(looked.faces, looked.crops, strict=True)
-            yield looked, [self._answer(face, crop, next(answers)) for face, crop in cut_out]
-
-    def _answer(self, face: Face, crop: np.ndarray, probabilities: np.ndarray) -> ReadFace:
+    def _labeled(self, face: Face, crop: np.ndarray, probabilities: np.ndarray) -> FaceExpression:
         by_class = dict(zip(self.model.labels, probabilities.tolist(), strict=True))
         best = max(by_class, key=by_class.__getitem__)
         label = best if by_class[best] >= self.model.threshold else UNCERTAIN
         crop.flags.writeable = False
-        return ReadFace(face.box, face.score, face.landmarks, crop, by_class, label)
+        return FaceExpression(face.box, face.score, face.landmarks, crop, by_class, label)
 
     def _whole(self, pixels: np.ndarray) -> tuple[Face, np.ndarray]:
         """Return the middle square of a picture as a face."""
@@ -192,45 +278,17 @@ class Recognizer:
         return face, square(grey(pixels), self.model.side)
 
 
-def _together(looked: Iterable[Looked]) -> Iterator[list[Looked]]:
+def _batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:
     """Yield pictures in groups of `BATCH` faces or a few more, and of at most `BATCH` pictures.
 
     The first groups are smaller, so that the first answers come soon.
     """
-    some, faces, enough = [], 0, 1
-    for one in looked:
-        some.append(one)
+    batch, faces, enough = [], 0, 1
+    for one in detections:
+        batch.append(one)
         faces += len(one.faces)
-        if max(faces, len(some)) >= enough:
-            yield some
-            some, faces, enough = [], 0, min(BATCH, 2 * enough)
-    if some:
-        yield some
-
-
-def picture(image, channels: str | None = None) -> np.ndarray:
-    """Return what `predict` takes as pixels, uint8 (H, W) or (H, W, 3) RGB; errors as there."""
-    if isinstance(image, str | os.PathLike):
-        try:
-            return decode(read_file(image), color=True).pixels
-        except PictureError as fault:
-            raise PictureError(f"{os.fspath(image)}: {fault}") from None
-    if isinstance(image, bytes | bytearray | memoryview):
-        return decode(bytes(image), color=True).pixels
-    if isinstance(image, np.ndarray):
-        return _of_array(image, channels)
-    if hasattr(image, "getexif"):
-        return from_image(image, color=True).pixels
-    raise TypeError(f"a path, bytes, a Pillow image or an array is needed, not {type(image).__name__}")
-
-
-def _of_array(array: np.ndarray, channels: str | None) -> np.ndarray:
-    if array.dtype != np.uint8 or not array.size or not (array.ndim == 2 or array.shape[2:] == (3,)):
-        raise ValueError(f"no picture: {array.dtype} {array.shape}; uint8 (H, W) or (H, W, 3) is needed")
-    if array.ndim == 2:
-        return np.ascontiguousarray(array)
-    if channels is None or channels.lower() not in CHANNELS:
-        raise ValueError(
-            'say which channels a color array has: channels="rgb", or "bgr" as OpenCV reads them'
-        )
-    return np.ascontiguousarray(array[:, :, CHANNELS[channels.lower()]])
+        if max(faces, len(batch)) >= enough:
+            yield batch
+            batch, faces, enough = [], 0, min(BATCH, 2 * enough)
+    if batch:
+        yield batch

@@ -11,7 +11,7 @@ from typing import TextIO
 from mien import __version__
 from mien.model import Model
 from mien.predict.answer import LIMITS, Answer
-from mien.predict.recognizer import UNCERTAIN, ReadFace
+from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.text import escaped, joined, many, percent, shortened, thousands
 
 FORMAT = 1  # of the JSON lines
@@ -110,14 +110,14 @@ def header(model: Model, card: str) -> dict:
     }
 
 
-def told(name: str, faces: Sequence[ReadFace], size: tuple[int, int], problem: str = "") -> dict:
+def told(name: str, faces: Sequence[FaceExpression], size: tuple[int, int], problem: str = "") -> dict:
     """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
     if problem:
         return {"picture": name, "problem": problem}
     return {"picture": name, "width": size[0], "height": size[1], "faces": [_object(f) for f in faces]}
 
 
-def _object(face: ReadFace) -> dict:
+def _object(face: FaceExpression) -> dict:
     """Return a face as JSON has it; what is not known of a crop is null."""
     known = not math.isnan(face.score)
     return {
@@ -130,18 +130,18 @@ def _object(face: ReadFace) -> dict:
     }
 
 
-def in_words(face: ReadFace) -> str:
+def in_words(face: FaceExpression) -> str:
     """Return a face's label, with its probability where it is certain enough: "happy 97%"."""
     return f"{face.label} {percent(face.confidence, 0)}" if face.certain else UNCERTAIN
 
 
-def place(face: ReadFace) -> str:
+def place(face: FaceExpression) -> str:
     """Return where a face is in its picture, in pixels: "88 x 120 at 182, 58"."""
     left, top, width, height = (round(value) for value in face.box)
     return f"{width} x {height} at {left}, {top}"
 
 
-def _others(face: ReadFace) -> list[tuple[str, float]]:
+def _others(face: FaceExpression) -> list[tuple[str, float]]:
     """Return the likely classes that are not in the label, the most probable first, two at most."""
     ordered = sorted(face.probabilities.items(), key=lambda item: -item[1])
     return [(label, p) for label, p in ordered[int(face.certain) :] if p >= LIKELY][:2]
