@@ -13,7 +13,6 @@ from mien.compare.numbers import write_numbers
 from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
 from mien.compare.words import findings
 from mien.dataset import Dataset
-from mien.files import replacing_folder
 from mien.judge import METRICS, differences, judge, reliability
 from mien.labels import LABELS
 from mien.predictions import read_predictions
@@ -214,27 +213,3 @@ def test_importing_compare_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert answer.stdout.strip() == "set()"
-
-
-def test_a_replacement_that_was_killed_loses_nothing(tmp_path):
-    """An old report that was set aside when the process died comes back, and a half-made one goes."""
-    target = tmp_path / "report"
-    for name in (".report.old", ".report.new"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "page").write_text(name)
-
-    with pytest.raises(KeyError), replacing_folder(target):
-        raise KeyError
-
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
-    assert (target / "page").read_text() == ".report.old"
-
-
-def test_a_replaced_report_is_the_new_one(tmp_path):
-    """The new folder takes the old one's place whole, and nothing else stays."""
-    for word in ("one", "two"):
-        with replacing_folder(tmp_path / "report") as folder:
-            (folder / word).write_text(word)
-
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
-    assert [path.name for path in (tmp_path / "report").iterdir()] == ["two"]

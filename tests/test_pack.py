@@ -16,7 +16,7 @@ from small_table import table
 
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError
-from mien.labels import LABELS
+from mien.labels import LABELS, SPLITS
 from mien.pack import pack
 from mien.pack.fer2013 import parse_pixels
 from mien.pack.ferplus import majority_of
@@ -331,12 +331,38 @@ def test_what_is_no_file_is_refused_without_hanging(tmp_path):
             pack(tmp_path / name, tmp_path / "faces")
 
 
-def test_a_table_of_pixels_takes_no_labels(tmp_path):
-    """FER2013's numbers have their meaning; --labels is not silently ignored."""
+def test_a_part_of_fer2013s_classes(tmp_path):
+    """--labels keeps some of FER2013's classes, in its order, and maps others; the rest is left out and counted."""
+    source = write_as(tmp_path / "t.csv", table(210))
+    whole = pack(source, tmp_path / "whole")
+    for name, labels, sums in (
+        ("some", ["happy", "angry"], {"angry": ["angry"], "happy": ["happy"]}),
+        (
+            "mapped",
+            ["good", "bad", "happy=good", "sad=bad", "fear=bad"],
+            {"good": ["happy"], "bad": ["sad", "fear"]},
+        ),
+    ):
+        info = pack(source, tmp_path / name, labels=labels)
+
+        assert list(sums) == list(info.labels)
+        for split, counts in info.counts.items():
+            assert {
+                name: sum(whole.counts[split][c] for c in classes) for name, classes in sums.items()
+            } == counts
+        assert not info.left_out
+        assert any(str(sum(whole.counts[s]["neutral"] for s in SPLITS)) in note for note in info.notes)
+
+
+def test_a_table_of_pixels_takes_no_detect(tmp_path):
+    """FER2013's faces are cut out already; --detect is not silently ignored, nor is a class that has no faces."""
     source = write_as(tmp_path / "t.csv", HEADER + ROW)
 
-    with pytest.raises(DataError, match="takes neither --labels nor --detect"):
-        pack(source, tmp_path / "faces", labels=["0=happy"])
+    for options in ({"detect": True}, {"labels": ["good", "bad"]}):
+        with pytest.raises(DataError):
+            pack(source, tmp_path / "faces", **options)
+
+    assert not (tmp_path / "faces").exists()
 
 
 def test_a_full_disk_ends_in_one_line(tmp_path):

@@ -129,6 +129,20 @@ def test_numbers_mean_what_labels_says():
         Naming(["=happy"])
 
 
+def test_numbered_folders_are_packed_with_the_labels_that_the_message_names(tmp_path):
+    """Folders 0 to 6 are refused with the numbers of FER2013's table spelled out, which then pack them rightly."""
+    for number in range(7):
+        picture(tmp_path / "source" / str(number) / "a.png", 30 * number)
+
+    with pytest.raises(DataError) as refused:
+        pack(tmp_path / "source", tmp_path / "faces")
+    pack(tmp_path / "source", tmp_path / "faces", labels=items_of(str(refused.value).split("--labels ")[1]))
+
+    assert {(label, f"{number}/a.png") for number, label in enumerate(LABELS)} == {
+        (row["label"], row["source"]) for row in rows_of(tmp_path / "faces")
+    }
+
+
 def test_a_name_may_hold_what_separates_names():
     """A comma stands in quotes, as the refusal suggests it; of several equals signs the last one parts."""
     naming = Naming(items_of('0=angry, "joy, mild"=happy,,sad = blue=sad'))
@@ -258,6 +272,17 @@ def test_a_list_of_pictures(tmp_path):
         (row["label"], row["split"]) for row in rows_of(tmp_path / "faces")
     ]
     assert [100, 0, 50] == read_dataset(tmp_path / "faces").whole().images[:, 0, 0].tolist()
+
+
+def test_a_path_of_windows_is_told(tmp_path):
+    """A path with backslashes names no file here, and the reason says what to write instead."""
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "list.csv").write_text("path,label\nin/a.png,sad\nin\\a.png,sad\nin\\b.png,sad\n")
+    info = pack(tmp_path / "list.csv", tmp_path / "faces")
+    (_, known), (_, lost) = read_left_out(info)
+
+    assert '"/"' in known
+    assert '"/"' not in lost
 
 
 BAD_LISTS = {
@@ -404,6 +429,22 @@ def test_the_same_folder_packed_again_is_left_as_it_is(tmp_path):
     picture(source / "train" / "happy" / "0.png")
     with pytest.raises(DataError, match="was made of other files"):
         pack(source, tmp_path / "faces")
+
+
+def test_a_data_set_that_two_processes_pack_at_once_is_made_by_one(tmp_path):
+    """Both end well; the second one waits, finds the data set made, and says so."""
+    for number in range(200):
+        picture(tmp_path / "source" / "happy" / f"{number}.png", number)
+    command = [sys.executable, "-m", "mien", "pack", "source", "faces"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for _ in "12"
+    ]
+    said = [process.communicate() for process in both]
+
+    assert [0, 0] == [process.returncode for process in both]
+    assert said[0][0] == said[1][0]
+    assert [0, 1] == sorted(b"made of the same source" in errors for _, errors in said)
+    assert ["faces", "source"] == sorted(p.name for p in tmp_path.iterdir())
 
 
 def test_odd_names_are_shown_as_text(tmp_path):

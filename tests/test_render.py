@@ -2,6 +2,7 @@ import csv
 import hashlib
 import inspect
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -91,6 +92,15 @@ def test_a_data_set_made_in_the_same_way_is_left_and_any_other_refused(rendered)
     assert read_dataset(rendered).info == render(rendered, faces=FACES, seed=5)
     with pytest.raises(DataError, match="or in another way"):
         render(rendered, faces=FACES, seed=6)
+
+
+def test_a_data_set_that_two_render_at_once_is_made_by_one(tmp_path):
+    """Both have it in the end; the second one waits and finds it made."""
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(render, tmp_path / "faces", faces=42) for _ in "12")
+
+    assert first.result() == second.result() == read_dataset(tmp_path / "faces").info
+    assert ["faces"] == [p.name for p in tmp_path.iterdir()]
 
 
 def test_the_command_makes_the_default_set():

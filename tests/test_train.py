@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError, OutOfMemory, RunError, Stopped, StorageError, TrainingDiverged
-from mien.files import locked
+from mien.locks import locked
 from mien.recipe import read_recipe, to_toml
 from mien.run import read_run
 from mien.train import state, train

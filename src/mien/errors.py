@@ -13,6 +13,7 @@ MienError
 ├── TuneError          a space, a search or its storage that cannot be used
 ├── ServeError         an address, an option or a folder that the server cannot use
 ├── StorageError       a file that could not be written or locked
+│   └── FolderExists   a folder that was to be made, and that another process made meanwhile
 ├── MissingExtra       a package of an extra is not installed (also an ImportError)
 ├── TrainingDiverged   a loss that is not finite
 └── Stopped            the user asked to stop
@@ -72,6 +73,10 @@ class ServeError(MienError):
 
 class StorageError(MienError):
     """A file or folder that could not be written, or that another process holds."""
+
+
+class FolderExists(StorageError):
+    """A folder that was to be made and is there, as another process made it meanwhile."""
 
 
 class MissingExtra(MienError, ImportError):

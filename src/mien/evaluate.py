@@ -14,7 +14,8 @@ import numpy as np
 
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
-from mien.files import append_line, locked, read_lines, require_place, sha256_file, with_no_error
+from mien.files import append_line, read_lines, require_place, sha256_file, with_no_error
+from mien.locks import locked, locked_name
 from mien.model import BATCH, Model, read_model, shipped_models
 from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
@@ -59,7 +60,9 @@ def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> P
         )
     if (run.folder / f"predictions-{split}.csv").exists():
         return run.predictions(split)
-    with locked(run.folder, "the run"):
+    with locked(run.folder, "the run", waiting=_patiently):
+        if (run.folder / f"predictions-{split}.csv").exists():
+            return run.predictions(split)  # of another process, meanwhile
         network, engine = load_network(run, weights_sha256, device)
         dataset = open_data(run.data, data, run.folder)
         if split == "test":
@@ -78,7 +81,9 @@ def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
         return told
     if data is None:
         raise ModelError(f"{path}: a model file does not know where its data set lies; say it with --data")
-    with locked(path, "the model"):
+    with locked_name(path, "the model", waiting=_patiently):
+        if split == "test" and (told := evaluated(path, model.graph_sha256)) is not None:
+            return told  # of another process, meanwhile
         dataset = open_data(trained_on(model), data, path)
         if split == "test":
             _refuse_no_test(dataset)
@@ -89,6 +94,10 @@ def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
         predictions = predictions_of(model, faces, split)
         write_predictions(table, predictions)
     return predictions
+
+
+def _patiently() -> None:
+    """Wait for who holds a lock: another evaluation, which takes seconds."""
 
 
 def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False) -> dict[str, Predictions]:

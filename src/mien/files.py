@@ -1,61 +1,77 @@
 """Writing files and folders so that they are whole or absent. Knows nothing about their contents."""
 
 import csv
-import fcntl
 import glob
 import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from mien.errors import MienError, StorageError
+from mien.errors import FolderExists, MienError, StorageError
+from mien.locks import is_abandoned, locked_name, mark_in_use
+
+TEMPORARY = ".tmp"  # how hidden files that are being written end
+LONGEST_PREFIX = 40  # characters of a file's name that its hidden file repeats
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file under a temporary name, sync it and rename it over `path`.
+    """Write a file whole: a crash or a full disk at any moment leaves the old one or the new one, never a part.
 
-    A crash or a full disk at any moment leaves the old file or the new one, never a part.
     Raises StorageError where the disk refuses.
     """
-    path = _file_named(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with_no_error(temporary.unlink)
-        raise StorageError(f"{path}: could not be written ({error.strerror}); nothing was changed") from error
+    with _whole_file(path) as file:
+        file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
 
 
 @contextmanager
-def appearing_file(path: Path):
+def appearing_file(path: Path) -> Iterator[TextIO]:
     """Yield a hidden text file that takes its name when the block ends well; else `path` is as before.
 
     Raises StorageError where the disk refuses.
     """
-    path = _file_named(path)
-    hidden = path.with_name(f".{path.name}.tmp")
-    try:
+    with _whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         try:
-            with open(hidden, "w", encoding="utf-8", newline="") as file:
+            yield text
+        finally:
+            text.detach()  # and flush
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new hidden file that is synced and takes the place of `path`, and its mode, when the block ends well.
+
+    Each has a name of its own and is made anew, so two processes never write one file, and no link is followed.
+    """
+    path = _file_named(path)
+    hidden = path.with_name(f".{path.name[:LONGEST_PREFIX]}.{secrets.token_hex(8)}{TEMPORARY}")
+    try:
+        for leftover in path.parent.glob(f".{glob.escape(path.name[:LONGEST_PREFIX])}.*{TEMPORARY}"):
+            if is_abandoned(leftover):
+                with_no_error(leftover.unlink)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        try:
+            with open(hidden, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as file:
+                mark_in_use(file)
+                if mode is not None:  # which the umask may have lessened
+                    hidden.chmod(mode)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             hidden.replace(path)
-            sync_folder(path.parent)
         finally:
             with_no_error(hidden.unlink)
+        sync_folder(path.parent)
     except BrokenPipeError:
         raise  # of another file: the reader of standard output went
     except OSError as error:
@@ -141,41 +157,50 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Make a rename inside `folder` survive a power cut, where folders can be synced."""
+    with suppress(OSError):  # the rename is done and seen by everybody
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what `write_atomic` left in a folder when a process was killed in the middle of it."""
-    for path in folder.glob(".*.tmp"):
+    """Remove the hidden files of writers that were killed, from a folder in which nobody else writes."""
+    for path in folder.glob(f".*{TEMPORARY}"):
         with_no_error(path.unlink)
 
 
 @contextmanager
-def appearing_folder(target: Path):
+def appearing_folder(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield a hidden folder beside `target` that takes its name when the block ends well.
 
-    On any error the hidden folder goes, and `target` is as before. One that a killed process
-    left behind goes when the next one for the same target begins.
+    On any error the hidden folder goes, and `target` is as before; one that a killed process left behind goes when
+    the next one for the same target begins. While another process makes the same target, `waiting()` is called
+    again and again.
+
+    Raises FolderExists where there is one by then, StorageError where the disk refuses.
     """
     target = Path(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in target.parent.glob(f".{glob.escape(target.name)}.????????.partial"):
-            _remove_abandoned(leftover)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-        hidden.chmod(0o777 & ~current_umask())
-    except OSError as error:
-        raise StorageError(f"{target}: could not be made ({error.strerror})") from error
-    try:
-        with locked(hidden, "the folder"):
+    make_folder(target.parent)
+    with locked_name(target, "the folder", waiting=waiting):
+        if target.is_dir() and any(target.iterdir()):
+            raise FolderExists(f"{target}: exists already")
+        with _hidden_folder(target) as hidden:
             yield hidden
             hidden.rename(target)
             sync_folder(target.parent)
+
+
+@contextmanager
+def _hidden_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target`, to be renamed in the block; whoever calls this has the target's lock."""
+    hidden = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir()
+        yield hidden
     except OSError as error:
         raise StorageError(f"{target}: could not be written ({error.strerror}); nothing was kept") from error
     finally:
@@ -194,67 +219,32 @@ def refuse_other_contents(out: Path, contents: set[str]) -> None:
 
 
 @contextmanager
-def replacing_folder(target: Path):
-    """Yield a hidden folder that takes the target's name, and its place, when the block ends well."""
-    fresh, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
-    _tidy(target, fresh, old)
-    if not target.exists() or not any(target.iterdir()):
-        with appearing_folder(target) as folder:
-            yield folder
-        return
-    with appearing_folder(fresh) as folder:
-        yield folder
-    try:
-        target.rename(old)
-        fresh.rename(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        _tidy(target, fresh, old)
-        raise StorageError(f"{target}: the old report could not be replaced ({error.strerror})") from error
-    shutil.rmtree(old, ignore_errors=True)
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder that takes the target's name, and its place, when the block ends well.
+
+    Of two processes that make the same target the second one waits. Raises StorageError where the disk refuses.
+    """
+    old = target.with_name(f".{target.name}.old")
+    make_folder(target.parent)
+    with locked_name(target, "the folder", waiting=lambda: None):
+        _restore(old, target)
+        with _hidden_folder(target) as hidden:
+            yield hidden
+            try:
+                if target.exists():
+                    target.rename(old)
+                hidden.rename(target)
+                sync_folder(target.parent)
+            finally:
+                _restore(old, target)
 
 
-def _tidy(target: Path, fresh: Path, old: Path) -> None:
-    """Undo a replacement that ended in its middle: the old report gets its place back."""
+def _restore(old: Path, target: Path) -> None:
+    """Give an old folder its place back where its replacement ended in the middle; else remove it."""
     if old.exists() and not target.exists():
         with_no_error(old.rename, target)
-    for folder in (fresh, old):
-        if target.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove a hidden folder unless a process still writes it."""
-    try:
-        with locked(folder, "the folder"):
-            shutil.rmtree(folder, ignore_errors=True)
-    except (StorageError, FileNotFoundError):
-        pass
-
-
-def current_umask() -> int:
-    """Return the process's umask (it can only be read by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@contextmanager
-def locked(folder: Path, what: str):
-    """Hold `folder` for this process alone; the kernel frees it however the process ends."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
-                f"{folder}: {what} is in use by another process; wait for it or stop it"
-            ) from error
-        except OSError as error:
-            raise StorageError(f"{folder}: {what} cannot be locked there ({error.strerror})") from error
-        yield
-    finally:
-        os.close(handle)
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:

@@ -10,6 +10,9 @@ from difflib import get_close_matches
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER2013's classes in the order of its table: 0 is angry, 6 is neutral."""
 
+NUMBERS = {str(number): label for number, label in enumerate(LABELS)}
+"""The numbers of FER2013's table."""
+
 SPLITS = ("train", "val", "test")
 
 FER2013_SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}

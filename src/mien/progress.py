@@ -93,6 +93,12 @@ class Counting:
         """Yield the things as they come, counted against `total`, None where it is not known."""
         return iter(things)
 
+    def wait(self, name: str) -> None:
+        """`name` is in the hands of another process; called again and again until that has ended."""
+
+    def note(self, text: str) -> None:
+        """Take a line about the work, as that there was nothing to do."""
+
 
 class TerminalCounting(Counting):
     """A bar with time left on a terminal, else a line each half minute; without `bar` always lines.
@@ -105,6 +111,7 @@ class TerminalCounting(Counting):
         self._stream = stream or sys.stderr
         self._stop = stop
         self._wants_bar = bar
+        self._waits = False
 
     def over(self, name, total, things):
         """Yield the things and tell how many there have been."""
@@ -113,6 +120,18 @@ class TerminalCounting(Counting):
             yield thing
             if self._stop():
                 raise Stopped(f"{name}: stopped; nothing half-done was kept")
+
+    def wait(self, name):
+        """Say once that this process waits, and stop where that is asked for."""
+        if not self._waits:
+            self._waits = True
+            self.note(f"{name}: another process works on it; waiting until it has ended")
+        if self._stop():
+            raise Stopped(f"{name}: stopped while another process works on it")
+
+    def note(self, text):
+        """Write the line."""
+        print(text, file=self._stream, flush=True)
 
     def _bar(self, name, total, things):
         bar, task = _bar(self._stream, name, total, 0)

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +132,19 @@ def _sync(file) -> None:
 
 
 @contextmanager
-def writing_dataset(folder: Path, *, side: int, labels: tuple[str, ...], extra: tuple[str, ...] = ()):
-    """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all."""
-    with appearing_folder(folder) as hidden:
+def writing_dataset(
+    folder: Path,
+    *,
+    side: int,
+    labels: tuple[str, ...],
+    extra: tuple[str, ...] = (),
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[DatasetWriter]:
+    """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all.
+
+    `waiting()` is called again and again while another process makes it; FolderExists is raised when that has.
+    """
+    with appearing_folder(folder, waiting=waiting) as hidden:
         writer = DatasetWriter(hidden, side, labels, extra)
         try:
             yield writer

@@ -6,20 +6,22 @@ means, `splits.py` makes the splits that a source lacks.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mien.dataset import DatasetInfo, Row, read_dataset, standing, writing_dataset
-from mien.errors import DataError
+from mien.dataset import DatasetInfo, DatasetWriter, Row, read_dataset, standing, writing_dataset
+from mien.errors import DataError, FolderExists
 from mien.files import sha256_file
-from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES
+from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
 from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
 from mien.pack.ferplus import Votes, majority_of, read_votes
 from mien.pack.folders import is_picture, read_folder
 from mien.pack.items import Developer, Face, Item, LeftOut, digest_of
 from mien.pack.listing import is_listing, read_listing
-from mien.pack.naming import Naming
+from mien.pack.naming import LEFT_OUT, Naming
 from mien.pack.parquet import count_rows, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
@@ -77,76 +79,118 @@ def pack(
     not as it should be; then there is no data set.
     """
     source, target = Path(source), Path(target)
-    votes = Path(votes) if votes is not None else None
     if not SMALLEST <= side <= LARGEST:
         raise DataError(f"--side must be from {SMALLEST} to {LARGEST} pixels and is {side}")
-    naming = Naming(labels)
     if majority and (votes is None or labels):
         raise DataError("--majority takes FER+'s classes, so it needs --votes and no --labels")
     if target.exists() and source.exists() and target.samefile(source):
         raise DataError(f"{target}: the source itself; give the data set another place")
+    options = {"side": side, "labels": list(labels), "detect": detect, "seed": seed, "majority": majority}
+    naming = Naming(labels)
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
         raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")
-    options = {"side": side, "labels": list(labels), "detect": detect, "seed": seed, "majority": majority}
-    origin = _origin(opened, votes, **options)
-    if target.exists():
-        return _standing(target, opened, origin, strict)
-    vote_rows = read_votes(votes) if votes is not None else None
-    developer = Developer(side, _finder() if detect else None)
-    extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if vote_rows else ()
-    classes = FERPLUS_LABELS if majority else naming.labels
-    with writing_dataset(target, side=side, labels=classes, extra=extra) as writer:
-        developed = developer.develop(opened.items())
-        for face in (progress or Counting()).over(f"pack {source.resolve().name}", opened.total, developed):
-            _write(writer, face, vote_rows, majority, strict, source)
-        if not writer.rows:
-            raise DataError(f"{source}: {_no_face(writer.left_out)}")
-        if vote_rows:
-            vote_rows.must_be_used_up(len(writer.rows) + len(writer.left_out))
-        if opened.pictures:
-            origin["files"]["pictures"] = developer.digest.hexdigest()
-        splits = fill_splits(writer.rows, seed=seed)
-        seen = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
-        writer.finish(origin, notes=(*opened.notes, *seen, *_empty_classes(naming, writer.rows), *splits))
-    return read_dataset(target).info
+    if opened.kind == "fer2013":
+        naming = naming.among(LABELS)
+    job = Job(source, opened, naming, None if votes is None else Path(votes), strict, options)
+    progress = progress or Counting()
+    if not target.exists():
+        try:
+            _make(job, target, progress)
+            return read_dataset(target).info
+        except FolderExists:
+            pass  # another process made it meanwhile
+    info = _standing(job, target)
+    progress.note(f"{target}: made of the same source before; checked, and left as it is")
+    return info
 
 
-def _origin(opened: Source, votes: Path | None, **options) -> dict:
-    """Return what tells a data set's source and way from others; options that are as usual are left out."""
-    usual = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False}
-    asked = {name: value for name, value in options.items() if value != usual[name]}
-    origin = {"kind": opened.kind, "files": dict(opened.files)} | ({"options": asked} if asked else {})
-    return origin | ({"votes": {shown(votes.name): _sha256(votes)}} if votes is not None else {})
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A source that is to be packed, and how."""
+
+    source: Path
+    opened: Source
+    naming: Naming
+    votes: Path | None
+    strict: bool
+    options: dict  # those that make another data set of the same source
+
+    def origin(self) -> dict:
+        """Return what tells a data set's source and options from others; options of the default are not named."""
+        default = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False}
+        options = {name: value for name, value in self.options.items() if value != default[name]}
+        origin = {"kind": self.opened.kind, "files": dict(self.opened.files)}
+        origin |= {"options": options} if options else {}
+        return origin | ({"votes": {shown(self.votes.name): _sha256(self.votes)}} if self.votes else {})
 
 
-def _standing(target: Path, opened: Source, origin: dict, strict: bool) -> DatasetInfo:
+def _standing(job: Job, target: Path) -> DatasetInfo:
     """Return the data set that stands at `target`, where it was made of this source in this way."""
-    if opened.pictures:
-        origin["files"]["pictures"] = digest_of(opened.items())
+    origin = job.origin()
+    if job.opened.pictures:
+        origin["files"]["pictures"] = digest_of(job.opened.items())
     info = standing(target, lambda there: there == origin)
-    if strict and info.left_out and opened.kind != "fer2013":  # of that one only voters leave faces out
+    if (
+        job.strict and info.left_out and job.opened.kind != "fer2013"
+    ):  # of that one only voters leave faces out
         raise DataError(
             f"{target}: was packed without --strict, and {many(info.left_out, 'picture was', 'pictures were')} left out"
         )
     return info
 
 
+def _make(job: Job, target: Path, progress: Counting) -> None:
+    """Write the data set; FolderExists where another process did."""
+    origin, options, opened = job.origin(), job.options, job.opened
+    votes = read_votes(job.votes) if job.votes is not None else None
+    developer = Developer(options["side"], _finder() if options["detect"] else None)
+    extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if votes else ()
+    classes = FERPLUS_LABELS if options["majority"] else job.naming.labels
+    waiting = partial(progress.wait, f"pack {target}")
+    with writing_dataset(
+        target, side=options["side"], labels=classes, extra=extra, waiting=waiting
+    ) as writer:
+        faces = developer.develop(opened.items())
+        faces = progress.over(f"pack {job.source.resolve().name}", opened.total, faces)
+        unwanted = _write(job, writer, faces, votes)
+        if not writer.rows:
+            raise DataError(f"{job.source}: {_no_face(writer.left_out)}")
+        if opened.pictures:
+            origin["files"]["pictures"] = developer.digest.hexdigest()
+        splits = fill_splits(writer.rows, seed=options["seed"])
+        seen = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
+        dropped = [
+            f'Left out, as asked: {many(count, "face")} of "{name}".' for name, count in unwanted.items()
+        ]
+        empty = _empty_classes(job.naming, writer.rows)
+        writer.finish(origin, notes=(*opened.notes, *seen, *dropped, *empty, *splits))
+
+
 def _write(
-    writer, face: Face | LeftOut, votes: Votes | None, majority: bool, strict: bool, source: Path
-) -> None:
-    if isinstance(face, LeftOut):
-        if strict:
-            raise DataError(f"{source}: {face.source}: {face.reason} (without --strict the rest is packed)")
-        writer.leave_out(face.source, face.reason)
-        return
-    number = len(writer.rows) + len(writer.left_out)
-    counts = votes.of(number, face.split, face.source) if votes else ()
-    label = majority_of(counts) if majority else face.label
-    if label is None:
-        writer.leave_out(face.source, "FER+'s voters agree on none of its eight classes")
-    else:
-        writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=counts)
+    job: Job, writer: DatasetWriter, faces: Iterable[Face | LeftOut], votes: Votes | None
+) -> Counter[str]:
+    """Write all faces; return how many there are of each class that --labels does not want."""
+    number, unwanted = -1, Counter()
+    for number, face in enumerate(faces):
+        if isinstance(face, LeftOut):
+            if job.strict:
+                raise DataError(
+                    f"{job.source}: {face.source}: {face.reason} (without --strict the rest is packed)"
+                )
+            writer.leave_out(face.source, face.reason)
+            continue
+        counts = votes.of(number, face.split, face.source) if votes else ()
+        label = majority_of(counts) if job.options["majority"] else job.naming.class_of(face.label)
+        if label is None:
+            writer.leave_out(face.source, "FER+'s voters agree on none of its eight classes")
+        elif label == LEFT_OUT:
+            unwanted[face.label] += 1
+        else:
+            writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=counts)
+    if votes:
+        votes.must_be_used_up(number + 1)
+    return unwanted
 
 
 def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
@@ -180,8 +224,10 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
         return _parquet(source.parent, [PurePosixPath(source.name)], naming)
     listed = next(rows_of(source, _first_row), None)
     if listed is None or not is_listing(listed):
-        if (naming.asked or detect) and listed and set(COLUMNS) & {cell.strip() for cell in listed}:
-            raise DataError(f"{source}: a table of FER2013's pixels takes neither --labels nor --detect")
+        if detect and listed and set(COLUMNS) & {cell.strip() for cell in listed}:
+            raise DataError(
+                f"{source}: a table of FER2013's pixels holds faces, which --detect does not find again"
+            )
         return Source(
             "fer2013", lambda: rows_of(source, read_faces), {shown(source.name): sha256}, pictures=False
         )

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from mien.errors import DataError
-from mien.labels import FER2013_SPLITS, LABELS, did_you_mean
+from mien.labels import FER2013_SPLITS, NUMBERS, did_you_mean
 from mien.pack.items import Face
 
 SIDE = 48
 COLUMNS = ("emotion", "pixels", "Usage")
 OPTIONAL = "Usage"
-NUMBERS = {str(number): label for number, label in enumerate(LABELS)}
 
 
 def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
@@ -66,7 +65,7 @@ def _face(where: str, row: list[str], columns: dict[str, int], width: int) -> Fa
     told = {column: row[index].strip() for column, index in columns.items()}
     emotion, usage = told["emotion"], told.get(OPTIONAL)
     if emotion not in NUMBERS:
-        raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(LABELS) - 1}')
+        raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(NUMBERS) - 1}')
     if usage is not None and usage not in FER2013_SPLITS:
         known = ", ".join(FER2013_SPLITS)
         raise DataError(

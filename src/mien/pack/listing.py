@@ -3,9 +3,9 @@
 import csv
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from mien.errors import DataError
+from mien.errors import DataError, PictureError
 from mien.labels import SPLITS, did_you_mean, split_of
 from mien.pack.items import Found
 from mien.pack.naming import LEFT_OUT, Naming
@@ -44,8 +44,18 @@ def _picture(where: str, row: list[str], header: list[str], root: Path, naming: 
         raise DataError(f"{where}: no path")
     label = naming.meant(told["label"], where)
     if label != LEFT_OUT:
-        read = partial(read_file, root / told["path"])
+        read = partial(_read, root, told["path"])
         yield Found(read, label, _split(where, told.get("split", "")), shown(told["path"]))
+
+
+def _read(root: Path, path: str) -> bytes:
+    """Return a picture's bytes; of a path that only Windows takes apart, PictureError says so."""
+    try:
+        return read_file(root / path)
+    except PictureError:
+        if "\\" in path and (root / PureWindowsPath(path).as_posix()).is_file():
+            raise PictureError('no such file; its path has "\\" where "/" is needed here') from None
+        raise
 
 
 def _split(where: str, word: str) -> str | None:

@@ -8,9 +8,10 @@ comma stands in double quotes, as in CSV; of several equals signs the last one c
 
 import csv
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from mien.errors import DataError
-from mien.labels import LABELS, SYNONYMS, did_you_mean, plain
+from mien.labels import LABELS, NUMBERS, SYNONYMS, did_you_mean, plain
 from mien.pack.tree import shown
 from mien.predictions import refuse_column_names
 
@@ -55,6 +56,12 @@ class Naming:
             )
         return meant
 
+    def among(self, names: Sequence[str]) -> "Naming":
+        """Return this naming for a source with these names alone: those that mean no class are left out."""
+        narrowed = copy(self)
+        narrowed._meant = {plain(name): LEFT_OUT for name in names} | self._meant
+        return narrowed
+
     def class_of(self, found: str) -> str | None:
         """Return the class that a found name means, LEFT_OUT where it is not wanted, None where it means none."""
         return self._meant.get(plain(found))
@@ -86,7 +93,7 @@ class Naming:
             first = f"""'"{first}"'"""  # for the shell, and for `items_of`
         mean = "means" if len(unknown) == 1 else "mean"
         if numbers:
-            return f"{mean} no class, since numbers differ from set to set; say what is meant: --labels {first}={label}"
+            return f"{mean} no class, since numbers differ from set to set; {self._numbers_meant(unknown, first)}"
         plain_names = 1 < len(names) <= MOST_NAMED and not any(set(name) & set(" ,=\"'") for name in names)
         own = f"--labels {','.join(names)}" if plain_names else "--labels and all its names"
         one = "it" if len(unknown) == 1 else "each"
@@ -94,6 +101,13 @@ class Naming:
             f"{mean} none of {', '.join(self.labels)}; keep an own set with {own}, map {one} with --labels "
             f"{first}={label}, or leave it out with --labels {first}="
         )
+
+    def _numbers_meant(self, unknown: list[str], first: str) -> str:
+        """Return how to say what numbers mean: spelled out where they may be those of FER2013's table."""
+        if self.own or not {name.strip() for name in unknown} <= NUMBERS.keys():
+            return f"say what each means, as --labels {first}={self.labels[-1]}"
+        items = ",".join(f"{number}={label}" for number, label in NUMBERS.items())
+        return f"if they are those of FER2013's table (copies in alphabetical order have others): --labels {items}"
 
 
 def items_of(text: str) -> list[str]:

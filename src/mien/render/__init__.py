@@ -8,11 +8,12 @@
 
 import inspect
 import os
+from functools import partial
 from pathlib import Path
 
 from mien import __version__
 from mien.dataset import DatasetInfo, read_dataset, standing, writing_dataset
-from mien.errors import DataError
+from mien.errors import DataError, FolderExists
 from mien.files import sha256_file, write_atomic
 from mien.labels import LABELS
 from mien.progress import Counting
@@ -65,14 +66,26 @@ def render(
     target = Path(target)
     plan = _checked(Plan(faces, side, seed, counts, float(label_noise), float(ambiguity)))
     origin = _origin(plan)
-    if target.exists():
-        return standing(target, lambda there: there == origin)
-    found = render_all(plan, workers)
-    with writing_dataset(target, side=side, labels=LABELS, extra=TRUTH) as writer:
-        for face in (progress or Counting()).over(f"render {target.name}", faces, found):
+    progress = progress or Counting()
+    if not target.exists():
+        try:
+            _make(plan, target, origin, workers, progress)
+            return read_dataset(target).info
+        except FolderExists:
+            pass  # another process made it meanwhile
+    info = standing(target, lambda there: there == origin)
+    progress.note(f"{target}: rendered in the same way before; checked, and left as it is")
+    return info
+
+
+def _make(plan: Plan, target: Path, origin: dict, workers: int, progress: Counting) -> None:
+    """Render the data set; FolderExists where another process did."""
+    waiting = partial(progress.wait, f"render {target}")
+    with writing_dataset(target, side=plan.side, labels=LABELS, extra=TRUTH, waiting=waiting) as writer:
+        faces = render_all(plan, workers)
+        for face in progress.over(f"render {target.name}", plan.faces, faces):
             writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth)
         writer.finish(origin, notes=_notes(plan))
-    return read_dataset(target).info
 
 
 def is_default(**options) -> bool:

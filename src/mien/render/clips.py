@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,11 +151,10 @@ def render_clip(
     moments = frames(kind, label, second, seconds=seconds, rate=rate, seed=seed)
     total = round(seconds * rate)
     pictures, rows = [], []
-    with appearing_folder(target) as folder:
+    progress = progress or Counting()
+    with appearing_folder(target, waiting=partial(progress.wait, f"render {target}")) as folder:
         (folder / "frames").mkdir()
-        for number, frame in enumerate(
-            (progress or Counting()).over(f"render {target.name}", total, moments)
-        ):
+        for number, frame in enumerate(progress.over(f"render {target.name}", total, moments)):
             image = picture(person, frame.shown, frame.look, side=side)
             pictures.append(_jpeg(image))
             _save_png(image, folder / "frames" / f"{number:04}.png")

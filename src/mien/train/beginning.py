@@ -52,7 +52,7 @@ def begin_or_take_up(
         return run
     leftovers = {"recipe.toml", "network.json"}
     foreign = sorted(
-        f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith(".tmp")
+        f.name for f in folder.iterdir() if f.name not in leftovers and not f.name.endswith((".tmp", ".lock"))
     )
     if foreign:
         raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")

@@ -14,8 +14,9 @@ from torch import nn
 
 from mien.dataset import Development
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
-from mien.files import locked, make_folder, remove_leftovers, sha256_file, with_no_error
+from mien.files import make_folder, remove_leftovers, sha256_file, with_no_error
 from mien.judge import accuracy, log_loss
+from mien.locks import locked
 from mien.networks import as_input, build
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, read_initial
