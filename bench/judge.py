@@ -2,9 +2,9 @@
 
     python bench/judge.py [--faces 35887] [--classes 7] [--seeds 1] [--draws 2000] [--repeats 3]
 
-Prints the seconds of `mien.judge.judge` (six scores and three shares a class, each with its
+Prints the seconds of `mien.judge.judge` (nine scores and three shares a class, each with its
 interval, and the ECE's band), of a numpy loop that resamples accuracy alone, and of a
-scikit-learn loop over the five scores that it has; the last runs over `--sklearn-draws` and is
+scikit-learn loop over five of the scores that it has; the last runs over `--sklearn-draws` and is
 scaled up. Times alternate between the three, the fastest of `--repeats` counts. Ratios travel
 between machines; seconds do not.
 """

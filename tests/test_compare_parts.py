@@ -48,9 +48,9 @@ def numbers(judged, name: str, keys: tuple[str, ...], values: tuple[str, ...]) -
     """Return columns of one of the tables of numbers by other columns, which tell its rows apart."""
     with open(judged.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {tuple(row[key] for key in keys): [float(row[value]) for value in values] for row in rows}
-    assert len(rows) == len(found)
-    return found
+    cells = {tuple(row[key] for key in keys): [row[value] for value in values] for row in rows}
+    assert len(rows) == len(cells)
+    return {key: list(map(float, row)) for key, row in cells.items() if any(row)}
 
 
 def span(value) -> list[float]:
@@ -67,17 +67,19 @@ def same(wanted: dict, found: dict) -> bool:
 def test_numbers_of_pairs_stand_in_their_columns(three):
     """Each pair's differences, both its p and the faces that only one reads rightly are those of the judge."""
     pairs = [(part, d) for part, found in three.differences.items() for d in found]
-    whole = {(d.a, d.b, part, m): [*span(d.scores[m]), d.p, d.p_holm] for part, d in pairs for m in METRICS}
+    whole = {(d.a, d.b, part, m): span(d.scores[m]) for part, d in pairs for m in METRICS}
+    tests = {(d.a, d.b, part, "accuracy"): [d.p, d.p_holm] for part, d in pairs}
     seeds = {
         (d.a, str(seed), d.b, str(seed), part): [pair.only_a, pair.only_b, pair.p]
         for part, d in pairs
         for seed, pair in enumerate(d.seed_pairs)
     }
-    columns = ("point", "low", "high", "accuracy_p", "accuracy_p_holm")
     sides = ("only_a_right", "only_b_right", "p")
 
     assert 3 == len(three.differences["all"])
-    assert same(whole, numbers(three, "differences", ("a", "b", "part", "score"), columns))
+    key, tested = ("a", "b", "part", "score"), ("accuracy_p", "accuracy_p_holm")
+    assert same(whole, numbers(three, "differences", key, ("point", "low", "high")))
+    assert same(tests, numbers(three, "differences", key, tested))
     assert same(seeds, numbers(three, "mcnemar", ("a", "seed_a", "b", "seed_b", "part"), sides))
 
 

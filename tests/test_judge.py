@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mien.errors import DataError
-from mien.judge import METRICS, Interval, Verdict, judge, scores
+from mien.judge import METRICS, Interval, Verdict, judge, metrics
 from mien.judge.alignment import group_numbers
 from mien.judge.bootstrap import bootstrap, interval
-from mien.judge.scores import HIGHEST, Sums, scores_of
-from mien.judge.verdict import sums_by_seed
+from mien.judge.metrics import scores_of
+from mien.judge.sums import Sample, Sums
 from mien.predictions import Predictions
 
 
@@ -72,7 +72,7 @@ class TestPoints:
         """With one seed the points equal accuracy(...) and the other functions, and no sd is given."""
         (one,) = network(np.random.default_rng(0))
         verdict = judge([one], draws=100)
-        expected = {metric: getattr(scores, metric)(one.labels, one.probs) for metric in METRICS}
+        expected = {metric: getattr(metrics, metric)(one.labels, one.probs) for metric in METRICS}
 
         assert expected == pytest.approx({m: verdict.scores[m].point for m in METRICS})
         assert [pytest.approx(expected)] == verdict.per_seed
@@ -83,8 +83,8 @@ class TestPoints:
         """With three seeds the points, the matrix and the class shares are means; sd has ddof 1."""
         tables = network(np.random.default_rng(1), seeds=3, spread=0.3)
         verdict = judge(tables, draws=100)
-        each = [scores.macro_f1(t.labels, t.probs) for t in tables]
-        matrices = [scores.confusion(t.labels, t.probs) for t in tables]
+        each = [metrics.macro_f1(t.labels, t.probs) for t in tables]
+        matrices = [metrics.confusion(t.labels, t.probs) for t in tables]
         recalls = [matrix[1, 1] / matrix[1].sum() for matrix in matrices]
 
         assert np.mean(each) == pytest.approx(verdict.scores["macro_f1"].point)
@@ -168,8 +168,8 @@ class TestIntervals:
         hits = naive_hits = 0
         for _ in range(300):
             four = copied(from_right(rng.random(100) < 0.7), 4, grouped=True)
-            hits += self.covers(sums_by_seed([four], group_numbers(four)), 0.7)
-            naive_hits += self.covers(sums_by_seed([four], np.arange(400)), 0.7)
+            hits += self.covers(Sample.of([four], group_numbers(four)), 0.7)
+            naive_hits += self.covers(Sample.of([four], np.arange(400)), 0.7)
 
         assert 0.91 <= hits / 300 <= 0.98
         assert naive_hits / 300 < 0.8
@@ -181,18 +181,18 @@ class TestIntervals:
         for _ in range(250):
             hard = rng.random(150)
             skills = 0.7 + 0.03 * rng.normal(size=3)
-            sums = sums_by_seed([from_right(hard < skill) for skill in skills], np.arange(150))
-            hits += self.covers(sums, 0.7)
-            faces_only += self.covers(Sums(sums.flat[:1], 2), 0.7)
+            tables = [from_right(hard < skill) for skill in skills]
+            hits += self.covers(Sample.of(tables, np.arange(150)), 0.7)
+            faces_only += self.covers(Sample.of(tables[:1], np.arange(150)), 0.7)
 
         assert 0.91 <= hits / 250 <= 0.98
         assert faces_only / 250 < 0.92
 
     @staticmethod
-    def covers(sums: Sums, truth: float) -> bool:
+    def covers(sample: Sample, truth: float) -> bool:
         """Whether the interval of accuracy holds the truth."""
-        (values,) = bootstrap([sums], scores_of, draws=200, seed=0)
-        point = scores_of(Sums(sums.flat.sum(1), sums.classes)).mean(0)[0]
+        (values,) = bootstrap([sample], scores_of, draws=200, seed=0)
+        point = scores_of(sample.total()).mean(0)[0]
         found = interval(point, values[:, 0], lowest=0, highest=1)
         return found.low <= truth <= found.high
 
@@ -200,7 +200,7 @@ class TestIntervals:
     def test_few_seeds_spread_without_bias(self, seeds):
         """Where faces do not matter, draws of the mean of K seeds have the variance s^2 / K."""
         values = np.random.default_rng(8).normal(size=(seeds, 1, 1))
-        (drawn,) = bootstrap([Sums(values, 2)], lambda sums: sums.flat, draws=40_000, seed=0)
+        (drawn,) = bootstrap([Sample(Sums(values, 2))], lambda sums: sums.flat, draws=40_000, seed=0)
 
         assert values.mean() == pytest.approx(drawn.mean(), abs=0.03)
         assert values.var(ddof=1) / seeds == pytest.approx(drawn.var(), rel=0.03)
@@ -211,9 +211,9 @@ class TestIntervals:
         probs = rng.dirichlet(np.ones(3), size=150)
         labels = (rng.random((150, 1)) > probs.cumsum(1)).sum(1)
         one = predictions(labels, probs)
-        (values,) = bootstrap([sums_by_seed([one], np.arange(150))], scores_of, draws=500, seed=0)
+        (values,) = bootstrap([Sample.of([one], np.arange(150))], scores_of, draws=500, seed=0)
         found = judge([one], draws=500).scores["ece"]
-        low, median, high = np.quantile(values[:, METRICS.index("ece")], (0.025, 0.5, 0.975))
+        low, median, high = np.quantile(values[:, list(METRICS).index("ece")], (0.025, 0.5, 0.975))
 
         assert median > found.point * 1.1
         assert found.low < found.point < found.high
@@ -280,7 +280,7 @@ class TestProperties:
         verdict = judge(tables, draws=100)
 
         for metric, found in verdict.scores.items():
-            assert 0 <= found.low <= found.point <= found.high <= HIGHEST[metric]
+            assert METRICS[metric].lowest <= found.low <= found.point <= found.high <= METRICS[metric].highest
         for each in verdict.per_class:
             for found in (each.precision, each.recall, each.f1):
                 assert 0 <= found.low <= found.point <= found.high <= 1
@@ -352,5 +352,5 @@ def test_scores_of_a_handful_of_faces_are_not_certain():
 
     assert 0.025 ** (1 / 3) == pytest.approx(ends[0])
     assert ends == pytest.approx([few.scores[name].low for name in ("balanced_accuracy", "macro_f1")])
-    assert all(score.low == 0 for score in alone.scores.values())
-    assert all(score.high >= 1 for score in alone.scores.values())
+    assert all(score.low == METRICS[name].lowest for name, score in alone.scores.items())
+    assert all(score.high == METRICS[name].highest for name, score in alone.scores.items())

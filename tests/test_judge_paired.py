@@ -14,9 +14,9 @@ from mien.errors import DataError
 from mien.files import to_json
 from mien.judge import METRICS, Difference, SeedPair, differences, holm, judge, mcnemar_exact
 from mien.judge.bootstrap import bootstrap
+from mien.judge.metrics import scores_of
 from mien.judge.paired import combined_p
-from mien.judge.scores import scores_of
-from mien.judge.verdict import sums_by_seed
+from mien.judge.sums import Sample
 
 
 def one_difference(a, b, **options) -> Difference:
@@ -157,13 +157,13 @@ class TestDifferences:
         calibrated, sharp = (predictions(labels, p / p.sum(1, keepdims=True)) for p in (probs, probs**4))
         found = one_difference([calibrated], [sharp], draws=500).scores["ece"]
         drawn = bootstrap(
-            [sums_by_seed([one], np.arange(150)) for one in (calibrated, sharp)],
+            [Sample.of([one], np.arange(150)) for one in (calibrated, sharp)],
             scores_of,
             draws=500,
             seed=0,
             names=("a", "b"),
         )
-        values = (drawn[0] - drawn[1])[:, METRICS.index("ece")]
+        values = (drawn[0] - drawn[1])[:, list(METRICS).index("ece")]
         low, median, high = np.quantile(values, (0.025, 0.5, 0.975))
 
         assert median > found.point + 0.01

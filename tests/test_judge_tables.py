@@ -120,7 +120,7 @@ class TestShapeOfResults:
     def verdict(seeds: int = 3) -> Verdict:
         """Return a verdict with known numbers."""
         percent, decimal = Interval(0.6314, 0.615, 0.64749), Interval(1.01249, 0.9871, 1.034)
-        values = dict(zip(METRICS, [percent] * 3 + [decimal] * 3, strict=True))
+        values = dict(zip(METRICS, [percent] * 4 + [decimal] * 5, strict=True))
         one_class = ClassScores("happy", 1234, percent, Interval(1.0, 1.0, 1.0), Interval(0.0, 0.0, 1.0))
         return Verdict(3589, 3500, seeds, values, [], None, [one_class], np.zeros((1, 1)), (0.0104, 0.0251))
 
@@ -133,6 +133,9 @@ seeds                                   3
 accuracy %              63.1 [61.5, 64.7]
 balanced accuracy %     63.1 [61.5, 64.7]
 macro F1 %              63.1 [61.5, 64.7]
+top-2 accuracy %        63.1 [61.5, 64.7]
+AUROC                1.012 [0.987, 1.034]
+MCC                  1.012 [0.987, 1.034]
 log loss             1.012 [0.987, 1.034]
 Brier                1.012 [0.987, 1.034]
 ECE                  1.012 [0.987, 1.034]

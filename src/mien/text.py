@@ -19,6 +19,11 @@ class Said:
     sentence: str
 
 
+def capitalized(text: str) -> str:
+    """Return text with its first letter as a capital, all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def quoted(path) -> str:
     """Return a path as a shell takes it."""
     return shlex.quote(str(path))

@@ -10,29 +10,22 @@ import numpy as np
 
 from mien.compare.material import Material, Network
 from mien.compare.shares import normalized, probability_shares, reliability_bins
-from mien.judge import Difference, Interval, Verdict
+from mien.judge import METRICS, Difference, Interval, Metric, Verdict
 from mien.labels import SPLITS
 from mien.pages import charts, drawing
 from mien.pages.charts import Range
 from mien.pages.figures import Drawn, save
 from mien.pages.legend import Series
 from mien.pages.theme import series
-from mien.text import MINUS, decimal, percent, points, signed, thousands
+from mien.text import MINUS, capitalized, decimal, percent, points, signed, thousands
 
 MOST_PAIRS = 15  # of matrices that show a difference
-SCORES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "ece": "Calibration error",
-}
+DIFFERENCES = ("accuracy", "macro_f1", "log_loss")  # the scores whose differences are drawn
 CLASS_SCORES = {
-    "precision": "of the faces read as a class, how many are",
-    "recall": "of a class's faces, how many are read as it",
+    "precision": "of the faces predicted as a class, how many are",
+    "recall": "of a class's faces, how many are predicted as it",
     "f1": "harmonic mean of precision and recall",
 }
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +51,8 @@ def draw(judged: Judged) -> dict[str, list[Drawn]]:
     """Draw, write and return the figures by section; draw inside `themed()`."""
     networks = judged.material.networks
     return {
-        "scores": [_score(judged, metric) for metric in SCORES],
-        "differences": [_difference(judged, m) for m in ("accuracy", "macro_f1", "log_loss")]
+        "scores": [_score(judged, metric) for metric in METRICS.values() if metric.has_figure],
+        "differences": [_difference(judged, METRICS[name]) for name in DIFFERENCES]
         if len(networks) > 1
         else [],
         "counts": [_counts(judged)],
@@ -81,35 +74,32 @@ def _spans(judged: Judged, by_part: dict[str, Interval]) -> list[tuple[float, fl
     return [(by_part[p].point, by_part[p].low, by_part[p].high) for p in parts]
 
 
-def _score(judged: Judged, metric: str) -> Drawn:
-    share = metric in SHARES
+def _score(judged: Judged, metric: Metric) -> Drawn:
     rows = []
     for net in judged.material.networks:
         verdicts = judged.verdicts[net.name]
-        dots = [run[metric] for run in net.run_scores("clean")] if len(net.runs) > 1 else []
-        band = verdicts["clean"].ece_band if metric == "ece" else None
-        spans = _spans(judged, {part: verdict.scores[metric] for part, verdict in verdicts.items()})
+        dots = [run[metric.name] for run in net.run_scores("clean")] if len(net.runs) > 1 else []
+        band = verdicts["clean"].ece_band if metric.name == "ece" else None
+        spans = _spans(judged, {part: verdict.scores[metric.name] for part, verdict in verdicts.items()})
         rows.append(Range(net.name, net.color, net.marker, spans, dots, band))
-    better = "more is better" if share else "less is better"
+    title = capitalized(metric.title)
+
+    def write(point: float, low: float, high: float) -> str:
+        return f"{metric.text(point)}  ({metric.number(low)} to {metric.number(high)})"
+
     figure = charts.ranges(
-        SCORES[metric],
-        f"{better}; filled: clean part, hollow: whole split" if judged.material.has_copies else better,
+        title,
+        _parts_note(judged, metric.direction),
         rows,
-        write=_shares_text if share else _decimals_text,
-        ticks=_percent_tick if share else _decimal_tick,
+        write=write,
+        ticks=_percent_tick if metric.is_share else _decimal_tick,
     )
-    told = "; ".join(
-        f"{row.name} {(_shares_text if share else _decimals_text)(*row.spans[0])}" for row in rows
-    )
-    return save(figure, judged.folder, f"score-{metric.replace('_', '-')}", f"{SCORES[metric]}: {told}")
+    values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
+    return save(figure, judged.folder, f"score-{metric.name.replace('_', '-')}", f"{title}: {values}")
 
 
-def _shares_text(point: float, low: float, high: float) -> str:
-    return f"{percent(point)}  ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _decimals_text(point: float, low: float, high: float) -> str:
-    return f"{decimal(point)}  ({decimal(low)} to {decimal(high)})"
+def _parts_note(judged: Judged, note: str) -> str:
+    return f"{note}; filled: clean part, hollow: whole split" if judged.material.has_copies else note
 
 
 def _percent_tick(value: float) -> str:
@@ -124,26 +114,22 @@ def _signed_tick(value: float) -> str:
     return "0" if abs(value) < 1e-9 else f"{value:+.3g}".replace("-", MINUS)
 
 
-def _difference(judged: Judged, metric: str) -> Drawn:
-    share = metric in SHARES
-
-    def write(point, low, high):
-        if share:
-            return f"{points(point)}  ({points(low)} to {points(high)})"
-        return f"{signed(point, 3)}  ({signed(low, 3)} to {signed(high, 3)})"
-
+def _difference(judged: Judged, metric: Metric) -> Drawn:
     rows = []
     for clean, whole in zip(judged.differences["clean"], judged.differences["all"], strict=True):
-        spans = _spans(judged, {"clean": clean.scores[metric], "all": whole.scores[metric]})
+        spans = _spans(judged, {"clean": clean.scores[metric.name], "all": whole.scores[metric.name]})
         color = next(net.color for net in judged.material.networks if net.name == clean.a)
         rows.append(Range(f"{clean.a} {MINUS} {clean.b}", color, "o", spans))
-    what = "percentage points" if share else "nats"
-    rest = f"{what}; filled: clean part, hollow: whole split" if judged.material.has_copies else what
-    main = f"Difference in {SCORES[metric].lower() if metric != 'macro_f1' else 'macro F1'}"
-    scale = 100 if share else 1
-    figure = charts.ranges(main, rest, rows, write=write, ticks=lambda v: _signed_tick(scale * v), zero=True)
-    told = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
-    return save(figure, judged.folder, f"difference-{metric.replace('_', '-')}", f"{main}: {told}")
+
+    def write(point: float, low: float, high: float) -> str:
+        return f"{metric.change(point)}  ({metric.change(low)} to {metric.change(high)})"
+
+    title = f"Difference in {metric.title}"
+    note = _parts_note(judged, "percentage points" if metric.is_share else metric.unit)
+    scale = 100 if metric.is_share else 1
+    figure = charts.ranges(title, note, rows, write=write, ticks=lambda v: _signed_tick(scale * v), zero=True)
+    values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
+    return save(figure, judged.folder, f"difference-{metric.name.replace('_', '-')}", f"{title}: {values}")
 
 
 def _counts(judged: Judged) -> Drawn:

@@ -11,7 +11,8 @@ from mien.dataset import Dataset, read_dataset, same_faces
 from mien.errors import DataError, RunError
 from mien.folds import Fold, folds_of
 from mien.judge import METRICS, align
-from mien.judge.scores import add_up, scores_of
+from mien.judge.metrics import scores_of
+from mien.judge.sums import Sample
 from mien.labels import SPLITS, known_words
 from mien.pages.theme import series
 from mien.predictions import Predictions, pooled
@@ -56,8 +57,8 @@ class Network:
     def run_scores(self, part: str) -> list[dict[str, float]]:
         """Return each run's scores by METRICS on a part, "all" or "clean"; of a fold, on its own faces."""
         tables = [table if part == "all" else table.only(table.clean) for table in self.own]
-        sums = [add_up(table.labels, table.probs) for table in tables]
-        return [dict(zip(METRICS, scores_of(each).tolist(), strict=True)) for each in sums]
+        wholes = [Sample.of([table], np.zeros(len(table), np.int64)).total() for table in tables]
+        return [dict(zip(METRICS, scores_of(whole)[0].tolist(), strict=True)) for whole in wholes]
 
     def fold_sd(self, part: str) -> dict[str, float] | None:
         """Return the standard deviation of the scores over the folds of a seed; None without folds."""

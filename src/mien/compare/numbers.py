@@ -74,12 +74,13 @@ def _fold(run: Run) -> int | str:
 
 
 def _differences(judged: Judged):
-    rows = [
-        (d.a, d.b, part, d.faces, metric, *_range(d.scores[metric]), d.p, d.p_holm, d.conclusion)
-        for part in PARTS
-        for d in judged.differences[part]
-        for metric in METRICS
-    ]
+    """Return every score's difference; accuracy alone is tested, so it alone has p values and a conclusion."""
+    rows = []
+    for part in PARTS:
+        for d in judged.differences[part]:
+            for metric in METRICS:
+                tested = (d.p, d.p_holm, d.conclusion) if metric == "accuracy" else ("", "", "")
+                rows.append((d.a, d.b, part, d.faces, metric, *_range(d.scores[metric]), *tested))
     return ("a", "b", "part", "faces", "score", *RANGE, "accuracy_p", "accuracy_p_holm", "conclusion"), rows
 
 

@@ -1,50 +1,35 @@
 """The tables and sentences of a report's page. Draws nothing and computes no score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
 
-from mien.compare.figures import SHARES, Judged
+from mien.compare.figures import Judged
 from mien.compare.material import Material, Network
-from mien.judge import METRICS, Difference, Interval
+from mien.judge import METRICS, Difference, Interval, Metric
 from mien.pages.tables import Table
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
-from mien.text import decimal, joined, many, millions, p_value, percent, points, seconds, signed, thousands
-
-TITLES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error (ECE)",
-}
+from mien.text import capitalized, decimal, joined, many, millions, p_value, percent, seconds, thousands
 
 
-def score(metric: str, value: float) -> str:
-    """Return a score as text: shares as percent, the others with three decimal places."""
-    return percent(value) if metric in SHARES else decimal(value)
-
-
-def _interval(metric: str, value: Interval) -> Markup:
+def _interval(metric: Metric, value: Interval) -> Markup:
     """Return a score with its interval in a quiet second line."""
-    if metric in SHARES:
-        low, high = f"{100 * value.low:.1f}", f"{100 * value.high:.1f}"
-    else:
-        low, high = decimal(value.low), decimal(value.high)
-    return Markup("{} <small>{} to {}</small>").format(score(metric, value.point), low, high)
+    return Markup("{} <small>{} to {}</small>").format(
+        metric.text(value.point), metric.number(value.low), metric.number(value.high)
+    )
 
 
-def _change(metric: str, value: Interval) -> Markup:
+def _change(metric: Metric, value: Interval) -> Markup:
     """Return a difference with its interval; shares in percentage points."""
-    parts = (value.point, value.low, value.high)
-    if metric in SHARES:
-        texts = [points(v) for v in parts]
-    else:
-        texts = [signed(v, 3) for v in parts]
-    return Markup("{} <small>{} to {}</small>").format(*texts)
+    return Markup("{} <small>{} to {}</small>").format(
+        *map(metric.change, (value.point, value.low, value.high))
+    )
+
+
+def _scores(values: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(metric.text(values[name]) for name, metric in METRICS.items())
 
 
 def parts_of(judged: Judged) -> list[tuple[str, str]]:
@@ -86,10 +71,13 @@ def network_tables(judged: Judged) -> list[Table]:
     found = []
     for part, words in parts_of(judged):
         verdicts = [judged.verdicts[net.name][part] for net in networks]
-        rows = [(TITLES[m], *(_interval(m, verdict.scores[m]) for verdict in verdicts)) for m in METRICS]
+        rows = [
+            (metric.title, *(_interval(metric, verdict.scores[name]) for verdict in verdicts))
+            for name, metric in METRICS.items()
+        ]
         band = (f"{decimal(v.ece_band[0])} to {decimal(v.ece_band[1])}" for v in verdicts)
         rows.append(("ECE if perfectly calibrated", *band))
-        found.append(Table(words[0].upper() + words[1:], head, [("", rows)]))
+        found.append(Table(capitalized(words), head, [("", rows)]))
     return [*found, Table("What each network costs", head, [("", _costs(networks))])]
 
 
@@ -129,8 +117,13 @@ def engine_text(run: Run) -> Markup:
 
 def seed_tables(judged: Judged) -> list[Table]:
     """Return every seed's scores, and every fold's, with their mean and spread, a table a part."""
-    titles = [{"ece": "ECE", "brier": "Brier"}.get(m, TITLES[m]) for m in METRICS]
-    head = ["seed", *titles, "epoch kept", "accuracy on val, read once", "training"]
+    head = [
+        "seed",
+        *(metric.short for metric in METRICS.values()),
+        "epoch kept",
+        "accuracy on val, read once",
+        "training",
+    ]
     tables = []
     for part, words in parts_of(judged):
         bodies = []
@@ -142,7 +135,7 @@ def seed_tables(judged: Judged) -> list[Table]:
             else:
                 every = [(run.seed, _training(run)) for run in net.runs]
             rows = [
-                (f"seed {seed}", *(score(m, scores[m]) for m in METRICS), *training)
+                (f"seed {seed}", *_scores(scores), *training)
                 for (seed, training), scores in zip(every, verdict.per_seed, strict=True)
             ]
             name = f"{net.name}, all folds together" if net.folds > 1 else net.name
@@ -155,10 +148,10 @@ def seed_tables(judged: Judged) -> list[Table]:
 def _fold_rows(net: Network, part: str) -> list[tuple[str, ...]]:
     found = net.run_scores(part)
     rows = [
-        (f"seed {run.seed}, fold {run.fold.number}", *(score(m, s[m]) for m in METRICS), *_training(run))
-        for run, s in zip(net.runs, found, strict=True)
+        (f"seed {run.seed}, fold {run.fold.number}", *_scores(scores), *_training(run))
+        for run, scores in zip(net.runs, found, strict=True)
     ]
-    means = (score(m, float(np.mean([scores[m] for scores in found]))) for m in METRICS)
+    means = _scores({m: float(np.mean([scores[m] for scores in found])) for m in METRICS})
     deviation = _deviation("standard deviation over folds", net.fold_sd(part))
     return [*rows, ("mean", *means, "", "", ""), deviation]
 
@@ -170,15 +163,14 @@ def _training(run) -> tuple[str, str, str]:
 
 
 def _spread(verdict) -> list[tuple[str, ...]]:
-    mean = ("mean", *(score(m, verdict.scores[m].point) for m in METRICS), "", "", "")
+    mean = ("mean", *_scores({m: verdict.scores[m].point for m in METRICS}), "", "", "")
     if verdict.seed_sd is None:
         return []
     return [mean, _deviation("standard deviation", verdict.seed_sd)]
 
 
 def _deviation(title: str, sd: dict[str, float]) -> tuple[str, ...]:
-    told = (score(m, sd[m]) if m not in SHARES else f"{100 * sd[m]:.1f}" for m in METRICS)
-    return (title, *told, "", "", "")
+    return (title, *(metric.number(sd[name]) for name, metric in METRICS.items()), "", "", "")
 
 
 def difference_tables(judged: Judged) -> list[Table]:
@@ -187,7 +179,7 @@ def difference_tables(judged: Judged) -> list[Table]:
     tables = []
     for number, first in enumerate(judged.differences["all"]):
         found = [judged.differences[part][number] for part, _ in parts]
-        rows = [(TITLES[m], *(_change(m, d.scores[m]) for d in found)) for m in METRICS]
+        rows = [(m.title, *(_change(m, d.scores[name]) for d in found)) for name, m in METRICS.items()]
         tests = [
             ("p over all seed pairs", *(p_value(d.p) for d in found)),
             (f"p by Holm{_comparisons(judged)}", *(p_value(d.p_holm) for d in found)),
@@ -237,7 +229,7 @@ def class_tables(judged: Judged) -> list[Table]:
                 (
                     c.label,
                     thousands(c.support),
-                    *(_interval("accuracy", v) for v in (c.precision, c.recall, c.f1)),
+                    *(_interval(METRICS["accuracy"], v) for v in (c.precision, c.recall, c.f1)),
                 )
                 for c in judged.verdicts[net.name][part].per_class
             ]

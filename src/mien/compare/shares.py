@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.judge import reliability
-from mien.judge.scores import share
+from mien.judge.sums import share
 from mien.predictions import Predictions
 
 PROBABILITY_BINS = 25

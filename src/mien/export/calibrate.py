@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mien.judge.scores import SMALLEST_PROBABILITY
+from mien.judge.sums import SMALLEST_PROBABILITY
 
 COLDEST, HOTTEST = 0.2, 5.0  # what lies beyond is chance, of a val that is small or read without a fault
 HALVINGS = 60

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from mien.judge.scores import SMALLEST_PROBABILITY
+from mien.judge.sums import SMALLEST_PROBABILITY
 from mien.model import INPUT, OUTPUT
 from mien.networks import as_input
 from mien.networks.engine import views

@@ -5,35 +5,39 @@
 """
 
 from mien.judge.alignment import align
-from mien.judge.paired import Difference, SeedPair, differences, holm, mcnemar_exact
-from mien.judge.scores import (
-    HIGHER_IS_BETTER,
+from mien.judge.bootstrap import Interval
+from mien.judge.metrics import (
     METRICS,
-    Interval,
+    Metric,
     Reliability,
     accuracy,
+    auroc,
     balanced_accuracy,
     brier,
     confusion,
     ece,
     log_loss,
     macro_f1,
+    mcc,
     reliability,
+    top_2_accuracy,
 )
+from mien.judge.paired import Difference, SeedPair, differences, holm, mcnemar_exact
 from mien.judge.text import per_class_table, table
 from mien.judge.verdict import ClassScores, Verdict, judge
 
 __all__ = [
-    "HIGHER_IS_BETTER",
     "METRICS",
     "ClassScores",
     "Difference",
     "Interval",
+    "Metric",
     "Reliability",
     "SeedPair",
     "Verdict",
     "accuracy",
     "align",
+    "auroc",
     "balanced_accuracy",
     "brier",
     "confusion",
@@ -43,8 +47,10 @@ __all__ = [
     "judge",
     "log_loss",
     "macro_f1",
+    "mcc",
     "mcnemar_exact",
     "per_class_table",
     "reliability",
     "table",
+    "top_2_accuracy",
 ]

@@ -7,16 +7,30 @@ sums it gives the sums of the drawn faces, so that no face is ever copied.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.judge.scores import Interval, Sums, bin_of
+from mien.judge.sums import Sample, Sums, bin_of
 
 LEAST_DRAWS, MOST_DRAWS = 100, 100_000
 BAND_DRAWS = 1_000
 QUANTILES = (0.025, 0.975)
 CHUNK_CELLS = 2**21  # 16 MB of numbers at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A point and its 95 % interval, in the unit of the score (shares are 0..1); low <= point <= high."""
+
+    point: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the three numbers by name, ready for JSON."""
+        return asdict(self)
 
 
 def check_draws(draws: int, seed: int) -> None:
@@ -28,7 +42,7 @@ def check_draws(draws: int, seed: int) -> None:
 
 
 def bootstrap(
-    networks: Sequence[Sums],
+    networks: Sequence[Sample],
     figures: Callable[[Sums], np.ndarray],
     *,
     draws: int,
@@ -37,22 +51,21 @@ def bootstrap(
 ) -> list[np.ndarray]:
     """Return for each network the figures of resampled faces and seeds, float64 (draws, figures).
 
-    A network's sums have leading axes (K, G): seeds and groups of faces, the same groups for
-    all networks. `figures` turns sums (...) into numbers (..., figures). All networks see the
+    A network's sample holds the sums of K seeds and G groups of faces, the same groups for all
+    networks. `figures` turns sums (...) into numbers (..., figures). All networks see the
     same faces in a draw, so differences of draws are paired; a network's seeds are drawn by its
     name, so that neither order nor company of the networks changes its draws.
     """
-    groups = networks[0].flat.shape[1]
+    groups = networks[0].groups.flat.shape[1]
     faces_rng = np.random.default_rng([seed, 0])
     seed_rngs = [np.random.default_rng([seed, 1, *name.encode(errors="surrogateescape")]) for name in names]
-    widest = max(sums.flat.size // groups for sums in networks)
+    widest = max(sample.groups.flat.size // groups for sample in networks)
     chunk = max(1, CHUNK_CELLS // max(groups, widest))
     parts = [[] for _ in networks]
     for start in range(0, draws, chunk):
         times = _times_drawn(faces_rng, min(chunk, draws - start), groups)
-        for part, sums, rng in zip(parts, networks, seed_rngs, strict=True):
-            drawn = Sums(times @ sums.flat, sums.classes)  # (K, chunk, ...)
-            part.append(_over_seeds(figures(drawn), rng))
+        for part, sample, rng in zip(parts, networks, seed_rngs, strict=True):
+            part.append(_over_seeds(figures(sample.drawn(times)), rng))  # (K, chunk, figures)
     return [np.concatenate(part) for part in parts]
 
 

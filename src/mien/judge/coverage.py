@@ -13,8 +13,8 @@ import numpy as np
 from mien.errors import DataError
 from mien.files import make_folder, write_csv
 from mien.judge.alignment import group_numbers
-from mien.judge.bootstrap import bootstrap, interval, with_exact_end
-from mien.judge.scores import Interval, Sums
+from mien.judge.bootstrap import Interval, bootstrap, interval, with_exact_end
+from mien.judge.sums import Sample, Sums
 from mien.predictions import Predictions
 from mien.text import many
 
@@ -55,7 +55,7 @@ def risk_coverage(
     sums = np.zeros((1, group.max() + 1, figures.shape[1]))
     np.add.at(sums[0], group, figures)
     points = _shares(Sums(sums.sum(1), 0))[0]
-    (values,) = bootstrap([Sums(sums, 0)], _shares, draws=draws, seed=0)
+    (values,) = bootstrap([Sample(Sums(sums, 0))], _shares, draws=draws, seed=0)
     spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
     there = (sums[0] > 0).sum(0)  # groups with an answered face, by threshold; the last number is that of all
     cases = [there[len(wanted)]] * len(wanted) + there[: len(wanted)].tolist()

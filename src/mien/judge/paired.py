@@ -9,9 +9,9 @@ import numpy as np
 from mien import notebook
 from mien.errors import DataError
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import all_agree, bootstrap, check_draws, exact_end, interval
-from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, scores_of
-from mien.judge.verdict import sums_by_seed
+from mien.judge.bootstrap import Interval, all_agree, bootstrap, check_draws, exact_end, interval
+from mien.judge.metrics import METRICS, scores_of
+from mien.judge.sums import Sample
 from mien.predictions import Predictions
 from mien.text import many, p_value, seeds_in_words
 
@@ -111,10 +111,10 @@ def differences(
         return Differences()
     labels = next(iter(tables.values()))[0].labels
     group = group_numbers(next(iter(tables.values()))[0])
-    sums = {name: sums_by_seed(seeds, group) for name, seeds in tables.items()}
-    values = bootstrap(list(sums.values()), scores_of, draws=draws, seed=seed, names=list(sums))
-    values = dict(zip(sums, values, strict=True))
-    points = {name: scores_of(Sums(s.flat.sum(1), s.classes)).mean(0) for name, s in sums.items()}
+    samples = {name: Sample.of(seeds, group) for name, seeds in tables.items()}
+    values = bootstrap(list(samples.values()), scores_of, draws=draws, seed=seed, names=list(samples))
+    values = dict(zip(samples, values, strict=True))
+    points = {name: scores_of(sample.total()).mean(0) for name, sample in samples.items()}
     right = {name: [table.probs.argmax(1) == labels for table in seeds] for name, seeds in tables.items()}
     found = []
     for a, b in combinations(tables, 2):
@@ -123,7 +123,7 @@ def differences(
         p = combined_p([pair.p for pair in pairs])
         found.append(Difference(a, b, len(labels), scores, pairs, p, p, "cannot tell", ""))
     adjusted = holm([difference.p for difference in found])
-    accuracies = {name: float(points[name][METRICS.index("accuracy")]) for name in tables}
+    accuracies = {name: float(points[name][list(METRICS).index("accuracy")]) for name in tables}
     seeds = {name: len(each) for name, each in tables.items()}
     return Differences(
         _concluded(replace(difference, p_holm=p), accuracies, seeds, comparisons=len(found))
@@ -165,14 +165,15 @@ def _seed_pairs(right_a: Sequence[np.ndarray], right_b: Sequence[np.ndarray]) ->
 
 
 def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> dict[str, Interval]:
+    widest = {name: metric.highest - metric.lowest for name, metric in METRICS.items()}
     if groups == 1:
         return {
-            name: Interval(float(point), -HIGHEST[name], HIGHEST[name])
+            name: Interval(float(point), -widest[name], widest[name])
             for name, point in zip(METRICS, points, strict=True)
         }
     # Recentered for the reason given in verdict.py: the biases of two ECEs need not cancel.
     found = {
-        name: interval(point, drawn, lowest=-HIGHEST[name], highest=HIGHEST[name], recenter=name == "ece")
+        name: interval(point, drawn, lowest=-widest[name], highest=widest[name], recenter=name == "ece")
         for name, point, drawn in zip(METRICS, points, values.T, strict=True)
     }
     return found | {"accuracy": _with_far_end(found["accuracy"], groups)}

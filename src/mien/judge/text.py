@@ -6,21 +6,19 @@ Shares are printed as percent with one decimal place; log loss, Brier and ECE as
 from collections.abc import Mapping, Sequence
 
 from mien import notebook
+from mien.judge.bootstrap import Interval
+from mien.judge.metrics import METRICS, Metric
 from mien.judge.paired import P_PLACES, Difference
-from mien.judge.scores import METRICS, Interval
 from mien.judge.verdict import Verdict
 from mien.text import WIDTH, in_columns, many, p_value
 
-TITLES = {
-    "accuracy": "accuracy %",
-    "balanced_accuracy": "balanced accuracy %",
-    "macro_f1": "macro F1 %",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "ece": "ECE",
-}
 CLASS_HEAD = ("faces", "precision %", "recall %", "F1 %")
-ROWS = ("faces", "seeds", *TITLES.values(), "ECE if calibrated")
+ROWS = (
+    "faces",
+    "seeds",
+    *(f"{m.short} %" if m.is_share else m.short for m in METRICS.values()),
+    "ECE if calibrated",
+)
 ONE_SEED = "One seed: the spread over seeds is unknown and not in the intervals."
 
 
@@ -83,13 +81,16 @@ def per_class_html(verdict: Verdict) -> str:
 
 def difference_html(difference: Difference) -> str:
     """Return every score's difference, and the test of accuracy's, as HTML; shares are in percentage points."""
-    rows = [(TITLES[m].replace("%", "points"), _written(m, difference.scores[m])) for m in METRICS]
+    rows = [
+        (f"{m.short} points" if m.is_share else m.short, _score(m, difference.scores[m.name]))
+        for m in METRICS.values()
+    ]
     tests = [("p of accuracy", difference.p), ("p by Holm", difference.p_holm)]
     tests = [(name, p_value(p, P_PLACES)) for name, p in tests]
-    told = difference.conclusion
-    told = told if told == "cannot tell" else f"{difference.a} is {told}"
+    conclusion = difference.conclusion
+    conclusion = conclusion if conclusion == "cannot tell" else f"{difference.a} is {conclusion}"
     caption = f"{difference.a} minus {difference.b}, {many(difference.faces, 'face')}"
-    return notebook.table(caption, (), [*rows, *tests, ("conclusion", told)])
+    return notebook.table(caption, (), [*rows, *tests, ("conclusion", conclusion)])
 
 
 def _class_rows(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -100,8 +101,8 @@ def _class_rows(verdict: Verdict) -> list[tuple[str, ...]]:
     return rows
 
 
-def _written(metric: str, value: Interval) -> str:
-    return _percent(value) if TITLES[metric].endswith("%") else _decimal(value)
+def _score(metric: Metric, value: Interval) -> str:
+    return _percent(value) if metric.is_share else _decimal(value)
 
 
 def _percent(value: Interval) -> str:
@@ -113,7 +114,7 @@ def _decimal(value: Interval) -> str:
 
 
 def _column(name: str, verdict: Verdict) -> tuple[str, ...]:
-    scores = (_written(metric, verdict.scores[metric]) for metric in METRICS)
+    scores = (_score(metric, verdict.scores[name]) for name, metric in METRICS.items())
     low, high = verdict.ece_band
     return name, f"{verdict.faces:,}", str(verdict.seeds), *scores, f"[{low:.3f}, {high:.3f}]"
 

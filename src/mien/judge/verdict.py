@@ -8,15 +8,26 @@ import numpy as np
 
 from mien import notebook
 from mien.judge.alignment import align, group_numbers
-from mien.judge.bootstrap import all_agree, bootstrap, calibrated_band, check_draws, interval, with_exact_end
-from mien.judge.scores import HIGHEST, METRICS, Interval, Sums, add_up, confusion, scores_of, shares_of
+from mien.judge.bootstrap import (
+    Interval,
+    all_agree,
+    bootstrap,
+    calibrated_band,
+    check_draws,
+    interval,
+    with_exact_end,
+)
+from mien.judge.metrics import METRICS, confusion, scores_of, shares_of
+from mien.judge.sums import Sample, Sums
 from mien.predictions import Predictions
 from mien.text import seeds_in_words
+
+SHARES_OF_FACES = ("accuracy", "top_2_accuracy")  # whose exact interval is known where all faces agree
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """How one class is read; shares in 0..1, means over seeds."""
+    """How one class is classified; shares in 0..1, means over seeds."""
 
     label: str
     support: int  # faces of the class
@@ -69,27 +80,28 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
     - the bias of the ECE, which is too large on few faces: compare it with `ece_band`;
     - what a handful of faces cannot show, in scores that are no shares; of a single face they tell nothing.
 
-    Where all faces agree, a share gets its exact interval, and a mean over classes the mean of theirs: a class read
-    rightly 5 times of 5 gets .48 to 1. Draws without a face of a class tell nothing of it. A share of no faces, like
-    the precision of a class never guessed, is 0 with the interval 0 to 1. Raises DataError where `draws` is not 100 to
-    100,000, and where the tables do not fit together (see `align`).
+    Where all faces agree, a share gets its exact interval, and a mean over classes the mean of theirs: a class that is
+    correct 5 times of 5 gets .48 to 1. Draws without a face of a class tell nothing of it. A share of no faces, like
+    the precision of a class never predicted, is 0 with the interval 0 to 1. Raises DataError where `draws` is not 100
+    to 100,000, and where the tables do not fit together (see `align`).
     """
     check_draws(draws, seed)
     tables = align(predictions)
     group = group_numbers(tables[0])
-    sums = sums_by_seed(tables, group)
-    total = Sums(sums.flat.sum(1), sums.classes)
-    points, told = _figures(total), (_cases(total) > 0).all(0)  # (K, figures), (C, 3)
-    (values,) = bootstrap([sums], partial(_figures, told=told), draws=draws, seed=seed)  # (draws, figures)
+    sample, groups = Sample.of(tables, group), int(group.max()) + 1
+    whole = sample.total()
+    points, has_cases = _figures(whole), (_cases(whole) > 0).all(0)  # (K, figures), (C, 3)
+    (values,) = bootstrap([sample], partial(_figures, has_cases=has_cases), draws=draws, seed=seed)
     scores = points[:, : len(METRICS)]
-    per_class = _per_class(tables[0].classes, sums, points.mean(0), values)
-    intervals = _score_intervals(scores.mean(0), values, groups=sums.flat.shape[1])
-    intervals["accuracy"] = with_exact_end(intervals["accuracy"], sums.flat.shape[1])
+    per_class = _per_class(tables[0].classes, sample.groups, points.mean(0), values)
+    intervals = _score_intervals(scores.mean(0), values, groups=groups)
+    for name in SHARES_OF_FACES:
+        intervals[name] = with_exact_end(intervals[name], groups)
     for name, shares in _classes_behind(per_class).items():
         intervals[name] = _with_classes_ends(intervals[name], shares)
     return Verdict(
         faces=len(tables[0]),
-        groups=int(group.max()) + 1,
+        groups=groups,
         seeds=len(tables),
         scores=intervals,
         per_seed=[dict(zip(METRICS, row, strict=True)) for row in scores.tolist()],
@@ -100,36 +112,31 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
     )
 
 
-def sums_by_seed(tables: Sequence[Predictions], group: np.ndarray) -> Sums:
-    """Return the sums of each group of faces, with leading axes (seeds, groups)."""
-    sums = [add_up(table.labels, table.probs, group) for table in tables]
-    return Sums(np.stack([each.flat for each in sums]), sums[0].classes)
+def _figures(sums: Sums, has_cases: np.ndarray | None = None) -> np.ndarray:
+    """Return the scores and then three shares a class, (..., scores + 3 C).
 
-
-def _figures(sums: Sums, told: np.ndarray | None = None) -> np.ndarray:
-    """Return the scores and then three shares a class, (..., 6 + 3 C).
-
-    A share of no faces is 0, and where `told`, bool (C, 3), says that all faces have some, nan.
+    A share of no faces is 0, and where `has_cases`, bool (C, 3), says that there are some among all faces, nan.
     """
     shares = shares_of(sums)
-    if told is not None:
-        shares = np.where(told & (_cases(sums) == 0), np.nan, shares)
+    if has_cases is not None:
+        shares = np.where(has_cases & (_cases(sums) == 0), np.nan, shares)
     return np.concatenate([scores_of(sums), shares.reshape(*shares.shape[:-2], -1)], axis=-1)
 
 
 def _cases(sums: Sums) -> np.ndarray:
     """Return of how many faces precision, recall and F1 of each class are shares, (..., C, 3)."""
-    return np.stack([sums.guessed, sums.true, sums.guessed + sums.true], axis=-1)
+    return np.stack([sums.predicted, sums.true, sums.predicted + sums.true], axis=-1)
 
 
 def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> dict[str, Interval]:
     if groups == 1:
-        return {name: Interval(float(p), 0.0, HIGHEST[name]) for name, p in zip(METRICS, points, strict=True)}
+        bounds = METRICS.values()
+        return {m.name: Interval(float(p), m.lowest, m.highest) for m, p in zip(bounds, points, strict=True)}
     # The ECE of a finite sample is too large, and that of a resample too large once more
     # (it takes the sample's noise for truth), so its draws are moved back to the point.
     return {
-        name: interval(point, drawn, lowest=0, highest=HIGHEST[name], recenter=name == "ece")
-        for name, point, drawn in zip(METRICS, points, values.T, strict=False)
+        m.name: interval(point, drawn, lowest=m.lowest, highest=m.highest, recenter=m.name == "ece")
+        for m, point, drawn in zip(METRICS.values(), points, values.T, strict=False)
     }
 
 
