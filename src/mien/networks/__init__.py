@@ -11,6 +11,7 @@ NETWORKS = {
     "cnn": "mien.networks.cnn:CNN",
     "densenet": "mien.networks.densenet:DenseNet",
     "resnet": "mien.networks.resnet:ResNet",
+    "face-resnet": "mien.networks.faceresnet:FaceResNet",
 }
 
 GREY_ZERO, GREY_ONE = 128, 64  # the grey that a network reads as 0, and how many more it reads as 1

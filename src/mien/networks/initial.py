@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mien.errors import RecipeError
 from mien.model.onnx_file import NotOnnx, read_onnx
-from mien.networks import GREY_ONE, GREY_ZERO
+from mien.networks import GREY_ONE, GREY_ZERO, as_input
 from mien.shipped import shipped
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0..1, as torchvision takes it off
@@ -26,6 +27,8 @@ FIRST_KERNEL, FIRST_MEAN = "stem.0.weight", "stem.1.running_mean"
 COUNTER = "num_batches_tracked"  # older files lack it, and nothing depends on it
 HUB_SPELLING = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # norm.1 where the module has norm1
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
+FIXED = "fixed"  # metadata "norms": scales and shifts of a network that had no batch norm
+MATCHED_FACES = 512  # of which the norms take statistics then
 NAMED = 3  # names told of each kind of fault
 
 
@@ -51,8 +54,12 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
         if of_torchvision:
             wanted[FIRST_KERNEL] = (wanted[FIRST_KERNEL][0], len(MEAN), *wanted[FIRST_KERNEL][2:])
         classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
+        if not any(key in places for key in classifier):  # features alone: a fresh classifier goes on top
+            wanted = {key: shape for key, shape in wanted.items() if key not in classifier}
+            classifier = []
         named = _labels_of(path, file)
-        rows = _classes_there(named, labels, wanted[classifier[0]], shapes.get(places.get(classifier[0]), ()))
+        there = shapes.get(places.get(classifier[0]), ()) if classifier else ()
+        rows = _classes_there(named, labels, wanted[classifier[0]], there) if classifier else []
         for key in classifier if rows is not None else ():
             wanted[key] = shapes.get(places.get(key), ())
         name = network.torchvision_name if of_torchvision else str
@@ -72,6 +79,44 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
     taken_over = {key: tensors.pop(key)[rows] for key in classifier}
     tensors |= taken_over if rows else {}
     return {key: value.to(own[key].dtype) for key, value in tensors.items()}
+
+
+def start_from(path: Path, network: nn.Module, labels: Sequence[str], images: np.ndarray) -> None:
+    """Put a file's tensors into a network (see `read_initial`), its norms matched to the faces uint8 (N, S, S) if need be."""
+    network.load_state_dict(read_initial(path, network, labels), strict=False)
+    with _opened(path) as file:
+        fixed = (file.metadata() or {}).get("norms") == FIXED
+    if fixed:
+        parameter = next(network.parameters())
+        match_norms(network, as_input(torch.from_numpy(images[:MATCHED_FACES])).to(parameter.device))
+
+
+@torch.no_grad()
+def match_norms(network: nn.Module, x: torch.Tensor) -> None:
+    """Give each batch norm the statistics of a batch x (B, 1, S, S), and let it answer as it did by its own.
+
+    Weights that were trained without batch norm, or on quite other pictures, would answer otherwise once training
+    normalizes by the batch: scale and shift take up the difference, in the order in which the norms run.
+    """
+
+    def match(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3), correction=0)
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_(gain * (mean - norm.running_mean))
+        norm.weight.copy_(gain * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(match) for norm in norms]
+    was_training = network.training
+    try:
+        network.eval()
+        network(x)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
 
 
 def grey_first_layer(kernel: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -35,7 +35,7 @@ def contradictions(recipe: Recipe) -> list[str]:
             faults.append(
                 f"network.layers must have 1 to {MOST_STAGES} values, one a stage, and has {len(network.layers)}"
             )
-    elif not network.channels:
+    elif isinstance(network, CNN) and not network.channels:
         faults.append("network.channels must have at least one value")
     if training.start_side and isinstance(network, CNN):
         faults.append("training.start_side needs a network that takes any side, which a cnn does not")

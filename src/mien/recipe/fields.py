@@ -69,10 +69,23 @@ class ResNet:
     init: str = ""  # file of the weights to start from, torchvision's too; "": fresh ones
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceResNet:
+    """dlib's network for telling people apart (King 2017), of one size; it is made to start from dlib's weights.
+
+    `scripts/fetch_face_weights.py` writes these.
+    """
+
+    kind: Literal["face-resnet"] = "face-resnet"
+    upsample: float = number(2.0, 1, 8)  # pixels a side that the network sees for each of the face's
+    dropout: float = number(0.0, 0, 0.95)  # before the classifier
+    init: str = ""  # file of the weights to start from; "": fresh ones
+
+
 MOST_STAGES = 6  # of a ResNet: widths double
 
-Network = CNN | DenseNet | ResNet
-NETWORKS = {"cnn": CNN, "densenet": DenseNet, "resnet": ResNet}
+Network = CNN | DenseNet | ResNet | FaceResNet
+NETWORKS = {"cnn": CNN, "densenet": DenseNet, "resnet": ResNet, "face-resnet": FaceResNet}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

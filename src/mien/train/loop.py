@@ -19,7 +19,7 @@ from mien.judge import accuracy, log_loss
 from mien.locks import locked
 from mien.networks import as_input, build
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
-from mien.networks.initial import initial_file, read_initial
+from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe
 from mien.run import Run, read_run, write_json, write_metrics
@@ -97,8 +97,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
     optimizer = make_optimizer(together.synchronize(network), recipe.optimizer)
     if run.init and not state_path.exists():
-        start = read_initial(initial_file(recipe.network.init), network, run.data.labels)
-        network.load_state_dict(start, strict=False)
+        start_from(initial_file(recipe.network.init), network, run.data.labels, data.train.images)
     judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
     best, standing = None, Standing(lr=recipe.optimizer.lr)
     if state_path.exists():
