@@ -12,6 +12,7 @@ NETWORKS = {
     "densenet": "mien.networks.densenet:DenseNet",
     "resnet": "mien.networks.resnet:ResNet",
     "face-resnet": "mien.networks.faceresnet:FaceResNet",
+    "efficientnet-lite": "mien.networks.efficientnet:EfficientNetLite",
 }
 
 GREY_ZERO, GREY_ONE = 128, 64  # the grey that a network reads as 0, and how many more it reads as 1

@@ -51,6 +51,75 @@ class Join(torch.autograd.Function):
         return tuple(part.contiguous(memory_format=ctx.layout) for part in parts)
 
 
+SMALL_SIDE = 8  # pixels up to which a depthwise 5x5 convolution of stride 1 gains
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution in each channel that pads as TensorFlow does, an even side more on the right and the bottom.
+
+    On CPUs torch's backward pass takes ten to twenty times its forward one where the stride is 2 or the faces are
+    small; `Depthwise` takes 1/1.2 to 1/20 of it there.
+    """
+
+    fast = True
+
+    def __init__(self, channels: int, kernel: int, stride: int):
+        super().__init__(channels, channels, kernel, stride, groups=channels, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, ceil(H / stride), ceil(W / stride)) of (B, C, H, W)."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        x = F.pad(x, same_padding(x, kernel, stride))
+        small = kernel > 3 and x.shape[-1] - kernel < SMALL_SIDE
+        if not (self.training and self.fast and x.device.type == "cpu" and (stride > 1 or small)):
+            return super().forward(x)
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        return Depthwise.apply(x.to(dtype), self.weight.to(dtype), stride)
+
+
+def same_padding(x: torch.Tensor, kernel: int, stride: int) -> list[int]:
+    """Return the pixels (left, right, top, bottom) that let a convolution give ceil(side / stride) of each side."""
+    pads = []
+    for side in (x.shape[3], x.shape[2]):
+        total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
+        pads += [total // 2, total - total // 2]
+    return pads
+
+
+class Depthwise(torch.autograd.Function):
+    """A depthwise convolution without padding whose gradients are sums and convolutions that are quick on a CPU."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, stride: int) -> torch.Tensor:
+        """Return (B, C, h, w) of (B, C, H, W) and a kernel (C, 1, K, K)."""
+        ctx.save_for_backward(x, weight)
+        ctx.stride = stride
+        return F.conv2d(x, weight, stride=stride, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Return the gradients of x and of the kernel: of a weight the sum of what it read times what came of it."""
+        (x, weight), stride, size = ctx.saved_tensors, ctx.stride, ctx.saved_tensors[1].shape[-1]
+        height, width = (
+            stride * (side - 1) + 1 for side in gradient.shape[2:]
+        )  # that each weight reads from
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_kernel = [
+            (x[:, :, row : row + height : stride, column : column + width : stride] * gradient).sum((0, 2, 3))
+            for row in range(size)
+            for column in range(size)
+        ]
+        if stride > 1:
+            spread = gradient.new_zeros(*gradient.shape[:2], height, width)
+            spread = spread.contiguous(memory_format=torch.channels_last)
+            spread[:, :, ::stride, ::stride] = gradient
+            gradient = spread
+        before = size - 1
+        gradient = F.pad(gradient, (before, x.shape[3] - width, before, x.shape[2] - height))
+        of_input = F.conv2d(gradient, weight.flip(2, 3), groups=len(weight))
+        return of_input, torch.stack(of_kernel, 1).view(weight.shape), None
+
+
 def make_plain(network: nn.Module) -> nn.Module:
     """Turn the fast paths of a network off, and return it."""
     for module in network.modules():

@@ -82,7 +82,7 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
 
 
 def start_from(path: Path, network: nn.Module, labels: Sequence[str], images: np.ndarray) -> None:
-    """Put a file's tensors into a network (see `read_initial`), its norms matched to the faces uint8 (N, S, S) if need be."""
+    """Put a file's tensors into a network; norms that lack statistics take them from the first of the uint8 faces."""
     network.load_state_dict(read_initial(path, network, labels), strict=False)
     with _opened(path) as file:
         fixed = (file.metadata() or {}).get("norms") == FIXED

@@ -71,9 +71,9 @@ class ResNet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceResNet:
-    """dlib's network for telling people apart (King 2017), of one size; it is made to start from dlib's weights.
+    """dlib's network for telling people apart (King 2017), in its one size.
 
-    `scripts/fetch_face_weights.py` writes these.
+    Made to start from dlib's weights, which `scripts/fetch_weights.py face-resnet` fetches.
     """
 
     kind: Literal["face-resnet"] = "face-resnet"
@@ -82,10 +82,32 @@ class FaceResNet:
     init: str = ""  # file of the weights to start from; "": fresh ones
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EfficientNetLite:
+    """EfficientNet-lite0 (Tan & Le 2019).
+
+    Made to start from ImageNet's weights, which `scripts/fetch_weights.py efficientnet-lite` fetches.
+    """
+
+    kind: Literal["efficientnet-lite"] = "efficientnet-lite"
+    upsample: float = number(2.0, 1, 8)  # pixels a side that the network sees for each of the face's
+    dropout: float = number(0.2, 0, 0.95)  # before the classifier
+    drop_path: float = number(
+        0.2, 0, 0.95
+    )  # chance that the last residual layer is left out, the first's is 0
+    init: str = ""  # file of the weights to start from; "": fresh ones
+
+
 MOST_STAGES = 6  # of a ResNet: widths double
 
-Network = CNN | DenseNet | ResNet | FaceResNet
-NETWORKS = {"cnn": CNN, "densenet": DenseNet, "resnet": ResNet, "face-resnet": FaceResNet}
+Network = CNN | DenseNet | ResNet | FaceResNet | EfficientNetLite
+NETWORKS = {
+    "cnn": CNN,
+    "densenet": DenseNet,
+    "resnet": ResNet,
+    "face-resnet": FaceResNet,
+    "efficientnet-lite": EfficientNetLite,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
