@@ -137,12 +137,12 @@ def _opened(data: bytes) -> "Image.Image":
     if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
         readers = [(_heic_reader(), None)]
     for factory, accepts in readers:
-        accepted = accepts is None or accepts(data[:16])  # or a text that says what Pillow lacks for it
-        if accepted and not isinstance(accepted, str):
-            try:
+        try:
+            accepted = accepts is None or accepts(data[:16])  # or a text that says what Pillow lacks for it
+            if accepted and not isinstance(accepted, str):
                 return factory(io.BytesIO(data), "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # as there: another format after all
-                continue
+        except (SyntaxError, IndexError, TypeError, struct.error):  # as there: another format after all
+            continue
     raise UnknownPicture("not a picture of a kind that mien reads")
 
 

@@ -36,11 +36,11 @@ def predict(
         bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
     ] = False,
     csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write a row a face; - is standard output")
+        str | None, typer.Option(metavar="FILE", help="write a row a face as they come; - is standard output")
     ] = None,
     json: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="write an object a line a picture; - is standard output"),
+        typer.Option(metavar="FILE", help="write a line a picture as they come; - is standard output"),
     ] = None,
     annotate: Annotated[
         Path | None,
@@ -54,8 +54,25 @@ def predict(
         typer.Option(metavar="DIR", parser=_folder, help="write for each face where the network looked"),
     ] = None,
     long_side: LongSideOption = 640,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="a lower highest probability is uncertain; by default the model's"),
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="faces of a lower detector score are dropped")
+    ] = 0.0,
+    min_face: Annotated[
+        float,
+        typer.Option(min=0, metavar="PIXELS", help="faces less wide or high in the picture are dropped"),
+    ] = 0.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the --csv and --json that a stopped run left")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="threads that work at a time, by default one a core")
+    ] = None,
 ) -> None:
-    """Read the expression of every face in pictures; exit status 1 where pictures could not be read."""
+    """Classify the expression of every face in pictures; exit status 1 where some could not be used."""
     import shutil
 
     from mien.predict import predict
@@ -70,6 +87,11 @@ def predict(
             crop=crop,
             **made,
             long_side=long_side,
+            threshold=threshold,
+            min_score=min_score,
+            min_face=min_face,
+            resume=resume,
+            workers=workers,
             width=shutil.get_terminal_size().columns if terminal else None,
             progress=TerminalCounting(stop=stop, bar=not terminal),
         )

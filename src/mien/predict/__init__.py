@@ -1,30 +1,35 @@
-"""Predicting: pictures in, faces with the expression that is read in each out. Knows nothing about training or judging.
+"""Predicting: pictures in, faces with their expression out. Knows nothing about training or judging.
 
-`recognizer.py` finds and reads the faces, `occlusion.py` tells why; `sources.py` says which pictures a PATH means,
-`rows.py`, `annotate.py` and `page.py` show the answers.
+`recognizer.py` detects and classifies the faces, `images.py` takes what callers have as images, `occlusion.py` tells
+why; `sources.py` says which pictures a PATH means, `rows.py`, `annotate.py` and `page.py` show the answers,
+`growing.py` keeps tables that grow.
 """
 
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
-from mien.errors import DataError, PictureError
+import numpy as np
+
+from mien.errors import DataError, PictureError, Stopped
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
 from mien.model import Model
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
-from mien.predict.answer import LIMITS, Answer, card_at
-from mien.predict.recognizer import SMALLEST_LONG_SIDE, FaceExpression, ReadFace, Recognizer
+from mien.predict.answer import NOTICE, Answer, card_at
+from mien.predict.growing import GrowingTable, go_on_together
+from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
+from mien.text import joined, many, thousands
 from mien.workers import spread
 
 __all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
@@ -37,7 +42,7 @@ LONGEST_STEM = 200  # bytes of the name of what is drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Outputs:
     """What is made of each picture beside its answer."""
 
     crop: bool = False
@@ -48,7 +53,7 @@ class Wanted:
 
 
 def predict(
-    paths: Iterable[str | PathLike],
+    paths: Iterable[str | PathLike[str]],
     *,
     model: str | Path | Model = "pocket",
     crop: bool = False,
@@ -58,59 +63,105 @@ def predict(
     page: Path | None = None,
     explain: Path | None = None,
     long_side: int = LONG_SIDE,
+    threshold: float | None = None,
+    min_score: float = 0.0,
+    min_face: float = 0.0,
+    workers: int | None = None,
+    resume: bool = False,
     width: int | None = None,
     progress: Counting | None = None,
 ) -> Counter:
-    """Read all faces in pictures and write what is asked for; return the counts of pictures, faces, empty, failed.
+    """Detect and classify all faces in pictures, write what is asked for, and return the counts of pictures.
 
-    `paths` are files, folders, patterns and `-`, see `sources.py`. `csv` and `json` are files, or `-` for standard
-    output, which has a table of at most `width` characters a line otherwise. `annotate` and `explain` are folders,
-    `page` an HTML file. `crop` takes each picture for a face. A picture that cannot be used is a line on standard
-    error, and the others are done. A table or page is whole or not there. Raises DataError, ModelError or
-    StorageError in one line where nothing can be done at all.
+    `paths` are files, folders, patterns and `-`, see `sources.py`. `csv` and `json` are files that grow picture by
+    picture, or `-` for standard output, which has a table of at most `width` characters a line otherwise. With `resume`
+    a file that a stopped run left goes on behind its last whole picture. `annotate` and `explain` are folders, `page`
+    an HTML file, which is whole or not there. `crop` takes each picture for a face; the other settings are
+    Recognizer's and `predict_many`'s. A picture that cannot be used is a line on standard error, and the others are
+    done. The counts are of pictures, faces, empty and failed ones, in all. Raises DataError, ModelError or StorageError
+    in one line where nothing can be done at all, Stopped with what was kept.
     """
     paths = list(paths)
     _check(paths, csv, json, long_side)
+    _check_resume(resume, csv, json, page)
     folders = [Path(folder) for folder in (annotate, explain) if folder is not None]
     found, passed_over = sources(paths, written=folders)
     if all(source.missing for source in found):
         raise DataError(f"{found[0].shown}: {found[0].missing}")
     read = real_places(source.name for source in found)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
-    recognizer = Recognizer(model, long_side=long_side)
-    wanted = Wanted(
-        crop, read, *(Path(f) if f is not None else None for f in (annotate, explain)), page is not None
-    )
-    out, card = sys.stdout, card_at(str(model if not isinstance(model, Model) else model.path))
-    counts, labels, photos, problems = Counter(), Counter(), [], []
+    settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
+    recognizer = _recognizer(model, long_side=long_side, **settings)
+    card = card_at(str(model if not isinstance(model, Model) else model.path))
+    outputs = Outputs(crop, read, *_as_paths(annotate, explain), small=page is not None)
+    forms: list[tuple[str | Path | None, Csv | Json]]
+    forms = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        told = []
+        names, asked = [source.name for source in found], _asked(recognizer, outputs)
+        tables = [
+            stack.enter_context(GrowingTable(where, form, names, asked, resume=resume))
+            for where, form in forms
+            if where not in (None, STANDARD_OUTPUT)
+        ]
+        kept = go_on_together(tables)
+        if kept.pictures:
+            print(f"mien: {_in_words(tables, kept.pictures, len(found))}", file=sys.stderr)
+        sinks = [table.add for table in tables]
+        sinks += [_on_standard_output(form) for where, form in forms if where == STANDARD_OUTPUT]
         if STANDARD_OUTPUT not in (csv, json):
-            told.append(Lines(out, [source.shown for source in found], recognizer.model.labels, width))
-        if csv is not None:
-            told.append(Csv(stack.enter_context(written(csv, out)), recognizer.model))
-        if json is not None:
-            told.append(Json(stack.enter_context(written(json, out)), recognizer.model, card))
+            shown = [source.shown for source in found]
+            sinks.append(Lines(sys.stdout, shown, recognizer.model.labels, width).add)
         sheet = stack.enter_context(appearing_file(page)) if page is not None else None
-        answers = _answers(recognizer, found, wanted)
-        for answer in (progress or Counting()).over("predict", len(found), answers):
-            _count(answer, counts, labels)
-            for one in told:
-                one.add(answer)
-            if answer.problem:
-                print(f"mien: {answer.source.shown}: {answer.problem}", file=sys.stderr)
-            if sheet is not None:
-                _collect(answer, photos, problems)
+        tally = Tally(kept.counts.copy(), kept.labels.copy(), for_page=sheet is not None)
+        answers = _answers(recognizer, found[kept.pictures :], outputs, workers)
+        counted = (progress or Counting()).over("predict", len(found) - kept.pictures, answers)
+        with _saying_what_was_kept(tables, tally.counts, len(found)):
+            for answer in counted:
+                for sink in sinks:
+                    sink(answer)
+                tally.add(answer)
         if sheet is not None:
             from mien.predict.page import page as filled
 
-            sheet.write(filled(photos, problems, counts, labels, recognizer.model, card))
+            sheet.write(
+                filled(tally.photos, tally.problems, tally.counts, tally.labels, recognizer.model, card)
+            )
     if STANDARD_OUTPUT not in (csv, json):
-        print(
-            f"{summary(counts, labels, passed_over)}\n{LIMITS} The model's card and limits: {card}", file=out
-        )
-    return counts
+        print(f"{summary(tally.counts, tally.labels, passed_over)}\n{NOTICE} {card}")
+    return tally.counts
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is counted over all pictures, and what a page shows of the first ones."""
+
+    counts: Counter  # pictures, faces, empty and failed ones
+    labels: Counter
+    for_page: bool = False
+    photos: list = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, answer: Answer) -> None:
+        """Count a picture, say on standard error what is odd about it, and keep what a page shows."""
+        self.counts["pictures"] += 1
+        self.counts["faces"] += len(answer.faces)
+        self.counts["failed"] += bool(answer.problem)
+        self.counts["empty"] += not answer.problem and not answer.faces
+        self.labels.update(face.label for face in answer.faces)
+        for line in filter(None, (answer.problem, answer.note)):
+            print(f"mien: {answer.source.shown}: {line}", file=sys.stderr)
+        if self.for_page:
+            self._keep(answer)
+
+    def _keep(self, answer: Answer) -> None:
+        from mien.predict.page import MOST_PICTURES, photo
+
+        if answer.problem:
+            if len(self.problems) < MOST_PROBLEMS:
+                self.problems.append((answer.source.shown, answer.problem))
+        elif len(self.photos) < MOST_PICTURES:
+            self.photos.append(photo(answer))
 
 
 def _check(paths: list, csv, json, long_side: int) -> None:
@@ -122,14 +173,88 @@ def _check(paths: list, csv, json, long_side: int) -> None:
     check_options(csv, json, long_side)
 
 
+def _check_resume(resume: bool, csv, json, page) -> None:
+    """Raise DataError where there is nothing to go on with."""
+    if resume and not {csv, json} - {None, STANDARD_OUTPUT}:
+        raise DataError("--resume goes on with a table in a file; name it with --csv or --json")
+    if resume and page is not None:
+        raise DataError("--page shows the pictures of one whole run; make it without --resume")
+
+
 def check_options(csv, json, long_side: int) -> None:
     """Raise DataError for what no reading of pictures or videos can do."""
     if csv == json == STANDARD_OUTPUT:
         raise DataError("--csv - and --json - would both write to standard output; give one of them a file")
+    if (
+        STANDARD_OUTPUT in (csv, json)
+        and sys.__stdout__ is None
+        and sys.stdout is not None
+        and not sys.stdout.writable()
+    ):
+        raise DataError("standard output is closed; give --csv or --json a file")
     if not SMALLEST_LONG_SIDE <= long_side <= LARGEST_LONG_SIDE:
         raise DataError(
             f"--long-side must be from {SMALLEST_LONG_SIDE} to {LARGEST_LONG_SIDE:,} and is {long_side}"
         )
+
+
+def _recognizer(model: str | Path | Model, **settings) -> Recognizer:
+    """Return the recognizer; DataError names the option that is out of its range."""
+    try:
+        return Recognizer(model, **settings)
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise DataError(f"--{name.replace('_', '-')} {rest}") from None
+
+
+def _as_paths(*folders: str | Path | None) -> list[Path | None]:
+    return [None if folder is None else Path(folder) for folder in folders]
+
+
+def _asked(recognizer: Recognizer, outputs: Outputs) -> dict[str, str | float | bool | None]:
+    """Return all that decides what stands in a table, and what is drawn beside it, for a run that is resumed."""
+    folders = {"annotate": outputs.annotate, "explain": outputs.explain}
+    return {
+        "model": recognizer.model.sha256,
+        "threshold": recognizer.model.threshold,
+        "long_side": recognizer.long_side,
+        "min_score": recognizer.min_score,
+        "min_face": recognizer.min_face,
+        "crop": outputs.crop,
+        **{option: folder and os.path.realpath(folder) for option, folder in folders.items()},
+    }
+
+
+def _on_standard_output(form: Csv | Json) -> Callable[[Answer], None]:
+    """Begin a table on standard output, and return what adds a picture to it."""
+    out = sys.stdout
+    out.write(form.head)
+
+    def add(answer: Answer) -> None:
+        out.write(form.rows(answer))
+        out.flush()
+
+    return add
+
+
+def _in_words(tables: Sequence[GrowingTable], done: int, pictures: int) -> str:
+    """Return what tables keep: "faces.csv keeps 120 of 2,000 pictures"."""
+    names = joined([str(table.path) for table in tables])
+    return (
+        f"{names} {'keeps' if len(tables) == 1 else 'keep'} {thousands(done)} of {many(pictures, 'picture')}"
+    )
+
+
+@contextmanager
+def _saying_what_was_kept(tables: Sequence[GrowingTable], counts: Counter, pictures: int) -> Iterator[None]:
+    """Say, where the user stops the work, which tables keep it."""
+    try:
+        yield
+    except Stopped:
+        if not tables:
+            raise
+        kept = _in_words(tables, counts["pictures"], pictures)
+        raise Stopped(f"predict: stopped; {kept}, --resume goes on") from None
 
 
 def real_places(names: Iterable[str]) -> frozenset[str]:
@@ -143,7 +268,7 @@ def check_outputs(outputs: Mapping[str, str | PathLike | None], read: frozenset[
     taken = {}
     for option, path in files.items():
         place = os.path.realpath(path)
-        if place in read or is_picture(PurePath(path)):
+        if place in read or is_picture(PurePosixPath(path)):
             raise DataError(
                 f"{option} {path}: would write over a picture, or what is read; name another file"
             )
@@ -162,79 +287,68 @@ def written(where: str | Path, out: TextIO) -> Iterator[TextIO]:
         yield file
 
 
-def _answers(recognizer: Recognizer, found: list[Source], wanted: Wanted) -> Iterator[Answer]:
-    """Yield the answers in order: pictures are read and looked at on all cores, the network reads batches of faces.
+def _answers(
+    recognizer: Recognizer, found: list[Source], outputs: Outputs, workers: int | None
+) -> Iterator[Answer]:
+    """Yield the answers in order: faces are detected by several threads and classified in batches.
 
-    Where something is drawn, each picture is read, drawn and written at once, so that none has to wait in memory.
+    Where something is drawn, each picture is decoded, classified, drawn and written at once, so that none has to wait
+    in memory.
     """
-    if wanted.annotate is not None or wanted.explain is not None:
-        yield from spread(lambda source: _drawn(recognizer, source, wanted), found)
+    if outputs.annotate is not None or outputs.explain is not None:
+        yield from spread(lambda source: _drawn(recognizer, source, outputs), found, workers=workers)
         return
-    stream = recognizer.stream(lambda source: _looked(recognizer, source, wanted)[0], found)
+    stream = recognizer.stream(
+        lambda source: _detected(recognizer, source, outputs)[0], found, workers=workers
+    )
     for detections, faces in stream:
         yield replace(detections.about, faces=faces)
 
 
-def _looked(recognizer: Recognizer, source: Source, wanted: Wanted):
-    """Return a picture looked at, with its answer still without faces, and its pixels; None where it has none."""
+def _detected(
+    recognizer: Recognizer, source: Source, outputs: Outputs
+) -> tuple[Detections, np.ndarray | None, int]:
+    """Return a picture's detections with its answer, still without faces; its pixels, if any; and their reduction."""
     try:
         picture = decode(source.read(), color=True)
-        small = _small(picture.pixels) if wanted.small else b""
-        answer = Answer(source, [], size=picture.size, small=small)
-        found = recognizer.detect(picture.pixels, crop=wanted.crop, reduction=picture.reduction, about=answer)
-        return found, picture.pixels
-    except PictureError as fault:
-        return recognizer.no_detections(Answer(source, [], problem=str(fault))), None
+        small = _small(picture.pixels) if outputs.small else b""
+        answer = Answer(source, [], note=picture.note, size=picture.size, small=small)
+        options = {"crop": outputs.crop, "reduction": picture.reduction}
+        return recognizer.detect(picture.pixels, about=answer, **options), picture.pixels, picture.reduction
+    except PictureError as error:
+        return recognizer.no_detections(Answer(source, [], problem=str(error))), None, 1
 
 
-def _drawn(recognizer: Recognizer, source: Source, wanted: Wanted) -> Answer:
+def _drawn(recognizer: Recognizer, source: Source, outputs: Outputs) -> Answer:
     from mien.predict.annotate import annotated, encoded, explained
 
-    looked, pixels = _looked(recognizer, source, wanted)
-    faces = recognizer.classify(looked)
-    if wanted.annotate is not None and pixels is not None:
+    detections, pixels, reduction = _detected(recognizer, source, outputs)
+    faces = recognizer.classify(detections)
+    if outputs.annotate is not None and pixels is not None:
         lossless = Path(source.name).suffix.lower() in LOSSLESS
-        target = _target(wanted, wanted.annotate, source.place, f"-faces.{'png' if lossless else 'jpg'}")
-        write_atomic(target, encoded(annotated(pixels, faces), lossless=lossless))
-    if wanted.explain is not None:
+        target = _target(outputs, outputs.annotate, source.place, f"-faces.{'png' if lossless else 'jpg'}")
+        drawn = annotated(pixels, [face.scaled(1 / reduction) for face in faces])
+        write_atomic(target, encoded(drawn, lossless=lossless))
+    if outputs.explain is not None:
         for number, face in enumerate(faces, start=1):
-            target = _target(wanted, wanted.explain, source.place, f"-why{number}.png")
+            target = _target(outputs, outputs.explain, source.place, f"-why{number}.png")
             write_atomic(target, encoded(explained(face, recognizer.explain(face)), lossless=True))
-    return replace(looked.about, faces=faces)
+    return replace(detections.about, faces=faces)
 
 
-def _target(wanted: Wanted, folder: Path, place: str, ending: str) -> Path:
+def _target(outputs: Outputs, folder: Path, place: str, ending: str) -> Path:
     """Return where a picture is written, in a folder that is there; its name keeps within what a file's may take."""
     path = folder / place
     stem = os.fsencode(path.name)[:LONGEST_STEM].decode(errors="ignore")
     path = path.with_name(f"{stem}{ending}")
-    if os.path.realpath(path) in wanted.read:
+    if os.path.realpath(path) in outputs.read:
         raise DataError(f"{path}: would write over a picture that is read; name another folder")
     make_folder(path.parent)
     return path
 
 
-def _small(pixels) -> bytes:
+def _small(pixels: np.ndarray) -> bytes:
     from mien.predict.annotate import encoded
     from mien.predict.page import QUALITY, shrunk
 
     return encoded(shrunk(pixels), lossless=False, quality=QUALITY)
-
-
-def _count(answer: Answer, counts: Counter, labels: Counter) -> None:
-    counts["pictures"] += 1
-    counts["faces"] += len(answer.faces)
-    counts["failed"] += bool(answer.problem)
-    counts["empty"] += not answer.problem and not answer.faces
-    labels.update(face.label for face in answer.faces)
-
-
-def _collect(answer: Answer, photos: list, problems: list) -> None:
-    """Keep what a page shows of a picture, while there is room for it."""
-    from mien.predict.page import MOST_PICTURES, photo
-
-    if answer.problem:
-        if len(problems) < MOST_PROBLEMS:
-            problems.append((answer.source.shown, answer.problem))
-    elif len(photos) < MOST_PICTURES:
-        photos.append(photo(answer))

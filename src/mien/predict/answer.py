@@ -9,6 +9,7 @@ LIMITS = (
     "It says how people would label a face's expression, not what a person feels; it can be wrong. It must not be "
     "used to infer emotions at work or in education (EU AI Act, Art. 5(1)(f)), nor to decide anything about a person."
 )
+NOTICE = "It says how a face looks to people, not what a person feels. Limits:"  # a line, before where the card stands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +19,7 @@ class Answer:
     source: Source
     faces: list[FaceExpression]
     problem: str = ""  # why the picture could not be used
+    note: str = ""  # what was assumed in reading it, where that is not certain
     size: tuple[int, int] = (0, 0)  # its width and height in pixels, upright
     small: bytes = b""  # the picture made small, a JPEG file, where a page is to show it
 

@@ -1,24 +1,27 @@
 """Answers as text, picture by picture as they come: lines for a terminal, CSV, JSON. Reads no picture."""
 
 import csv
+import io
 import json
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from mien import __version__
 from mien.model import Model
 from mien.predict.answer import LIMITS, Answer
+from mien.predict.growing import Line
 from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.text import escaped, joined, many, percent, shortened, thousands
 
 FORMAT = 1  # of the JSON lines
-HEAD = ("picture", "face", "expression", "then", "at")
+LINE_FORMAT = 2  # of the lines of a file; 1 began with a line that was no picture
+HEAD = ("picture", "face", "expression", "then", "score", "at")
 NO_FACE = "no face found"
-NUMBER, PLACE = 4, 25  # characters of two columns; a place in a very large picture takes more
-NARROWEST_NAME = 16
+NUMBER, SCORE, PLACE = 4, 5, 25  # characters of three columns; a place in a very large picture takes more
+NARROWEST_NAME = 12
 LIKELY = 0.1  # a second class is told from here on
 POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")  # left to right as seen
 
@@ -28,9 +31,9 @@ class Lines:
 
     def __init__(self, out: TextIO, names: Sequence[str], labels: Sequence[str], width: int | None):
         self._out = out
-        label = max(len(f"{label} 100%") for label in (*labels, HEAD[2]))
+        label = max(len(HEAD[2]), *(len(f"{label} 100%") for label in labels))
         longest = max(map(_cells, (HEAD[0], *names)))
-        room = width - NUMBER - 2 * label - PLACE - 8 if width else longest + label
+        room = width - NUMBER - 2 * label - SCORE - PLACE - 10 if width else longest + label
         self._seconds = 2 if room >= NARROWEST_NAME + label else 1
         self._widths = (min(longest, max(NARROWEST_NAME, room - (self._seconds - 1) * label)), label,
                         self._seconds * label)  # fmt: skip
@@ -46,57 +49,107 @@ class Lines:
         name = answer.source.shown
         for number, face in enumerate(answer.faces, start=1):
             likely = [f"{label} {percent(p, 0)}" for label, p in _others(face)[: self._seconds]]
-            self._write(name, str(number), in_words(face), ", ".join(likely), place(face))
+            self._write(
+                name, str(number), in_words(face), ", ".join(likely), _number(face.score, 2), place(face)
+            )
             name = ""
         if not answer.faces:
-            self._write(name, "-", NO_FACE, "", "")
+            self._write(name, "-", NO_FACE, "", "", "")
         self._out.flush()
 
-    def _write(self, name: str, number: str, expression: str, likely: str, at: str) -> None:
+    def _write(self, name: str, number: str, expression: str, likely: str, score: str, at: str) -> None:
         name, expression, likely = map(_filled, (name, expression, likely), self._widths)
-        print("  ".join((name, number.rjust(NUMBER), expression, likely, at)).rstrip(), file=self._out)
+        cells = (name, number.rjust(NUMBER), expression, likely, score.rjust(SCORE), at)
+        print("  ".join(cells).rstrip(), file=self._out)
 
 
 class Csv:
     """A row a face; a picture without a face, and one that could not be used, has one row, face 0."""
 
-    def __init__(self, out: TextIO, model: Model):
+    def __init__(self, model: Model):
         self._labels = model.labels
-        self._out = out
-        self._table = csv.writer(out, lineterminator="\n")
         points = (f"{point}_{axis}" for point in POINTS for axis in "xy")
         box = ("left", "top", "width", "height", "score")
-        chosen = ("label", "best", *(f"p_{label}" for label in model.labels))
-        self._table.writerow(("picture", "face", *chosen, *box, *points, "problem"))
+        chosen = ("label", "best", "confidence", *(f"p_{label}" for label in model.labels))
+        self._columns = ("picture", "face", *chosen, *box, *points, "problem")
+        self.head = _csv(self._columns)
 
-    def add(self, answer: Answer) -> None:
-        """Write the rows of a picture."""
+    def rows(self, answer: Answer) -> str:
+        """Return the rows of a picture."""
         name = encodable(answer.source.name)
-        for number, face in enumerate(answer.faces, start=1):
-            shares = (f"{face.probabilities[label]:.6f}" for label in self._labels)
-            box = (_number(value, 2) for value in face.box)
-            points = (_number(value, 2) for value in face.landmarks.ravel().tolist())
-            seen = (*box, _number(face.score, 4), *points)
-            self._table.writerow((name, number, face.label, face.best, *shares, *seen, ""))
         if not answer.faces:
-            empty = [""] * (2 + len(self._labels) + 5 + 2 * len(POINTS))
-            self._table.writerow((name, 0, *empty, answer.problem or NO_FACE))
-        self._out.flush()
+            empty = [""] * (len(self._columns) - 3)
+            return _csv((name, 0, *empty, answer.problem or NO_FACE))
+        return "".join(
+            _csv((name, number, *self._cells(face))) for number, face in enumerate(answer.faces, start=1)
+        )
+
+    def _cells(self, face: FaceExpression) -> Iterator[str]:
+        yield from (face.label, face.best, f"{face.confidence:.6f}")
+        yield from (f"{face.probabilities[label]:.6f}" for label in self._labels)
+        yield from (_number(value, 2) for value in face.box)
+        yield _number(face.score, 4)
+        yield from (_number(value, 2) for value in face.landmarks.ravel().tolist())
+        yield ""
+
+    def name(self, picture: str) -> str:
+        """Return a picture's name as a row has it."""
+        return encodable(picture)
+
+    def parse(self, line: str) -> Line | None:
+        """Return what a row says; None for what is none of this table."""
+        try:
+            (cells,) = csv.reader([line])
+        except (ValueError, csv.Error):
+            return None
+        if len(cells) != len(self._columns) or not cells[1].isdecimal():
+            return None
+        if cells[1] == "0":
+            return Line(cells[0], True, True, [], "empty" if cells[-1] == NO_FACE else "failed")
+        return Line(cells[0], cells[1] == "1", False, [cells[2]])
 
 
 class Json:
-    """One object a line: first a header that names the model and its limits, then one a picture."""
+    """One object a line, a picture each, which names the model it comes from."""
 
-    def __init__(self, out: TextIO, model: Model, card: str):
-        self._out = out
-        self._write(header(model, card))
+    head = ""
 
-    def add(self, answer: Answer) -> None:
-        """Write the line of a picture."""
-        self._write(told(answer.source.name, answer.faces, answer.size, answer.problem))
+    def __init__(self, model: Model, card: str):
+        self._origin = {
+            "model": model.name,
+            "sha256": model.sha256,
+            "uncertain_below": model.threshold,
+            "card": card,
+        }
+        self._origin |= {"mien": __version__, "format": LINE_FORMAT}
 
-    def _write(self, value: dict) -> None:
-        print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
+    def rows(self, answer: Answer) -> str:
+        """Return the line of a picture."""
+        value = told(answer.source.name, answer.faces, answer.size, answer.problem)
+        if answer.note:
+            value["note"] = answer.note
+        return json.dumps(value | self._origin, allow_nan=False) + "\n"
+
+    def name(self, picture: str) -> str:
+        """Return a picture's name as a line has it."""
+        return picture
+
+    def parse(self, line: str) -> Line | None:
+        """Return what a line says; None for what is none of this table."""
+        try:
+            value = json.loads(line)
+            name, faces = value["picture"], value.get("faces") or []
+            labels = [face["label"] for face in faces]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        outcome = "failed" if "problem" in value else "" if faces else "empty"
+        return Line(name, True, True, labels, outcome)
+
+
+def _csv(cells: Iterable) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def header(model: Model, card: str) -> dict:
@@ -126,6 +179,7 @@ def _object(face: FaceExpression) -> dict:
         "score": round(face.score, 4) if known else None,
         "label": face.label,
         "best": face.best,
+        "confidence": round(face.confidence, 6),
         "probabilities": {label: round(p, 6) for label, p in face.probabilities.items()},
     }
 

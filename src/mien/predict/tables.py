@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.predict.growing import SUFFIX
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, by_label, summary
 from mien.text import many
@@ -47,7 +48,8 @@ def in_words(path: Path) -> str:
         told = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}"
         return f"{path}: of mien video, {told}, {many(labels.total(), 'row')}{by_label(labels)}."
     counts |= Counter(pictures=len(sources), faces=labels.total())
-    return f"{path}: of mien predict, {summary(counts, labels, 0)}"
+    unfinished = "; unfinished, --resume goes on" if Path(f"{path}{SUFFIX}").exists() else ""
+    return f"{path}: of mien predict, {summary(counts, labels, 0).removesuffix('.')}{unfinished}."
 
 
 def _not_as_written(head: list[str]) -> str:
