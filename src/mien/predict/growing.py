@@ -19,7 +19,8 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from mien import __version__
 from mien.errors import DataError, StorageError
-from mien.files import locked, read_json, require_place, sync_folder, with_no_error, write_atomic
+from mien.files import read_json, require_place, sync_folder, with_no_error, write_atomic
+from mien.locks import locked_name
 from mien.text import many
 
 FORMAT = 1  # of FILE.unfinished
@@ -136,9 +137,9 @@ class GrowingTable(Generic[Answer]):
     def __enter__(self) -> Self:
         require_place(self.path)
         try:
+            self._stack.enter_context(locked_name(self.path, "the table"))
             self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             self._stack.callback(os.close, self._handle)
-            self._stack.enter_context(locked(self.path, "the table"))
             self._open()
         except OSError as error:
             self._stack.close()
