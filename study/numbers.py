@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.compare import compare
-from mien.compare.material import gather
+from mien.compare.inputs import gather
 from mien.errors import RunError
 from mien.files import write_csv
 from mien.judge import judge

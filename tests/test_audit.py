@@ -6,7 +6,7 @@ import pytest
 from audit_faces import SIDE, Rows, brightened, findings, fine_rows, pairs, planted, some_faces
 
 from mien.audit import KINDS, audit
-from mien.audit.material import gather
+from mien.audit.data import gather
 from mien.audit.quality import measure
 from mien.audit.votes import find_label_noise
 from mien.dataset import read_dataset, writing_dataset
@@ -263,19 +263,19 @@ def packed(fer2013, tmp_path_factory):
 def test_the_counts_of_fer2013(packed):
     """Of FER2013 the audit tells the copies, conflicts, flat pictures and agreeing labels that are known."""
     from mien.audit.copies import find_copies
-    from mien.audit.material import gather
+    from mien.audit.data import gather
     from mien.audit.quality import find_poor
     from mien.audit.votes import find_label_noise
 
-    material = gather(packed)
-    copies, _ = find_copies(material)
-    quality, _ = find_poor(material, lambda name, total, things: things)
-    check, _ = find_label_noise(material)
+    data = gather(packed)
+    copies, _ = find_copies(data)
+    quality, _ = find_poor(data, lambda name, total, things: things)
+    check, _ = find_label_noise(data)
 
     assert (1518, 1855, 60) == (copies.groups, copies.redundant, copies.conflicting)
     assert {("val", "train"): 280, ("test", "train"): 288, ("test", "val"): 44} == copies.across
     assert 314 == copies.copied["test"]
-    assert 3275 == material.info.count("test") - copies.copied["test"]
+    assert 3275 == data.info.count("test") - copies.copied["test"]
     assert 12 == quality.flat
     assert check is None or round(check.share, 2) == 0.63
 

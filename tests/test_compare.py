@@ -9,7 +9,7 @@ from browser import reads_well
 from report_runs import write_faces, write_fake_run, write_fake_runs
 
 from mien.compare import compare, summary
-from mien.compare.material import gather
+from mien.compare.inputs import gather
 from mien.errors import RunError, StorageError
 from mien.judge import METRICS
 from mien.labels import LABELS
@@ -132,7 +132,7 @@ def test_figures_say_what_the_verdicts_say(report):
             assert f"{name} {', '.join(shares)}" in told
     pairs = zip(clean[A].per_class, clean[B].per_class, strict=True)
     changes = [f"{a.label} {points(a.recall.point - b.recall.point, 0)}" for a, b in pairs]
-    assert labels[f"confusion_difference-{A}+{B}"].endswith(f"read rightly: {', '.join(changes)}")
+    assert labels[f"confusion_difference-{A}+{B}"].endswith(f"recall: {', '.join(changes)}")
     for name, verdict in clean.items():
         wrong = {
             (row, column): verdict.confusion[row, column]
@@ -142,7 +142,8 @@ def test_figures_say_what_the_verdicts_say(report):
         }
         row, column = max(wrong, key=wrong.__getitem__)
         assert (
-            f"most frequent mistake is {LABELS[row]} read as {LABELS[column]}," in labels[f"confusion-{name}"]
+            f"most frequent mistake is {LABELS[row]} predicted as {LABELS[column]},"
+            in labels[f"confusion-{name}"]
         )
 
 
@@ -329,10 +330,10 @@ def test_a_changed_data_set_gives_no_pictures(runs, tmp_path):
     shutil.rmtree(faces)
     write_faces(faces, seed=3)
 
-    material = gather([run], "test")
+    inputs = gather([run], "test")
 
-    assert material.dataset is None
-    assert "has changed since the training" in material.missing
+    assert inputs.dataset is None
+    assert "has changed since the training" in inputs.missing
 
 
 def test_one_network_with_one_seed_is_judged_alone(lonely):

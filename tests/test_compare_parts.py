@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from report_runs import write_fake_runs
 
-from mien.compare.figures import Judged
+from mien.compare.csv_tables import write_numbers
+from mien.compare.figures import Results
 from mien.compare.galleries import DISAGREEMENTS, choose
-from mien.compare.material import gather
-from mien.compare.numbers import write_numbers
+from mien.compare.inputs import gather
 from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
-from mien.compare.words import findings
+from mien.compare.text import findings
 from mien.dataset import Dataset
 from mien.judge import METRICS, differences, judge, reliability
 from mien.labels import LABELS
@@ -29,24 +29,24 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """Three networks of two seeds, judged, with their numbers written into the folder."""
+    """Three networks of two seeds, results, with their numbers written into the folder."""
     folder = tmp_path_factory.mktemp("three")
-    material = gather(write_fake_runs(folder, (A, B, "study-cnn"), seeds=2), "test")
-    tables = {part: material.tables(part) for part in ("clean", "all")}
+    inputs = gather(write_fake_runs(folder, (A, B, "study-cnn"), seeds=2), "test")
+    tables = {part: inputs.tables(part) for part in ("clean", "all")}
     verdicts = {
         net.name: {part: judge(tables[part][net.name], draws=100) for part in tables}
-        for net in material.networks
+        for net in inputs.networks
     }
     found = {part: differences(tables[part], draws=100) for part in tables}
-    judged = Judged(material, verdicts, found, folder / "numbers")
-    judged.folder.mkdir()
-    write_numbers(judged, [], judged.folder)
-    return judged
+    results = Results(inputs, verdicts, found, folder / "numbers")
+    results.folder.mkdir()
+    write_numbers(results, [], results.folder)
+    return results
 
 
-def numbers(judged, name: str, keys: tuple[str, ...], values: tuple[str, ...]) -> dict[tuple, list[float]]:
+def numbers(results, name: str, keys: tuple[str, ...], values: tuple[str, ...]) -> dict[tuple, list[float]]:
     """Return columns of one of the tables of numbers by other columns, which tell its rows apart."""
-    with open(judged.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+    with open(results.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     cells = {tuple(row[key] for key in keys): [row[value] for value in values] for row in rows}
     assert len(rows) == len(cells)
@@ -65,7 +65,7 @@ def same(wanted: dict, found: dict) -> bool:
 
 
 def test_numbers_of_pairs_stand_in_their_columns(three):
-    """Each pair's differences, both its p and the faces that only one reads rightly are those of the judge."""
+    """Each pair's differences, both its p and the faces that only one classifies correctly are those of the judge."""
     pairs = [(part, d) for part, found in three.differences.items() for d in found]
     whole = {(d.a, d.b, part, m): span(d.scores[m]) for part, d in pairs for m in METRICS}
     tests = {(d.a, d.b, part, "accuracy"): [d.p, d.p_holm] for part, d in pairs}
@@ -112,9 +112,9 @@ def test_numbers_of_networks_stand_in_their_columns(three):
 def test_the_head_names_the_better_network_first(runs, tmp_path):
     """Whichever network is given first, a conclusion's head begins with the one that reads better."""
     for folders, conclusion in ((runs, "better"), (runs[::-1], "worse")):
-        material = gather(folders, "test")
-        found = {part: differences(material.tables(part), draws=100) for part in ("clean", "all")}
-        told = findings(Judged(material, {}, found, tmp_path))
+        inputs = gather(folders, "test")
+        found = {part: differences(inputs.tables(part), draws=100) for part in ("clean", "all")}
+        told = findings(Results(inputs, {}, found, tmp_path))
 
         assert [conclusion] == [difference.conclusion for difference in found["clean"]]
         assert [f"{A} is better than {B}"] == [one.head for one in told]
@@ -122,9 +122,9 @@ def test_the_head_names_the_better_network_first(runs, tmp_path):
 
 def test_galleries_show_what_they_say(runs):
     """Mistakes are wrong and sorted by sureness; of a disagreement the first is right and the second wrong."""
-    material = gather(runs, "test")
-    clean = set(material.faces.ids[material.faces.clean])
-    galleries = {gallery.name: gallery for gallery in choose(material)}
+    inputs = gather(runs, "test")
+    clean = set(inputs.faces.ids[inputs.faces.clean])
+    galleries = {gallery.name: gallery for gallery in choose(inputs)}
 
     assert set(galleries) == GALLERIES
     for name, gallery in galleries.items():
@@ -140,14 +140,14 @@ def test_galleries_show_what_they_say(runs):
 
 def test_disagreements_come_by_how_many_seeds_agree(runs):
     """First come faces that most seeds of the one and fewest of the other read, then those of the widest margin."""
-    material = gather(runs, "test")
-    galleries = {gallery.name: gallery for gallery in choose(material)}
-    labels, places = material.faces.labels, np.arange(len(material.faces))
-    for a, b in (material.networks, material.networks[::-1]):
+    inputs = gather(runs, "test")
+    galleries = {gallery.name: gallery for gallery in choose(inputs)}
+    labels, places = inputs.faces.labels, np.arange(len(inputs.faces))
+    for a, b in (inputs.networks, inputs.networks[::-1]):
         seeds = [np.mean([t.probs.argmax(1) == labels for t in net.tables], axis=0) for net in (a, b)]
         right = [net.probs.argmax(1) == labels for net in (a, b)]
         margin = a.probs[places, labels] - b.probs[places, labels]
-        rows = np.flatnonzero(right[0] & ~right[1] & material.faces.clean).tolist()
+        rows = np.flatnonzero(right[0] & ~right[1] & inputs.faces.clean).tolist()
         rows.sort(key=lambda row: (seeds[1][row] - seeds[0][row], -margin[row]))
         shown = galleries[f"only-{a.name}+not-{b.name}"].faces
 

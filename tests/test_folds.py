@@ -15,7 +15,7 @@ from test_cli import mien
 from test_train import TOY_CNN, final_bytes
 
 from mien.compare import compare, summary
-from mien.compare.material import gather
+from mien.compare.inputs import gather
 from mien.dataset import Dataset, read_dataset, writing_dataset
 from mien.errors import DataError, RunError, Stopped
 from mien.evaluate import evaluate
@@ -449,7 +449,7 @@ def test_the_page_tells_how_the_folds_were_made(report):
     text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page))).replace("\xa0", " ")
 
     assert "mien compare · 3 folds of train and val" in text
-    assert "read the 74 faces of train and val, 7 classes" in text
+    assert "classify the 74 faces of train and val, 7 classes" in text
     assert "Chosen on that very fold, which flatters the figures: the epoch kept and when training" in text
     assert "Identical pictures stand in one fold" in text
     assert re.search(r"a class's counts in two folds differ by at most [12]\.", text)

@@ -17,7 +17,7 @@ from test_train import final_bytes, kill_and_take_up, toy_recipe
 from torch import nn
 
 from mien.compare import compare, summary
-from mien.compare.material import gather
+from mien.compare.inputs import gather
 from mien.dataset import read_dataset
 from mien.errors import RecipeError, RunError, Stopped
 from mien.evaluate import evaluate

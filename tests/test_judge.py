@@ -42,7 +42,7 @@ def network(
 
 
 def from_right(right, groups=None) -> Predictions:
-    """Return a table of two classes whose faces are read rightly where `right` says so."""
+    """Return a table of two classes whose faces are classified correctly where `right` says so."""
     right = np.asarray(right, bool)
     labels = np.arange(len(right)) % 2
     guesses = np.where(right, labels, 1 - labels)
@@ -336,7 +336,7 @@ class TestProperties:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
 def test_a_class_of_a_few_faces_has_its_exact_interval(count):
-    """All of 1 to 9 faces of a class read rightly prove as little as Clopper and Pearson say, beside another class."""
+    """1 to 9 faces of a class, all correct, prove as little as Clopper and Pearson say, beside another class."""
     labels = np.array([0] * count + [1] * 60)
     probs = np.where(np.eye(2)[np.where(np.arange(len(labels)) % 7 == 6, 1 - labels, labels)] == 1, 0.8, 0.2)
     probs[:count] = (0.8, 0.2)
@@ -346,7 +346,7 @@ def test_a_class_of_a_few_faces_has_its_exact_interval(count):
 
 
 def test_scores_of_a_handful_of_faces_are_not_certain():
-    """Means over classes that are all read rightly end where the classes' intervals do; one face tells nothing."""
+    """Means over classes that are all correct end where the classes' intervals do; one face tells nothing."""
     few, alone = (judge([from_right(np.ones(n, bool))], draws=200) for n in (6, 1))
     ends = [np.mean([getattr(c, name).low for c in few.per_class]) for name in ("recall", "f1")]
 

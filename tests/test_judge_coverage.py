@@ -60,7 +60,7 @@ def test_copies_count_once_in_the_interval():
 
 @pytest.mark.parametrize("right", [True, False])
 def test_where_all_agree_the_interval_is_exact(right):
-    """Sixty faces all read rightly, or all wrongly, do not show an accuracy without doubt (Clopper and Pearson)."""
+    """Sixty faces all correct, or all incorrect, do not show an accuracy without doubt (Clopper and Pearson)."""
     table = told(60)
     table = replace(table, labels=np.full(60, int(not right)))
     (one,) = risk_coverage(table, [0.5], draws=200)
@@ -105,7 +105,7 @@ def test_figure_and_numbers_are_written(tmp_path):
     (mark,), curve = risk_coverage(clean, [0.75], draws=200), risk_coverage(clean, draws=200)
     shown = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}]"
              for x in (mark.share, mark.accuracy, curve[-1].accuracy)]  # fmt: skip
-    words = "{} answered, {} of those read rightly, {} of all".format(*shown)
+    words = "{} answered, {} of those correct, {} of all".format(*shown)
     assert f"mine, 1,500 faces, answered from 0.75 on: {words}" in said
     wanted = [
         (one.share.point, one.accuracy.point, one.accuracy.low, one.accuracy.high) for one in (*curve, mark)

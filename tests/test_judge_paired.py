@@ -62,7 +62,7 @@ class TestMcNemar:
             assert binomtest(only_a, only_a + only_b).pvalue == pytest.approx(p)
 
     def test_no_discordant_face_is_no_evidence(self):
-        """Without any face that only one network reads rightly p is 1."""
+        """Without any face that only one network classifies correctly p is 1."""
         assert 1.0 == mcnemar_exact(0, 0)
 
     def test_numpys_integers_do_not_overflow(self):
@@ -131,7 +131,7 @@ class TestDifferences:
         b = network(rng, count, seeds[1], spread=spread)
         return a, [dataclasses.replace(one, labels=a[0].labels) for one in b]
 
-    def test_seed_pairs_count_faces_that_one_network_reads_rightly(self):
+    def test_seed_pairs_count_faces_that_one_network_classifies_correctly(self):
         """Seed i of a meets seed i of b, as many as both have."""
         a = [from_right(right_on(20, slice(0, 15))), from_right(right_on(20, slice(0, 20)))]
         b = [from_right(right_on(20, slice(5, 18)))]
@@ -337,7 +337,7 @@ class TestConclusions:
         found = difference.scores["accuracy"]
 
         assert (
-            "a reads 75.0% and b 60.0% of 200 faces rightly (one seed each): a difference of 15.0 points, "
+            "a classifies 75.0% and b 60.0% of 200 faces correctly (one seed each): a difference of 15.0 points, "
             f"95% interval {100 * found.low:.1f} to {100 * found.high:.1f}, p < 0.0001. "
             "As trained here, a is better than b on faces like these. With one seed the spread over seeds "
             "is unknown, so this is about these trained networks, not about their recipes."

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mien import __version__
-from mien.audit import page, words
+from mien.audit import tables, text
 from mien.audit.audited import Audited
 from mien.audit.clean import (
     DROPPED_BY_DEFAULT,
@@ -24,11 +24,11 @@ from mien.audit.clean import (
     write_clean,
 )
 from mien.audit.copies import Copies, find_copies
+from mien.audit.csv_tables import write_findings, write_numbers
+from mien.audit.data import KINDS, AuditData, gather
 from mien.audit.families import Near, count_near, families, tell_pairs
 from mien.audit.figures import draw
-from mien.audit.material import KINDS, Material, gather
 from mien.audit.near import LEAST, Pair, find_pairs, moves
-from mien.audit.numbers import write_findings, write_numbers
 from mien.audit.pictures import SIDE
 from mien.audit.quality import BLURRED_BELOW, Quality, find_poor
 from mien.audit.votes import VoteCheck, find_label_noise
@@ -112,15 +112,15 @@ def audit(
             f"{drop}: lies in the audit's own folder {out}; choose another place for the data set"
         )
     with themed("audit"):
-        material = gather(folder)
-        there = drop is not None and stands_already(drop, material.info, chosen)
-        audited = _look(material, counting)
-        reasons = choose(material, audited.findings, chosen)
-        dropped = Dropped(drop, chosen, reasons, count_reasons(material, reasons))
+        data = gather(folder)
+        there = drop is not None and stands_already(drop, data.info, chosen)
+        audited = _look(data, counting)
+        reasons = choose(data, audited.findings, chosen)
+        dropped = Dropped(drop, chosen, reasons, count_reasons(data, reasons))
         if drop is not None and not there:
-            write_clean(material, dropped, counting)
+            write_clean(data, dropped, counting)
         audited = replace(audited, dropped=dropped)
-        said = tuple(words.say(material, audited.copies, audited.near, audited.quality, audited.votes))
+        said = tuple(text.say(data, audited.copies, audited.near, audited.quality, audited.votes))
         with replacing_folder(out) as hidden:
             for name in ("figures", "numbers"):
                 (hidden / name).mkdir()
@@ -131,7 +131,7 @@ def audit(
     return Audit(
         folder=out,
         page=out / PAGE,
-        fingerprint=material.info.fingerprint,
+        fingerprint=data.info.fingerprint,
         copies=audited.copies,
         near=audited.near,
         quality=audited.quality,
@@ -142,34 +142,34 @@ def audit(
     )
 
 
-def _look(material: Material, counting: Callable) -> Audited:
+def _look(data: AuditData, counting: Callable) -> Audited:
     """Find everything that is in question."""
-    copies, found = find_copies(material)
-    quality, poor = find_poor(material, counting)
-    votes, noise = find_label_noise(material)
-    pairs, limited = _pairs(material, quality, counting)
-    family = families(material, pairs)
+    copies, findings = find_copies(data)
+    quality, poor = find_poor(data, counting)
+    votes, noise = find_label_noise(data)
+    pairs, limited = _pairs(data, quality, counting)
+    family = families(data, pairs)
     order = {kind: place for place, kind in enumerate(KINDS)}
-    found = sorted(found + poor + noise + tell_pairs(material, pairs), key=lambda f: order[f.kind])
-    near = count_near(material, pairs, family, limited=limited)
-    return Audited(material, copies, near, quality, votes, family, found, None)
+    findings = sorted(findings + poor + noise + tell_pairs(data, pairs), key=lambda f: order[f.kind])
+    near = count_near(data, pairs, family, limited=limited)
+    return Audited(data, copies, near, quality, votes, family, findings, None)
 
 
-def _pairs(material: Material, quality: Quality, counting: Callable) -> tuple[list[Pair], bool]:
+def _pairs(data: AuditData, quality: Quality, counting: Callable) -> tuple[list[Pair], bool]:
     """Return near copies among the different pictures that show anything, and whether some were left.
 
     Their rows are those of the data set.
     """
-    fresh = material.first == np.arange(len(material))
+    fresh = data.first == np.arange(len(data))
     rows = np.flatnonzero(fresh & ~np.isnan(quality.values["sharpness"]))
-    pairs, limited = find_pairs(material.images[rows], counting)
+    pairs, limited = find_pairs(data.images[rows], counting)
     return [replace(pair, row=int(rows[pair.row]), other=int(rows[pair.other])) for pair in pairs], limited
 
 
 def _html(audited: Audited, said: Sequence[Said], drawn: dict, out: Path) -> str:
     """Return the page."""
-    material, dropped = audited.material, audited.dropped
-    info = material.info
+    data, dropped = audited.data, audited.dropped
+    info = data.info
     command = f"mien audit {quoted(info.folder)} --out {quoted(out)}"
     if dropped.folder is not None:
         command += f" \\\n  --drop {quoted(dropped.folder)} --kinds {','.join(dropped.kinds)}"
@@ -177,19 +177,19 @@ def _html(audited: Audited, said: Sequence[Said], drawn: dict, out: Path) -> str
         "mien.audit",
         "audit.html",
         title=f"The audit of {info.folder.resolve().name}",
-        lead=_lead(material),
+        lead=_lead(data),
         said=said,
         sections=SECTIONS,
-        tables=page.tables(audited),
-        galleries=page.galleries(audited),
-        families=page.largest_families(audited),
+        tables=tables.tables(audited),
+        galleries=tables.galleries(audited),
+        families=tables.largest_families(audited),
         drawn=drawn,
         least=LEAST,
         blurred_below=BLURRED_BELOW,
         limited=audited.near.limited,
         moves=len(moves()) - 1,
         large=info.side > SIDE,
-        about_cleaning=words.about_cleaning(audited.material, dropped),
+        about_cleaning=text.about_cleaning(audited.data, dropped),
         folder=info.folder,
         fingerprint=info.fingerprint,
         command=command,
@@ -197,10 +197,10 @@ def _html(audited: Audited, said: Sequence[Said], drawn: dict, out: Path) -> str
     )
 
 
-def _lead(material: Material) -> str:
-    info = material.info
+def _lead(data: AuditData) -> str:
+    info = data.info
     splits = joined([f"{thousands(info.count(split))} in {split}" for split in SPLITS])
-    return f"{thousands(len(material))} faces of {info.side} × {info.side} pixels: {splits}."
+    return f"{thousands(len(data))} faces of {info.side} × {info.side} pixels: {splits}."
 
 
 def summary(audit: Audit) -> str:
@@ -209,5 +209,5 @@ def summary(audit: Audit) -> str:
     for said in audit.said:
         lines += [said.head, filled(said.sentence, "  "), ""]
     if audit.dropped:
-        lines += [filled(words.about_dropped(audit.dropped), "  "), ""]
+        lines += [filled(text.about_dropped(audit.dropped), "  "), ""]
     return "\n".join([*lines, str(audit.page)])

@@ -7,8 +7,8 @@ import numpy as np
 
 from mien.audit.clean import Dropped
 from mien.audit.copies import Copies
+from mien.audit.data import KINDS, AuditData, Finding
 from mien.audit.families import Near
-from mien.audit.material import KINDS, Finding, Material
 from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 
@@ -17,7 +17,7 @@ from mien.audit.votes import VoteCheck
 class Audited:
     """A data set, and what was found in it."""
 
-    material: Material
+    data: AuditData
     copies: Copies
     near: Near
     quality: Quality

@@ -50,15 +50,15 @@ def find_candidates(
     """
     describers = [Describer(*move) for move in moves]
     plain = _tiled(describers[0](halves), -len(halves) % OTHERS)
-    found, count, all_found = [], 0, 0
+    blocks, count, total = [], 0, 0
     for block in counting(-(-len(halves) // ROWS), _blocks(halves, describers, plain, least)):
-        found.append(block)
+        blocks.append(block)
         count += len(block)
-        all_found += len(block)
+        total += len(block)
         if count > 2 * MOST_CANDIDATES:
-            found = [_best(_joined(found))]
-            count = len(found[0])
-    return _best(_joined(found)), all_found > MOST_CANDIDATES
+            blocks = [_best(_joined(blocks))]
+            count = len(blocks[0])
+    return _best(_joined(blocks)), total > MOST_CANDIDATES
 
 
 def _blocks(halves, describers: Sequence[Describer], plain, least: float) -> Iterator[Candidates]:
@@ -85,14 +85,14 @@ def _tiled(described: Descriptions, fill: int) -> list[np.ndarray]:
 def _block(queries, start: int, plain, least: float) -> Candidates:
     """Return the candidates between a block of faces, moved in each way, and all faces after them."""
     room = _Room()
-    found = []
+    parts = []
     for first in range(start // OTHERS * OTHERS, len(plain[0]) * TILE, OTHERS):
         targets = [part[None, first // TILE : (first + OTHERS) // TILE] for part in plain]
         here = [room.above(query, targets, least, move) for move, query in enumerate(queries)]
         pairs = _once(_joined([some for some in here if len(some)]))
         pairs = Candidates(pairs.row + start, pairs.other + first, pairs.move, pairs.mirrored, pairs.score)
-        found.append(pairs.only(pairs.other > pairs.row))
-    return _joined(found)
+        parts.append(pairs.only(pairs.other > pairs.row))
+    return _joined(parts)
 
 
 class _Room:

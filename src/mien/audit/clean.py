@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.audit.material import KINDS, Finding, Material
+from mien.audit.data import KINDS, AuditData, Finding
 from mien.dataset import COLUMNS, DatasetInfo, read_left_out, standing, writing_dataset
 from mien.errors import DataError
 from mien.labels import SPLITS, did_you_mean
@@ -61,63 +61,63 @@ def stands_already(target: Path, info: DatasetInfo, kinds: tuple[str, ...]) -> b
     return True
 
 
-def choose(material: Material, found: Sequence[Finding], kinds: tuple[str, ...]) -> dict:
+def choose(data: AuditData, findings: Sequence[Finding], kinds: tuple[str, ...]) -> dict:
     """Return which rows to drop and why: row -> (kind, the row of the face it is like, or None)."""
     by_kind = defaultdict(list)
-    for finding in found:
+    for finding in findings:
         by_kind[finding.kind].append(finding)
-    members = material.members()
+    members = data.members()
     reasons = {}
     for kind in kinds:
         if kind.endswith("-across"):
-            drops = _across(material, members, by_kind[kind])
+            drops = _across(data, members, by_kind[kind])
         elif kind == "identical":
-            drops = _repeated(material, members, reasons)
+            drops = _repeated(data, members, reasons)
         elif kind in ("near", "augmented"):
-            drops = _alike(material, members, by_kind[kind] + by_kind[f"{kind}-across"], reasons)
+            drops = _alike(data, members, by_kind[kind] + by_kind[f"{kind}-across"], reasons)
         else:
             drops = ((finding.row, finding.other) for finding in by_kind[kind])
         for row, other in drops:
-            if material.stage[row] != TEST or kind in ALSO_FROM_TEST:
+            if data.stage[row] != TEST or kind in ALSO_FROM_TEST:
                 reasons.setdefault(row, (kind, other))
     return reasons
 
 
-def _groups(members: dict, material: Material, finding: Finding) -> tuple[np.ndarray, np.ndarray]:
+def _groups(members: dict, data: AuditData, finding: Finding) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows with the pixels of a finding's two faces."""
-    firsts = (int(material.first[row]) for row in (finding.row, finding.other))
+    firsts = (int(data.first[row]) for row in (finding.row, finding.other))
     return tuple(members.get(first, np.array([first])) for first in firsts)
 
 
-def _across(material: Material, members: dict, found: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+def _across(data: AuditData, members: dict, findings: Sequence[Finding]) -> Iterator[tuple[int, int]]:
     """Yield the faces of an earlier split, each with one of the latest split that it copies."""
-    for finding in found:
-        a, b = _groups(members, material, finding)
+    for finding in findings:
+        a, b = _groups(members, data, finding)
         for rows, others in ((a, b), (b, a)):
-            latest = others[np.argmax(material.stage[others])]
+            latest = others[np.argmax(data.stage[others])]
             for row in rows:
-                if material.stage[row] < material.stage[latest]:
+                if data.stage[row] < data.stage[latest]:
                     yield int(row), int(latest)
 
 
-def _repeated(material: Material, members: dict, reasons: dict) -> Iterator[tuple[int, int]]:
+def _repeated(data: AuditData, members: dict, reasons: dict) -> Iterator[tuple[int, int]]:
     """Yield the faces whose picture a face before them in their split, which stays, has too."""
     for rows in members.values():
         staying = {}
         for row in map(int, rows):
             if row not in reasons:
-                first = staying.setdefault(int(material.stage[row]), row)
+                first = staying.setdefault(int(data.stage[row]), row)
                 if first != row:
                     yield row, first
 
 
-def _alike(material: Material, members: dict, found, reasons: dict) -> Iterator[tuple[int, int]]:
+def _alike(data: AuditData, members: dict, findings, reasons: dict) -> Iterator[tuple[int, int]]:
     """Yield the faces that are a near copy of a face before them in their split, which stays."""
     before = defaultdict(list)
-    for finding in found:
-        a, b = _groups(members, material, finding)
+    for finding in findings:
+        a, b = _groups(members, data, finding)
         for row in map(int, a):
-            for other in map(int, b[material.stage[b] == material.stage[row]]):
+            for other in map(int, b[data.stage[b] == data.stage[row]]):
                 before[max(row, other)].append(min(row, other))
     for row in sorted(before):
         stays = [other for other in before[row] if other not in reasons]
@@ -125,28 +125,28 @@ def _alike(material: Material, members: dict, found, reasons: dict) -> Iterator[
             yield row, min(stays)
 
 
-def write_clean(material: Material, dropped: Dropped, counting: Callable) -> None:
+def write_clean(data: AuditData, dropped: Dropped, counting: Callable) -> None:
     """Write the faces that stay, with their ids, and list every other one in left-out.csv.
 
     Raises DataError where a split would lose all its faces.
     """
     target, reasons, counts = dropped.folder, dropped.reasons, dropped.counts
     for stage, split in enumerate(SPLITS):
-        faces = int((material.stage == stage).sum())
+        faces = int((data.stage == stage).sum())
         if faces and sum(counts[split].values()) == faces:
             why = ", ".join(f"{n:,} {kind}" for kind, n in counts[split].items())
             raise DataError(f"{target}: no face of {split} would be left ({why}); choose fewer --kinds")
-    table, extra = material.table, tuple(name for name in material.table if name not in COLUMNS)
-    info = material.info
+    table, extra = data.table, tuple(name for name in data.table if name not in COLUMNS)
+    info = data.info
     with writing_dataset(target, side=info.side, labels=info.labels, extra=extra) as writer:
         for source, reason in read_left_out(info):
             writer.leave_out(source, reason)
-        for row in counting("writing faces", len(material), range(len(material))):
+        for row in counting("writing faces", len(data), range(len(data))):
             if row in reasons:
-                writer.leave_out(str(table["source"][row]), _reason(material, *reasons[row]))
+                writer.leave_out(str(table["source"][row]), _reason(data, *reasons[row]))
                 continue
             writer.add(
-                material.images[row].tobytes(),
+                data.images[row].tobytes(),
                 label=str(table["label"][row]),
                 split=str(table["split"][row]),
                 source=str(table["source"][row]),
@@ -168,16 +168,16 @@ def write_clean(material: Material, dropped: Dropped, counting: Callable) -> Non
         )
 
 
-def count_reasons(material: Material, reasons: dict) -> dict[str, dict[str, int]]:
+def count_reasons(data: AuditData, reasons: dict) -> dict[str, dict[str, int]]:
     """Return the dropped faces by split and kind."""
-    counts = Counter((int(material.stage[row]), kind) for row, (kind, _) in reasons.items())
+    counts = Counter((int(data.stage[row]), kind) for row, (kind, _) in reasons.items())
     return {
         split: {kind: counts[stage, kind] for kind in KINDS if counts[stage, kind]}
         for stage, split in enumerate(SPLITS)
     }
 
 
-def _reason(material: Material, kind: str, other: int | None) -> str:
+def _reason(data: AuditData, kind: str, other: int | None) -> str:
     if other is None:
         return kind
-    return f"{kind}: see face {material.ids[other]} of {material.table['split'][other]}"
+    return f"{kind}: see face {data.ids[other]} of {data.table['split'][other]}"

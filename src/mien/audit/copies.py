@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.audit.material import Finding, Material
+from mien.audit.data import AuditData, Finding
 from mien.labels import SPLITS
 from mien.text import joined
 
@@ -37,40 +37,40 @@ def pairs_of_splits() -> list[tuple[str, str]]:
     return [(later, earlier) for i, later in enumerate(SPLITS) for earlier in SPLITS[:i]]
 
 
-def find_copies(material: Material) -> tuple[Copies, list[Finding]]:
+def find_copies(data: AuditData) -> tuple[Copies, list[Finding]]:
     """Count identical pictures and tell each, in the data set's order."""
-    members = material.members()
-    conflicting = [rows for rows in members.values() if len(set(material.labels[rows])) > 1]
-    found = [f for rows in conflicting for f in _conflict(material, rows)]
+    members = data.members()
+    conflicting = [rows for rows in members.values() if len(set(data.labels[rows])) > 1]
+    findings = [f for rows in conflicting for f in _conflict(data, rows)]
     for rows in members.values():
-        found += _pairs(material, rows)
+        findings += _pairs(data, rows)
     across = {
-        (later, earlier): int(_stands_in(material, later, [earlier]).sum())
+        (later, earlier): int(_stands_in(data, later, [earlier]).sum())
         for later, earlier in pairs_of_splits()
     }
-    copied = {split: int(_stands_in(material, split, SPLITS[:i]).sum()) for i, split in enumerate(SPLITS)}
-    redundant = len(material) - len(np.unique(material.first))
-    return Copies(len(members), redundant, len(conflicting), across, copied), found
+    copied = {split: int(_stands_in(data, split, SPLITS[:i]).sum()) for i, split in enumerate(SPLITS)}
+    redundant = len(data) - len(np.unique(data.first))
+    return Copies(len(members), redundant, len(conflicting), across, copied), findings
 
 
-def _stands_in(material: Material, split: str, others) -> np.ndarray:
+def _stands_in(data: AuditData, split: str, others) -> np.ndarray:
     """Return bool by face: is it of `split`, and does its picture stand in one of the others too?"""
-    there = np.isin(material.stage, [SPLITS.index(other) for other in others])
-    return (material.stage == SPLITS.index(split)) & np.isin(material.first, material.first[there])
+    there = np.isin(data.stage, [SPLITS.index(other) for other in others])
+    return (data.stage == SPLITS.index(split)) & np.isin(data.first, data.first[there])
 
 
-def _conflict(material: Material, rows: np.ndarray) -> Iterator[Finding]:
+def _conflict(data: AuditData, rows: np.ndarray) -> Iterator[Finding]:
     """Tell each face of a group, beside the first one there with another label."""
-    counts = Counter(material.labels[rows].tolist()).most_common()
-    told = "labeled " + joined([f"{label} {n} time{'s' * (n > 1)}" for label, n in counts])
+    counts = Counter(data.labels[rows].tolist()).most_common()
+    detail = "labeled " + joined([f"{label} {n} time{'s' * (n > 1)}" for label, n in counts])
     for row in rows:
-        other = next(o for o in rows if material.labels[o] != material.labels[row])
-        yield Finding("conflict", int(row), int(other), None, told)
+        other = next(o for o in rows if data.labels[o] != data.labels[row])
+        yield Finding("conflict", int(row), int(other), None, detail)
 
 
-def _pairs(material: Material, rows: np.ndarray) -> Iterator[Finding]:
+def _pairs(data: AuditData, rows: np.ndarray) -> Iterator[Finding]:
     """Tell a face beside the first like it in its own split, and the first in each earlier split."""
-    stages = material.stage[rows]
+    stages = data.stage[rows]
     for row, stage in zip(rows, stages, strict=True):
         first = rows[stages == stage][0]
         if first != row:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.audit.copies import pairs_of_splits
-from mien.audit.material import Finding, Material
+from mien.audit.data import AuditData, Finding
 from mien.audit.near import Pair, describe
 from mien.labels import SPLITS
 
@@ -40,22 +40,22 @@ class Near:
         }
 
 
-def tell_pairs(material: Material, pairs: Sequence[Pair]) -> list[Finding]:
+def tell_pairs(data: AuditData, pairs: Sequence[Pair]) -> list[Finding]:
     """Return a finding a pair; of identical pictures, the two stand for it whose splits lie furthest apart."""
-    members = material.members()
-    found = []
+    members = data.members()
+    findings = []
     for pair in pairs:
         a, b = (members.get(row, np.array([row])) for row in (pair.row, pair.other))
-        gaps = material.stage[a][:, None] - material.stage[b][None, :]
+        gaps = data.stage[a][:, None] - data.stage[b][None, :]
         i, j = np.unravel_index(np.abs(gaps).argmax(), gaps.shape)
         kind = ("augmented" if pair.augmented else "near") + ("-across" if gaps[i, j] else "")
-        found.append(Finding(kind, int(a[i]), int(b[j]), pair.score, describe(pair)))
-    return found
+        findings.append(Finding(kind, int(a[i]), int(b[j]), pair.score, describe(pair)))
+    return findings
 
 
-def families(material: Material, pairs: Sequence[Pair]) -> np.ndarray:
+def families(data: AuditData, pairs: Sequence[Pair]) -> np.ndarray:
     """Return int64 (N,): the first row of the family that each face belongs to, by copies of any kind."""
-    parent = material.first.tolist()
+    parent = data.first.tolist()
 
     def root(row: int) -> int:
         while parent[row] != row:
@@ -66,15 +66,13 @@ def families(material: Material, pairs: Sequence[Pair]) -> np.ndarray:
     for pair in pairs:
         a, b = root(pair.row), root(pair.other)
         parent[max(a, b)] = min(a, b)
-    return np.array([root(row) for row in range(len(material))], np.int64)
+    return np.array([root(row) for row in range(len(data))], np.int64)
 
 
-def count_near(
-    material: Material, pairs: Sequence[Pair], family: np.ndarray, *, limited: bool = False
-) -> Near:
+def count_near(data: AuditData, pairs: Sequence[Pair], family: np.ndarray, *, limited: bool = False) -> Near:
     """Count near copies by split."""
-    partners = _stages_of_copies(material, pairs)
-    stage = material.stage
+    partners = _stages_of_copies(data, pairs)
+    stage = data.stage
     across, copied, redundant = {}, {}, {}
     for later, earlier in pairs_of_splits():
         touched = (stage == SPLITS.index(later)) & partners[:, SPLITS.index(earlier)]
@@ -82,10 +80,10 @@ def count_near(
     for i, split in enumerate(SPLITS):
         copied[split] = int(((stage == i) & partners[:, :i].any(1)).sum())
         redundant[split] = int((stage == i).sum()) - len(np.unique(family[stage == i]))
-    pictures = np.unique(material.first)
+    pictures = np.unique(data.first)
     _, sizes = np.unique(family[pictures], return_counts=True)
     touched = np.unique([family[pair.row] for pair in pairs])
-    labels = [set(material.labels[family == first]) for first in touched] if len(touched) else []
+    labels = [set(data.labels[family == first]) for first in touched] if len(touched) else []
     augmented = sum(pair.augmented for pair in pairs)
     return Near(
         pairs={"near": len(pairs) - augmented, "augmented": augmented},
@@ -99,12 +97,12 @@ def count_near(
     )
 
 
-def _stages_of_copies(material: Material, pairs: Sequence[Pair]) -> np.ndarray:
+def _stages_of_copies(data: AuditData, pairs: Sequence[Pair]) -> np.ndarray:
     """Return bool (N, 3): has a face a copy, identical or near, in train, val and test?"""
-    stands = np.zeros((len(material), len(SPLITS)), bool)
-    np.logical_or.at(stands, (material.first, material.stage), True)  # by picture
+    stands = np.zeros((len(data), len(SPLITS)), bool)
+    np.logical_or.at(stands, (data.first, data.stage), True)  # by picture
     copies = stands.copy()
     for pair in pairs:
         copies[pair.row] |= stands[pair.other]
         copies[pair.other] |= stands[pair.row]
-    return copies[material.first]
+    return copies[data.first]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.audit.audited import Audited
-from mien.audit.material import Finding
+from mien.audit.data import Finding
 from mien.audit.quality import MEASURES
 from mien.labels import FERPLUS_NAMES, SPLITS
 from mien.pages import charts
@@ -41,17 +41,17 @@ def draw(audited: Audited, folder: Path) -> dict[str, list[Drawn]]:
 
 def _looks(audited: Audited) -> list[tuple[str, Series]]:
     """Return the splits that have faces, each with its look."""
-    there = [s for i, s in enumerate(SPLITS) if (audited.material.stage == i).any()]
+    there = [s for i, s in enumerate(SPLITS) if (audited.data.stage == i).any()]
     return [(split, Series(split, *series(SPLITS.index(split)))) for split in there]
 
 
 def _classes(audited: Audited, folder: Path) -> Drawn:
-    info = audited.material.info
+    info = audited.data.info
     looks = [
         Series(split, look.color, "s", [info.counts[split][label] for label in info.labels])
         for split, look in _looks(audited)
     ]
-    figure = charts.bars("Faces by class", f"{thousands(len(audited.material))} faces", info.labels, looks)
+    figure = charts.bars("Faces by class", f"{thousands(len(audited.data))} faces", info.labels, looks)
     return save(figure, folder, "classes", "Faces by class and split")
 
 
@@ -64,7 +64,7 @@ def _measure(audited: Audited, folder: Path, name: str) -> Drawn:
     edges = np.linspace(low, high, BINS + 1)
     looks = []
     for split, look in _looks(audited):
-        own = values[(audited.material.stage == SPLITS.index(split)) & ~np.isnan(values)]
+        own = values[(audited.data.stage == SPLITS.index(split)) & ~np.isnan(values)]
         shares = np.histogram(own.clip(edges[0], edges[-1]), edges)[0] / max(1, len(own))
         looks.append(Series(split, look.color, "s", shares))
     figure = charts.outlines(name.capitalize(), "share of each split's faces", looks, edges, MEASURES[name])
@@ -83,7 +83,7 @@ def _agreement(audited: Audited, folder: Path) -> Drawn:
 
 
 def _confusion(audited: Audited, folder: Path) -> Drawn:
-    labels = audited.material.info.labels
+    labels = audited.data.info.labels
     own = [FERPLUS_NAMES.get(label, label) for label in labels]
     columns = own + [name for name in audited.votes.confusion[labels[0]] if name not in own]
     counts = np.array([[audited.votes.confusion[label][c] for c in columns] for label in labels], float)
@@ -111,12 +111,12 @@ def _sheets(audited: Audited, folder: Path) -> None:
 
 
 def _tiles(audited: Audited, finding: Finding) -> Sequence[Tile]:
-    material = audited.material
+    data = audited.data
     rows = [finding.row] if finding.other is None else [finding.row, finding.other]
     return [
         Tile(
-            material.images[row],
-            (str(material.labels[row]), f"{SPLITS[material.stage[row]]} {material.ids[row]}"),
+            data.images[row],
+            (str(data.labels[row]), f"{SPLITS[data.stage[row]]} {data.ids[row]}"),
         )
         for row in rows
     ]

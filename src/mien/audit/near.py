@@ -75,20 +75,20 @@ def find_pairs(images: np.ndarray, counting: Callable) -> tuple[list[Pair], bool
     images = images[order]
     halves = _halves(images, counting)
     tried = moves()
-    found, limited = find_candidates(
+    candidates, limited = find_candidates(
         halves, tried, LEAST_DESCRIBED, lambda total, things: counting("comparing faces", total, things)
     )
-    change, kept = _matching(halves, found, np.array(tried, np.complex64), counting)
-    found, change = found.only(kept), change.only(kept)
+    change, kept = _matching(halves, candidates, np.array(tried, np.complex64), counting)
+    candidates, change = candidates.only(kept), change.only(kept)
     del halves
 
     def look(start: int) -> list[Pair]:
         some = slice(start, start + BATCH)
-        return _verified(images, order, found.only(some), change.only(some))
+        return _verified(images, order, candidates.only(some), change.only(some))
 
-    batches = range(0, len(found), BATCH)
-    looked = counting("measuring copies", len(batches), spread(look, batches))
-    pairs = [pair for some in looked for pair in some]
+    batches = range(0, len(candidates), BATCH)
+    batches_of_pairs = counting("measuring copies", len(batches), spread(look, batches))
+    pairs = [pair for some in batches_of_pairs for pair in some]
     return sorted(pairs, key=lambda pair: (-pair.score, pair.row, pair.other)), limited
 
 
@@ -189,20 +189,20 @@ def _brightness(a: np.ndarray, inside: np.ndarray, b: np.ndarray) -> tuple[np.nd
 
 def describe(pair: Pair) -> str:
     """Return what was done to the second picture, in words; "" where nothing can be seen."""
-    told = ["mirrored"] if pair.mirrored else []
+    changes = ["mirrored"] if pair.mirrored else []
     moves = [_move(pair.right, "right", "left"), _move(pair.down, "down", "up")]
     moves = [move for move in moves if move]
     if moves:
-        told.append(f"shifted by {' and '.join(moves)}")
+        changes.append(f"shifted by {' and '.join(moves)}")
     if abs(pair.degrees) > STILL_DEGREES:
-        told.append(f"turned by about {abs(pair.degrees):.0f} degrees")
+        changes.append(f"turned by about {abs(pair.degrees):.0f} degrees")
     if abs(pair.zoom - 1) > STILL_ZOOM:
-        told.append(f"zoomed to {100 * pair.zoom:.0f} %")
+        changes.append(f"zoomed to {100 * pair.zoom:.0f} %")
     if abs(pair.gamma - 1) > CHANGED_GAMMA:
-        told.append(f"{'darker' if pair.gamma > 1 else 'brighter'} (gamma {pair.gamma:.2f})")
+        changes.append(f"{'darker' if pair.gamma > 1 else 'brighter'} (gamma {pair.gamma:.2f})")
     if pair.residual > CHANGED_GREYS:
-        told.append(f"greys differ by {pair.residual:.1f}")
-    return ", ".join(told) or "greys differ by less than 1"
+        changes.append(f"greys differ by {pair.residual:.1f}")
+    return ", ".join(changes) or "greys differ by less than 1"
 
 
 def _move(pixels: float, ahead: str, back: str) -> str:

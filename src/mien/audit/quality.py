@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.audit.material import Finding, Material
+from mien.audit.data import AuditData, Finding
 from mien.audit.pictures import SIDE, resized
 from mien.labels import SPLITS
 from mien.workers import spread
@@ -102,48 +102,48 @@ def measure(images: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def find_poor(material: Material, counting: Callable) -> tuple[Quality, list[Finding]]:
+def find_poor(data: AuditData, counting: Callable) -> tuple[Quality, list[Finding]]:
     """Measure every face; tell the flat ones and the blurred ones, the worst first."""
-    starts = range(0, len(material), BLOCK)
-    measured = spread(lambda start: measure(material.images[start : start + BLOCK]), starts)
+    starts = range(0, len(data), BLOCK)
+    measured = spread(lambda start: measure(data.images[start : start + BLOCK]), starts)
     blocks = list(counting("measuring faces", len(starts), measured))
     values = {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
     flat = np.flatnonzero(np.isnan(values["sharpness"]))
     blurred = np.flatnonzero(values["sharpness"] < BLURRED_BELOW)
     blurred = blurred[np.argsort(values["sharpness"][blurred], kind="stable")]
     found = [
-        Finding("flat", int(row), None, None, f"every pixel is {material.images[row, 0, 0]}") for row in flat
+        Finding("flat", int(row), None, None, f"every pixel is {data.images[row, 0, 0]}") for row in flat
     ]
     found += [
         Finding("blurred", row, None, float(values["sharpness"][row]), "the score is its sharpness")
         for row in blurred.tolist()
     ]
-    spreads = {name: _spreads(material, values[name]) for name in MEASURES}
-    contrasts = _contrasts(material, values)
+    spreads = {name: _spreads(data, values[name]) for name in MEASURES}
+    contrasts = _contrasts(data, values)
     return Quality(values, spreads, contrasts, len(flat), len(blurred)), found
 
 
-def _of_split(material: Material, values: np.ndarray, split: str) -> np.ndarray:
-    chosen = values[material.stage == SPLITS.index(split)]
+def _of_split(data: AuditData, values: np.ndarray, split: str) -> np.ndarray:
+    chosen = values[data.stage == SPLITS.index(split)]
     return chosen[~np.isnan(chosen)]
 
 
-def _spreads(material: Material, values: np.ndarray) -> dict[str, Spread]:
+def _spreads(data: AuditData, values: np.ndarray) -> dict[str, Spread]:
     found = {}
     for split in SPLITS:
-        own = _of_split(material, values, split)
+        own = _of_split(data, values, split)
         if len(own):
             quantiles = np.quantile(own, (0.05, 0.25, 0.5, 0.75, 0.95))
             found[split] = Spread(float(own.mean()), float(own.std()), tuple(map(float, quantiles)))
     return found
 
 
-def _contrasts(material: Material, values: dict[str, np.ndarray]) -> tuple[Contrast, ...]:
+def _contrasts(data: AuditData, values: dict[str, np.ndarray]) -> tuple[Contrast, ...]:
     """Compare val and test with train, and test with val, where both have faces."""
     found = []
     for name, of_all in values.items():
         for split, other in (("val", "train"), ("test", "train"), ("test", "val")):
-            a, b = (_of_split(material, of_all, s) for s in (split, other))
+            a, b = (_of_split(data, of_all, s) for s in (split, other))
             if len(a) > 1 and len(b) > 1:
                 pooled = np.sqrt((len(a) * a.var() + len(b) * b.var()) / (len(a) + len(b)))
                 effect = (a.mean() - b.mean()) / pooled if pooled else 0.0

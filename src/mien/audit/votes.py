@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.audit.material import Finding, Material
+from mien.audit.data import AuditData, Finding
 from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 
 EMOTIONS = [i for i, name in enumerate(FERPLUS_VOTES) if name not in ("unknown", "NF")]
@@ -40,13 +40,13 @@ class VoteCheck:
         }
 
 
-def find_label_noise(material: Material) -> tuple[VoteCheck | None, list[Finding]]:
+def find_label_noise(data: AuditData) -> tuple[VoteCheck | None, list[Finding]]:
     """Compare labels with votes; (None, []) without votes or where voters were not asked for a class."""
-    names = {label: FERPLUS_NAMES.get(label, label) for label in material.info.labels}
-    if material.votes is None or not set(names.values()) <= set(FERPLUS_VOTES):
+    names = {label: FERPLUS_NAMES.get(label, label) for label in data.info.labels}
+    if data.votes is None or not set(names.values()) <= set(FERPLUS_VOTES):
         return None, []
-    votes = material.votes
-    own = np.array([FERPLUS_VOTES.index(names[label]) for label in material.labels])
+    votes = data.votes
+    own = np.array([FERPLUS_VOTES.index(names[label]) for label in data.labels])
     total, most = votes.sum(1), votes[:, EMOTIONS].argmax(1)
     voted = votes[:, EMOTIONS].any(1)
     not_a_face = (total > 0) & (votes.argmax(1) == FERPLUS_VOTES.index("NF"))
@@ -55,41 +55,41 @@ def find_label_noise(material: Material) -> tuple[VoteCheck | None, list[Finding
     )
     agreed = votes[:, EMOTIONS].max(1) >= AGREED_SHARE * total
     unvoted = voted & is_class & agreed & (votes[np.arange(len(own)), own] == 0)
-    found = [_noise(material, row) for row in np.flatnonzero(unvoted)]
-    found.sort(key=lambda finding: (-finding.score, finding.row))
-    found += [_noise(material, row, "not-a-face") for row in np.flatnonzero(not_a_face)]
+    findings = [_noise(data, row) for row in np.flatnonzero(unvoted)]
+    findings.sort(key=lambda finding: (-finding.score, finding.row))
+    findings += [_noise(data, row, "not-a-face") for row in np.flatnonzero(not_a_face)]
     agrees = voted & (most == own)
     check = VoteCheck(
         faces=int(voted.sum()),
         agreeing=int(agrees.sum()),
-        by_class=_by_class(material, voted, agrees),
-        confusion=_confusion(material, voted, most),
+        by_class=_by_class(data, voted, agrees),
+        confusion=_confusion(data, voted, most),
         not_a_face=int(not_a_face.sum()),
         unvoted=int(unvoted.sum()),
     )
-    return check, found
+    return check, findings
 
 
-def _by_class(material: Material, voted: np.ndarray, agrees: np.ndarray) -> dict[str, tuple[int, int]]:
-    of_class = {label: material.labels == label for label in material.info.labels}
+def _by_class(data: AuditData, voted: np.ndarray, agrees: np.ndarray) -> dict[str, tuple[int, int]]:
+    of_class = {label: data.labels == label for label in data.info.labels}
     return {label: (int((agrees & of).sum()), int((voted & of).sum())) for label, of in of_class.items()}
 
 
-def _confusion(material: Material, voted: np.ndarray, most: np.ndarray) -> dict[str, dict[str, int]]:
+def _confusion(data: AuditData, voted: np.ndarray, most: np.ndarray) -> dict[str, dict[str, int]]:
     counts = {}
-    for label in material.info.labels:
-        numbers = np.bincount(most[voted & (material.labels == label)], minlength=len(EMOTIONS))
+    for label in data.info.labels:
+        numbers = np.bincount(most[voted & (data.labels == label)], minlength=len(EMOTIONS))
         counts[label] = dict(zip([FERPLUS_VOTES[i] for i in EMOTIONS], numbers.tolist(), strict=True))
     return counts
 
 
-def _noise(material: Material, row: int, kind: str = "label-noise") -> Finding:
-    votes = material.votes[row]
-    told = [
+def _noise(data: AuditData, row: int, kind: str = "label-noise") -> Finding:
+    votes = data.votes[row]
+    counts = [
         f"{name} {votes[i]}"
         for i, name in sorted(enumerate(FERPLUS_VOTES), key=lambda pair: -votes[pair[0]])
         if votes[i]
     ]
     return Finding(
-        kind, int(row), None, float(votes.max() / votes.sum()), f"of {votes.sum()} votes: {', '.join(told)}"
+        kind, int(row), None, float(votes.max() / votes.sum()), f"of {votes.sum()} votes: {', '.join(counts)}"
     )

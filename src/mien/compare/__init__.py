@@ -11,12 +11,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mien import __version__, notebook
-from mien.compare import page, words
+from mien.compare import tables, text
+from mien.compare.csv_tables import write_numbers
 from mien.compare.faces import place_faces
-from mien.compare.figures import MOST_PAIRS, Judged, draw
+from mien.compare.figures import MOST_PAIRS, Results, draw
 from mien.compare.galleries import choose
-from mien.compare.material import Material, gather
-from mien.compare.numbers import write_numbers
+from mien.compare.inputs import ComparisonInput, gather
 from mien.errors import DataError
 from mien.files import refuse_other_contents, replacing_folder, write_atomic
 from mien.judge import Difference, Verdict, differences, judge, table
@@ -88,7 +88,7 @@ class Comparison:
             "split": self.split,
             "where": self.where,
             "verdicts": {n: {p: v.to_dict() for p, v in parts.items()} for n, parts in self.verdicts.items()},
-            "differences": {part: [d.to_dict() for d in found] for part, found in self.differences.items()},
+            "differences": {part: [d.to_dict() for d in pairs] for part, pairs in self.differences.items()},
             "missing": self.missing,
             "notes": list(self.notes),
         }
@@ -98,7 +98,7 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
     """Compare finished runs by their predictions on a split and write the report into folder `out`.
 
     Runs of one recipe name are seeds of one network; the folds of a seed, which `split` "val" compares,
-    are taken together, so that each face of train and val is read once. The folder appears whole or not at all; a
+    are taken together, so that each face of train and val is classified once. The folder appears whole or not at all; a
     report that stands there is replaced. Raises RunError where runs do not belong together or
     have no predictions, DataError where predictions cannot be used, StorageError where `out`
     holds anything else, MissingExtra without matplotlib.
@@ -106,59 +106,59 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
     out = Path(out)
     refuse_other_contents(out, CONTENTS)
     with themed():
-        material = gather(runs, split)
-        verdicts = _judge(material, draws)
-        found = _differences(material, draws)
+        inputs = gather(runs, split)
+        verdicts = _judge(inputs, draws)
+        pairs = _differences(inputs, draws)
         with replacing_folder(out) as folder:
             for name in ("figures", "numbers"):
                 (folder / name).mkdir()
-            judged = Judged(material, verdicts, found, folder / "figures")
-            galleries = choose(material)
-            drawn, faces = draw(judged), place_faces(judged, galleries)
-            write_atomic(folder / PAGE, _html(judged, drawn, faces, runs=runs, out=out, draws=draws))
-            write_numbers(judged, galleries, folder / "numbers")
-    told = (words.about_folds(material), words.about_starts(material))
-    notes = (*material.data.notes, *filter(None, told))
+            results = Results(inputs, verdicts, pairs, folder / "figures")
+            galleries = choose(inputs)
+            drawn, faces = draw(results), place_faces(results, galleries)
+            write_atomic(folder / PAGE, _html(results, drawn, faces, runs=runs, out=out, draws=draws))
+            write_numbers(results, galleries, folder / "numbers")
+    notes_on_runs = (text.about_folds(inputs), text.about_starts(inputs))
+    notes = (*inputs.data.notes, *filter(None, notes_on_runs))
     drawn |= {kind: [pieces.sheet for pieces in placed] for kind, placed in faces.items() if placed}
-    return Comparison(out, out / PAGE, split, material.where, verdicts, found, material.missing, notes, drawn)
+    return Comparison(out, out / PAGE, split, inputs.where, verdicts, pairs, inputs.missing, notes, drawn)
 
 
-def _judge(material: Material, draws: int) -> dict[str, dict[str, Verdict]]:
-    verdicts = {name: {"all": judge(tables, draws=draws)} for name, tables in material.tables("all").items()}
-    for name, tables in material.tables("clean").items():
-        verdicts[name]["clean"] = judge(tables, draws=draws) if material.has_copies else verdicts[name]["all"]
+def _judge(inputs: ComparisonInput, draws: int) -> dict[str, dict[str, Verdict]]:
+    verdicts = {name: {"all": judge(seeds, draws=draws)} for name, seeds in inputs.tables("all").items()}
+    for name, seeds in inputs.tables("clean").items():
+        verdicts[name]["clean"] = judge(seeds, draws=draws) if inputs.has_copies else verdicts[name]["all"]
     return verdicts
 
 
-def _differences(material: Material, draws: int) -> dict[str, list[Difference]]:
-    whole = differences(material.tables("all"), draws=draws)
-    clean = differences(material.tables("clean"), draws=draws) if material.has_copies else whole
+def _differences(inputs: ComparisonInput, draws: int) -> dict[str, list[Difference]]:
+    whole = differences(inputs.tables("all"), draws=draws)
+    clean = differences(inputs.tables("clean"), draws=draws) if inputs.has_copies else whole
     return {"all": whole, "clean": clean}
 
 
 def _html(
-    judged: Judged, drawn: dict, galleries: dict, *, runs: Sequence[Path], out: Path, draws: int
+    results: Results, drawn: dict, galleries: dict, *, runs: Sequence[Path], out: Path, draws: int
 ) -> str:
     """Return the page; where it would be too large, the one without pictures of faces."""
-    material = judged.material
-    networks = material.networks
+    inputs = results.inputs
+    networks = inputs.networks
     one_seed = [net.name for net in networks if len(net.tables) == 1]
-    pairs = len(judged.differences["all"])
-    options = "" if material.split == "test" else f" --split {material.split}"
+    pairs = len(results.differences["all"])
+    options = "" if inputs.split == "test" else f" --split {inputs.split}"
     names = {color: name for name, color in LIGHT.items()}
     classes_of = {net.name: names[net.color] for net in networks}
     html = render(
         "mien.compare",
         "report.html",
-        material=material,
-        title=words.report_title(judged),
-        compared=words.compared(judged),
-        findings=words.findings(judged),
-        about_clean=words.about_clean(judged),
-        about_data=words.about_data(judged),
-        about_folds=words.about_folds(material),
-        about_starts=words.about_starts(material),
-        about_dealing=words.about_dealing(material),
+        inputs=inputs,
+        title=text.report_title(results),
+        compared=text.compared(results),
+        findings=text.findings(results),
+        about_clean=text.about_clean(results),
+        about_data=text.about_data(results),
+        about_folds=text.about_folds(inputs),
+        about_starts=text.about_starts(inputs),
+        about_dealing=text.about_dealing(inputs),
         sections=[s for s in SECTIONS if pairs or s[0] != "differences"],
         several_seeds=len(one_seed) < len(networks),
         one_seed=one_seed,
@@ -167,21 +167,21 @@ def _html(
         undrawn=max(0, pairs - MOST_PAIRS),
         classes_of=classes_of,
         bar_classes=list(classes_of.values()),
-        tables=page.tables(judged),
-        chosen=[(net.name, page.chosen_by(net.runs[0].recipe)) for net in networks],
-        recipes=page.recipes(material),
-        origin=page.origin(material),
+        tables=tables.tables(results),
+        chosen=[(net.name, tables.chosen_by(net.runs[0].recipe)) for net in networks],
+        recipes=tables.recipes(inputs),
+        origin=tables.origin(inputs),
         draws=draws,
         command=" \\\n  ".join(
             ["mien compare", *map(quoted, runs), f"--out {quoted(out)}{options} --draws {draws}"]
         ),
         version=__version__,
     )
-    if len(html.encode()) <= LARGEST_PAGE_BYTES or material.missing:
+    if len(html.encode()) <= LARGEST_PAGE_BYTES or inputs.missing:
         return html
     note = "This page has no pictures of faces, which would make it too large; they are in figures/."
-    judged = replace(judged, material=replace(material, missing=note))
-    return _html(judged, drawn, dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws)
+    results = replace(results, inputs=replace(inputs, missing=note))
+    return _html(results, drawn, dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws)
 
 
 def summary(comparison: Comparison) -> str:
@@ -199,9 +199,9 @@ def _told(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
     caption, beside = f"{comparison.where}: {faces:,} faces", []
     if faces != all_faces:
         caption = f"clean part of {comparison.split}: {faces:,} of {all_faces:,} faces"
-        told = (f"{name} {percent(v.scores['accuracy'].point)}" for name, v in whole.items())
-        beside = [f"On the whole split: accuracy of {joined(list(told))}."]
-    sentences = [found.sentence for found in comparison.differences["clean"]]
-    sentences = sentences or [words.alone_sentence(*next(iter(clean.items())))]
+        accuracies = (f"{name} {percent(v.scores['accuracy'].point)}" for name, v in whole.items())
+        beside = [f"On the whole split: accuracy of {joined(list(accuracies))}."]
+    sentences = [difference.sentence for difference in comparison.differences["clean"]]
+    sentences = sentences or [text.alone_sentence(*next(iter(clean.items())))]
     missing = [comparison.missing] if comparison.missing else []
     return caption, clean, [*beside, *sentences, *comparison.notes, *missing]

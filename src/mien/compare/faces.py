@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.compare.figures import Judged
+from mien.compare.figures import Results
 from mien.compare.galleries import Gallery, Shown
 from mien.pages.faces import Tile, bar_sheet, data_uri, sheet
 from mien.pages.figures import Drawn, save
@@ -36,39 +36,41 @@ class Pieces:
         return [piece for piece in self.pieces if piece.face.label == label]
 
 
-def place_faces(judged: Judged, galleries: Sequence[Gallery]) -> dict[str, list[Pieces]]:
+def place_faces(results: Results, galleries: Sequence[Gallery]) -> dict[str, list[Pieces]]:
     """Write a sheet of each gallery and return the galleries for the page, by kind.
 
     Without a data set there is nothing to show and the answer has no pieces.
     """
-    found: dict[str, list[Pieces]] = {kind: [] for kind in ("samples", "random", "mistakes", "disagreements")}
-    if judged.material.dataset is None:
-        return found
+    by_kind: dict[str, list[Pieces]] = {
+        kind: [] for kind in ("samples", "random", "mistakes", "disagreements")
+    }
+    if results.inputs.dataset is None:
+        return by_kind
     for gallery in galleries:
-        pictures = judged.material.dataset.pictures([face.id for face in gallery.faces])
-        bars = [_bars(judged, face) if gallery.kind == "random" else [] for face in gallery.faces]
+        pictures = results.inputs.dataset.pictures([face.id for face in gallery.faces])
+        bars = [_bars(results, face) if gallery.kind == "random" else [] for face in gallery.faces]
         if gallery.kind == "random":
-            figure = _random_sheet(judged, gallery, pictures, bars)
+            figure = _random_sheet(results, gallery, pictures, bars)
         else:
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
-            placed = _by_class(judged, gallery, tiles) if gallery.kind == "samples" else tiles
+            placed = _by_class(results, gallery, tiles) if gallery.kind == "samples" else tiles
             figure = sheet(_heading(gallery), _key(gallery), placed, COLUMNS[gallery.kind])
-        drawn = save(figure, judged.folder, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
+        drawn = save(figure, results.folder, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
         pieces = [
             Piece(face, data_uri(picture), bar)
             for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
         ]
-        found[gallery.kind].append(Pieces(gallery, pieces, drawn))
-    return found
+        by_kind[gallery.kind].append(Pieces(gallery, pieces, drawn))
+    return by_kind
 
 
-def _by_class(judged: Judged, gallery: Gallery, tiles: list[Tile]) -> list[Tile | None]:
+def _by_class(results: Results, gallery: Gallery, tiles: list[Tile]) -> list[Tile | None]:
     """Return the tiles with gaps, so that each class has a row of its own."""
-    found: list[Tile | None] = []
-    for label in judged.material.data.labels:
+    sheet: list[Tile | None] = []
+    for label in results.inputs.data.labels:
         row = [tile for tile, face in zip(tiles, gallery.faces, strict=True) if face.label == label]
-        found += [*row, *[None] * (COLUMNS["samples"] - len(row))]
-    return found
+        sheet += [*row, *[None] * (COLUMNS["samples"] - len(row))]
+    return sheet
 
 
 def _heading(gallery: Gallery) -> str:
@@ -85,24 +87,24 @@ def _key(gallery: Gallery) -> str:
 def _lines(gallery: Gallery, face: Shown) -> tuple[str, ...]:
     guesses = [f"{g.label} {percent(g.probability, 0)}" for g in face.guesses]
     if gallery.kind == "mistakes":
-        return (f"labeled {face.label}", f"read as {guesses[0]}")
+        return (f"labeled {face.label}", f"predicted {guesses[0]}")
     if gallery.kind == "disagreements":
         return (f"a {guesses[0]}", f"b {guesses[1]}")
     return (face.label,)
 
 
-def _bars(judged: Judged, face: Shown) -> list[dict]:
-    shares = [net.probs[face.row] for net in judged.material.networks]
+def _bars(results: Results, face: Shown) -> list[dict]:
+    shares = [net.probs[face.row] for net in results.inputs.networks]
     return [
         {"label": label, "true": label == face.label, "shares": [float(share[c]) for share in shares]}
-        for c, label in enumerate(judged.material.classes)
+        for c, label in enumerate(results.inputs.classes)
     ]
 
 
-def _random_sheet(judged: Judged, gallery: Gallery, pictures: np.ndarray, bars: list[list[dict]]):
+def _random_sheet(results: Results, gallery: Gallery, pictures: np.ndarray, bars: list[list[dict]]):
     tiles = [
         Tile(picture, (), [bar["shares"] for bar in rows], [bar["true"] for bar in rows].index(True))
         for picture, rows in zip(pictures, bars, strict=True)
     ]
     rest = f"{gallery.rest}; the label is bold"
-    return bar_sheet(gallery.title, rest, tiles, judged.material.classes, judged.looks())
+    return bar_sheet(gallery.title, rest, tiles, results.inputs.classes, results.looks())

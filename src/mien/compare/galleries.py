@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mien.compare.material import Material, Network
+from mien.compare.inputs import ComparisonInput, Network
 from mien.dataset import Dataset
 from mien.text import many
 
@@ -52,61 +52,63 @@ class Gallery:
     networks: tuple[str, ...] = ()  # whose guesses are shown, in the order of `Shown.guesses`
 
 
-def choose(material: Material) -> list[Gallery]:
+def choose(inputs: ComparisonInput) -> list[Gallery]:
     """Return all galleries of a report; one that has no face is left out."""
-    found = [_random(material)]
-    found += [_mistakes(material, network) for network in material.networks]
-    pairs = list(combinations(material.networks, 2))
+    galleries = [_random(inputs)]
+    galleries += [_mistakes(inputs, network) for network in inputs.networks]
+    pairs = list(combinations(inputs.networks, 2))
     each = max(2, min(DISAGREEMENTS, MOST_DISAGREEMENTS // (2 * max(1, len(pairs)))))
     for a, b in pairs:
-        found += [_disagreements(material, a, b, each), _disagreements(material, b, a, each)]
-    if material.dataset is not None:
-        found.insert(0, _samples(material, material.dataset))
-    return [gallery for gallery in found if gallery.faces]
+        galleries += [_disagreements(inputs, a, b, each), _disagreements(inputs, b, a, each)]
+    if inputs.dataset is not None:
+        galleries.insert(0, _samples(inputs, inputs.dataset))
+    return [gallery for gallery in galleries if gallery.faces]
 
 
-def _samples(material: Material, dataset: Dataset) -> Gallery:
+def _samples(inputs: ComparisonInput, dataset: Dataset) -> Gallery:
     """Choose faces of `val` by class, since nobody should get used to the faces of `test`."""
     table = dataset.table("val")
     rng = np.random.default_rng(0)
     faces = []
-    for label in material.data.labels:
+    for label in inputs.data.labels:
         ids = table["id"][table["label"] == label]
         for i in np.sort(rng.permutation(len(ids))[:SAMPLES_PER_CLASS]):
             faces.append(Shown(str(ids[i]), label))
     return Gallery("samples", "samples", "Faces by class", "drawn at random from val", tuple(faces))
 
 
-def _random(material: Material) -> Gallery:
-    rows = np.flatnonzero(material.faces.clean)
+def _random(inputs: ComparisonInput) -> Gallery:
+    rows = np.flatnonzero(inputs.faces.clean)
     picked = np.sort(np.random.default_rng(0).permutation(rows)[:RANDOM_FACES])
-    names = tuple(network.name for network in material.networks)
-    faces = _shown(material, picked, material.networks)
+    names = tuple(network.name for network in inputs.networks)
+    faces = _shown(inputs, picked, inputs.networks)
     rest = f"the same {len(faces)} for every network, drawn at random"
     return Gallery("random", "random", "Random faces", rest, faces, names)
 
 
-def _mistakes(material: Material, network: Network) -> Gallery:
+def _mistakes(inputs: ComparisonInput, network: Network) -> Gallery:
     probs = network.probs
-    wrong = np.flatnonzero((probs.argmax(1) != material.faces.labels) & material.faces.clean)
-    surest = wrong[np.argsort(-probs[wrong].max(1), kind="stable")][:MISTAKES]
+    wrong = np.flatnonzero((probs.argmax(1) != inputs.faces.labels) & inputs.faces.clean)
+    most_confident = wrong[np.argsort(-probs[wrong].max(1), kind="stable")][:MISTAKES]
     rest = (
-        f"of its mistakes the {len(surest)} that it is surest of" if len(surest) != 1 else "its only mistake"
+        f"of its mistakes the {len(most_confident)} of the highest confidence"
+        if len(most_confident) != 1
+        else "its only mistake"
     )
-    faces = _shown(material, surest, (network,))
+    faces = _shown(inputs, most_confident, (network,))
     return Gallery(f"mistakes-{network.name}", "mistakes", network.name, rest, faces, (network.name,))
 
 
-def _disagreements(material: Material, a: Network, b: Network, most: int) -> Gallery:
-    """Choose faces that `a` reads and `b` does not, those first on which most seeds agree."""
-    labels, rows = material.faces.labels, np.arange(len(material.faces))
+def _disagreements(inputs: ComparisonInput, a: Network, b: Network, most: int) -> Gallery:
+    """Choose faces that `a` classifies correctly and `b` does not, those first on which most seeds agree."""
+    labels, rows = inputs.faces.labels, np.arange(len(inputs.faces))
     right = {net.name: net.probs.argmax(1) == labels for net in (a, b)}
-    only = np.flatnonzero(right[a.name] & ~right[b.name] & material.faces.clean)
+    only = np.flatnonzero(right[a.name] & ~right[b.name] & inputs.faces.clean)
     lead = _share_right(a, labels) - _share_right(b, labels)
     margin = a.probs[rows, labels] - b.probs[rows, labels]
     order = np.lexsort((-margin[only], -lead[only]))
-    faces = _shown(material, only[order][:most], (a, b))
-    rest = f"{len(faces)} of {many(len(only), 'face')} that it reads rightly and {b.name} does not"
+    faces = _shown(inputs, only[order][:most], (a, b))
+    rest = f"{len(faces)} of {many(len(only), 'face')} that it classifies correctly and {b.name} does not"
     return Gallery(
         f"only-{a.name}+not-{b.name}",
         "disagreements",
@@ -121,8 +123,8 @@ def _share_right(network: Network, labels: np.ndarray) -> np.ndarray:
     return np.mean([table.probs.argmax(1) == labels for table in network.tables], axis=0)
 
 
-def _shown(material: Material, rows: np.ndarray, networks: Sequence[Network]) -> tuple[Shown, ...]:
-    faces, classes = material.faces, material.classes
+def _shown(inputs: ComparisonInput, rows: np.ndarray, networks: Sequence[Network]) -> tuple[Shown, ...]:
+    faces, classes = inputs.faces, inputs.classes
     probs = [network.probs for network in networks]
     return tuple(
         Shown(

@@ -44,13 +44,13 @@ def reliability_bins(tables: Sequence[Predictions]) -> dict[str, np.ndarray]:
     high (bins): where 95% of perfectly calibrated seeds would have a bin's accuracy. nan where
     a bin is empty.
     """
-    found = [reliability(table.labels, table.probs) for table in tables]
-    counts = np.array([one.count for one in found])
+    diagrams = [reliability(table.labels, table.probs) for table in tables]
+    counts = np.array([one.count for one in diagrams])
     total = counts.sum(0)
     weights = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
 
     def mean(name: str) -> np.ndarray:
-        values = np.nan_to_num(np.array([getattr(one, name) for one in found]))
+        values = np.nan_to_num(np.array([getattr(one, name) for one in diagrams]))
         return np.where(total > 0, (weights * values).sum(0), np.nan)
 
     confidence, count = mean("confidence"), counts.mean(0)
@@ -59,7 +59,7 @@ def reliability_bins(tables: Sequence[Predictions]) -> dict[str, np.ndarray]:
         for n, p in zip(count, confidence, strict=True)
     ]
     low, high = np.array(limits).T
-    return {"edges": found[0].edges, "count": count, "confidence": confidence, "accuracy": mean("accuracy"),
+    return {"edges": diagrams[0].edges, "count": count, "confidence": confidence, "accuracy": mean("accuracy"),
             "low": low, "high": high}  # fmt: skip
 
 

@@ -60,11 +60,11 @@ def _refuse_empty_or_repeated(name: str, table: Predictions) -> None:
 def _with_classes(table: Predictions, classes: tuple[str, ...], name: str, first: str) -> Predictions:
     if table.classes == classes:
         return table
-    for wanted, has, other, lacks in (
+    for classes_of, has, other, lacks in (
         (classes, first, table.classes, name),
         (table.classes, name, classes, first),
     ):
-        for label in wanted:
+        for label in classes_of:
             if label not in other:
                 raise DataError(f'{lacks}: no class "{label}", which {has} has')
     if len(table.classes) != len(classes):
@@ -79,14 +79,14 @@ def _with_faces(table: Predictions, ids: np.ndarray, name: str, first: str) -> P
     if np.array_equal(table.ids, ids):
         return table
     row = {identity: i for i, identity in enumerate(table.ids.tolist())}
-    wanted = ids.tolist()
-    missing = next((identity for identity in wanted if identity not in row), None)
+    order = ids.tolist()
+    missing = next((identity for identity in order if identity not in row), None)
     if missing is not None:
         raise DataError(f'{name}: no face "{missing}", which {first} has')
-    extra = set(row).difference(wanted)
+    extra = set(row).difference(order)
     if extra:
         raise DataError(f'{name}: face "{min(extra)}" is not in {first}')
-    return table.only(np.array([row[identity] for identity in wanted]))
+    return table.only(np.array([row[identity] for identity in order]))
 
 
 def _compare_labels(table: Predictions, other: Predictions, name: str, first: str) -> None:

@@ -91,20 +91,20 @@ def _over_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mean + np.sqrt(seeds / (seeds - 1)) * (again - mean)
 
 
-def with_exact_end(found: Interval, cases: int) -> Interval:
+def with_exact_end(share: Interval, cases: int) -> Interval:
     """Return the interval of a share; where all cases agree, and every resample with them, the exact one.
 
     That is Clopper and Pearson's of 1934: of n right, n right, it begins at .025 ** (1 / n).
     """
-    if not all_agree(found, 0, 1):
-        return found
+    if not all_agree(share, 0, 1):
+        return share
     farthest = exact_end(cases)
-    return Interval(1.0, farthest, 1.0) if found.point else Interval(0.0, 0.0, 1 - farthest)
+    return Interval(1.0, farthest, 1.0) if share.point else Interval(0.0, 0.0, 1 - farthest)
 
 
-def all_agree(found: Interval, *ends: float) -> bool:
+def all_agree(score: Interval, *ends: float) -> bool:
     """Tell whether all faces, and every resample with them, show the same: one of the ends that a score can take."""
-    return found.low == found.high == found.point and found.point in ends
+    return score.low == score.high == score.point and score.point in ends
 
 
 def exact_end(cases: int) -> float:

@@ -1,4 +1,4 @@
-"""How much better a network reads the faces that it is surest of. Knows nothing about models or pictures.
+"""Selective classification: accuracy among the faces of high confidence. Knows nothing about models or pictures.
 
 A risk-coverage curve (El-Yaniv and Wiener, "On the foundations of noise-free selective classification", 2010): the
 share of faces that get an answer when the others are left "uncertain", against the accuracy among those.
@@ -19,7 +19,7 @@ from mien.predictions import Predictions
 from mien.text import many
 
 SHARES = np.linspace(0.05, 1, 20)
-FEWEST = 40  # faces; with fewer the surest twentieth is a face or two
+FEWEST = 40  # faces; with fewer the most confident twentieth is a face or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,11 @@ def risk_coverage(
         raise DataError(
             f"{many(len(table), 'face is', 'faces are')} too few for a curve; {FEWEST} are needed"
         )
-    sure, right = table.probs.max(1), table.probs.argmax(1) == table.labels
-    wanted = sorted(thresholds, reverse=True) or np.quantile(sure, 1 - SHARES, method="lower").tolist()
-    answered = sure[:, None] >= np.array([*wanted, 0.0])  # the last column counts all faces
+    confidence, right = table.probs.max(1), table.probs.argmax(1) == table.labels
+    cuts = sorted(thresholds, reverse=True) or np.quantile(confidence, 1 - SHARES, method="lower").tolist()
+    answered = confidence[:, None] >= np.array([*cuts, 0.0])  # the last column counts all faces
     if not answered.any(0).all():
-        raise DataError(
-            f"no face is read with a probability of {max(wanted):g} or more; give a lower threshold"
-        )
+        raise DataError(f"no face has a confidence of {max(cuts):g} or more; give a lower threshold")
     figures = np.concatenate([answered, answered & right[:, None]], axis=1).astype(np.float64)
     group = group_numbers(table)
     sums = np.zeros((1, group.max() + 1, figures.shape[1]))
@@ -57,12 +55,14 @@ def risk_coverage(
     points = _shares(Sums(sums.sum(1), 0))[0]
     (values,) = bootstrap([Sample(Sums(sums, 0))], _shares, draws=draws, seed=0)
     spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
-    there = (sums[0] > 0).sum(0)  # groups with an answered face, by threshold; the last number is that of all
-    cases = [there[len(wanted)]] * len(wanted) + there[: len(wanted)].tolist()
+    groups = (sums[0] > 0).sum(
+        0
+    )  # groups with an answered face, by threshold; the last number is that of all
+    cases = [groups[len(cuts)]] * len(cuts) + groups[: len(cuts)].tolist()
     spans = [with_exact_end(span, int(n)) for span, n in zip(spans, cases, strict=True)]
     return [
         Answered(float(t), share, accuracy)
-        for t, share, accuracy in zip(wanted, spans, spans[len(wanted) :], strict=False)
+        for t, share, accuracy in zip(cuts, spans, spans[len(cuts) :], strict=False)
     ]
 
 
@@ -100,7 +100,7 @@ def write_coverage(
         write_csv(folder / "coverage.csv", head, rows)
         counts = dict.fromkeys(f"{len(table):,}" for table in clean.values())
         rest = f"{' and '.join(counts)} faces; the band is the 95 % interval"
-        figure = coverage("The surer, the more often right", rest, curves, marks)
+        figure = coverage("Accuracy of the answered faces", rest, curves, marks)
         figures.save(figure, folder, "coverage", "Accuracy among the faces that get an answer")
     return "\n".join(_sentence(name, clean[name], curves[name][-1], mark) for name, mark in marks.items())
 
@@ -115,6 +115,6 @@ def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[t
 
 
 def _sentence(name: str, table: Predictions, whole: Answered, mark: Answered) -> str:
-    told = [(mark.share, "answered"), (mark.accuracy, "of those read rightly"), (whole.accuracy, "of all")]
-    parts = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}] {words}" for x, words in told]
+    figures = [(mark.share, "answered"), (mark.accuracy, "of those correct"), (whole.accuracy, "of all")]
+    parts = [f"{100 * x.point:.1f} % [{100 * x.low:.1f}, {100 * x.high:.1f}] {words}" for x, words in figures]
     return f"{name}, {many(len(table), 'face')}, answered from {mark.threshold:g} on: {', '.join(parts)}"

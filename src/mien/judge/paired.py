@@ -21,7 +21,7 @@ P_PLACES = 4
 
 @dataclass(frozen=True, slots=True)
 class SeedPair:
-    """McNemar's table of one seed of each network: faces that only one of them reads rightly."""
+    """McNemar's table of one seed of each network: faces that only one of them classifies correctly."""
 
     only_a: int
     only_b: int
@@ -66,7 +66,7 @@ class Differences(list):
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Return the exact two-sided p that two networks are right equally often, 1 without any evidence.
 
-    `only_a` and `only_b` count the faces that only one network reads rightly. McNemar, "Note
+    `only_a` and `only_b` count the faces that only one network classifies correctly. McNemar, "Note
     on the sampling error of the difference between correlated proportions", 1947, with the
     binomial (n, 1/2) in place of the chi-squared. It takes faces for independent: copies of
     one face make p too small. Raises DataError for a negative count.
@@ -116,18 +116,18 @@ def differences(
     values = dict(zip(samples, values, strict=True))
     points = {name: scores_of(sample.total()).mean(0) for name, sample in samples.items()}
     right = {name: [table.probs.argmax(1) == labels for table in seeds] for name, seeds in tables.items()}
-    found = []
+    unadjusted = []
     for a, b in combinations(tables, 2):
         scores = _score_intervals(points[a] - points[b], values[a] - values[b], groups=int(group.max()) + 1)
         pairs = _seed_pairs(right[a], right[b])
         p = combined_p([pair.p for pair in pairs])
-        found.append(Difference(a, b, len(labels), scores, pairs, p, p, "cannot tell", ""))
-    adjusted = holm([difference.p for difference in found])
+        unadjusted.append(Difference(a, b, len(labels), scores, pairs, p, p, "cannot tell", ""))
+    adjusted = holm([difference.p for difference in unadjusted])
     accuracies = {name: float(points[name][list(METRICS).index("accuracy")]) for name in tables}
     seeds = {name: len(each) for name, each in tables.items()}
     return Differences(
-        _concluded(replace(difference, p_holm=p), accuracies, seeds, comparisons=len(found))
-        for difference, p in zip(found, adjusted, strict=True)
+        _concluded(replace(difference, p_holm=p), accuracies, seeds, comparisons=len(unadjusted))
+        for difference, p in zip(unadjusted, adjusted, strict=True)
     )
 
 
@@ -150,18 +150,18 @@ def _aligned(networks: Mapping[str, Sequence[Predictions]]) -> dict[str, list[Pr
     tables = align(
         [networks[name][i] for name, i in places], [f"{name}, table {i + 1}" for name, i in places]
     )
-    found: dict[str, list[Predictions]] = {name: [] for name in networks}
+    aligned: dict[str, list[Predictions]] = {name: [] for name in networks}
     for (name, _), table in zip(places, tables, strict=True):
-        found[name].append(table)
-    return found
+        aligned[name].append(table)
+    return aligned
 
 
 def _seed_pairs(right_a: Sequence[np.ndarray], right_b: Sequence[np.ndarray]) -> list[SeedPair]:
-    found = []
+    pairs = []
     for a, b in zip(right_a, right_b, strict=False):
         only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-        found.append(SeedPair(only_a, only_b, mcnemar_exact(only_a, only_b)))
-    return found
+        pairs.append(SeedPair(only_a, only_b, mcnemar_exact(only_a, only_b)))
+    return pairs
 
 
 def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> dict[str, Interval]:
@@ -172,19 +172,19 @@ def _score_intervals(points: np.ndarray, values: np.ndarray, *, groups: int) -> 
             for name, point in zip(METRICS, points, strict=True)
         }
     # Recentered for the reason given in verdict.py: the biases of two ECEs need not cancel.
-    found = {
+    intervals = {
         name: interval(point, drawn, lowest=-widest[name], highest=widest[name], recenter=name == "ece")
         for name, point, drawn in zip(METRICS, points, values.T, strict=True)
     }
-    return found | {"accuracy": _with_far_end(found["accuracy"], groups)}
+    return intervals | {"accuracy": _with_far_end(intervals["accuracy"], groups)}
 
 
-def _with_far_end(found: Interval, groups: int) -> Interval:
+def _with_far_end(accuracy: Interval, groups: int) -> Interval:
     """Return the interval of a difference of accuracies; of all faces against none it is what both exact ends leave."""
-    if not all_agree(found, -1, 1):
-        return found
+    if not all_agree(accuracy, -1, 1):
+        return accuracy
     nearest = 2 * exact_end(groups) - 1
-    return Interval(1.0, nearest, 1.0) if found.point > 0 else Interval(-1.0, -1.0, -nearest)
+    return Interval(1.0, nearest, 1.0) if accuracy.point > 0 else Interval(-1.0, -1.0, -nearest)
 
 
 def _concluded(
@@ -213,7 +213,7 @@ def _numbers(
     of_a, of_b = (seeds_in_words(seeds[name]) for name in (a, b))
     trained = f"{of_a} each" if of_a == of_b else f"{of_a} of {a}, {of_b} of {b}"
     return (
-        f"{a} reads {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {many(difference.faces, 'face')} rightly "
+        f"{a} classifies {accuracies[a]:.1%} and {b} {accuracies[b]:.1%} of {many(difference.faces, 'face')} correctly "
         f"({trained}): {in_words(accuracy, difference.p_holm)}"
         f"{f' (Holm, {comparisons} comparisons)' if comparisons > 1 else ''}."
     )

@@ -1,4 +1,4 @@
-"""What `mien judge` prints: everybody's tables read, judged and told in words."""
+"""What `mien judge` prints: anybody's tables of predictions, judged."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,8 +65,8 @@ def coverage_of(
 ) -> str:
     """Draw the risk-coverage curves of tables of predictions into a folder, see `coverage.py`; return it in words."""
     tables, _ = _read(paths, split, as_seeds)
-    told = write_coverage(tables, folder, threshold=threshold, draws=draws)
-    return f"{told}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()
+    text = write_coverage(tables, folder, threshold=threshold, draws=draws)
+    return f"{text}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()
 
 
 def _read(paths: Sequence[Path], split: str | None, as_seeds: bool) -> tuple[dict[str, Predictions], str]:

@@ -48,7 +48,7 @@ class Verdict:
     seed_sd: dict[str, float] | None  # by METRICS, sample standard deviation; None with one seed
     per_class: list[ClassScores]  # in the order of the classes
     confusion: np.ndarray  # float64 (C, C), mean count over seeds; rows true, columns predicted
-    ece_band: tuple[float, float]  # 95 % band of the ECE of a perfectly calibrated network this sure
+    ece_band: tuple[float, float]  # 95 % band of the ECE of a perfectly calibrated network of this confidence
 
     def to_dict(self) -> dict:
         """Return the verdict as plain dicts, lists and numbers, ready for JSON."""
@@ -148,12 +148,12 @@ def _classes_behind(per_class: Sequence[ClassScores]) -> dict[str, list[Interval
     }
 
 
-def _with_classes_ends(found: Interval, shares: Sequence[Interval]) -> Interval:
+def _with_classes_ends(score: Interval, shares: Sequence[Interval]) -> Interval:
     """Return the interval of a mean over classes; where all faces agree, it ends where the classes' do in the mean."""
-    if not all_agree(found, 0, 1):
-        return found
+    if not all_agree(score, 0, 1):
+        return score
     return Interval(
-        found.point, *(float(np.mean([getattr(s, end) for s in shares])) for end in ("low", "high"))
+        score.point, *(float(np.mean([getattr(s, end) for s in shares])) for end in ("low", "high"))
     )
 
 
@@ -171,7 +171,7 @@ def _per_class(
     values = values[:, len(METRICS) :].reshape(-1, *shape)
     cases = _cases(sums) > 0  # (K, G, C, 3)
     cases, known = cases.sum(1).min(0), cases.any((0, 1))  # (C, 3)
-    found = []
+    scores = []
     for i, label in enumerate(classes):
         shares = [
             with_exact_end(interval(points[i, j], values[:, i, j], lowest=0, highest=1), int(cases[i, j]))
@@ -179,5 +179,5 @@ def _per_class(
             else Interval(0.0, 0.0, 1.0)
             for j in range(3)
         ]
-        found.append(ClassScores(label, int(sums.true[0, :, i].sum()), *shares))
-    return found
+        scores.append(ClassScores(label, int(sums.true[0, :, i].sum()), *shares))
+    return scores

@@ -265,7 +265,7 @@ def reliability(main: str, rest: str, look: Series, bins):
     figure = new_figure(top + side + below + 66)
     title(figure, main, rest)
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
-    write_at(figure, EDGE, top - 13, "share read rightly", **quiet)
+    write_at(figure, EDGE, top - 13, "accuracy", **quiet)
     axes = axes_at(figure, left, top, side, side)
     full = np.asarray(bins.count) > 0
     axes.plot((0, 1), (0, 1), color=LIGHT["muted"], linewidth=0.8)
@@ -281,7 +281,7 @@ def reliability(main: str, rest: str, look: Series, bins):
     counts.set_yticks([0, max(bins.count)], ["0", thousands(max(bins.count))])
     _percent_axis(counts.xaxis)
     write_at(figure, left + 6, top + side + 28, "faces", **quiet)
-    write_at(figure, RIGHT, top + side + below + 50, "probability of the class read", ha="right", **quiet)
+    write_at(figure, RIGHT, top + side + below + 50, "confidence", ha="right", **quiet)
     return figure
 
 
@@ -297,7 +297,7 @@ def coverage(main: str, rest: str, curves, marks):
     title(figure, main, rest)
     top = legend(canvas(figure), TITLE_HEIGHT + 10, named) if len(named) > 1 else TITLE_HEIGHT
     quiet = {"fontsize": SMALL, "color": LIGHT["muted"]}
-    write_at(figure, EDGE, top + 12, "read rightly, of those answered", **quiet)
+    write_at(figure, EDGE, top + 12, "accuracy of those answered", **quiet)
     axes = axes_at(figure, left, top + 24, RIGHT - left, height)
     for entry, points in zip(named, curves.values(), strict=True):
         share = [one.share.point for one in points]
@@ -332,9 +332,9 @@ def matrix(
     texts,
     *,
     columns: Sequence[str] = (),
-    sides: tuple[str, str] = ("labeled", "read as"),
+    sides: tuple[str, str] = ("true label", "predicted label"),
 ):
-    """A table by true (rows) and read (columns) class, shaded by opacity.
+    """A table by true (rows) and predicted (columns) label, shaded by opacity.
 
     `shades` is (C, K) in -1..1, blue above 0 and orange below; `texts` (C, K) of str. The columns
     are the rows' classes where none are given. Above 12 classes the texts are left out.

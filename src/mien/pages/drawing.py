@@ -24,13 +24,11 @@ def widest(networks: Sequence[dict]) -> int:
     return max(stage["shape"][0] for net in networks for stage in net["stages"] if len(stage["shape"]) == 3)
 
 
-def network(main: str, told: dict, *, side: int, most_channels: int, color: str):
+def network(main: str, summary: dict, *, side: int, most_channels: int, color: str):
     """Return the drawing of a network told by `network.json`, for faces of `side` pixels."""
-    rest = (
-        f"{thousands(told['parameters'])} parameters, {millions(told['multiply_adds'])} multiply-adds a face"
-    )
+    rest = f"{thousands(summary['parameters'])} parameters, {millions(summary['multiply_adds'])} multiply-adds a face"
     face = {"kind": "input", "label": "face", "shape": [1, side, side], "parameters": 0, "multiply_adds": 0}
-    stages = [face, *told["stages"]]
+    stages = [face, *summary["stages"]]
     scale = ROOM / max(most_channels, 1), TALLEST / side
     heights = [_row_height(stage, scale) for stage in stages]
     figure = new_figure(TITLE_HEIGHT + sum(heights) + GAP * len(stages))

@@ -29,7 +29,7 @@ class Network:
     runs: tuple[Run, ...]  # by seed, and by fold within a seed
     own: tuple[Predictions, ...]  # of each run; of a fold, on its own faces alone
     tables: tuple[Predictions, ...]  # of each seed, on the same faces in the same order
-    told: dict  # network.json
+    summary: dict  # network.json
     color: str
     marker: str
 
@@ -74,7 +74,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class ComparisonInput:
     """All that a comparison reads."""
 
     networks: tuple[Network, ...]
@@ -115,7 +115,7 @@ class Material:
         return {net.name: [table.only(rows) for table in net.tables] for net in self.networks}
 
 
-def gather(folders: Sequence[Path], split: str) -> Material:
+def gather(folders: Sequence[Path], split: str) -> ComparisonInput:
     """Read runs and their predictions on a split.
 
     Raises RunError or DataError in one line where the runs do not belong together: other data,
@@ -146,7 +146,7 @@ def gather(folders: Sequence[Path], split: str) -> Material:
             f"there is nothing to conclude from"
         )
     dataset, missing = _dataset([run.data for runs in named.values() for run in runs])
-    return Material(networks, split, first.data, dataset, missing)
+    return ComparisonInput(networks, split, first.data, dataset, missing)
 
 
 def _refuse_other_data(run: Run, first: Run) -> None:
@@ -175,7 +175,7 @@ def _dealt(fold: Fold | None) -> str:
 
 
 def _refuse_missing_folds(runs: Sequence[Run]) -> None:
-    """Refuse a seed of which not every fold is there, since each face is to be read once."""
+    """Refuse a seed of which not every fold is there, since each face is to be classified once."""
     for seed in sorted({run.seed for run in runs}):
         given = [run for run in runs if run.seed == seed]
         folds = {run.fold for run in given}
@@ -220,25 +220,25 @@ def _with_tables(named: dict[str, list[Run]], split: str) -> tuple[Network, ...]
     seeds = [list(folds) for each in named.values() for _, folds in groupby(each, lambda run: run.seed)]
     whole = [pooled([read[run.folder] for run in folds]) for folds in seeds]
     aligned = list(zip(seeds, align(whole, [str(folds[0].folder) for folds in seeds]), strict=True))
-    found = []
+    networks = []
     for i, (name, each) in enumerate(named.items()):
         mine = [(folds, table) for folds, table in aligned if folds[0].name == name]
         own = (table.only(np.isin(table.ids, read[r.folder].ids)) for folds, table in mine for r in folds)
         tables = tuple(table for _, table in mine)
-        found.append(Network(name, tuple(each), tuple(own), tables, each[0].network(), *series(i)))
-    return tuple(found)
+        networks.append(Network(name, tuple(each), tuple(own), tables, each[0].network(), *series(i)))
+    return tuple(networks)
 
 
-def _dataset(told: Sequence[RunData]) -> tuple[Dataset | None, str]:
+def _dataset(data_of_runs: Sequence[RunData]) -> tuple[Dataset | None, str]:
     """Return the data set from the first path that still holds it, or None and why."""
     reason = ""
-    for path in dict.fromkeys(data.path for data in told):
+    for path in dict.fromkeys(data.path for data in data_of_runs):
         try:
             dataset = read_dataset(Path(path))
         except DataError:
             reason = reason or f"the data set is no longer at {path}"
             continue
-        if dataset.info.fingerprint == told[0].fingerprint:
+        if dataset.info.fingerprint == data_of_runs[0].fingerprint:
             return dataset, ""
         reason = f"the data set at {path} has changed since the training"
     return None, f"This report has no pictures of faces: {reason}."

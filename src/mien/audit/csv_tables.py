@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.audit.audited import Audited
-from mien.audit.material import KINDS, Finding, Material
+from mien.audit.data import KINDS, AuditData, Finding
 from mien.files import write_csv
 from mien.labels import SPLITS
 
@@ -17,7 +17,7 @@ FINDING_COLUMNS = (
 
 def write_findings(audited: Audited, path: Path) -> None:
     """Write a row a finding; the score of copies is their likeness, of votes the majority's share."""
-    write_csv(path, FINDING_COLUMNS, (_finding(audited.material, f) for f in audited.findings))
+    write_csv(path, FINDING_COLUMNS, (_finding(audited.data, f) for f in audited.findings))
 
 
 def write_numbers(audited: Audited, folder: Path) -> None:
@@ -29,13 +29,13 @@ def write_numbers(audited: Audited, folder: Path) -> None:
         write_csv(folder / f"{table.__name__[1:]}.csv", *table(audited))
 
 
-def _finding(material: Material, finding: Finding) -> tuple:
-    other = _face(material, finding.other) if finding.other is not None else ("",) * 4
-    return (finding.kind, *_face(material, finding.row), *other, finding.score, finding.detail)
+def _finding(data: AuditData, finding: Finding) -> tuple:
+    other = _face(data, finding.other) if finding.other is not None else ("",) * 4
+    return (finding.kind, *_face(data, finding.row), *other, finding.score, finding.detail)
 
 
-def _face(material: Material, row: int) -> tuple[str, ...]:
-    return tuple(str(material.table[name][row]) for name in ("id", "split", "label", "source"))
+def _face(data: AuditData, row: int) -> tuple[str, ...]:
+    return tuple(str(data.table[name][row]) for name in ("id", "split", "label", "source"))
 
 
 def _copies(audited: Audited):
@@ -46,10 +46,10 @@ def _copies(audited: Audited):
 
 
 def _families(audited: Audited):
-    material, family = audited.material, audited.family
-    sizes = np.bincount(family, minlength=len(material))[family]
+    data, family = audited.data, audited.family
+    sizes = np.bincount(family, minlength=len(data))[family]
     rows = [
-        (material.ids[family[row]], *_face(material, row)[:3], material.table["group"][row])
+        (data.ids[family[row]], *_face(data, row)[:3], data.table["group"][row])
         for row in np.lexsort((np.arange(len(family)), family))
         if sizes[row] > 1
     ]
@@ -71,7 +71,7 @@ def _splits(audited: Audited):
 
 
 def _classes(audited: Audited):
-    counts = audited.material.info.counts
+    counts = audited.data.info.counts
     rows = [(split, label, n) for split in SPLITS for label, n in counts[split].items()]
     return ("split", "label", "faces"), rows
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from mien.compare.figures import Judged
-from mien.compare.material import Material, Network
+from mien.compare.figures import Results
+from mien.compare.inputs import ComparisonInput, Network
 from mien.judge import METRICS, Difference, Interval, Metric
 from mien.pages.tables import Table
 from mien.recipe import Recipe, to_toml
@@ -32,13 +32,13 @@ def _scores(values: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(metric.text(values[name]) for name, metric in METRICS.items())
 
 
-def parts_of(judged: Judged) -> list[tuple[str, str]]:
+def parts_of(results: Results) -> list[tuple[str, str]]:
     """Return (part, its words with the number of faces) in the order in which they are shown."""
-    verdicts = next(iter(judged.verdicts.values()))
-    split, whole = judged.material.split, many(verdicts["all"].faces, "face")
-    if judged.material.folds > 1:
-        return [("all", f"{judged.material.where}, {whole}")]
-    if not judged.material.has_copies:
+    verdicts = next(iter(results.verdicts.values()))
+    split, whole = results.inputs.split, many(verdicts["all"].faces, "face")
+    if results.inputs.folds > 1:
+        return [("all", f"{results.inputs.where}, {whole}")]
+    if not results.inputs.has_copies:
         return [("all", f"the whole {split} split, {whole}")]
     clean = many(verdicts["clean"].faces, "face")
     return [
@@ -47,38 +47,38 @@ def parts_of(judged: Judged) -> list[tuple[str, str]]:
     ]
 
 
-def tables(judged: Judged) -> dict:
+def tables(results: Results) -> dict:
     """Return every table of the page by name."""
-    material = judged.material
+    inputs = results.inputs
     return {
-        "networks": network_tables(judged),
-        "seeds": seed_tables(judged),
-        "differences": difference_tables(judged),
-        "mcnemar": mcnemar_table(judged),
-        "classes": class_tables(judged),
-        "counts": count_table(judged),
-        "stages": stage_tables(judged),
-        "openings": openings_table(material),
-        "runs": run_table(material),
-        "packages": package_table(material),
+        "networks": network_tables(results),
+        "seeds": seed_tables(results),
+        "differences": difference_tables(results),
+        "mcnemar": mcnemar_table(results),
+        "classes": class_tables(results),
+        "counts": count_table(results),
+        "stages": stage_tables(results),
+        "openings": openings_table(inputs),
+        "runs": run_table(inputs),
+        "packages": package_table(inputs),
     }
 
 
-def network_tables(judged: Judged) -> list[Table]:
+def network_tables(results: Results) -> list[Table]:
     """Return what each network reaches on each part and what it costs, a column a network."""
-    networks = judged.material.networks
+    networks = results.inputs.networks
     head = ["", *(net.name for net in networks)]
-    found = []
-    for part, words in parts_of(judged):
-        verdicts = [judged.verdicts[net.name][part] for net in networks]
+    tables = []
+    for part, words in parts_of(results):
+        verdicts = [results.verdicts[net.name][part] for net in networks]
         rows = [
             (metric.title, *(_interval(metric, verdict.scores[name]) for verdict in verdicts))
             for name, metric in METRICS.items()
         ]
         band = (f"{decimal(v.ece_band[0])} to {decimal(v.ece_band[1])}" for v in verdicts)
         rows.append(("ECE if perfectly calibrated", *band))
-        found.append(Table(capitalized(words), head, [("", rows)]))
-    return [*found, Table("What each network costs", head, [("", _costs(networks))])]
+        tables.append(Table(capitalized(words), head, [("", rows)]))
+    return [*tables, Table("What each network costs", head, [("", _costs(networks))])]
 
 
 def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
@@ -86,8 +86,8 @@ def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
     return [
         ("seeds", *(str(len(net.tables)) for net in networks)),
         *folds,
-        ("parameters", *(thousands(net.told["parameters"]) for net in networks)),
-        ("multiply-adds a face", *(millions(net.told["multiply_adds"]) for net in networks)),
+        ("parameters", *(thousands(net.summary["parameters"]) for net in networks)),
+        ("multiply-adds a face", *(millions(net.summary["multiply_adds"]) for net in networks)),
         ("epoch kept, of epochs", *(_epochs(net) for net in networks)),
         (
             f"training, mean of {'folds' if folds else 'seeds'}",
@@ -98,8 +98,8 @@ def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
 
 
 def _epochs(net: Network) -> str:
-    told = [f"{r['kept_epoch']} of {r['epochs']}" for r in (run.result() for run in net.runs)]
-    return ", ".join(dict.fromkeys(told))
+    epochs = [f"{r['kept_epoch']} of {r['epochs']}" for r in (run.result() for run in net.runs)]
+    return ", ".join(dict.fromkeys(epochs))
 
 
 def _engines(net: Network) -> Markup:
@@ -115,20 +115,20 @@ def engine_text(run: Run) -> Markup:
     return text
 
 
-def seed_tables(judged: Judged) -> list[Table]:
+def seed_tables(results: Results) -> list[Table]:
     """Return every seed's scores, and every fold's, with their mean and spread, a table a part."""
     head = [
         "seed",
         *(metric.short for metric in METRICS.values()),
         "epoch kept",
-        "accuracy on val, read once",
+        "accuracy on val, without TTA",
         "training",
     ]
     tables = []
-    for part, words in parts_of(judged):
+    for part, words in parts_of(results):
         bodies = []
-        for net in judged.material.networks:
-            verdict = judged.verdicts[net.name][part]
+        for net in results.inputs.networks:
+            verdict = results.verdicts[net.name][part]
             if net.folds > 1:
                 bodies.append((f"{net.name}, each fold on its own faces", _fold_rows(net, part)))
                 every = [(seed, ("", "", "")) for seed in net.seed_numbers]
@@ -140,18 +140,18 @@ def seed_tables(judged: Judged) -> list[Table]:
             ]
             name = f"{net.name}, all folds together" if net.folds > 1 else net.name
             bodies.append((name, [*rows, *_spread(verdict)]))
-        every = "seed and fold" if judged.material.folds > 1 else "seed"
+        every = "seed and fold" if results.inputs.folds > 1 else "seed"
         tables.append(Table(f"Every {every}, {words}", head, bodies))
     return tables
 
 
 def _fold_rows(net: Network, part: str) -> list[tuple[str, ...]]:
-    found = net.run_scores(part)
+    scores_by_run = net.run_scores(part)
     rows = [
         (f"seed {run.seed}, fold {run.fold.number}", *_scores(scores), *_training(run))
-        for run, scores in zip(net.runs, found, strict=True)
+        for run, scores in zip(net.runs, scores_by_run, strict=True)
     ]
-    means = _scores({m: float(np.mean([scores[m] for scores in found])) for m in METRICS})
+    means = _scores({m: float(np.mean([scores[m] for scores in scores_by_run])) for m in METRICS})
     deviation = _deviation("standard deviation over folds", net.fold_sd(part))
     return [*rows, ("mean", *means, "", "", ""), deviation]
 
@@ -173,17 +173,17 @@ def _deviation(title: str, sd: dict[str, float]) -> tuple[str, ...]:
     return (title, *(metric.number(sd[name]) for name, metric in METRICS.items()), "", "", "")
 
 
-def difference_tables(judged: Judged) -> list[Table]:
+def difference_tables(results: Results) -> list[Table]:
     """Return the differences of all pairs, a table a pair, and McNemar's tests of all seed pairs."""
-    parts = parts_of(judged)
+    parts = parts_of(results)
     tables = []
-    for number, first in enumerate(judged.differences["all"]):
-        found = [judged.differences[part][number] for part, _ in parts]
-        rows = [(m.title, *(_change(m, d.scores[name]) for d in found)) for name, m in METRICS.items()]
+    for number, first in enumerate(results.differences["all"]):
+        pairs = [results.differences[part][number] for part, _ in parts]
+        rows = [(m.title, *(_change(m, d.scores[name]) for d in pairs)) for name, m in METRICS.items()]
         tests = [
-            ("p over all seed pairs", *(p_value(d.p) for d in found)),
-            (f"p by Holm{_comparisons(judged)}", *(p_value(d.p_holm) for d in found)),
-            (f"{first.a} is", *(conclusion(d) for d in found)),
+            ("p over all seed pairs", *(p_value(d.p) for d in pairs)),
+            (f"p by Holm{_comparisons(results)}", *(p_value(d.p_holm) for d in pairs)),
+            (f"{first.a} is", *(conclusion(d) for d in pairs)),
         ]
         caption = f"{first.a} minus {first.b}; shares in percentage points"
         tables.append(
@@ -192,8 +192,8 @@ def difference_tables(judged: Judged) -> list[Table]:
     return tables
 
 
-def _comparisons(judged: Judged) -> str:
-    count = len(judged.differences["all"])
+def _comparisons(results: Results) -> str:
+    count = len(results.differences["all"])
     return f", {count} comparisons" if count > 1 else ""
 
 
@@ -202,56 +202,58 @@ def conclusion(difference: Difference) -> str:
     return "not told apart" if difference.conclusion == "cannot tell" else difference.conclusion
 
 
-def mcnemar_table(judged: Judged) -> Table:
+def mcnemar_table(results: Results) -> Table:
     """Return McNemar's exact tests, a row a pair of seeds."""
-    seeds = {net.name: net.seed_numbers for net in judged.material.networks}
+    seeds = {net.name: net.seed_numbers for net in results.inputs.networks}
     bodies = []
-    for part, words in parts_of(judged):
-        for d in judged.differences[part]:
+    for part, words in parts_of(results):
+        for d in results.differences[part]:
             rows = [
                 (f"{a} and {b}", thousands(pair.only_a), thousands(pair.only_b), p_value(pair.p))
                 for a, b, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
             ]
             bodies.append((f"{d.a} and {d.b}, {words}", rows))
-    head = ["seeds", "only the first reads", "only the second reads", "p"]
+    head = ["seeds", "only the first correct", "only the second correct", "p"]
     return Table(
-        "McNemar's exact test by pair of seeds: faces that only one of the two reads rightly", head, bodies
+        "McNemar's exact test by pair of seeds: faces that only one of the two classifies correctly",
+        head,
+        bodies,
     )
 
 
-def class_tables(judged: Judged) -> list[Table]:
+def class_tables(results: Results) -> list[Table]:
     """Return precision, recall and F1 of each class, a table a part."""
     tables = []
-    for part, words in parts_of(judged):
+    for part, words in parts_of(results):
         bodies = []
-        for net in judged.material.networks:
+        for net in results.inputs.networks:
             rows = [
                 (
                     c.label,
                     thousands(c.support),
                     *(_interval(METRICS["accuracy"], v) for v in (c.precision, c.recall, c.f1)),
                 )
-                for c in judged.verdicts[net.name][part].per_class
+                for c in results.verdicts[net.name][part].per_class
             ]
             bodies.append((net.name, rows))
         tables.append(Table(f"Each class, {words}", ["class", "faces", "precision", "recall", "F1"], bodies))
     return tables
 
 
-def count_table(judged: Judged) -> Table:
+def count_table(results: Results) -> Table:
     """Return the data set's counts, a row a class."""
-    counts = judged.material.data.counts
+    counts = results.inputs.data.counts
     splits = list(counts)
-    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in judged.material.data.labels]
+    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in results.inputs.data.labels]
     total = ("all", *(thousands(sum(counts[s].values())) for s in splits))
     return Table("Faces by class and split", ["class", *splits], [("", [*rows, total])])
 
 
-def stage_tables(judged: Judged) -> list[Table]:
+def stage_tables(results: Results) -> list[Table]:
     """Return each network's stages with their cost."""
     head = ["stage", "gives", "parameters", "multiply-adds"]
     tables = []
-    for net in judged.material.networks:
+    for net in results.inputs.networks:
         rows = [
             (
                 s["label"],
@@ -259,21 +261,21 @@ def stage_tables(judged: Judged) -> list[Table]:
                 thousands(s["parameters"]),
                 thousands(s["multiply_adds"]),
             )
-            for s in net.told["stages"]
+            for s in net.summary["stages"]
         ]
-        total = ("all", "", thousands(net.told["parameters"]), thousands(net.told["multiply_adds"]))
+        total = ("all", "", thousands(net.summary["parameters"]), thousands(net.summary["multiply_adds"]))
         tables.append(Table(f"Stages of {net.name}", head, [("", [*rows, total])]))
     return tables
 
 
-def run_table(material: Material) -> Table:
+def run_table(inputs: ComparisonInput) -> Table:
     """Return where and how long each run was trained."""
     rows = []
-    for net in material.networks:
+    for net in inputs.networks:
         for run in net.runs:
-            told = run.environment()
-            machine = told.get("machine", {})
-            times = seconds(told["train_seconds"]), str(len(told.get("sessions", ())))
+            environment = run.environment()
+            machine = environment.get("machine", {})
+            times = seconds(environment["train_seconds"]), str(len(environment.get("sessions", ())))
             weights = run.result()["weights_sha256"][:12]
             on = engine_text(run), run.engine.get("layout", ""), machine.get("cpu", "")
             rows.append((run.folder.name, *on, *times, weights))
@@ -281,28 +283,28 @@ def run_table(material: Material) -> Table:
     return Table("The runs", head, [("", rows)])
 
 
-def package_table(material: Material) -> Table:
+def package_table(inputs: ComparisonInput) -> Table:
     """Return the packages' versions over all runs."""
-    found: dict[str, dict[str, None]] = {}
-    for net in material.networks:
+    versions_of: dict[str, dict[str, None]] = {}
+    for net in inputs.networks:
         for run in net.runs:
-            told = run.environment()
-            system = {key: told.get("machine", {}).get(key) for key in ("python", "system")}
-            for name, version in {**system, **told.get("packages", {})}.items():
-                found.setdefault(name, {})[str(version)] = None
-    rows = [(name, joined(list(versions), "or")) for name, versions in found.items()]
+            environment = run.environment()
+            system = {key: environment.get("machine", {}).get(key) for key in ("python", "system")}
+            for name, version in {**system, **environment.get("packages", {})}.items():
+                versions_of.setdefault(name, {})[str(version)] = None
+    rows = [(name, joined(list(versions), "or")) for name, versions in versions_of.items()]
     return Table("What the runs were trained with", ["", "version"], [("", rows)])
 
 
-def openings_table(material: Material) -> Table:
+def openings_table(inputs: ComparisonInput) -> Table:
     """Return every recorded opening of the test split."""
     rows = []
-    for net in material.networks:
+    for net in inputs.networks:
         for run in net.runs:
             kept = run.result()["weights_sha256"]
             for opening in run.openings():
                 same = "yes" if opening["weights_sha256"] == kept else "no"
-                data = "yes" if opening["data_fingerprint"] == material.data.fingerprint else "no"
+                data = "yes" if opening["data_fingerprint"] == inputs.data.fingerprint else "no"
                 if not any(run.data.counts.get("test", {}).values()):
                     data = "trained where test was not"
                 rows.append((run.folder.name, opening["time"], same, data))
@@ -327,9 +329,9 @@ def chosen_by(recipe: Recipe) -> str:
     return "; ".join(parts)
 
 
-def origin(material: Material) -> list[tuple[str, str]]:
+def origin(inputs: ComparisonInput) -> list[tuple[str, str]]:
     """Return where the faces come from as (name, value), nested names joined."""
-    return _flat("", material.data.origin)
+    return _flat("", inputs.data.origin)
 
 
 def _flat(name: str, value) -> list[tuple[str, str]]:
@@ -338,6 +340,6 @@ def _flat(name: str, value) -> list[tuple[str, str]]:
     return [(name, str(value))]
 
 
-def recipes(material: Material) -> list[tuple[str, str]]:
+def recipes(inputs: ComparisonInput) -> list[tuple[str, str]]:
     """Return each network's recipe with every field written out."""
-    return [(net.name, to_toml(net.runs[0].recipe)) for net in material.networks]
+    return [(net.name, to_toml(net.runs[0].recipe)) for net in inputs.networks]

@@ -2,8 +2,8 @@
 
 from mien.audit.clean import Dropped
 from mien.audit.copies import Copies
+from mien.audit.data import AuditData
 from mien.audit.families import Near
-from mien.audit.material import Material
 from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
@@ -12,14 +12,12 @@ from mien.text import Said, decimal, joined, many, percent, signed, thousands
 SAME_SHARE = 0.005  # of a split's faces
 
 
-def say(
-    material: Material, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None
-) -> list[Said]:
+def say(data: AuditData, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None) -> list[Said]:
     """Return all that is said at the head of the page and in the terminal."""
-    sizes = {split: int((material.stage == i).sum()) for i, split in enumerate(SPLITS)}
-    told = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
-    told += [_poor(quality), _splits(quality), _classes(material)]
-    return [*told, _labels(votes)] if votes else told
+    sizes = {split: int((data.stage == i).sum()) for i, split in enumerate(SPLITS)}
+    conclusions = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
+    conclusions += [_poor(quality), _splits(quality), _classes(data)]
+    return [*conclusions, _labels(votes)] if votes else conclusions
 
 
 def _across(copies: Copies, sizes: dict[str, int]) -> Said:
@@ -31,7 +29,7 @@ def _across(copies: Copies, sizes: dict[str, int]) -> Said:
         head = "No test face stands in train or val, but train and val share faces"
     parts = [f"{many(n, f'{later} face')} in {earlier}" for (later, earlier), n in copies.across.items() if n]
     verb = "is" if sum(copies.across.values()) == 1 else "are"
-    sentence = f"Pixel for pixel there {verb} {joined(parts)}. A network may know those by heart"
+    sentence = f"Pixel for pixel there {verb} {joined(parts)}. A network may have memorized those"
     clean = sizes["test"] - copies.copied["test"]
     return Said(head, f"{sentence}; the clean part of test has {thousands(clean)} faces.")
 
@@ -100,10 +98,10 @@ def _poor(quality: Quality) -> Said:
 
 
 def _splits(quality: Quality) -> Said:
-    told = [c for c in quality.contrasts if c.worth != "none"]
+    contrasts = [c for c in quality.contrasts if c.worth != "none"]
     if not quality.contrasts:
         return Said("There is nothing to compare splits by", "One split alone has faces that show anything.")
-    if not told:
+    if not contrasts:
         return Said(
             "The splits look alike",
             "In brightness, contrast and sharpness the means of the splits differ by less than a tenth of a "
@@ -112,17 +110,17 @@ def _splits(quality: Quality) -> Said:
     parts = [
         f"{c.measure} of {c.split} is {'higher' if c.effect > 0 else 'lower'} than that of {c.other} by "
         f"{decimal(abs(c.effect), 2)} standard deviations"
-        for c in told
+        for c in contrasts
     ]
-    clear = any(c.worth == "clear" for c in told)
+    clear = any(c.worth == "clear" for c in contrasts)
     return Said(
         "The splits differ" if clear else "The splits differ slightly",
         f"The mean {joined(parts)}.{' A network can tell such splits apart by their looks.' if clear else ''}",
     )
 
 
-def _classes(material: Material) -> Said:
-    counts = {label: int((material.labels == label).sum()) for label in material.info.labels}
+def _classes(data: AuditData) -> Said:
+    counts = {label: int((data.labels == label).sum()) for label in data.info.labels}
     most, least = max(counts, key=counts.get), min(counts, key=counts.get)
     if not counts[least]:
         empty = [label for label, count in counts.items() if not count]
@@ -130,34 +128,34 @@ def _classes(material: Material) -> Said:
         return Said(head, f"No face is labeled {joined(empty, 'or')}.")
     ratio = counts[most] / counts[least]
     if ratio == 1:
-        each = f"Each has {many(counts[most], 'face')}. {shifted_classes(material)}"
+        each = f"Each has {many(counts[most], 'face')}. {shifted_classes(data)}"
         return Said("The classes are equal in size", each)
     head = "The classes are about equal in size" if ratio < 1.5 else "The classes are unequal"
     return Said(
         head,
         f"{most.capitalize()} has {thousands(counts[most])} faces, {least} {thousands(counts[least])}: "
-        f"a ratio of {decimal(ratio, 1)}. {shifted_classes(material)}",
+        f"a ratio of {decimal(ratio, 1)}. {shifted_classes(data)}",
     )
 
 
-def shifted_classes(material: Material) -> str:
+def shifted_classes(data: AuditData) -> str:
     """Return whether the classes' shares are the same in every split, as a sentence."""
     shares = {}
     for i, split in enumerate(SPLITS):
-        labels = material.labels[material.stage == i]
+        labels = data.labels[data.stage == i]
         if len(labels):
-            shares[split] = {label: float((labels == label).mean()) for label in material.info.labels}
+            shares[split] = {label: float((labels == label).mean()) for label in data.info.labels}
     if len(shares) < 2:
         return "There is one split alone."
     gaps = {
         label: max(of[label] for of in shares.values()) - min(of[label] for of in shares.values())
-        for label in material.info.labels
+        for label in data.info.labels
     }
     widest = max(gaps, key=gaps.get)
     if gaps[widest] < SAME_SHARE:
         return "Every class has about the same share in each split."
-    told = joined([f"{percent(of[widest])} in {split}" for split, of in shares.items()])
-    return f"Between splits the share of {widest} differs most: {told}."
+    shares_of_class = joined([f"{percent(of[widest])} in {split}" for split, of in shares.items()])
+    return f"Between splits the share of {widest} differs most: {shares_of_class}."
 
 
 def _labels(votes: VoteCheck) -> Said:
@@ -191,14 +189,14 @@ def effect(value: float) -> str:
     return signed(value, 2)
 
 
-def about_cleaning(material: Material, dropped: Dropped) -> str:
+def about_cleaning(data: AuditData, dropped: Dropped) -> str:
     """Return what was dropped from the data set, or would be."""
     count = len(dropped.reasons)
     if dropped.folder is not None:
         return about_dropped(dropped)
     if not count:
         return "Nothing needs to be dropped."
-    left = thousands(len(material) - count)
+    left = thousands(len(data) - count)
     return (
         f"mien audit --drop FOLDER would write a data set without {many(count, 'face')}: {left} would be left. "
         "Every face that is left out is listed there with its reason."
@@ -208,8 +206,8 @@ def about_cleaning(material: Material, dropped: Dropped) -> str:
 def about_dropped(dropped: Dropped) -> str:
     """Return how many faces the cleaned data set lacks."""
     sums = {split: sum(of.values()) for split, of in dropped.counts.items()}
-    told = joined([f"{thousands(n)} of {split}" for split, n in sums.items()])
+    counts = joined([f"{thousands(n)} of {split}" for split, n in sums.items()])
     faces = many(sum(sums.values()), "face")
     if not dropped.reasons:
         return f"{dropped.folder} holds the whole data set: nothing needed to be dropped."
-    return f"{dropped.folder} holds the data set without {faces} ({told}), listed in its left-out.csv."
+    return f"{dropped.folder} holds the data set without {faces} ({counts}), listed in its left-out.csv."

@@ -26,7 +26,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class AuditData:
     """The faces of a data set, column by column; `stage` and `first` are numbers of splits and rows."""
 
     info: DatasetInfo
@@ -67,13 +67,13 @@ class Finding:
     detail: str = ""
 
 
-def gather(folder: Path) -> Material:
+def gather(folder: Path) -> AuditData:
     """Read a data set for an audit; DataError where it is none or its votes are no numbers."""
     dataset = read_dataset(folder)
     whole = dataset.whole()
     table = whole.table
     _, first, number = np.unique(table["group"], return_index=True, return_inverse=True)
-    return Material(
+    return AuditData(
         info=dataset.info,
         images=whole.images,
         table=table,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.audit import words
+from mien.audit import text
 from mien.audit.audited import Audited
-from mien.audit.material import KINDS, Finding
+from mien.audit.data import KINDS, Finding
 from mien.audit.quality import MEASURES
 from mien.labels import SPLITS
 from mien.pages.faces import data_uri
@@ -59,35 +59,35 @@ def galleries(audited: Audited) -> dict[str, Gallery]:
     """Return what the page shows of each kind."""
     kinds = {name: (name, f"{name}-across") for name in ("near", "augmented")}
     kinds |= {"across": ("identical-across",)}
-    found = {name: audited.of_kind(*kinds.get(name, (name,))) for name in MOST_SHOWN}
-    found["conflict"] = _one_a_group(audited, found["conflict"])
-    return {name: _gallery(audited, of, MOST_SHOWN[name]) for name, of in found.items()}
+    findings = {name: audited.of_kind(*kinds.get(name, (name,))) for name in MOST_SHOWN}
+    findings["conflict"] = _one_a_group(audited, findings["conflict"])
+    return {name: _gallery(audited, of, MOST_SHOWN[name]) for name, of in findings.items()}
 
 
-def _gallery(audited: Audited, found: Sequence[Finding], most: int) -> Gallery:
+def _gallery(audited: Audited, findings: Sequence[Finding], most: int) -> Gallery:
     pieces = []
-    for finding in found[:most]:
+    for finding in findings[:most]:
         rows = [finding.row] if finding.other is None else [finding.row, finding.other]
         pieces.append(Piece([_shown(audited, row) for row in rows], finding.detail, finding.score))
-    return Gallery(pieces, len(found))
+    return Gallery(pieces, len(findings))
 
 
-def _one_a_group(audited: Audited, found: Sequence[Finding]) -> list[Finding]:
+def _one_a_group(audited: Audited, findings: Sequence[Finding]) -> list[Finding]:
     groups = {}
-    for finding in found:
-        groups.setdefault(int(audited.material.first[finding.row]), finding)
+    for finding in findings:
+        groups.setdefault(int(audited.data.first[finding.row]), finding)
     return list(groups.values())
 
 
 def _shown(audited: Audited, row: int) -> Shown:
-    table = audited.material.table
-    picture = data_uri(np.asarray(audited.material.images[row]))
+    table = audited.data.table
+    picture = data_uri(np.asarray(audited.data.images[row]))
     return Shown(*(str(table[name][row]) for name in ("id", "split", "label")), picture)
 
 
 def largest_families(audited: Audited) -> list[Piece]:
     """Return the families with the most different pictures, each with some of them."""
-    pictures = np.unique(audited.material.first)
+    pictures = np.unique(audited.data.first)
     members = defaultdict(list)
     for row in pictures.tolist():
         members[int(audited.family[row])].append(row)
@@ -124,7 +124,7 @@ def _copies(audited: Audited) -> Table:
 
 
 def _redundant(audited: Audited) -> Table:
-    stage, first = audited.material.stage, audited.material.first
+    stage, first = audited.data.stage, audited.data.first
     rows = []
     for i, split in enumerate(SPLITS):
         faces = int((stage == i).sum())
@@ -154,7 +154,7 @@ def _measures(audited: Audited) -> Table:
 
 def _contrasts(audited: Audited) -> Table:
     rows = [
-        (f"{c.measure}, {c.split} minus {c.other}", words.effect(c.effect), decimal(c.error, 2), c.worth)
+        (f"{c.measure}, {c.split} minus {c.other}", text.effect(c.effect), decimal(c.error, 2), c.worth)
         for c in audited.quality.contrasts
     ]
     head = ("", "difference", "standard error", "worth a word")
@@ -162,7 +162,7 @@ def _contrasts(audited: Audited) -> Table:
 
 
 def _classes(audited: Audited) -> Table:
-    info = audited.material.info
+    info = audited.data.info
     rows = []
     for label in info.labels:
         counts = [(info.counts[split][label], info.count(split)) for split in SPLITS]
@@ -182,6 +182,6 @@ def _dropped(audited: Audited) -> Table:
         (kind, *(thousands(dropped.counts[split].get(kind, 0)) for split in SPLITS)) for kind in dropped.kinds
     ]
     sums = [sum(dropped.counts[split].values()) for split in SPLITS]
-    left = [audited.material.info.count(split) - n for split, n in zip(SPLITS, sums, strict=True)]
+    left = [audited.data.info.count(split) - n for split, n in zip(SPLITS, sums, strict=True)]
     rows += [("all", *map(thousands, sums)), ("left", *map(thousands, left))]
     return Table("Faces that are dropped, by the first reason that holds", ("", *SPLITS), [("", rows)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.compare.figures import Judged
+from mien.compare.figures import Results
 from mien.compare.galleries import Gallery
 from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
 from mien.files import write_csv
@@ -16,33 +16,40 @@ PARTS = ("clean", "all")
 RANGE = ("point", "low", "high")
 
 
-def write_numbers(judged: Judged, galleries: Sequence[Gallery], folder: Path) -> None:
+def write_numbers(results: Results, galleries: Sequence[Gallery], folder: Path) -> None:
     """Write the tables into a folder; figures keep 9 digits, shares are 0..1, times are seconds."""
     tables = (_networks, _scores, _seeds, _differences, _mcnemar, _classes, _confusion, _counts, _histories,
               _probabilities, _reliability, _stages, _openings)  # fmt: skip
     for table in tables:
-        header, rows = table(judged)
+        header, rows = table(results)
         write_csv(folder / f"{table.__name__[1:]}.csv", header, rows)
-    write_csv(folder / "faces.csv", *_faces(judged, galleries))
+    write_csv(folder / "faces.csv", *_faces(results, galleries))
 
 
 def _range(value: Interval) -> tuple[float, float, float]:
     return value.point, value.low, value.high
 
 
-def _networks(judged: Judged):
+def _networks(results: Results):
     rows = (
-        (n.name, n.told["parameters"], n.told["multiply_adds"], len(n.tables), n.folds, n.mean_seconds())
-        for n in judged.material.networks
+        (
+            n.name,
+            n.summary["parameters"],
+            n.summary["multiply_adds"],
+            len(n.tables),
+            n.folds,
+            n.mean_seconds(),
+        )
+        for n in results.inputs.networks
     )
     return ("network", "parameters", "multiply_adds", "seeds", "folds", "mean_train_seconds"), rows
 
 
-def _scores(judged: Judged):
+def _scores(results: Results):
     rows = []
-    for net in judged.material.networks:
+    for net in results.inputs.networks:
         for part in PARTS:
-            verdict, fold_sd = judged.verdicts[net.name][part], net.fold_sd(part)
+            verdict, fold_sd = results.verdicts[net.name][part], net.fold_sd(part)
             for metric in METRICS:
                 sds = [sd[metric] if sd else "" for sd in (verdict.seed_sd, fold_sd)]
                 band = verdict.ece_band if metric == "ece" else ("", "")
@@ -53,17 +60,17 @@ def _scores(judged: Judged):
     return header, rows
 
 
-def _seeds(judged: Judged):
+def _seeds(results: Results):
     rows = []
-    for net in judged.material.networks:
+    for net in results.inputs.networks:
         scores = {part: net.run_scores(part) for part in PARTS}
         for i, run in enumerate(net.runs):
             result, seconds = run.result(), run.environment()["train_seconds"]
-            told = (result["epochs"], result["kept_epoch"], float(seconds))
+            training = (result["epochs"], result["kept_epoch"], float(seconds))
             for part in PARTS:
-                rows.append((net.name, run.seed, _fold(run), part, *scores[part][i].values(), *told))
+                rows.append((net.name, run.seed, _fold(run), part, *scores[part][i].values(), *training))
         for part in PARTS if net.folds > 1 else ():
-            per_seed = judged.verdicts[net.name][part].per_seed
+            per_seed = results.verdicts[net.name][part].per_seed
             for seed, scores_of_all in zip(net.seed_numbers, per_seed, strict=True):
                 rows.append((net.name, seed, "all", part, *scores_of_all.values(), "", "", ""))
     return ("network", "seed", "fold", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
@@ -73,32 +80,32 @@ def _fold(run: Run) -> int | str:
     return run.fold.number if run.fold else ""
 
 
-def _differences(judged: Judged):
+def _differences(results: Results):
     """Return every score's difference; accuracy alone is tested, so it alone has p values and a conclusion."""
     rows = []
     for part in PARTS:
-        for d in judged.differences[part]:
+        for d in results.differences[part]:
             for metric in METRICS:
                 tested = (d.p, d.p_holm, d.conclusion) if metric == "accuracy" else ("", "", "")
                 rows.append((d.a, d.b, part, d.faces, metric, *_range(d.scores[metric]), *tested))
     return ("a", "b", "part", "faces", "score", *RANGE, "accuracy_p", "accuracy_p_holm", "conclusion"), rows
 
 
-def _mcnemar(judged: Judged):
-    seeds = {net.name: net.seed_numbers for net in judged.material.networks}
+def _mcnemar(results: Results):
+    seeds = {net.name: net.seed_numbers for net in results.inputs.networks}
     rows = [
         (d.a, a_seed, d.b, b_seed, part, pair.only_a, pair.only_b, pair.p)
         for part in PARTS
-        for d in judged.differences[part]
+        for d in results.differences[part]
         for a_seed, b_seed, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
     ]
     return ("a", "seed_a", "b", "seed_b", "part", "only_a_right", "only_b_right", "p"), rows
 
 
-def _classes(judged: Judged):
+def _classes(results: Results):
     rows = [
         (name, part, c.label, c.support, figure, *_range(getattr(c, figure)))
-        for name, parts in judged.verdicts.items()
+        for name, parts in results.verdicts.items()
         for part in PARTS
         for c in parts[part].per_class
         for figure in ("precision", "recall", "f1")
@@ -106,10 +113,10 @@ def _classes(judged: Judged):
     return ("network", "part", "class", "faces", "score", *RANGE), rows
 
 
-def _confusion(judged: Judged):
-    classes = judged.material.classes
+def _confusion(results: Results):
+    classes = results.inputs.classes
     rows = []
-    for name, parts in judged.verdicts.items():
+    for name, parts in results.verdicts.items():
         for part in PARTS:
             counts = parts[part].confusion
             shares = normalized(counts)
@@ -118,44 +125,44 @@ def _confusion(judged: Judged):
     return ("network", "part", "labeled", "read_as", "mean_faces", "share_of_labeled"), rows
 
 
-def _counts(judged: Judged):
-    counts = judged.material.data.counts
+def _counts(results: Results):
+    counts = results.inputs.data.counts
     return ("split", "class", "faces"), [
         (s, c, n) for s, by_class in counts.items() for c, n in by_class.items()
     ]
 
 
-def _histories(judged: Judged):
+def _histories(results: Results):
     rows: list[tuple] = []
     columns: list[str] = []
-    for net in judged.material.networks:
+    for net in results.inputs.networks:
         for run in net.runs:
             metrics = run.metrics()
             columns = list(metrics[0])
-            told = (net.name, run.seed, _fold(run))
-            rows += [(*told, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
+            run_columns = (net.name, run.seed, _fold(run))
+            rows += [(*run_columns, int(row["epoch"]), *list(row.values())[1:]) for row in metrics]
     return ("network", "seed", "fold", *columns), rows
 
 
-def _probabilities(judged: Judged):
+def _probabilities(results: Results):
     rows = []
     edges = np.linspace(0, 1, PROBABILITY_BINS + 1)
     for part in PARTS:
-        for name, tables in judged.material.tables(part).items():
+        for name, tables in results.inputs.tables(part).items():
             for whose, shares in zip(("of the class", "all other"), probability_shares(tables), strict=True):
                 for (c, b), share in np.ndenumerate(shares):
-                    label = judged.material.classes[c]
+                    label = results.inputs.classes[c]
                     rows.append(
                         (name, part, label, whose, float(edges[b]), float(edges[b + 1]), float(share))
                     )
     return ("network", "part", "class", "faces", "from", "to", "share"), rows
 
 
-def _reliability(judged: Judged):
+def _reliability(results: Results):
     names = ("count", "confidence", "accuracy", "low", "high")
     rows = []
     for part in PARTS:
-        for name, tables in judged.material.tables(part).items():
+        for name, tables in results.inputs.tables(part).items():
             bins = reliability_bins(tables)
             for i, values in enumerate(zip(*(bins[n] for n in names), strict=True)):
                 edges = float(bins["edges"][i]), float(bins["edges"][i + 1])
@@ -165,7 +172,7 @@ def _reliability(judged: Judged):
     return header, rows
 
 
-def _stages(judged: Judged):
+def _stages(results: Results):
     rows = [
         (
             net.name,
@@ -177,25 +184,25 @@ def _stages(judged: Judged):
             s["parameters"],
             s["multiply_adds"],
         )
-        for net in judged.material.networks
-        for i, s in enumerate(net.told["stages"], start=1)
+        for net in results.inputs.networks
+        for i, s in enumerate(net.summary["stages"], start=1)
     ]
     return ("network", "stage", "kind", "label", "layers", "shape", "parameters", "multiply_adds"), rows
 
 
-def _openings(judged: Judged):
+def _openings(results: Results):
     rows = [
         (run.folder.name, o["time"], o.get("split", ""), o["weights_sha256"], o["data_fingerprint"])
-        for net in judged.material.networks
+        for net in results.inputs.networks
         for run in net.runs
         for o in run.openings()
     ]
     return ("run", "time", "split", "weights_sha256", "data_fingerprint"), rows
 
 
-def _faces(judged: Judged, galleries: Sequence[Gallery]):
-    classes = judged.material.classes
-    probs = {net.name: net.probs for net in judged.material.networks}
+def _faces(results: Results, galleries: Sequence[Gallery]):
+    classes = results.inputs.classes
+    probs = {net.name: net.probs for net in results.inputs.networks}
     rows = []
     for gallery in galleries:
         for face in gallery.faces:

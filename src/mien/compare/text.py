@@ -1,0 +1,166 @@
+"""The sentences at the head of a report. Computes no score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.compare.figures import Results
+from mien.compare.inputs import ComparisonInput
+from mien.judge import Difference, Verdict
+from mien.judge.paired import in_words
+from mien.recipe import chosen_on_val
+from mien.run import began_with
+from mien.text import joined, many, millions, percent, seeds_in_words, thousands, typeset
+
+COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A conclusion: in a few words, in full, and what the whole split says where it is another set."""
+
+    head: str
+    sentence: str
+    whole: str
+
+
+def report_title(results: Results) -> str:
+    """Return the page's title."""
+    names = [net.name for net in results.inputs.networks]
+    if len(names) == 1:
+        return f"{names[0]}, judged"
+    if len(names) == 2:
+        return f"{names[0]} or {names[1]}?"
+    return f"{COUNTS.get(len(names), len(names))} networks compared"
+
+
+def compared(results: Results) -> str:
+    """Return what was compared, as one sentence."""
+    inputs = results.inputs
+    networks = [
+        f"{n.name} ({millions(n.summary['parameters'])} parameters, {n.seeds})" for n in inputs.networks
+    ]
+    verb = "classify" if len(networks) > 1 else "classifies"
+    where = inputs.where if inputs.folds > 1 else f"the {inputs.split} split"
+    whole = f"{thousands(len(inputs.faces))} faces of {where}"
+    return f"{joined(networks)} {verb} the {whole}, {len(inputs.classes)} classes."
+
+
+def findings(results: Results) -> list[Finding]:
+    """Return the conclusion of each pair, or that of a network on its own."""
+    if len(results.inputs.networks) == 1:
+        return [_alone(results)]
+    pairs = zip(results.differences["clean"], results.differences["all"], strict=True)
+    return [_pair(results, clean, whole) for clean, whole in pairs]
+
+
+def _alone(results: Results) -> Finding:
+    net = results.inputs.networks[0]
+    clean, whole = results.verdicts[net.name]["clean"], results.verdicts[net.name]["all"]
+    beside = (
+        f"Of the whole split it classifies {_accuracy(whole)} correctly." if results.inputs.has_copies else ""
+    )
+    head = f"{percent(clean.scores['accuracy'].point)} correct"
+    return Finding(head, alone_sentence(net.name, clean), beside)
+
+
+def alone_sentence(name: str, verdict: Verdict) -> str:
+    """Return what may be said of a network on its own."""
+    seeds = seeds_in_words(verdict.seeds)
+    sentence = f"{name} classifies {_accuracy(verdict)} correctly ({seeds})."
+    if verdict.seeds == 1:
+        sentence += " With one seed the spread over seeds is unknown and not in the interval."
+    return sentence
+
+
+def _accuracy(verdict: Verdict) -> str:
+    value = verdict.scores["accuracy"]
+    interval = f"95% interval {100 * value.low:.1f} to {100 * value.high:.1f}"
+    return f"{percent(value.point)} of {thousands(verdict.faces)} faces ({interval})"
+
+
+def _pair(results: Results, clean: Difference, whole: Difference) -> Finding:
+    beside = ""
+    if results.inputs.has_copies:
+        same = whole.conclusion == clean.conclusion
+        beside = (
+            f"On the whole split {'the conclusion is the same' if same else _head(results, whole)}: "
+            f"{in_words(whole.scores['accuracy'], whole.p_holm)}."
+        )
+    return Finding(_head(results, clean), typeset(clean.sentence), typeset(beside))
+
+
+def _head(results: Results, difference: Difference) -> str:
+    seeds = {net.name: len(net.tables) for net in results.inputs.networks}
+    trained = " as trained here" if min(seeds[difference.a], seeds[difference.b]) == 1 else ""
+    if difference.conclusion == "cannot tell":
+        return f"{difference.a} and {difference.b} cannot be told apart"
+    better, other = (
+        (difference.a, difference.b) if difference.conclusion == "better" else (difference.b, difference.a)
+    )
+    return f"{better}{trained} is better than {other}"
+
+
+def about_clean(results: Results) -> str:
+    """Return why the conclusion is drawn from the clean part, or that there are no copies."""
+    inputs = results.inputs
+    faces = inputs.faces
+    earlier = {"train": "", "val": "train", "test": "train or val"}.get(inputs.split, "an earlier split")
+    copies = len(faces) - int(faces.clean.sum())
+    split = inputs.split
+    if inputs.folds > 1:
+        return "Identical pictures stand in one fold, so no network was judged on a picture that it learned."
+    if not copies:
+        return f"No face of the {split} split stands in {earlier} too, so the clean part is the whole split."
+    return (
+        f"Of the {thousands(len(faces))} faces of {split}, {many(copies, 'stands', 'stand')} in {earlier} too, pixel "
+        f"for pixel. A network may have memorized those, so the conclusion is drawn from the other "
+        f"{thousands(len(faces) - copies)}, the clean part; the whole split stands beside it."
+    )
+
+
+def about_folds(inputs: ComparisonInput) -> str:
+    """Return how each face was classified and what was chosen by those very faces, or "" without folds."""
+    if inputs.folds == 1:
+        return ""
+    choices = {net.name: chosen_on_val(net.runs[0].recipe) for net in inputs.networks}
+    choices_of = [f"{joined(what)} of {name}" for name, what in choices.items() if what]
+    flattered = f"Chosen on that very fold, which flatters the figures: {'; '.join(choices_of)}."
+    unseen = "" if about_starts(inputs) else " and had not seen it"
+    return (
+        f"The faces of {inputs.where} were dealt into {inputs.folds} folds, and each was classified by the network "
+        f"that was trained on the other folds{unseen}. "
+        f"{flattered if choices_of else 'Nothing was chosen on its fold.'}"
+    )
+
+
+def about_starts(inputs: ComparisonInput) -> str:
+    """Return which networks did not start from fresh weights and what that may mean, or ""."""
+    return " ".join(start for net in inputs.networks if (start := began_with(net.runs[0])))
+
+
+def about_dealing(inputs: ComparisonInput) -> str:
+    """Return how the folds were made and how even they are, or "" without folds."""
+    if inputs.folds == 1:
+        return ""
+    folds = inputs.networks[0].own[: inputs.folds]
+    counts = np.array([np.bincount(fold.labels, minlength=len(inputs.classes)) for fold in folds])
+    return (
+        f"The {inputs.folds} folds follow from the data set alone, whatever the seed, so all networks were "
+        f"trained and judged on the same. Groups of identical pictures were dealt one by one, the largest first, "
+        f"each to the fold with the fewest faces of its class: a class's counts in two folds differ by at most "
+        f"{np.ptp(counts, axis=0).max()}. A run's val is its own fold. The networks of two folds share most of "
+        f"their training faces, so the spread over folds does not tell how far their mean could move (Bengio and "
+        f"Grandvalet, 2004)."
+    )
+
+
+def about_data(results: Results) -> str:
+    """Return the data set's size, side, classes and splits as one sentence."""
+    data = results.inputs.data
+    splits = {name: sum(counts.values()) for name, counts in data.counts.items()}
+    sizes = joined([f"{thousands(count)} in {name}" for name, count in splits.items()])
+    return (
+        f"The data set holds {thousands(sum(splits.values()))} faces of {data.side} × {data.side} pixels in "
+        f"{len(data.labels)} classes: {sizes}."
+    )
