@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,34 @@ def test_each_command_and_option_has_help(name):
 
     assert command.help
     assert [] == [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
+
+
+def test_help_shows_each_commands_line_whole():
+    """On a terminal of 80 columns no command's line in `mien --help` is cut."""
+    environment = os.environ | {"COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "--help"], capture_output=True, text=True, env=environment
+    )
+
+    assert len(COMMANDS) <= len(done.stdout.splitlines())
+    assert "..." not in done.stdout.partition("Commands:")[2]
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
+    """A package that is there and fails while it loads, as one whose system library is missing, is one line."""
+    (tmp_path / "onnxruntime.py").write_text(
+        "raise ImportError('libfoo.so.1: cannot open shared object file', name='onnxruntime')"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "info", "pocket"], capture_output=True, text=True, env=environment
+    )
+
+    assert 2 == done.returncode
+    assert 1 == len(done.stderr.splitlines())
+    assert "libfoo" in done.stderr
 
 
 @pytest.mark.parametrize(

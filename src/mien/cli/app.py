@@ -29,6 +29,9 @@ app = typer.Typer(
 def main() -> None:
     """Run a command; every foreseen fault is one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Threads that spin while they wait for each other make training on a busy machine many times slower. OpenMP reads
+    # this once, when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if sys.stdout is not None:  # as where it was closed
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     try:
@@ -51,6 +54,10 @@ def main() -> None:
         sys.exit(_said(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
     except ModuleNotFoundError as error:
         sys.exit(_said(str(missing_extra(error)), EXIT_ERROR))
+    except ImportError as error:  # of a library that is there and cannot be loaded, as without libGL
+        if error.name is None or error.name.startswith("mien"):
+            raise
+        sys.exit(_said(f"{error.name} is installed and cannot be loaded: {error}", EXIT_ERROR))
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:

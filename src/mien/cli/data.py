@@ -44,7 +44,10 @@ def pack(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="of the splits, where the source has none")] = 0,
 ) -> None:
-    """Make a data set of any source of faces; exit status 1 where pictures were left out."""
+    """Make a data set of any source of faces.
+
+    Exit status 1 where images were left out; each is listed with its reason.
+    """
     from mien.dataset import summary
     from mien.pack import pack
     from mien.pack.naming import items_of
@@ -146,7 +149,7 @@ def audit(
         str | None, typer.Option(help="findings that --drop leaves out, with commas between")
     ] = None,
 ) -> None:
-    """Look for copies, poor pictures, splits that differ and wrong labels in a data set."""
+    """Find copies, poor images and wrong labels in a data set."""
     from mien.audit import DROPPED_BY_DEFAULT, audit, summary
     from mien.errors import DataError
     from mien.progress import TerminalCounting

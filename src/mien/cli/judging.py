@@ -25,7 +25,7 @@ def evaluate(
         Path | None, typer.Option(help="a table of what one model says of --data, which may be any data set")
     ] = None,
 ) -> None:
-    """Write predictions of a run, or of an exported model, on val, and on test when asked."""
+    """Write the predictions of a run or a model on val or test."""
     from mien.errors import DataError
     from mien.evaluate import evaluate, evaluate_on
     from mien.judge import accuracy
@@ -63,7 +63,10 @@ def judge(
         float | None, typer.Option(min=0, max=1, help="the probability answered from, marked in --coverage")
     ] = None,
 ) -> None:
-    """Judge anybody's predictions: figures with 95 % intervals, and paired tests between tables."""
+    """Judge anybody's predictions, with 95 % intervals.
+
+    Several tables of the same faces are compared by paired tests.
+    """
     from mien.errors import DataError
     from mien.judge.report import coverage_of, judge_tables
 
@@ -81,7 +84,10 @@ def compare(
     split: Annotated[str, typer.Option(help="test or val")] = "test",
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
 ) -> None:
-    """Make the report that compares runs: one HTML file, its figures and its numbers."""
+    """Make a report that compares runs.
+
+    One HTML file, its figures and its numbers.
+    """
     from mien.compare import compare, summary
 
     print(summary(compare(runs, out, split=split, draws=draws)))
@@ -105,7 +111,10 @@ def export(
     ] = False,
     licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
 ) -> None:
-    """Make one .onnx file of runs: calibrated on val, checked against torch, its model card inside."""
+    """Make one .onnx file of runs.
+
+    Calibrated on val, checked against torch, its model card inside.
+    """
     from mien.export import export
     from mien.model import summary
     from mien.progress import TerminalCounting

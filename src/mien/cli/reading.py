@@ -72,7 +72,10 @@ def predict(
         int | None, typer.Option(min=1, help="threads that work at a time, by default one a core")
     ] = None,
 ) -> None:
-    """Classify the expression of every face in pictures; exit status 1 where some could not be used."""
+    """Classify the expression of every face in images.
+
+    Exit status 1 where some could not be used.
+    """
     import shutil
 
     from mien.predict import predict
@@ -126,7 +129,10 @@ def video(
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
     frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
 ) -> None:
-    """Follow faces in videos or before a camera and read their expression; exit status 1 where some failed."""
+    """Track faces and their expression in videos or a camera.
+
+    Exit status 1 where some videos failed.
+    """
     from mien.progress import TerminalCounting
     from mien.video import video
 
@@ -180,7 +186,10 @@ def serve(
         bool, typer.Option("--access-log", help="a line a request on standard error, without names")
     ] = False,
 ) -> None:
-    """Serve a page that reads faces in the browser, and an API; --reports shows reports and live runs."""
+    """Serve a page and an API that classify faces.
+
+    The page classifies in the browser. --reports shows reports and live runs.
+    """
     from mien.serve import Limits, Settings, serve
     from mien.serve.settings import read_key
 

@@ -36,9 +36,9 @@ def train(
         int | None, typer.Option(min=1, help="CPU threads, all cores by default; a run begun keeps its own")
     ] = None,
 ) -> None:
-    """Train a recipe on a data set; stopped at any moment, the same command goes on.
+    """Train a recipe on a data set.
 
-    Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
+    Stopped at any moment, the same command goes on. Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
     """
     from mien.recipe import Teacher, read_recipe
 
@@ -94,7 +94,10 @@ def teach(
     out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
-    """Write soft targets for `mien train RECIPE DATASET teacher.tables=TABLE`."""
+    """Write soft targets for a training.
+
+    They go into it as `mien train RECIPE DATASET teacher.tables=TABLE`.
+    """
     from mien.judge import accuracy
     from mien.teach import teach
 
@@ -117,7 +120,10 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="in each every contender has a turn")] = 5,
     seconds: Annotated[float, typer.Option(min=0, max=600, help="of a turn")] = 1.0,
 ) -> None:
-    """Measure how fast this machine trains and reads, beside a training as it is mostly written."""
+    """Measure how fast this machine trains and classifies.
+
+    Beside it stands a training as it is mostly written.
+    """
     from mien.recipe import read_recipe
 
     chosen = read_recipe(recipe, tuple(overrides or ()))

@@ -21,7 +21,8 @@ class FirstByDefault(TyperGroup):
 
 tune = typer.Typer(
     cls=FirstByDefault,
-    help="Search a space of recipes: `mien tune SPACE DATASET`; draw a search: `mien tune report FOLDER`. "
+    help="Search a space of recipes, and report on a search.\n\n"
+    "`mien tune SPACE DATASET` searches, `mien tune report FOLDER` makes its report. "
     "Options: `mien tune search --help`.",
     no_args_is_help=True,
     rich_markup_mode=None,
