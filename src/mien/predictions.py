@@ -8,7 +8,7 @@ probability a class, headed by the class's name. Two more columns are optional: 
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,8 @@ class Predictions:
 
     def only(self, rows: np.ndarray) -> "Predictions":
         """Return the faces that a boolean mask or an index array picks."""
-        picked = (part[rows] for part in (self.ids, self.labels, self.splits, self.probs))
-        return Predictions(self.classes, *picked, self.groups[rows], self.clean[rows])
+        columns = ("ids", "labels", "splits", "probs", "groups", "clean")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
 def pooled(tables: Sequence[Predictions]) -> Predictions:

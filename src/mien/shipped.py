@@ -23,7 +23,7 @@ def read_named(name: str | Path, folder: str, *, what: str, error: type[MienErro
     known = shipped(folder)
     path = known.get(str(name), Path(name))
     if path.suffix != ".toml":
-        raise error(f'no {what} "{name}"{known_words(name, known)}')
+        raise error(f'no {what} "{name}"{known_words(str(name), known)}')
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:

@@ -114,12 +114,9 @@ def audit(
     with themed("audit"):
         data = gather(folder)
         there = drop is not None and stands_already(drop, data.info, chosen)
-        audited = _look(data, counting)
-        reasons = choose(data, audited.findings, chosen)
-        dropped = Dropped(drop, chosen, reasons, count_reasons(data, reasons))
+        audited = _examine(data, drop, chosen, counting)
         if drop is not None and not there:
-            write_clean(data, dropped, counting)
-        audited = replace(audited, dropped=dropped)
+            write_clean(data, audited.dropped, drop, counting)
         said = tuple(text.say(data, audited.copies, audited.near, audited.quality, audited.votes))
         with replacing_folder(out) as hidden:
             for name in ("figures", "numbers"):
@@ -138,12 +135,12 @@ def audit(
         votes=audited.votes,
         counts=audited.counts(),
         said=said,
-        dropped=None if drop is None else dropped,
+        dropped=None if drop is None else audited.dropped,
     )
 
 
-def _look(data: AuditData, counting: Callable) -> Audited:
-    """Find everything that is in question."""
+def _examine(data: AuditData, drop: Path | None, chosen: tuple[str, ...], counting: Callable) -> Audited:
+    """Find everything that is in question, and what is dropped for it."""
     copies, findings = find_copies(data)
     quality, poor = find_poor(data, counting)
     votes, noise = find_label_noise(data)
@@ -152,7 +149,9 @@ def _look(data: AuditData, counting: Callable) -> Audited:
     order = {kind: place for place, kind in enumerate(KINDS)}
     findings = sorted(findings + poor + noise + tell_pairs(data, pairs), key=lambda f: order[f.kind])
     near = count_near(data, pairs, family, limited=limited)
-    return Audited(data, copies, near, quality, votes, family, findings, None)
+    reasons = choose(data, findings, chosen)
+    dropped = Dropped(drop, chosen, reasons, count_reasons(data, reasons))
+    return Audited(data, copies, near, quality, votes, family, findings, dropped)
 
 
 def _pairs(data: AuditData, quality: Quality, counting: Callable) -> tuple[list[Pair], bool]:

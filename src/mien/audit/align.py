@@ -7,6 +7,7 @@ change is two complex numbers by pair, z -> turn * z + shift, with z = x + iy fr
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 FEWEST_INSIDE = 0.5  # share of a picture that must still lie on the other
 
@@ -15,8 +16,8 @@ FEWEST_INSIDE = 0.5  # share of a picture that must still lie on the other
 class Change:
     """What was done to the second pictures of n pairs: where in the first a pixel of theirs comes from."""
 
-    turn: np.ndarray  # complex64 (n,), its length 1 / zoom, its angle the rotation
-    shift: np.ndarray  # complex64 (n,), pixels
+    turn: NDArray[np.complex64]  # (n,), its length 1 / zoom, its angle the rotation
+    shift: NDArray[np.complex64]  # (n,), pixels
 
     def only(self, rows: np.ndarray) -> "Change":
         """Return the change of some of the pairs."""
@@ -92,7 +93,7 @@ def likeness(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.where(inside.mean(1) >= FEWEST_INSIDE, product, 0)
 
 
-def _grid(side: int) -> np.ndarray:
+def _grid(side: int) -> NDArray[np.complex64]:
     steps = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
     return (steps[None, :] + 1j * steps[:, None]).astype(np.complex64).ravel()
 
@@ -110,12 +111,12 @@ def _standard(pictures: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return centred / np.sqrt((centred**2 * inside).sum(1, keepdims=True) / total).clip(1e-6)
 
 
-def _steepest(pictures: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _steepest(pictures: np.ndarray, grid: NDArray[np.complex64]) -> tuple[np.ndarray, np.ndarray]:
     """Return how pictures change with turn and shift, (n, 4, P), and the inverse of its square."""
     down, right = np.gradient(pictures, axis=(1, 2))
     down, right = down.reshape(len(pictures), -1), right.reshape(len(pictures), -1)
     x, y = grid.real, grid.imag
-    found = np.stack([right * x + down * y, down * x - right * y, right, down], axis=1)
-    square = found @ found.transpose(0, 2, 1)
+    steepest = np.stack([right * x + down * y, down * x - right * y, right, down], axis=1)
+    square = steepest @ steepest.transpose(0, 2, 1)
     square += np.eye(4, dtype=np.float32) * (1e-4 * np.trace(square, axis1=1, axis2=2)[:, None, None] + 1e-9)
-    return found, np.linalg.inv(square)
+    return steepest, np.linalg.inv(square)

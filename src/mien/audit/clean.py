@@ -125,12 +125,12 @@ def _alike(data: AuditData, members: dict, findings, reasons: dict) -> Iterator[
             yield row, min(stays)
 
 
-def write_clean(data: AuditData, dropped: Dropped, counting: Callable) -> None:
+def write_clean(data: AuditData, dropped: Dropped, target: Path, counting: Callable) -> None:
     """Write the faces that stay, with their ids, and list every other one in left-out.csv.
 
     Raises DataError where a split would lose all its faces.
     """
-    target, reasons, counts = dropped.folder, dropped.reasons, dropped.counts
+    reasons, counts = dropped.reasons, dropped.counts
     for stage, split in enumerate(SPLITS):
         faces = int((data.stage == stage).sum())
         if faces and sum(counts[split].values()) == faces:

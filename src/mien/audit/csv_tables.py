@@ -6,6 +6,7 @@ import numpy as np
 
 from mien.audit.audited import Audited
 from mien.audit.data import KINDS, AuditData, Finding
+from mien.audit.votes import VoteCheck
 from mien.files import write_csv
 from mien.labels import SPLITS
 
@@ -23,10 +24,11 @@ def write_findings(audited: Audited, path: Path) -> None:
 def write_numbers(audited: Audited, folder: Path) -> None:
     """Write the tables of counts into a folder; figures keep 9 digits."""
     tables = [_copies, _families, _measures, _splits, _classes, _findings, _dropped]
-    if audited.votes:
-        tables += [_votes, _confusion]
     for table in tables:
         write_csv(folder / f"{table.__name__[1:]}.csv", *table(audited))
+    if audited.votes:
+        write_csv(folder / "votes.csv", *_votes(audited.votes))
+        write_csv(folder / "confusion.csv", *_confusion(audited.votes))
 
 
 def _finding(data: AuditData, finding: Finding) -> tuple:
@@ -86,12 +88,12 @@ def _dropped(audited: Audited):
     return ("split", "kind", "faces"), rows
 
 
-def _votes(audited: Audited):
-    rows = [(label, faces, agreeing) for label, (agreeing, faces) in audited.votes.by_class.items()]
+def _votes(votes: VoteCheck):
+    rows = [(label, faces, agreeing) for label, (agreeing, faces) in votes.by_class.items()]
     return ("label", "faces", "agreeing"), rows
 
 
-def _confusion(audited: Audited):
-    confusion = audited.votes.confusion
+def _confusion(votes: VoteCheck):
+    confusion = votes.confusion
     names = list(next(iter(confusion.values())))
     return ("label", *names), [(label, *of.values()) for label, of in confusion.items()]

@@ -8,6 +8,7 @@ import numpy as np
 from mien.audit.audited import Audited
 from mien.audit.data import Finding
 from mien.audit.quality import MEASURES
+from mien.audit.votes import VoteCheck
 from mien.labels import FERPLUS_NAMES, SPLITS
 from mien.pages import charts
 from mien.pages.faces import Tile, sheet
@@ -35,7 +36,7 @@ def draw(audited: Audited, folder: Path) -> dict[str, list[Drawn]]:
     return {
         "classes": [_classes(audited, folder)],
         "measures": [_measure(audited, folder, name) for name in MEASURES],
-        "votes": [_agreement(audited, folder), _confusion(audited, folder)] if audited.votes else [],
+        "votes": _votes(audited.votes, audited.data.info.labels, folder) if audited.votes else [],
     }
 
 
@@ -66,27 +67,30 @@ def _measure(audited: Audited, folder: Path, name: str) -> Drawn:
     for split, look in _looks(audited):
         own = values[(audited.data.stage == SPLITS.index(split)) & ~np.isnan(values)]
         shares = np.histogram(own.clip(edges[0], edges[-1]), edges)[0] / max(1, len(own))
-        looks.append(Series(split, look.color, "s", shares))
+        looks.append(Series(split, look.color, "s", shares.tolist()))
     figure = charts.outlines(name.capitalize(), "share of each split's faces", looks, edges, MEASURES[name])
     return save(figure, folder, name, f"Distribution of {name} by split")
 
 
-def _agreement(audited: Audited, folder: Path) -> Drawn:
-    by_class = audited.votes.by_class
+def _votes(votes: VoteCheck, labels: Sequence[str], folder: Path) -> list[Drawn]:
+    return [_agreement(votes, folder), _confusion(votes, labels, folder)]
+
+
+def _agreement(votes: VoteCheck, folder: Path) -> Drawn:
+    by_class = votes.by_class
     looks = [
         Series("all faces", *series(5)[:1], "s", [faces for _, faces in by_class.values()]),
         Series("label has most votes", *series(0)[:1], "s", [agreeing for agreeing, _ in by_class.values()]),
     ]
-    rest = f"{percent(audited.votes.share)} of {thousands(audited.votes.faces)} faces agree"
+    rest = f"{percent(votes.share)} of {thousands(votes.faces)} faces agree"
     figure = charts.bars("Labels that most voters give", rest, list(by_class), looks)
     return save(figure, folder, "agreement", "Faces whose label has the most votes, by class")
 
 
-def _confusion(audited: Audited, folder: Path) -> Drawn:
-    labels = audited.data.info.labels
+def _confusion(votes: VoteCheck, labels: Sequence[str], folder: Path) -> Drawn:
     own = [FERPLUS_NAMES.get(label, label) for label in labels]
-    columns = own + [name for name in audited.votes.confusion[labels[0]] if name not in own]
-    counts = np.array([[audited.votes.confusion[label][c] for c in columns] for label in labels], float)
+    columns = own + [name for name in votes.confusion[labels[0]] if name not in own]
+    counts = np.array([[votes.confusion[label][c] for c in columns] for label in labels], float)
     shares = counts / counts.sum(1, keepdims=True).clip(1)
     texts = [[f"{100 * share:.0f}" if share >= 0.005 else "" for share in row] for row in shares]
     figure = charts.matrix(
@@ -103,10 +107,10 @@ def _confusion(audited: Audited, folder: Path) -> Drawn:
 
 def _sheets(audited: Audited, folder: Path) -> None:
     for name, kinds, title in SHEETS:
-        found = audited.of_kind(*kinds)
-        if found:
-            rest = f"{thousands(min(len(found), ON_A_SHEET))} of {thousands(len(found))}"
-            tiles = [tile for finding in found[:ON_A_SHEET] for tile in _tiles(audited, finding)]
+        findings = audited.of_kind(*kinds)
+        if findings:
+            rest = f"{thousands(min(len(findings), ON_A_SHEET))} of {thousands(len(findings))}"
+            tiles = [tile for finding in findings[:ON_A_SHEET] for tile in _tiles(audited, finding)]
             save(sheet(title, rest, tiles, 8), folder, f"faces-{name}", title)
 
 

@@ -83,7 +83,7 @@ def find_pairs(images: np.ndarray, counting: Callable) -> tuple[list[Pair], bool
     del halves
 
     def look(start: int) -> list[Pair]:
-        some = slice(start, start + BATCH)
+        some = np.arange(start, min(start + BATCH, len(candidates)))
         return _verified(images, order, candidates.only(some), change.only(some))
 
     batches = range(0, len(candidates), BATCH)

@@ -82,7 +82,8 @@ def _one_a_group(audited: Audited, findings: Sequence[Finding]) -> list[Finding]
 def _shown(audited: Audited, row: int) -> Shown:
     table = audited.data.table
     picture = data_uri(np.asarray(audited.data.images[row]))
-    return Shown(*(str(table[name][row]) for name in ("id", "split", "label")), picture)
+    identity, split, label = (str(table[name][row]) for name in ("id", "split", "label"))
+    return Shown(identity, split, label, picture)
 
 
 def largest_families(audited: Audited) -> list[Piece]:

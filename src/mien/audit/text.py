@@ -121,7 +121,7 @@ def _splits(quality: Quality) -> Said:
 
 def _classes(data: AuditData) -> Said:
     counts = {label: int((data.labels == label).sum()) for label in data.info.labels}
-    most, least = max(counts, key=counts.get), min(counts, key=counts.get)
+    most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if not counts[least]:
         empty = [label for label, count in counts.items() if not count]
         head = "A class is empty" if len(empty) == 1 else f"{len(empty)} classes are empty"
@@ -151,7 +151,7 @@ def shifted_classes(data: AuditData) -> str:
         label: max(of[label] for of in shares.values()) - min(of[label] for of in shares.values())
         for label in data.info.labels
     }
-    widest = max(gaps, key=gaps.get)
+    widest = max(gaps, key=gaps.__getitem__)
     if gaps[widest] < SAME_SHARE:
         return "Every class has about the same share in each split."
     shares_of_class = joined([f"{percent(of[widest])} in {split}" for split, of in shares.items()])

@@ -48,16 +48,16 @@ def find_label_noise(data: AuditData) -> tuple[VoteCheck | None, list[Finding]]:
     votes = data.votes
     own = np.array([FERPLUS_VOTES.index(names[label]) for label in data.labels])
     total, most = votes.sum(1), votes[:, EMOTIONS].argmax(1)
-    voted = votes[:, EMOTIONS].any(1)
+    voted = votes[:, EMOTIONS].sum(1) > 0
     not_a_face = (total > 0) & (votes.argmax(1) == FERPLUS_VOTES.index("NF"))
     is_class = np.isin(
         most, [FERPLUS_VOTES.index(name) for name in {*FERPLUS_NAMES.values(), *names.values()}]
     )
     agreed = votes[:, EMOTIONS].max(1) >= AGREED_SHARE * total
     unvoted = voted & is_class & agreed & (votes[np.arange(len(own)), own] == 0)
-    findings = [_noise(data, row) for row in np.flatnonzero(unvoted)]
-    findings.sort(key=lambda finding: (-finding.score, finding.row))
-    findings += [_noise(data, row, "not-a-face") for row in np.flatnonzero(not_a_face)]
+    findings = [_noise(data.votes[row], row) for row in np.flatnonzero(unvoted).tolist()]
+    findings.sort(key=lambda finding: (-(finding.score or 0), finding.row))
+    findings += [_noise(data.votes[row], row, "not-a-face") for row in np.flatnonzero(not_a_face).tolist()]
     agrees = voted & (most == own)
     check = VoteCheck(
         faces=int(voted.sum()),
@@ -83,13 +83,12 @@ def _confusion(data: AuditData, voted: np.ndarray, most: np.ndarray) -> dict[str
     return counts
 
 
-def _noise(data: AuditData, row: int, kind: str = "label-noise") -> Finding:
-    votes = data.votes[row]
+def _noise(votes: np.ndarray, row: int, kind: str = "label-noise") -> Finding:
     counts = [
         f"{name} {votes[i]}"
         for i, name in sorted(enumerate(FERPLUS_VOTES), key=lambda pair: -votes[pair[0]])
         if votes[i]
     ]
     return Finding(
-        kind, int(row), None, float(votes.max() / votes.sum()), f"of {votes.sum()} votes: {', '.join(counts)}"
+        kind, row, None, float(votes.max() / votes.sum()), f"of {votes.sum()} votes: {', '.join(counts)}"
     )

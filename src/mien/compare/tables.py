@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from mien.compare.figures import Results
 from mien.compare.inputs import ComparisonInput, Network
-from mien.judge import METRICS, Difference, Interval, Metric
+from mien.judge import METRICS, Difference, Interval, Metric, Verdict
 from mien.pages.tables import Table
 from mien.recipe import Recipe, to_toml
 from mien.run import Run
@@ -71,7 +71,7 @@ def network_tables(results: Results) -> list[Table]:
     tables = []
     for part, words in parts_of(results):
         verdicts = [results.verdicts[net.name][part] for net in networks]
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (metric.title, *(_interval(metric, verdict.scores[name]) for verdict in verdicts))
             for name, metric in METRICS.items()
         ]
@@ -148,29 +148,33 @@ def seed_tables(results: Results) -> list[Table]:
 def _fold_rows(net: Network, part: str) -> list[tuple[str, ...]]:
     scores_by_run = net.run_scores(part)
     rows = [
-        (f"seed {run.seed}, fold {run.fold.number}", *_scores(scores), *_training(run))
+        (f"seed {run.seed}, fold {run.fold.number if run.fold else 1}", *_scores(scores), *_training(run))
         for run, scores in zip(net.runs, scores_by_run, strict=True)
     ]
     means = _scores({m: float(np.mean([scores[m] for scores in scores_by_run])) for m in METRICS})
-    deviation = _deviation("standard deviation over folds", net.fold_sd(part))
-    return [*rows, ("mean", *means, "", "", ""), deviation]
+    return [
+        *rows,
+        ("mean", *means, "", "", ""),
+        *_deviation("standard deviation over folds", net.fold_sd(part)),
+    ]
 
 
-def _training(run) -> tuple[str, str, str]:
+def _training(run: Run) -> tuple[str, str, str]:
     result = run.result()
     epochs = f"{result['kept_epoch']} of {result['epochs']}"
     return epochs, percent(result["val"]["accuracy"]), seconds(run.environment()["train_seconds"])
 
 
-def _spread(verdict) -> list[tuple[str, ...]]:
+def _spread(verdict: Verdict) -> list[tuple[str, ...]]:
     mean = ("mean", *_scores({m: verdict.scores[m].point for m in METRICS}), "", "", "")
-    if verdict.seed_sd is None:
+    deviation = _deviation("standard deviation", verdict.seed_sd)
+    return [mean, *deviation] if deviation else []
+
+
+def _deviation(title: str, sd: dict[str, float] | None) -> list[tuple[str, ...]]:
+    if sd is None:
         return []
-    return [mean, _deviation("standard deviation", verdict.seed_sd)]
-
-
-def _deviation(title: str, sd: dict[str, float]) -> tuple[str, ...]:
-    return (title, *(metric.number(sd[name]) for name, metric in METRICS.items()), "", "", "")
+    return [(title, *(metric.number(sd[name]) for name, metric in METRICS.items()), "", "", "")]
 
 
 def difference_tables(results: Results) -> list[Table]:

@@ -1,7 +1,6 @@
 """The frozen objects that a data set's files become. Reads and writes nothing."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,7 +165,7 @@ class Dataset:
         earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
         return self._taken(rows, seen=self._table["group"][earlier])
 
-    def _taken(self, rows: np.ndarray, seen: Sequence[str] = ()) -> Faces:
+    def _taken(self, rows: np.ndarray, seen: np.ndarray | tuple[()] = ()) -> Faces:
         """Return the faces of some rows; those of a group that was seen are not clean."""
         index = {label: i for i, label in enumerate(self.info.labels)}
         groups = self._table["group"][rows]

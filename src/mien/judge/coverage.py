@@ -55,11 +55,10 @@ def risk_coverage(
     points = _shares(Sums(sums.sum(1), 0))[0]
     (values,) = bootstrap([Sample(Sums(sums, 0))], _shares, draws=draws, seed=0)
     spans = [interval(p, drawn, lowest=0, highest=1) for p, drawn in zip(points, values.T, strict=True)]
-    groups = (sums[0] > 0).sum(
-        0
-    )  # groups with an answered face, by threshold; the last number is that of all
-    cases = [groups[len(cuts)]] * len(cuts) + groups[: len(cuts)].tolist()
-    spans = [with_exact_end(span, int(n)) for span, n in zip(spans, cases, strict=True)]
+    # groups with an answered face, by threshold; the last number is that of all
+    groups = (sums[0] > 0).sum(0).tolist()
+    cases = [groups[len(cuts)]] * len(cuts) + groups[: len(cuts)]
+    spans = [with_exact_end(span, n) for span, n in zip(spans, cases, strict=True)]
     return [
         Answered(float(t), share, accuracy)
         for t, share, accuracy in zip(cuts, spans, spans[len(cuts) :], strict=False)
@@ -85,14 +84,15 @@ def write_coverage(
 
     folder = Path(folder)
     clean = {name: table.only(table.clean) if table.clean.any() else table for name, table in tables.items()}
-    curves, marks = {}, {}
+    curves: dict[str, list[Answered]] = {}
+    marks: dict[str, Answered] = {}
     for name, table in clean.items():
         try:
             curves[name] = risk_coverage(table, draws=draws)
             if threshold is not None:
                 (marks[name],) = risk_coverage(table, [threshold], draws=draws)
-        except DataError as fault:
-            raise DataError(f"{name}: {fault}") from None
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
     rows = [row for name, curve in curves.items() for row in _rows(name, curve, marks.get(name))]
     head = ("table", "answered_from", "share", "accuracy", "low", "high", "marked")
     with figures.themed():
@@ -106,11 +106,12 @@ def write_coverage(
 
 
 def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[tuple]:
-    all_of = sorted([*curve, *([mark] if mark else [])], key=lambda one: -one.threshold)
+    answered = [*curve, mark] if mark else [*curve]
+    answered.sort(key=lambda one: -one.threshold)
     return [
         (name, f"{one.threshold:.4f}", f"{one.share.point:.4f}",
          *(f"{x:.4f}" for x in (one.accuracy.point, one.accuracy.low, one.accuracy.high)), int(one is mark))
-        for one in all_of
+        for one in answered
     ]  # fmt: skip
 
 

@@ -88,9 +88,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 
     Holm, "A simple sequentially rejective multiple test procedure", 1979. The order is kept.
     """
-    ps = np.asarray(ps, np.float64)
-    order = np.argsort(ps, kind="stable")
-    steps = np.minimum(1, np.maximum.accumulate(ps[order] * np.arange(len(ps), 0, -1)))
+    values = np.asarray(ps, np.float64)
+    order = np.argsort(values, kind="stable")
+    steps = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(ps), 0, -1)))
     adjusted = np.empty(len(ps))
     adjusted[order] = steps
     return adjusted.tolist()

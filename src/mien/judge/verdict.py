@@ -90,7 +90,7 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
     group = group_numbers(tables[0])
     sample, groups = Sample.of(tables, group), int(group.max()) + 1
     whole = sample.total()
-    points, has_cases = _figures(whole), (_cases(whole) > 0).all(0)  # (K, figures), (C, 3)
+    points, has_cases = _figures(whole), _cases(whole).min(0) > 0  # (K, figures), (C, 3)
     (values,) = bootstrap([sample], partial(_figures, has_cases=has_cases), draws=draws, seed=seed)
     scores = points[:, : len(METRICS)]
     per_class = _per_class(tables[0].classes, sample.groups, points.mean(0), values)
@@ -169,8 +169,8 @@ def _per_class(
     shape = (len(classes), 3)
     points = points[len(METRICS) :].reshape(shape)
     values = values[:, len(METRICS) :].reshape(-1, *shape)
-    cases = _cases(sums) > 0  # (K, G, C, 3)
-    cases, known = cases.sum(1).min(0), cases.any((0, 1))  # (C, 3)
+    has_cases = _cases(sums) > 0  # (K, G, C, 3)
+    cases, known = has_cases.sum(1).min(0), has_cases.max((0, 1))  # (C, 3)
     scores = []
     for i, label in enumerate(classes):
         shares = [

@@ -4,8 +4,9 @@ A chart takes its title, a quiet second line and numbers, and returns a matplotl
 inside `figures.themed()` and write with `figures.save`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -174,7 +175,7 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
     over.plot(140, TITLE_HEIGHT + 6, "o", color=color, markersize=6)
     for x, word in ((25, "val"), (87, "train"), (149, "epoch kept")):
         over.text(x, TITLE_HEIGHT + 10, word, fontsize=SMALL)
-    last = max(seed["epoch"][-1] for seed in seeds)
+    last, y = max(seed["epoch"][-1] for seed in seeds), 0
     for i, (figure_name, top) in enumerate((("loss", top_loss), ("accuracy", 1))):
         y = TITLE_HEIGHT + 44 + i * (height + 38)
         write_at(figure, EDGE, y - 10, figure_name, fontsize=SMALL, color=LIGHT["muted"])
@@ -183,7 +184,7 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
             _history(axes, seed, figure_name, color)
         room = max(0.02 * last, 0.4)
         axes.set(xlim=(1 - room, last + room), ylim=(0, top))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(axis="y")
         if figure_name == "accuracy":
             _percent_axis(axes.yaxis)
@@ -285,11 +286,34 @@ def reliability(main: str, rest: str, look: Series, bins):
     return figure
 
 
-def coverage(main: str, rest: str, curves, marks):
+class Range95(Protocol):
+    """A point with the ends of its interval."""
+
+    @property
+    def point(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+
+
+class OperatingPoint(Protocol):
+    """A threshold, the share of faces that it answers, and the accuracy among those."""
+
+    @property
+    def threshold(self) -> float: ...  # noqa: D102
+    @property
+    def share(self) -> Range95: ...  # noqa: D102
+    @property
+    def accuracy(self) -> Range95: ...  # noqa: D102
+
+
+def coverage(
+    main: str, rest: str, curves: Mapping[str, Sequence[OperatingPoint]], marks: Mapping[str, OperatingPoint]
+):
     """Accuracy among the faces answered against their share, a line and a band each of `curves`.
 
-    `curves` maps names to points with `share` and `accuracy`, both with `point`, `low` and `high`; `marks` names to
-    one such point with its `threshold`, which is written beside it.
+    `marks` holds the point of one threshold by name, which is written beside it.
     """
     left, height = 46, 250
     named = [Series(name, *theme.series(number)) for number, name in enumerate(curves)]
@@ -301,10 +325,10 @@ def coverage(main: str, rest: str, curves, marks):
     axes = axes_at(figure, left, top + 24, RIGHT - left, height)
     for entry, points in zip(named, curves.values(), strict=True):
         share = [one.share.point for one in points]
-        band = [[getattr(one.accuracy, end) for one in points] for end in ("low", "high")]
-        axes.fill_between(share, *band, color=entry.color, alpha=0.18, linewidth=0)
+        low, high = ([getattr(one.accuracy, end) for one in points] for end in ("low", "high"))
+        axes.fill_between(share, low, high, color=entry.color, alpha=0.18, linewidth=0)
         axes.plot(share, [one.accuracy.point for one in points], color=entry.color, linewidth=1.6)
-    _told_marks(axes, [(entry, marks[entry.name]) for entry in named if entry.name in marks], height)
+    _noted_marks(axes, [(entry, marks[entry.name]) for entry in named if entry.name in marks], height)
     lowest = min(one.accuracy.low for points in curves.values() for one in points)
     axes.set(xlim=(0, 1), ylim=(max(0, np.floor(10 * lowest - 0.5) / 10), 1))
     _percent_axis(axes.yaxis, axes.get_ylim()[0])
@@ -313,15 +337,17 @@ def coverage(main: str, rest: str, curves, marks):
     return figure
 
 
-def _told_marks(axes, marked: Sequence[tuple[Series, object]], height: float) -> None:
+def _noted_marks(axes, marked: Sequence[tuple[Series, OperatingPoint]], height: float) -> None:
     """Draw each mark on its curve, and what it gives in the lower left corner, where no curve comes."""
     for row, (entry, mark) in enumerate(reversed(marked)):
         look = {"color": entry.color, "markersize": 8}
         axes.plot(mark.share.point, mark.accuracy.point, entry.marker, **look)
         y = (12 + LEGEND_ROW * row) / height
         axes.plot(0.04, y, entry.marker, transform=axes.transAxes, **look)
-        told = f"from {mark.threshold:g} on: {mark.share.point:.0%} answered, {mark.accuracy.point:.0%} right"
-        axes.text(0.07, y, told, transform=axes.transAxes, va="center", fontsize=SMALL)
+        note = (
+            f"from {mark.threshold:g} on: {mark.share.point:.0%} answered, {mark.accuracy.point:.0%} correct"
+        )
+        axes.text(0.07, y, note, transform=axes.transAxes, va="center", fontsize=SMALL)
 
 
 def matrix(

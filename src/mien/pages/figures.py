@@ -13,6 +13,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mien.errors import MissingExtra
 from mien.files import write_atomic
@@ -27,7 +28,7 @@ DARK_NOTEBOOKS = ('[data-jp-theme-light="false"]', ".vscode-dark", '[theme="dark
 SIDE_BY_SIDE = "background: var(--paper); display: flex; flex-wrap: wrap; gap: 24px; padding: 12px;"
 POINTS_PER_INCH = 72  # one pixel of the layout is one point of matplotlib's
 
-RC = {
+RC: dict[Any, Any] = {  # matplotlib names the type of its keys in stubs alone
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": TEXT,

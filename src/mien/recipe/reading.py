@@ -3,7 +3,7 @@
 import dataclasses
 import tomllib
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
@@ -74,15 +74,13 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
         )
     for section in sorted(set(tree) - set(SECTIONS)):
         faults.append(f'unknown section "{section}"{did_you_mean(section, SECTIONS)}')
-    parts = {"network": _network(tree.get("network"), faults)}
+    parts: dict[str, Any] = {"network": _network(tree.get("network"), faults)}
+    types = get_type_hints(Recipe)
     for section in SECTIONS[1:]:
-        parts[section] = _section(
-            Recipe.__dataclass_fields__[section].type, tree.get(section, {}), section, faults
-        )
-    if not faults:
-        recipe = Recipe(name=name, **parts)
-        faults += contradictions(recipe)
-    if faults:
+        parts[section] = _section(types[section], tree.get(section, {}), section, faults)
+    recipe = None if faults else Recipe(name=name, **parts)
+    faults += contradictions(recipe) if recipe else []
+    if recipe is None or faults:
         raise RecipeError(f"{where}: " + "; ".join(faults))
     return recipe
 
@@ -91,7 +89,7 @@ def _network(options, faults: list[str]) -> Network | None:
     kind = options.get("kind") if isinstance(options, dict) else None
     if not isinstance(kind, str) or kind not in NETWORKS:
         faults.append(
-            f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(kind, NETWORKS)}"
+            f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(str(kind), NETWORKS)}"
         )
         return None
     return _section(NETWORKS[kind], options, "network", faults)
