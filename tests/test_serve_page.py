@@ -1,16 +1,21 @@
 """The page of `mien serve` in a real Chromium, beside what Python says of the same pictures."""
 
 import base64
+import csv
 import gzip
 import hashlib
 import io
+import json
 import os
 import re
+from contextlib import nullcontext
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import chromium, leaning_portrait
+from nginx import nginx
 from PIL import Image
 from serving import SAMPLES, serving
 
@@ -21,6 +26,9 @@ from mien.faces import TEMPLATE, align
 from mien.faces.face import Face
 from mien.faces.finder import view
 from mien.pages.theme import css_variables
+from mien.predict.answer import Answer
+from mien.predict.rows import Csv, Json, in_words
+from mien.predict.sources import Source
 from mien.render.clips import render_clip
 from mien.serve import about
 
@@ -195,7 +203,7 @@ def give(tab, way: str, files: dict[str, bytes], kind: str = "image/png") -> Non
 
 
 def shown(tab, name: str) -> np.ndarray:
-    """The probabilities that the page shows of a picture's faces, (faces, classes)."""
+    """The probabilities that the page shows of an image's faces, (faces, classes)."""
     item = tab.locator("#photos > li", has=tab.get_by_role("heading", name=name, exact=True))
     rows = item.locator(".faces > li").evaluate_all(
         "items => items.map(item => [...item.querySelectorAll('dd')].map(dd => Number(dd.dataset.share)))"
@@ -257,7 +265,7 @@ def test_dropped_pictures_are_read_as_python_reads_them(tab, recognizer, picture
     assert {name: d for name, d in differences.items() if d > CLOSE} == {}
     assert tab.locator("#photos > li h3").all_inner_texts() == list(pictures)
     assert len(shown(tab, "several")) == 4
-    assert tab.locator("#photos rect.under").count() == tab.locator("#photos .faces > li").count()
+    assert tab.locator("#photos .box").count() == tab.locator("#photos .faces > li").count()
 
 
 @pytest.mark.slow
@@ -352,7 +360,7 @@ def test_a_pasted_picture_is_read(tab, recognizer, pictures):
     give(tab, "paste", {"again.png": pictures["cut"]})
 
     assert differ(found, expected(recognizer, pictures["cut"])) < CLOSE
-    assert told == "There is no picture in the clipboard."
+    assert told == "There is no image in the clipboard."
     assert tab.inner_text("#state").startswith("Ready")
 
 
@@ -361,19 +369,158 @@ def test_what_cannot_be_read_is_told_in_words(tab):
     """A file that is no picture, and a picture without a face, get a sentence, which is also said aloud."""
     turned = encoded(np.zeros((90, 60), np.uint8), "WEBP", exif=sideways())
     files = {
-        "turned.webp": (turned, "Not read: a WebP that is turned by its EXIF data; save it as JPEG."),
-        "notes.txt": (b"no picture", "Not read: not a picture that this browser can open, or a damaged one."),
-        "empty.png": (b"", "Not read: an empty file."),
-        "dot.png": (encoded(np.zeros((4, 4), np.uint8)), "Not read: 4 x 4 pixels are too few for a face."),
+        "turned.webp": (turned, "Not classified: a WebP that is turned by its EXIF data; save it as JPEG."),
+        "notes.txt": (
+            b"no picture",
+            "Not classified: not a picture that this browser can open, or a damaged one.",
+        ),
+        "empty.png": (b"", "Not classified: an empty file."),
+        "dot.png": (
+            encoded(np.zeros((4, 4), np.uint8)),
+            "Not classified: 4 x 4 pixels are too few for a face.",
+        ),
         "grey.png": (encoded(np.full((90, 90), 128, np.uint8)), "No face was found."),
     }
     said = {}
     for name, (data, _) in files.items():
         give(tab, "drop", {name: data})
-        said[name] = tab.inner_text("#photos > li:first-child .said")
-        assert name in tab.inner_text("#said")
+        said[name] = tab.inner_text("#photos > li:first-child .answer")
+        assert name in tab.inner_text("#announcement")
 
     assert said == {name: words for name, (_, words) in files.items()}
+
+
+def test_the_answer_comes_into_view(tab, pictures):
+    """An image that is given is brought to the top, its heading focused, and stays there when it is classified."""
+    tab.set_viewport_size({"width": 320, "height": 640})
+    tab.emulate_media(reduced_motion="reduce")
+    give(tab, "drop", {"first": pictures["large"]})
+    tab.locator("#photos .plate").first.wait_for()
+    place = "document.querySelector('#photos > li').getBoundingClientRect().top"
+    top, label = tab.evaluate(place), tab.locator("#photos .plate").first.bounding_box()
+    focused = tab.evaluate("document.activeElement.textContent")
+    drop(
+        tab,
+        {"second": pictures["large"]},
+        then=f"{SOON} scrollTo(0, 0); dispatchEvent(new WheelEvent('wheel'));",
+    )
+    tab.locator("#photos > li[data-done]").nth(1).wait_for()
+
+    assert 0 <= top < 40
+    assert label["y"] + label["height"] < 640
+    assert focused == "first"
+    assert tab.evaluate("scrollY") == 0  # somebody moved there meanwhile
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_boxes_carry_labels(tab, recognizer, pictures, width):
+    """Each box has its face's label beside it; no two cover each other, and all lie in the image, at any width."""
+    tab.set_viewport_size({"width": width, "height": 800})
+    give(tab, "drop", {"call": pictures["call"], "alone": pictures["cut"]})
+    tab.locator("#photos > li").nth(1).locator(".plate").wait_for()
+    texts = [item.locator(".plate").all_text_contents() for item in tab.locator("#photos > li").all()]
+    places = tab.locator("#photos > li:first-child .plate rect:first-child").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(r => [r.left, r.top, r.right, r.bottom])"
+    )
+    image = tab.locator("#photos > li:first-child img").bounding_box()
+    faces = [recognizer.predict(pictures[name]) for name in ("call", "cut")]
+
+    assert texts[0] == [f"{number} {in_words(face)}" for number, face in enumerate(faces[0], start=1)]
+    assert texts[1] == [in_words(faces[1][0])]
+    for one, other in combinations(places, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    assert min(left for left, *_ in places) >= image["x"] - 0.01
+    assert max(bottom for *_, bottom in places) <= image["y"] + image["height"] + 0.01
+
+
+def test_a_crowd_is_shown_so_large_that_its_labels_can_be_read(tab, pictures):
+    """In a narrow window an image with many faces scrolls sideways, also by keyboard, and the page does not."""
+    tab.set_viewport_size({"width": 320, "height": 800})
+    call = Image.open(io.BytesIO(pictures["call"])).convert("RGB")
+    crowd = np.tile(np.asarray(call), (2, 2, 1))
+    give(tab, "drop", {"crowd": encoded(crowd)})
+    tab.locator("#photos .plate").first.wait_for()
+    texts = tab.locator("#photos .plate").all_text_contents()
+    box = tab.locator("#photos .box").first.bounding_box()
+    overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    assert len(texts) == 24
+    assert sum(bool(re.search("[a-z]", one)) for one in texts) >= 22
+    assert box["width"] > 60
+    assert overflow <= 0
+    assert serious(tab) == []
+
+
+def saved(tab, button: str) -> bytes:
+    """The file that a button saves."""
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name=button).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def test_results_are_saved_as_predict_writes_them(tab, recognizer, pictures):
+    """CSV and JSON of the page have the columns, names, labels and numbers of `mien predict --csv` and `--json`."""
+    images = {
+        "several": pictures["several"],
+        "nobody": encoded(np.full((90, 120), 128, np.uint8)),
+        '=a "b", \u200b.png': b"no picture",
+    }
+    give(tab, "drop", images)
+    got_csv = list(csv.reader(io.StringIO(saved(tab, "Save as CSV").decode())))
+    got_json = [json.loads(line) for line in saved(tab, "Save as JSON").decode().splitlines()]
+    table, lines = io.StringIO(), io.StringIO()
+    writers = Csv(table, recognizer.model), Json(lines, recognizer.model, got_json[0]["card"])
+    for (name, data), answer in zip(images.items(), got_json[1:], strict=True):
+        problem = answer.get("problem", "")
+        with Image.open(io.BytesIO(data)) if not problem else nullcontext() as image:
+            size = image.size if image else (0, 0)
+        faces = [] if problem else recognizer.predict(data)
+        for writer in writers:
+            writer.add(Answer(Source(name, bytes, name), faces, problem, size))
+    expected_csv = list(csv.reader(io.StringIO(table.getvalue())))
+
+    assert got_csv[0] == expected_csv[0]
+    assert unequal(got_csv, expected_csv) == []
+    assert unequal(got_json, [json.loads(line) for line in lines.getvalue().splitlines()]) == []
+    assert got_json[0]["card"].endswith("/v1/model")
+
+
+def unequal(got, wanted, place: str = "") -> list[str]:
+    """Where two nested values differ, numbers by more than a tenth of a pixel or a percent."""
+    if isinstance(wanted, list | dict) and type(got) is type(wanted) and len(got) == len(wanted):
+        keys = list(wanted) if isinstance(wanted, dict) else range(len(wanted))
+        if isinstance(wanted, dict) and list(got) != keys:
+            return [f"{place}: {list(got)}"]
+        return [one for key in keys for one in unequal(got[key], wanted[key], f"{place}/{key}")]
+    try:
+        return (
+            []
+            if abs(float(got) - float(wanted)) <= (0.1 if float(wanted) > 1 else 0.01)
+            else [f"{place}: {got}"]
+        )
+    except (TypeError, ValueError):
+        return [] if got == wanted else [f"{place}: {got!r}, not {wanted!r}"]
+
+
+def test_an_image_is_saved_with_its_labels(tab, pictures):
+    """The PNG is as large as the image, larger where that is small; boxes and labels are drawn in, the rest stays."""
+    give(tab, "drop", {"call.png": pictures["call"], "tiny.png": pictures["small"]})
+    tab.locator("#photos .plate").first.wait_for()
+    call, tiny = (
+        Image.open(io.BytesIO(saved(tab, f"Save {name}.png with labels"))) for name in ("call", "tiny")
+    )
+    plain = np.asarray(Image.open(io.BytesIO(pictures["call"])).convert("RGB")).astype(int)
+    changed = np.abs(np.asarray(call.convert("RGB")).astype(int) - plain).max(2) > 8
+    box = (
+        tab.locator("#photos .box rect")
+        .nth(1)
+        .evaluate("r => [r.x, r.y].map(v => Math.round(v.baseVal.value))")
+    )
+
+    assert call.size == plain.shape[1::-1]
+    assert tiny.size == (504, 504)  # 72 pixels, seven times
+    assert 0.01 < changed.mean() < 0.2
+    assert call.convert("RGB").getpixel((box[0], box[1] + 40))[2] > 200  # the bright line
 
 
 def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
@@ -401,7 +548,7 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     assert differ(shown(tab, "tiff"), shown(tab, "there")) < SAME
     assert 0 == tab.locator("#photos > li:has(h3:text-is('tiff')) :is(img, canvas)").count()
     assert "cannot show" in tab.inner_text("#photos > li:has(h3:text-is('tiff')) figure")
-    assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .said")
+    assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .answer")
 
 
 @pytest.mark.parametrize("key", [False, True])
@@ -413,7 +560,7 @@ def test_nothing_is_sent_before_the_page_knows_the_model(unknowing, pictures, ke
     off = [page.is_disabled(f"#{name}") for name in ("remote", "choose", "camera")]
     stayed = drop(page, {"early": pictures["cut"]}, then="return event.defaultPrevented;")
     tell(key=key)
-    page.locator("#photos > li[data-done=read]").wait_for()
+    page.locator("#photos > li[data-done=classified]").wait_for()
 
     assert off == [True, True, True]
     assert stayed
@@ -427,10 +574,10 @@ def test_the_switch_counts_when_a_photo_is_given_and_at_its_turn(tab, pictures):
     """What was given before it went on stays here, and what still waits when it goes off is not sent any more."""
     sent, click = sent_by(tab), f"{SOON} document.getElementById('remote').click();"
     drop(tab, {"before": pictures["large"], "waits": pictures["cut"]}, then=click)
-    tab.locator("#photos > li[data-done=read]").nth(1).wait_for()
+    tab.locator("#photos > li[data-done=classified]").nth(1).wait_for()
     stayed = list(sent)
     drop(tab, {"goes": pictures["large"], "waits too": pictures["cut"]}, then=click)
-    tab.locator("#photos > li[data-done=read]").nth(3).wait_for()
+    tab.locator("#photos > li[data-done=classified]").nth(3).wait_for()
 
     assert stayed == []
     assert len(sent) == 1
@@ -446,8 +593,8 @@ def test_photos_that_are_removed_are_neither_read_nor_announced(tab, pictures):
             window.asked.push(message.task);
             post.call(this, message, ...more);
           };
-          const said = document.getElementById("said");
-          new MutationObserver(() => window.announced.push(said.textContent)).observe(said, { childList: true });
+          const spoken = document.getElementById("announcement");
+          new MutationObserver(() => window.announced.push(spoken.textContent)).observe(spoken, { childList: true });
         }"""
     )
     many = {f"{number}.png": pictures["large"] for number in range(5)}
@@ -456,7 +603,7 @@ def test_photos_that_are_removed_are_neither_read_nor_announced(tab, pictures):
     removed, last = tab.evaluate("announced")
 
     assert tab.evaluate("asked") == ["predict", "predict"]  # the first one had been begun
-    assert removed == "All pictures were removed."
+    assert removed == "All images were removed."
     assert last.startswith("last: 1 face")
 
 
@@ -467,9 +614,9 @@ def test_the_servers_answer_does_not_wait_for_this_browser(context, server, pict
     page.add_init_script(HOLD_ENGINE)
     page.goto(server.url)
     page.check("#remote")
-    why = page.get_by_role("button", name="Where it looked")
+    why = page.get_by_role("button", name="Explain")
     give(page, "drop", {"there": pictures["cut"]})
-    boxed, explained = page.locator("#photos rect.under").count(), why.count()
+    boxed, explained = page.locator("#photos .box").count(), why.count()
     page.evaluate("begin()")
     why.wait_for()
     painted = page.locator("#photos canvas").first.evaluate(
@@ -549,7 +696,7 @@ def test_a_page_whose_engine_failed_keeps_saying_so(unknowing, pictures):
     page.wait_for_selector("#camera:not([disabled])")
     camera = page.inner_text("#state")
 
-    assert told.startswith("This page cannot read pictures:")
+    assert told.startswith("This page cannot classify images:")
     assert later == told
     assert camera.startswith("The camera cannot be used") and "404" in camera
 
@@ -564,15 +711,80 @@ def test_all_works_with_the_network_off(tab, context, recognizer, pictures):
         )
         give(tab, "drop", {"offline": pictures["cut"]})
         tab.locator("#samples button").first.click()
-        tab.locator("#photos > li[data-done=read]").nth(1).wait_for()
-        tab.get_by_role("button", name="Where it looked").first.click()
-        told = tab.locator(".why:visible").inner_text()
+        tab.locator("#photos > li[data-done=classified]").nth(1).wait_for()
+        tab.get_by_role("button", name="Explain").first.click()
+        told = tab.locator(".explanation:visible").inner_text()
     finally:
         context.set_offline(False)
 
     assert asked == []
     assert differ(shown(tab, "offline"), expected(recognizer, pictures["cut"])) < CLOSE
-    assert "Orange: hiding it lowers that" in told
+    assert "Orange: hiding it lowers the probability" in told
+
+
+def test_it_works_below_a_prefix_and_after_a_reload_without_server_or_proxy(
+    browser, recognizer, pictures, tmp_path
+):
+    """Behind a proxy that takes a prefix off all works; without the server, and without the proxy, it loads again."""
+    page, complaints = browser.new_page(), []
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    answers = {}
+
+    def read(name: str) -> None:
+        page.wait_for_selector("html[data-ready]")
+        give(page, "drop", {name: pictures["cut"]})
+        answers[name] = shown(page, name)
+
+    with serving() as server, nginx(tmp_path, server.port) as url:
+        page.goto(url)
+        page.wait_for_selector("html[data-stored]")
+        read("with the server")
+        threads = page.get_attribute("html", "data-ready")
+        page.check("#remote")
+        read("by the server")
+        loud, complaints = list(complaints), []
+        server.stop()
+        page.reload()
+        read("the proxy alone")
+    page.reload()
+    read("nobody there")
+    samples = page.locator("#samples img").count()
+    isolated = page.get_attribute("html", "data-ready")
+    page.close()
+
+    assert loud == []
+    assert differ(answers["with the server"], expected(recognizer, pictures["cut"])) < CLOSE
+    assert differ(answers["by the server"], answers["with the server"]) < CLOSE
+    assert np.array_equal(answers["the proxy alone"], answers["with the server"])
+    assert np.array_equal(answers["nobody there"], answers["with the server"])
+    assert samples == 15
+    assert isolated == threads
+
+
+def test_the_stored_page_follows_the_server(browser):
+    """When what the server gives changes, the stored page is replaced as a whole, and nothing of before stays."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    stores, most = "caches.keys()", "fetch('v1/model').then((r) => r.json()).then((m) => m.max_body_bytes)"
+    with serving("--max-bytes", "400000") as server:
+        page.goto(server.url)
+        page.wait_for_selector("html[data-stored]")
+        before = page.evaluate(stores)
+    with serving("--max-bytes", "500000", "--port", str(server.port)):
+        page.reload()
+        online = page.evaluate(most)
+        page.wait_for_function(
+            "async (before) => { const now = await caches.keys(); return now.length === 1 && now[0] !== before; }",
+            arg=before[0],
+        )
+    page.reload()
+    offline = page.evaluate(most)
+    page.close()
+
+    assert len(before) == 1
+    assert (online, offline) == (500_000, 500_000)
 
 
 @pytest.mark.slow
@@ -590,25 +802,28 @@ def test_the_camera_is_read_frame_by_frame(tab):
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#people li b:text-matches('happy|surprise')")
     focused = tab.evaluate("document.activeElement.id")
-    tab.wait_for_selector("#stage rect.under", state="attached")
+    tab.wait_for_selector("#stage .box", state="attached")
     tab.wait_for_selector("#shares:not(:empty)")
     box = tab.evaluate(
-        "(r => [r.x, r.y, r.width, r.height].map(v => v.baseVal.value))(document.querySelector('#stage .under'))"
+        "(r => [r.x, r.y, r.width, r.height].map(v => v.baseVal.value))(document.querySelector('#stage .box rect'))"
     )
     inked = tab.evaluate(
         """(canvas => canvas.getContext("2d").getImageData(canvas.width - 40, 0, 40, canvas.height).data.some((v) => v))
         (document.getElementById("timeline"))"""
     )
+    named = tab.locator("#stage .plate").first.text_content()
     shares, label = tab.inner_text("#shares"), tab.get_attribute("#timeline", "aria-label")
+    stops = tab.get_by_role("button", name="Stop the camera").count(), tab.is_visible("#camera")
     axe = serious(tab)
-    tab.focus("#stop")
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#live", state="hidden")
 
-    assert focused == "camera"  # as before the browser asked for the camera
+    assert focused == "stop"
+    assert stops == (1, False)
+    assert re.fullmatch(r"(happy|surprise) \d+%|uncertain", named)
     assert 60 < box[2] < 200 and 60 < box[3] < 224 and 120 <= box[1] <= 250  # in the rendered face
     assert inked
-    assert re.match(r"Of this time: (happy|surprise|not sure) \d", shares) and label.endswith(shares[14:-1])
+    assert re.match(r"Of this time: (happy|surprise|uncertain) \d", shares) and label.endswith(shares[14:-1])
     assert axe == []
     assert tab.evaluate("document.getElementById('video').srcObject") is None
     assert tab.evaluate("document.activeElement.id") == "camera"
@@ -716,8 +931,8 @@ def test_nothing_keeps_people_from_using_it(tab, pictures, width, scheme):
     tab.set_viewport_size({"width": width, "height": 844})
     tab.emulate_media(color_scheme=scheme)
     give(tab, "drop", {"call": pictures["call"], "notes.txt": b"no picture"})
-    tab.get_by_role("button", name="Where it looked").first.click()
-    tab.locator(".why:visible").wait_for()
+    tab.get_by_role("button", name="Explain").first.click()
+    tab.locator(".explanation:visible").wait_for()
     tab.click("summary")
     overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     found = serious(tab)

@@ -2,15 +2,17 @@
 
 from dataclasses import asdict
 
+from mien import __version__
 from mien.faces import finder
 from mien.model import Model
 from mien.predict import occlusion
 from mien.predict.answer import LIMITS
+from mien.predict.rows import FORMAT
 from mien.serve.settings import Settings
 from mien.video import follow, steady
 
 CARD = "GET /v1/model"  # where an answer says that the card stands
-MODEL_URL, DETECTOR_URL = "/v1/model.onnx", "/v1/detector.onnx"
+MODEL_FILE, DETECTOR_FILE = "model.onnx", "detector.onnx"  # beside `/v1/model`, whose answer names them
 DETECTOR = {
     "long_side": finder.LONG_SIDE,
     "close_side": finder.CLOSE_SIDE,
@@ -49,6 +51,8 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
     """Return the JSON of `GET /v1/model`."""
     limits = settings.limits
     return {
+        "mien": __version__,
+        "format": FORMAT,
         "name": model.name,
         "sha256": model.sha256,
         "labels": list(model.labels),
@@ -61,8 +65,8 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "limits": LIMITS,
         "card": model.card,
         "card_html": card_html(model.card),
-        "model_url": f"{MODEL_URL}?v={model_version}",
-        "detector_url": f"{DETECTOR_URL}?v={detector_version}",
+        "model_url": f"{MODEL_FILE}?v={model_version}",
+        "detector_url": f"{DETECTOR_FILE}?v={detector_version}",
         "detector": DETECTOR,
         "explain": EXPLAIN,
         "follow": FOLLOW,

@@ -16,11 +16,12 @@ from mien.pictures import quiet
 from mien.predict import Recognizer
 from mien.predict.answer import LIMITS
 from mien.serve import problems
-from mien.serve.about import DETECTOR_URL, MODEL_URL, about
+from mien.serve.about import DETECTOR_FILE, MODEL_FILE, about
 from mien.serve.assets import Asset, folder
 from mien.serve.gallery import samples
 from mien.serve.guard import Guard
 from mien.serve.metrics import MEDIA_TYPE, Metrics
+from mien.serve.offline import SCRIPT, service_worker
 from mien.serve.predicting import Predict, document
 from mien.serve.reading import Reading
 from mien.serve.reports import add_reports
@@ -49,10 +50,9 @@ def application(settings: Settings, recognizer: Recognizer, metrics: Metrics) ->
     )
     _add_faults(app)
     document(app)
-    _add_model(app, settings, recognizer)
-    _add_samples(app)
+    answers = _add_model(app, settings, recognizer) | _add_samples(app)
     _add_service(app, recognizer, metrics)
-    _add_page(app)
+    _add_page(app, answers)
     if settings.reports is not None:
         add_reports(app, settings.reports)
     predict = Predict(settings.limits, recognizer.model, reading, metrics)
@@ -75,7 +75,8 @@ def _add_faults(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, of_http)
 
 
-def _add_model(app: FastAPI, settings: Settings, recognizer: Recognizer) -> None:
+def _add_model(app: FastAPI, settings: Settings, recognizer: Recognizer) -> dict[str, Asset]:
+    """Have the model and the face detector given; return them by their addresses below the root."""
     model = Asset.of(recognizer.model.path.read_bytes(), ".onnx")
     detector = Asset.of(finder.MODEL.read_bytes(), ".onnx")
     if model.sha256 != recognizer.model.sha256:
@@ -91,8 +92,13 @@ def _add_model(app: FastAPI, settings: Settings, recognizer: Recognizer) -> None
     async def tell_model(request: Request) -> Response:
         return card.response(request)
 
-    _give(app, MODEL_URL, model)
-    _give(app, DETECTOR_URL, detector)
+    _give(app, f"/v1/{MODEL_FILE}", model)
+    _give(app, f"/v1/{DETECTOR_FILE}", detector)
+    return {
+        "v1/model": card,
+        f"v1/{MODEL_FILE}?v={model.version}": model,
+        f"v1/{DETECTOR_FILE}?v={detector.version}": detector,
+    }
 
 
 def _give(app: FastAPI, path: str, asset: Asset) -> None:
@@ -104,7 +110,8 @@ def _give(app: FastAPI, path: str, asset: Asset) -> None:
     app.add_route(path, give, include_in_schema=False)
 
 
-def _add_samples(app: FastAPI) -> None:
+def _add_samples(app: FastAPI) -> dict[str, Asset]:
+    """Have the samples given; return them by their addresses below the root."""
     listed, pictures = samples()
     asset = Asset.of(json.dumps(listed).encode(), ".json")
 
@@ -113,6 +120,8 @@ def _add_samples(app: FastAPI) -> None:
         return asset.response(request)
 
     _give_folder(app, "/v1/samples", pictures)
+    by_address = {f"v1/samples/{name}?v={picture.version}": picture for name, picture in pictures.items()}
+    return {"v1/samples": asset, **by_address}
 
 
 def _give_folder(app: FastAPI, path: str, assets: dict[str, Asset]) -> None:
@@ -146,7 +155,8 @@ def _add_service(app: FastAPI, recognizer: Recognizer, metrics: Metrics) -> None
     _give(app, "/house.css", style)
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_page(app: FastAPI, answers: dict[str, Asset]) -> None:
+    """Have the page given; `answers` are what it asks for, by their addresses below the root."""
     page = files("mien.serve") / "page"
     assets = folder(page)
 
@@ -157,5 +167,6 @@ def _add_page(app: FastAPI) -> None:
         return RedirectResponse("/", 307)
 
     app.add_route("/", open_page, include_in_schema=False)
+    _give(app, f"/{SCRIPT}", service_worker(assets, answers))
     app.add_route("/page/", leave, include_in_schema=False)
     _give_folder(app, "/page", assets)

@@ -10,7 +10,7 @@ from mien.serve.assets import Asset
 
 SAMPLES = Path(__file__).with_name("samples")
 LIST = "samples.json"
-URL = "/v1/samples"
+URL = "samples"  # relative to /v1/samples, the address of the list
 
 
 def samples() -> tuple[list[dict], dict[str, Asset]]:

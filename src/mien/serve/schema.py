@@ -54,6 +54,8 @@ class Reading(BaseModel):
 class About(BaseModel):
     """The model, all that a page needs to read faces by itself, and this server's limits."""
 
+    mien: str = Field(description="the version")
+    format: int = Field(description="of the answers of /v1/predict")
     name: str
     sha256: str = Field(description="of the model's file")
     labels: list[str] = Field(description="the classes, in the order of the graph's probabilities")
@@ -68,8 +70,8 @@ class About(BaseModel):
     limits: str = Field(description="what an answer does not mean, in a sentence")
     card: str = Field(description="the model card, Markdown")
     card_html: str = Field(description="the same as HTML without scripts, styles and pictures")
-    model_url: str = Field(description="the model's file, ONNX")
-    detector_url: str = Field(description="the face finder's file, ONNX")
+    model_url: str = Field(description="the model's file, ONNX, relative to this answer's own address")
+    detector_url: str = Field(description="the face detector's file, ONNX, relative in the same way")
     detector: dict[str, float | list[float]] = Field(description="how faces are looked for")
     explain: dict[str, int] = Field(description="how places are hidden")
     follow: dict = Field(description="how a face is followed from frame to frame")
@@ -97,7 +99,7 @@ class Sample(BaseModel):
     """A rendered picture to try."""
 
     name: str
-    url: str
+    url: str = Field(description="relative to the address of this answer")
     kind: str = Field(description="face or scene")
     label: str | None = Field(description="the expression that was rendered")
     alt: str = Field(description="the picture in words")

@@ -1,15 +1,16 @@
-// The camera: its picture with boxes, a card for each person, a timeline. Knows nothing about how faces are read.
+// The camera: its frames with boxes, a card for each person, a timeline. Knows nothing about how faces are classified.
 
-import { byId, element, say } from "./dom.js";
-import { boxes, FaceCard } from "./faces.js";
+import { byId, element, reveal, say } from "./dom.js";
+import { FaceCard } from "./faces.js";
+import { overlay } from "./overlay.js";
 import { Timeline } from "./timeline.js";
-import { counted, NOT_SURE, verdict } from "./words.js";
+import { counted, prediction } from "./words.js";
 
-const LONG_SIDE = 640; // pixels of a frame that is read
-const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
-const TELL_SECONDS = 1; // between two updates of the words under the picture
-const STEADY_SECONDS = 1; // that an answer must last before it is said aloud
-const FAULTS = {
+const LONG_SIDE = 640; // pixels of a frame that is classified
+const IDEAL = { width: { ideal: 640 }, height: { ideal: 480 } };
+const UPDATE_SECONDS = 1; // between two updates of the words under the frame
+const STEADY_SECONDS = 1; // that a label must last before it is said aloud
+const ERRORS = {
   NotAllowedError: "The camera is not allowed here. Allow it in the browser’s address bar, then try again.",
   NotFoundError: "No camera was found.",
   OverconstrainedError: "No such camera was found.",
@@ -20,14 +21,14 @@ const NOT_SAFE =
   "Browsers give the camera to pages at https:// addresses and on this machine (http://127.0.0.1) alone.";
 
 export class Camera {
-  /** `engine` follows faces; `tell(words)` says what is wrong. */
+  /** `engine` tracks faces; `tell(words)` says what is wrong. */
   constructor(model, engine, tell) {
     Object.assign(this, { model, engine, tell });
     this.video = byId("video");
     this.stage = byId("stage");
     this.timeline = new Timeline(byId("timeline"), model);
     this.cards = new Map(); // by person
-    byId("camera").addEventListener("click", () => this.toggle());
+    byId("camera").addEventListener("click", () => this.start());
     byId("stop").addEventListener("click", () => this.stop());
     byId("other").addEventListener("click", () => this.switchOver());
   }
@@ -36,23 +37,22 @@ export class Camera {
     return Boolean(this.stream);
   }
 
-  async toggle(wanted = { facingMode: "user" }) {
-    if (this.running) return this.stop();
+  async start(device = { facingMode: "user" }) {
     if (!navigator.mediaDevices?.getUserMedia) return this.tell(NOT_SAFE);
     byId("camera").disabled = true;
     try {
-      await this.engine.started; // nobody is asked for a camera whose pictures cannot be read
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...wanted }, audio: false });
-    } catch (fault) {
-      return this.tell(FAULTS[fault.name] ?? `The camera cannot be used (${fault.message}).`);
+      await this.engine.started; // nobody is asked for a camera whose frames cannot be classified
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...IDEAL, ...device }, audio: false });
+    } catch (error) {
+      return this.tell(ERRORS[error.name] ?? `The camera cannot be used (${error.message}).`);
     } finally {
       byId("camera").disabled = false;
       if (document.activeElement === document.body) byId("camera").focus({ preventScroll: true }); // lost meanwhile
     }
     try {
       await this.begin();
-    } catch (fault) {
-      if (this.running) this.stop(`The camera cannot be shown (${fault.message}).`);
+    } catch (error) {
+      if (this.running) this.stop(`The camera cannot be shown (${error.message}).`);
     }
   }
 
@@ -66,8 +66,10 @@ export class Camera {
     this.video.srcObject = this.stream;
     byId("live").hidden = false;
     this.reset();
-    byId("camera").textContent = "Stop the camera";
-    byId("live").scrollIntoView({ block: "nearest" });
+    const focused = document.activeElement === byId("camera");
+    byId("camera").hidden = true;
+    if (focused) byId("stop").focus({ preventScroll: true });
+    reveal(byId("live"));
     const devices = await navigator.mediaDevices.enumerateDevices();
     this.devices = devices.filter(({ kind }) => kind === "videoinput");
     byId("other").hidden = this.devices.length < 2;
@@ -78,7 +80,7 @@ export class Camera {
 
   /** Nothing stays of what an earlier camera showed and of what was said. */
   reset() {
-    this.picked = this.shown = this.told = this.answer = this.spoken = undefined;
+    this.picked = this.shown = this.updated = this.labels = this.spoken = undefined;
     this.stage.querySelector("svg")?.remove();
     this.showCards([]);
     this.offer([]);
@@ -93,7 +95,8 @@ export class Camera {
     const at = this.devices.findIndex(({ deviceId }) => deviceId === this.device);
     const { deviceId } = this.devices[(at + 1) % this.devices.length];
     this.stop();
-    await this.toggle({ deviceId: { exact: deviceId } });
+    await this.start({ deviceId: { exact: deviceId } });
+    if (this.running) byId("other").focus({ preventScroll: true });
   }
 
   stop(words = "") {
@@ -102,12 +105,12 @@ export class Camera {
     this.video.srcObject = null;
     const focused = byId("live").contains(document.activeElement);
     byId("live").hidden = true;
-    byId("camera").textContent = "Use the camera";
+    byId("camera").hidden = false;
     if (focused) byId("camera").focus();
     if (words) this.tell(words);
   }
 
-  /** Frame after frame: the newest is read when the one before is done, and those between are passed over. */
+  /** Frame after frame: the newest is classified when the one before is done, and those between are passed over. */
   async watch() {
     const { stream } = this;
     const times = [];
@@ -119,18 +122,17 @@ export class Camera {
       const seconds = performance.now() / 1000;
       try {
         const frame = await createImageBitmap(this.video, smaller(this.video));
-        const answer = await this.engine.follow(frame, seconds);
-        if (this.stream === stream) this.show(answer, seconds, times);
-      } catch (fault) {
-        if (this.stream === stream) this.stop(`The camera was stopped: ${fault.message}.`);
+        const result = await this.engine.follow(frame, seconds);
+        if (this.stream === stream) this.show(result, seconds, times);
+      } catch (error) {
+        if (this.stream === stream) this.stop(`The camera was stopped: ${error.message}.`);
       }
     }
   }
 
   show({ width, height, faces }, seconds, times) {
     const numbered = faces.map((face) => ({ ...face, number: faces.length > 1 ? face.person : 0 }));
-    this.stage.querySelector("svg")?.remove();
-    this.overlay(boxes(width, height, numbered, this.model, this.mirrored));
+    this.showBoxes(width, height, numbered);
     this.showCards(numbered);
     for (const face of faces) this.timeline.add(face, seconds);
     this.timeline.forget(seconds);
@@ -138,14 +140,15 @@ export class Camera {
     times.push(performance.now() / 1000);
     while (times[0] < times.at(-1) - 2) times.shift();
     this.stage.dataset.frames = Number(this.stage.dataset.frames ?? 0) + 1;
-    this.tellNow(faces, seconds, times);
+    this.update(seconds, times);
     this.speak(faces, seconds);
   }
 
-  /** Boxes belong over the video, whose place in the figure begins at its top. */
-  overlay(drawn) {
-    drawn.style.height = `${this.video.clientHeight}px`;
-    this.video.after(drawn);
+  showBoxes(width, height, faces) {
+    this.stage.querySelector("svg")?.remove();
+    const { clientWidth, clientHeight } = this.video; // in which the frame is shown whole
+    const unit = 1 / Math.min(clientWidth / width, clientHeight / height);
+    this.video.after(overlay(faces, this.model, { width, height, unit, mirrored: this.mirrored }));
   }
 
   showCards(faces) {
@@ -194,24 +197,23 @@ export class Camera {
     return element("label", {}, input, `Face ${person}`);
   }
 
-  tellNow(faces, seconds, times) {
-    if (seconds - (this.told ?? 0) < TELL_SECONDS) return;
-    this.told = seconds;
+  update(seconds, times) {
+    if (seconds - (this.updated ?? 0) < UPDATE_SECONDS) return;
+    this.updated = seconds;
     const rate = (times.length - 1) / Math.max(0.001, times.at(-1) - times[0]);
-    byId("rate").textContent = times.length > 2 ? `${counted(Math.round(rate), "frame")} a second, read here` : "";
+    byId("rate").textContent = times.length > 2 ? `${counted(Math.round(rate), "frame")} a second` : "";
     const shares = this.timeline.shares(this.shown);
     byId("shares").textContent = shares && `Of this time: ${shares}.`;
     byId("timeline").setAttribute("aria-label", `Timeline of probabilities. ${shares}`);
   }
 
-  /** Say the answers aloud when they are other ones and have lasted. */
+  /** Say the labels aloud when they are other ones and have lasted. */
   speak(faces, seconds) {
-    const answers = faces.map((face) => verdict(face, this.model)).map(({ best, sure }) => (sure ? best : NOT_SURE));
-    const answer = answers.join(", ") || "no face";
-    if (answer !== this.answer) [this.answer, this.since] = [answer, seconds];
-    if (answer === this.spoken || seconds - this.since < STEADY_SECONDS) return;
-    this.spoken = answer;
-    say(`Camera: ${answer}.`);
+    const labels = faces.map((face) => prediction(face, this.model).label).join(", ") || "no face";
+    if (labels !== this.labels) [this.labels, this.since] = [labels, seconds];
+    if (labels === this.spoken || seconds - this.since < STEADY_SECONDS) return;
+    this.spoken = labels;
+    say(`Camera: ${labels}.`);
   }
 }
 

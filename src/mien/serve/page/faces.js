@@ -1,13 +1,14 @@
-// A face as the page shows it: the crop, its probabilities as bars, where the network looked; and boxes over a picture.
+// A face as the page shows it: the crop, its probabilities as bars, and on request the map that explains its label.
 // Knows nothing about where faces come from.
 
-import { element, say, svg } from "./dom.js";
-import { counted, inWords, percent, verdict } from "./words.js";
+import { element, say } from "./dom.js";
+import { counted, inWords, percent, prediction } from "./words.js";
 
 const FAINTEST_SCALE = 0.05; // a fall of the probability that is drawn at full strength at least
 const LOWERS = [255, 146, 87];
 const RAISES = [95, 180, 240];
 const COVER = 0.75;
+const EXPLAIN = "Explain";
 
 /** An item of a list that shows a face, and again with `show` when its probabilities change. */
 export class FaceCard {
@@ -24,20 +25,20 @@ export class FaceCard {
 
   show(face) {
     this.face = face;
-    const { best, sure } = verdict(face, this.model);
+    const { label, certain } = prediction(face, this.model);
     const words = inWords(face, this.model);
     this.words.textContent = this.number ? `${this.number}  ${words}` : words;
-    this.element.className = sure ? "" : "unsure";
+    this.element.className = certain ? "" : "uncertain";
     this.crop.setAttribute("aria-label", `Face${this.number ? ` ${this.number}` : ""} as the network sees it`);
-    this.bars.forEach((one, i) => one.show(face.probabilities[i], sure && this.model.labels[i] === best));
+    this.bars.forEach((one, i) => one.show(face.probabilities[i], this.model.labels[i] === label));
     if (face.crop) this.showCrop(face.crop);
   }
 
-  /** What the network sees, which may be known later than what is read in it; from then on it can be explained. */
+  /** What the network sees, which may be known later than its probabilities; from then on they can be explained. */
   showCrop(crop) {
     this.face = { ...this.face, crop };
     paint(this.crop, crop);
-    if (this.explain) this.element.append(...whyButton(this.model, () => this.face, this.explain));
+    if (this.explain) this.element.append(...explainButton(this.model, () => this.face, this.explain));
     this.explain = null; // one button is enough
   }
 
@@ -49,7 +50,7 @@ export class FaceCard {
 function bar(label, threshold) {
   const [line, number] = [element("i"), element("span")];
   const [term, value] = [element("dt", {}, label), element("dd", {}, line, number)];
-  line.style.setProperty("--sure", threshold);
+  line.style.setProperty("--threshold", threshold);
   const show = (share, chosen) => {
     line.style.setProperty("--share", share.toFixed(4));
     value.dataset.share = share;
@@ -65,9 +66,9 @@ function paint(canvas, crop) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-function whyButton(model, face, explain) {
-  const place = element("div", { className: "why", hidden: true });
-  const button = element("button", { type: "button", className: "small", ariaExpanded: "false" }, "Where it looked");
+function explainButton(model, face, explain) {
+  const place = element("div", { className: "explanation", hidden: true });
+  const button = element("button", { type: "button", className: "small", ariaExpanded: "false" }, EXPLAIN);
   button.addEventListener("click", async () => {
     if (!place.hidden || button.ariaDisabled === "true") {
       place.hidden = true;
@@ -75,14 +76,14 @@ function whyButton(model, face, explain) {
       return;
     }
     button.ariaDisabled = "true";
-    button.textContent = "Looking…";
+    button.textContent = "Explaining…";
     try {
-      place.replaceChildren(...why(model, face(), await explain(face().crop)));
-    } catch (fault) {
-      place.replaceChildren(element("p", {}, `No explanation: ${fault.message}.`));
+      place.replaceChildren(...explanation(model, face(), await explain(face().crop)));
+    } catch (error) {
+      place.replaceChildren(element("p", {}, `No explanation: ${error.message}.`));
     }
     button.ariaDisabled = "false";
-    button.textContent = "Where it looked";
+    button.textContent = EXPLAIN;
     button.ariaExpanded = "true";
     place.hidden = false;
     say(place.textContent);
@@ -91,23 +92,23 @@ function whyButton(model, face, explain) {
 }
 
 /** A face beside the same face with a map over it, and what its colors say. */
-function why(model, face, places) {
-  const { best, share, sure } = verdict(face, model);
+function explanation(model, face, places) {
+  const { best, confidence, certain } = prediction(face, model);
   const points = (value) => Math.round(100 * Math.max(0, value));
   const size = { width: model.side, height: model.side };
   const plain = element("canvas", { ...size, role: "img", ariaLabel: "The face" });
-  const lit = element("canvas", { ...size, role: "img", ariaLabel: "The face with the map" });
+  const mapped = element("canvas", { ...size, role: "img", ariaLabel: "The face with the map" });
   paint(plain, face.crop);
-  paintMap(lit, face.crop, places);
+  paintMap(mapped, face.crop, places);
   const line = (kind, words, most) =>
     most ? [element("p", {}, element("span", { className: `key ${kind}` }), `${words}, by ${counted(most, "point")} at most.`)] : [];
   return [
     plain,
-    lit,
-    element("p", {}, `Squares of the face are hidden, one after the other, and “${best}” is watched: `
-      + `${percent(share)}${sure ? "" : ", so not sure"}.`),
-    ...line("lowers", "Orange: hiding it lowers that", points(Math.max(...places))),
-    ...line("raises", "Blue: hiding it raises that", points(-Math.min(...places))),
+    mapped,
+    element("p", {}, `How the probability of “${best}” (${percent(confidence)}${certain ? "" : ", so uncertain"}) `
+      + "changes when squares of the face are hidden, one after the other."),
+    ...line("lowers", "Orange: hiding it lowers the probability", points(Math.max(...places))),
+    ...line("raises", "Blue: hiding it raises the probability", points(-Math.min(...places))),
   ];
 }
 
@@ -120,20 +121,4 @@ function paintMap(canvas, crop, places) {
     image.data.set([...mixed, 255], 4 * i);
   });
   canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
-/** Boxes over a picture of so many pixels; numbered where there are several, mirrored where the picture is. */
-export function boxes(width, height, faces, model, mirrored = false) {
-  const largest = Math.max(width, height) / 26;
-  const drawn = faces.flatMap((face) => {
-    const { box, number } = face;
-    const left = mirrored ? width - box[0] - box[2] : box[0];
-    const at = { x: left, y: box[1], width: box[2], height: box[3] };
-    const { sure } = verdict(face, model);
-    const text = Math.min(largest, box[3] / 4);
-    const label = { x: Math.max(left, 1), y: Math.max(box[1] - text / 4, text), "font-size": text };
-    const rects = [svg("rect", { ...at, class: "under" }), svg("rect", { ...at, class: sure ? "" : "unsure" })];
-    return number ? [...rects, svg("text", label, String(number))] : rects;
-  });
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...drawn);
 }

@@ -1,8 +1,9 @@
-// The page put together: what the server says of the model, the engine, pictures that come in by any way.
+// The page put together: what the server says of the model, the engine, images that come in by any way.
 
 import { byId } from "./dom.js";
 import { Camera } from "./camera.js";
 import { Engine } from "./engine.js";
+import { storePage } from "./offline.js";
 import { Photos } from "./photos.js";
 import { turnedWebp } from "./picture.js";
 import { askServer } from "./remote.js";
@@ -10,17 +11,17 @@ import { showSamples } from "./samples.js";
 import { percent } from "./words.js";
 
 const REMOTE = {
-  false: "Off. Photos are read in this browser, and so are the camera’s pictures, always.",
-  true: "On. Each photo that you give from now on is sent to the server, which reads it and keeps nothing. "
-    + "The camera’s pictures are still read in this browser.",
+  false: "Off. Photos are classified in this browser, and so is what the camera shows, always.",
+  true: "On. Each photo that you give from now on is sent to the server, which classifies it and keeps nothing. "
+    + "What the camera shows is still classified in this browser.",
 };
-const KEY_NEEDED = "Off: this server reads photos for those alone who have its key, and this page has none.";
+const KEY_NEEDED = "Off: this server classifies photos only for those who have its key, and this page has none.";
 const PROMISE = {
-  false: ["Nothing leaves this page:", "faces are found and read on this device."],
-  true: ["Photos are sent to the server:", "it finds and reads the faces in them and keeps nothing."],
+  false: ["Nothing leaves this page:", "faces are detected and classified on this device."],
+  true: ["Photos are sent to the server:", "it detects and classifies the faces in them and keeps nothing."],
 };
-const FOLDER = "A folder was dropped. Drop the pictures that lie in it.";
-const NO_FILE = "What was dropped is no file. Save the picture first, then drop the file.";
+const FOLDER = "A folder was dropped. Drop the images that lie in it.";
+const NO_FILE = "What was dropped is no file. Save the image first, then drop the file.";
 let lasting; // what stands there again when a warning is over
 
 function show({ words, bad }) {
@@ -45,25 +46,32 @@ async function main() {
     page.then(({ photos }) => photos.add(named), () => {}); // where there is no page, the reason stands there
   };
   const page = modelOfServer().then((model) => assembled(model, give));
-  takePictures(give); // at once: without it a browser leaves the page for a picture that is dropped on it
+  takeImages(give); // at once: without it a browser leaves the page for an image that is dropped on it
   const { model, engine, gallery } = await page;
   const { threads } = await engine.started;
   await gallery;
-  tell(`Ready: the model “${model.name}” is in this page, which now works without the network, too.`);
+  const ready = `Ready. The model “${model.name}” is loaded, so this page works without the network`;
+  tell(`${ready}.`);
   document.documentElement.dataset.ready = threads;
+  if (!(await storePage())) return;
+  tell(`${ready}, also when it is opened again.`);
+  document.documentElement.dataset.stored = "";
 }
 
 async function modelOfServer() {
   const answer = await fetch("v1/model");
   if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
-  return answer.json();
+  const model = await answer.json();
+  const addressOf = (relative) => new URL(relative, answer.url).href;
+  const urls = { model_url: addressOf(model.model_url), detector_url: addressOf(model.detector_url) };
+  return { ...model, ...urls, card_url: answer.url };
 }
 
 /** The parts of the page, which wait for the engine by themselves. */
 function assembled(model, give) {
   const engine = new Engine((step) => tell(`Loading ${step}…`));
   engine.start(model);
-  const photos = new Photos(model, reader(model, engine), (crop) => engine.explain(crop));
+  const photos = new Photos(model, classifier(model, engine), (crop) => engine.explain(crop));
   new Camera(model, engine, warn);
   showModel(model);
   const gallery = showSamples((file, name) => give([[file, name]])).catch(() => {}); // it is an extra
@@ -72,7 +80,7 @@ function assembled(model, give) {
 }
 
 /** How photos that are given now are read: in this browser, or by the server if the switch says so, and still does. */
-function reader(model, engine) {
+function classifier(model, engine) {
   const remote = byId("remote");
   remote.checked = false; // as the page says, whatever the browser remembers
   remote.disabled = model.key;
@@ -81,18 +89,18 @@ function reader(model, engine) {
     byId("remote-words").textContent = REMOTE[remote.checked];
     [byId("promise").textContent, byId("where").textContent] = PROMISE[remote.checked];
   });
-  const here = (file) => readHere(file, engine);
-  const there = (file) => (remote.checked ? readThere(file, model, engine) : here(file)); // not if it is off meanwhile
+  const here = (file) => classifyHere(file, engine);
+  const there = (file) => (remote.checked ? classifyThere(file, model, engine) : here(file)); // not if it is off meanwhile
   return () => (remote.checked ? there : here);
 }
 
-async function readHere(file, engine) {
+async function classifyHere(file, engine) {
   await engine.started;
   return engine.predict(file);
 }
 
 /** What the server says, without waiting for this browser, which cuts out the faces when it can. */
-async function readThere(file, model, engine) {
+async function classifyThere(file, model, engine) {
   const lying = await turnedWebp(file);
   const answer = await askServer(file, model);
   const cut = async () => {
@@ -102,9 +110,9 @@ async function readThere(file, model, engine) {
   return { ...answer, lying, cut };
 }
 
-/** Pictures chosen, dropped anywhere on the page, or pasted. */
-function takePictures(add) {
-  const take = (files) => add([...files].map((file) => [file, file.name || "a pasted picture"]));
+/** Images chosen, dropped anywhere on the page, or pasted. */
+function takeImages(add) {
+  const take = (files) => add([...files].map((file) => [file, file.name || "a pasted image"]));
   const [input, drop] = [byId("files"), byId("drop")];
   byId("choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
@@ -126,7 +134,7 @@ function takePictures(add) {
   });
   document.addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
-    else warn("There is no picture in the clipboard.");
+    else warn("There is no image in the clipboard.");
   });
 }
 
@@ -143,4 +151,4 @@ function showModel(model) {
   byId("card-text").innerHTML = model.card_html; // made and escaped by the server
 }
 
-main().catch((fault) => tell(`This page cannot read pictures: ${fault.message}.`, true));
+main().catch((error) => tell(`This page cannot classify images: ${error.message}.`, true));

@@ -1,18 +1,18 @@
-// A photo read by the server instead. Knows nothing about what is shown.
+// A photo classified by the server instead. Knows nothing about what is shown.
 
 /** What the server says of a picture file, {width, height, faces}, with the probabilities in the model's order. */
 export async function askServer(file, { labels, max_body_bytes: most }) {
   if (!file.size) throw new Error("an empty file");
   if (file.size > most) throw new Error(`more than the ${size(most)} that this server takes`);
-  let answer;
+  let response;
   try {
-    answer = await fetch("v1/predict", { method: "POST", body: file, headers: { "Content-Type": kind(file) } });
+    response = await fetch("v1/predict", { method: "POST", body: file, headers: { "Content-Type": kind(file) } });
   } catch {
     throw new Error("the server does not answer");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.detail ?? told.title ?? `the server answers ${answer.status}`);
-  const [one] = told.pictures;
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail ?? answer.title ?? `the server answers ${response.status}`);
+  const [one] = answer.pictures;
   const faces = one.faces.map((face) => ({ ...face, probabilities: labels.map((label) => face.probabilities[label]) }));
   return { width: one.width, height: one.height, faces };
 }

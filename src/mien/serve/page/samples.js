@@ -5,9 +5,10 @@ import { byId, element } from "./dom.js";
 
 /** Show the gallery; `open(file, name)` gets the picture that is chosen. */
 export async function showSamples(open) {
-  const samples = await (await fetch("v1/samples")).json();
+  const list = await fetch("v1/samples");
+  const samples = await list.json();
   const made = await Promise.all(samples.map(async (sample) => {
-    const answer = await fetch(sample.url);
+    const answer = await fetch(new URL(sample.url, list.url));
     return answer.ok ? item(await answer.blob(), sample, open) : null;
   }));
   byId("samples").querySelector("ul").replaceChildren(...made.filter(Boolean));

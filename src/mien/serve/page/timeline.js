@@ -2,7 +2,7 @@
 // Knows nothing about cameras.
 
 import { color } from "./dom.js";
-import { NOT_SURE, percent, verdict } from "./words.js";
+import { percent, prediction } from "./words.js";
 
 const SECONDS = 30;
 const GAP_SECONDS = 0.7; // between two frames with a face; more is shown as a gap
@@ -76,17 +76,16 @@ export class Timeline {
     pen.setLineDash([]);
   }
 
-  /** How much of the time each answer took, in words: "happy 62%, not sure 8%". */
+  /** How much of the time each label took, in words: "happy 62%, uncertain 8%". */
   shares(person) {
     const points = this.people.get(person) ?? [];
     const counts = new Map();
     for (const point of points) {
-      const { best, sure } = verdict(point, this.model);
-      const answer = sure ? best : NOT_SURE;
-      counts.set(answer, (counts.get(answer) ?? 0) + 1);
+      const { label } = prediction(point, this.model);
+      counts.set(label, (counts.get(label) ?? 0) + 1);
     }
     const ordered = [...counts].sort((one, other) => other[1] - one[1]);
-    return ordered.map(([answer, count]) => `${answer} ${percent(count / points.length)}`).join(", ");
+    return ordered.map(([label, count]) => `${label} ${percent(count / points.length)}`).join(", ");
   }
 }
 
