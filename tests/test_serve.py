@@ -29,7 +29,7 @@ from mien.cli import missing_extra
 from mien.errors import ServeError
 from mien.faces import finder
 from mien.pages import render
-from mien.predict.recognizer import Looked
+from mien.predict.recognizer import Detections
 from mien.recipe import read_recipe
 from mien.run import Run, RunData, write_metrics, write_run
 from mien.serve import Limits, Settings
@@ -190,7 +190,7 @@ def read_crowds(*sides: int, explain: bool = False, **limits) -> list:
 
     class Crowds:
         def look(self, pixels, *, crop, about):
-            return Looked(about, list(range(len(pixels))), np.empty((len(pixels), 48, 48), np.uint8))
+            return Detections(about, list(range(len(pixels))), np.empty((len(pixels), 48, 48), np.uint8))
 
         def read_together(self, some):
             return ((one, one.faces) for one in some)
@@ -501,7 +501,7 @@ def test_who_sends_little_waits_for_nobody_who_sends_much():
             started.set()
             order.append(about[0].place + 100 * (pixels.shape[0] == 9))
             time.sleep(0.02)
-            return Looked(about, [], np.empty((0, 48, 48), np.uint8))
+            return Detections(about, [], np.empty((0, 48, 48), np.uint8))
 
         def read_together(self, some):
             return ((one, []) for one in some)

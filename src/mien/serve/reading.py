@@ -22,7 +22,7 @@ import numpy as np
 
 from mien.errors import PictureError, TooManyPixels, UnknownPicture
 from mien.pictures import decode
-from mien.predict.recognizer import Looked, ReadFace, Recognizer
+from mien.predict.recognizer import Detections, ReadFace, Recognizer
 from mien.serve.metrics import Metrics
 from mien.serve.problems import ClientGone, Problem
 from mien.serve.settings import Limits
@@ -269,7 +269,7 @@ class Reading:
             job = following()
         self._read(looked, give)
 
-    def _look(self, job: Job, give: Callable[..., None]) -> list[Looked]:
+    def _look(self, job: Job, give: Callable[..., None]) -> list[Detections]:
         """Return a picture whose faces are found, in a list; or give why it cannot be used, and return none."""
         if job.unwanted:
             return []
@@ -291,7 +291,7 @@ class Reading:
             give((job, fault))
         return []
 
-    def _read(self, looked: list[Looked], give: Callable[..., None]) -> None:
+    def _read(self, looked: list[Detections], give: Callable[..., None]) -> None:
         """Read faces together and give answers for their pictures; what is to be explained comes last."""
         total = sum(len(one.faces) for one in looked)
         if total:
