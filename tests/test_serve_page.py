@@ -136,8 +136,9 @@ def engine(context, server):
     page.evaluate(
         """async () => {
           const { Engine } = await import("/page/engine.js");
+          const { modelOfServer } = await import("/page/remote.js");
           window.engine = new Engine();
-          await engine.start(await (await fetch("/v1/model")).json());
+          await engine.start(await modelOfServer("/v1/model"));
           window.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
         }"""
     )

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import TextIO
@@ -37,7 +37,6 @@ __all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
 STANDARD_OUTPUT = "-"
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
 LARGEST_LONG_SIDE = 4096
-MOST_PROBLEMS = 300  # that a page lists
 LONGEST_STEM = 200  # bytes of the name of what is drawn
 
 
@@ -49,7 +48,7 @@ class Outputs:
     read: frozenset[str] = frozenset()  # the files that are read, which nothing is written over
     annotate: Path | None = None
     explain: Path | None = None
-    small: bool = False
+    thumbnail: int = 0  # the most bytes of its thumbnail, where a page is to show it
 
 
 def predict(
@@ -93,7 +92,7 @@ def predict(
     settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
     recognizer = _recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
-    outputs = Outputs(crop, read, *_as_paths(annotate, explain), small=page is not None)
+    outputs = Outputs(crop, read, *_as_paths(annotate, explain), _thumbnail_bytes(page, len(found)))
     forms: list[tuple[str | Path | None, Csv | Json]]
     forms = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
     with ExitStack() as stack:
@@ -112,8 +111,13 @@ def predict(
         if STANDARD_OUTPUT not in (csv, json):
             shown = [source.shown for source in found]
             sinks.append(Lines(sys.stdout, shown, recognizer.model.labels, width).add)
-        sheet = stack.enter_context(appearing_file(page)) if page is not None else None
-        tally = Tally(kept.counts.copy(), kept.labels.copy(), for_page=sheet is not None)
+        page_file = stack.enter_context(appearing_file(page)) if page is not None else None
+        tally = Tally(kept.counts.copy(), kept.labels.copy())
+        if page_file is not None:
+            from mien.predict.page import Sheet, page_of
+
+            sheet = Sheet()
+            sinks.append(sheet.add)
         answers = _answers(recognizer, found[kept.pictures :], outputs, workers)
         counted = (progress or Counting()).over("predict", len(found) - kept.pictures, answers)
         with _saying_what_was_kept(tables, tally.counts, len(found)):
@@ -121,12 +125,8 @@ def predict(
                 for sink in sinks:
                     sink(answer)
                 tally.add(answer)
-        if sheet is not None:
-            from mien.predict.page import page as filled
-
-            sheet.write(
-                filled(tally.photos, tally.problems, tally.counts, tally.labels, recognizer.model, card)
-            )
+        if page_file is not None:
+            page_file.write(page_of(sheet, tally.counts, tally.labels, recognizer.model, card))
     if STANDARD_OUTPUT not in (csv, json):
         print(f"{summary(tally.counts, tally.labels, passed_over)}\n{NOTICE} {card}")
     return tally.counts
@@ -134,16 +134,13 @@ def predict(
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted over all pictures, and what a page shows of the first ones."""
+    """What is counted over all pictures."""
 
     counts: Counter  # pictures, faces, empty and failed ones
     labels: Counter
-    for_page: bool = False
-    photos: list = field(default_factory=list)
-    problems: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, answer: Answer) -> None:
-        """Count a picture, say on standard error what is odd about it, and keep what a page shows."""
+        """Count a picture, and say on standard error what is odd about it."""
         self.counts["pictures"] += 1
         self.counts["faces"] += len(answer.faces)
         self.counts["failed"] += bool(answer.problem)
@@ -151,17 +148,6 @@ class Tally:
         self.labels.update(face.label for face in answer.faces)
         for line in filter(None, (answer.problem, answer.note)):
             print(f"mien: {answer.source.shown}: {line}", file=sys.stderr)
-        if self.for_page:
-            self._keep(answer)
-
-    def _keep(self, answer: Answer) -> None:
-        from mien.predict.page import MOST_PICTURES, photo
-
-        if answer.problem:
-            if len(self.problems) < MOST_PROBLEMS:
-                self.problems.append((answer.source.shown, answer.problem))
-        elif len(self.photos) < MOST_PICTURES:
-            self.photos.append(photo(answer))
 
 
 def _check(paths: list, csv, json, long_side: int) -> None:
@@ -311,10 +297,10 @@ def _detected(
     """Return a picture's detections with its answer, still without faces; its pixels, if any; and their reduction."""
     try:
         picture = decode(source.read(), color=True)
-        small = _small(picture.pixels) if outputs.small else b""
+        found = recognizer.detect(picture.pixels, crop=outputs.crop, reduction=picture.reduction)
+        small = _thumbnail(picture.pixels, len(found.faces), outputs.thumbnail)
         answer = Answer(source, [], note=picture.note, size=picture.size, small=small)
-        options = {"crop": outputs.crop, "reduction": picture.reduction}
-        return recognizer.detect(picture.pixels, about=answer, **options), picture.pixels, picture.reduction
+        return replace(found, about=answer), picture.pixels, picture.reduction
     except PictureError as error:
         return recognizer.no_detections(Answer(source, [], problem=str(error))), None, 1
 
@@ -347,8 +333,18 @@ def _target(outputs: Outputs, folder: Path, place: str, ending: str) -> Path:
     return path
 
 
-def _small(pixels: np.ndarray) -> bytes:
-    from mien.predict.annotate import encoded
-    from mien.predict.page import QUALITY, shrunk
+def _thumbnail_bytes(page: Path | None, pictures: int) -> int:
+    """Return how large the thumbnails of a page may be, 0 without one."""
+    if page is None:
+        return 0
+    from mien.predict.page import thumbnail_bytes
 
-    return encoded(shrunk(pixels), lossless=False, quality=QUALITY)
+    return thumbnail_bytes(pictures)
+
+
+def _thumbnail(pixels: np.ndarray, faces: int, most_bytes: int) -> bytes:
+    if not most_bytes:
+        return b""
+    from mien.predict.page import thumbnail
+
+    return thumbnail(pixels, faces, most_bytes)

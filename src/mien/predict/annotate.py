@@ -97,7 +97,7 @@ def label_places(
                    (right, top), (left - width, top), (left, top), (left, bottom - height)]  # fmt: skip
         tried = [_moved_in((x, y, x + width, y + height), picture) for x, y in corners]
         others = [*places, *boxes]
-        places.append(min(tried, key=lambda place: sum(_shared(place, other) for other in others)))
+        places.append(min(tried, key=lambda place: sum(overlap(place, other) for other in others)))
     return places
 
 
@@ -108,7 +108,8 @@ def _moved_in(place: Box, picture: tuple[int, int]) -> Box:
     return left + x, top + y, right + x, bottom + y
 
 
-def _shared(one: Box, other: Box) -> float:
+def overlap(one: Box, other: Box) -> float:
+    """Return the area that two boxes share."""
     across = min(one[2], other[2]) - max(one[0], other[0])
     down = min(one[3], other[3]) - max(one[1], other[1])
     return max(0.0, across) * max(0.0, down)

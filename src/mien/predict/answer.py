@@ -21,7 +21,7 @@ class Answer:
     problem: str = ""  # why the picture could not be used
     note: str = ""  # what was assumed in reading it, where that is not certain
     size: tuple[int, int] = (0, 0)  # its width and height in pixels, upright
-    small: bytes = b""  # the picture made small, a JPEG file, where a page is to show it
+    small: bytes = b""  # its thumbnail, a WebP file, where a page is to show it
 
 
 def card_at(model: str) -> str:

@@ -6,7 +6,7 @@ import { Engine } from "./engine.js";
 import { storePage } from "./offline.js";
 import { Photos } from "./photos.js";
 import { turnedWebp } from "./picture.js";
-import { askServer } from "./remote.js";
+import { askServer, modelOfServer } from "./remote.js";
 import { showSamples } from "./samples.js";
 import { percent } from "./words.js";
 
@@ -45,26 +45,17 @@ async function main() {
     show(lasting);
     page.then(({ photos }) => photos.add(named), () => {}); // where there is no page, the reason stands there
   };
-  const page = modelOfServer().then((model) => assembled(model, give));
+  const page = modelOfServer("v1/model").then((model) => assembled(model, give));
   takeImages(give); // at once: without it a browser leaves the page for an image that is dropped on it
   const { model, engine, gallery } = await page;
   const { threads } = await engine.started;
   await gallery;
-  const ready = `Ready. The model “${model.name}” is loaded, so this page works without the network`;
+  const ready = `Ready: the model “${model.name}” is loaded, and this page works offline`;
   tell(`${ready}.`);
   document.documentElement.dataset.ready = threads;
   if (!(await storePage())) return;
-  tell(`${ready}, also when it is opened again.`);
+  tell(`${ready}, also after a reload.`);
   document.documentElement.dataset.stored = "";
-}
-
-async function modelOfServer() {
-  const answer = await fetch("v1/model");
-  if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
-  const model = await answer.json();
-  const addressOf = (relative) => new URL(relative, answer.url).href;
-  const urls = { model_url: addressOf(model.model_url), detector_url: addressOf(model.detector_url) };
-  return { ...model, ...urls, card_url: answer.url };
 }
 
 /** The parts of the page, which wait for the engine by themselves. */

@@ -1,4 +1,15 @@
-// A photo classified by the server instead. Knows nothing about what is shown.
+// What the server says: of its model, and of a photo that it classifies instead of the page. Knows nothing about what is
+// shown.
+
+/** What the server at an address says of its model; addresses in it are made absolute, `card_url` is its own. */
+export async function modelOfServer(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
+  const model = await answer.json();
+  const absolute = (relative) => new URL(relative, answer.url).href;
+  const urls = { model_url: absolute(model.model_url), detector_url: absolute(model.detector_url) };
+  return { ...model, ...urls, card_url: answer.url };
+}
 
 /** What the server says of a picture file, {width, height, faces}, with the probabilities in the model's order. */
 export async function askServer(file, { labels, max_body_bytes: most }) {
