@@ -469,20 +469,20 @@ def test_results_are_saved_as_predict_writes_them(tab, recognizer, pictures):
     give(tab, "drop", images)
     got_csv = list(csv.reader(io.StringIO(saved(tab, "Save as CSV").decode())))
     got_json = [json.loads(line) for line in saved(tab, "Save as JSON").decode().splitlines()]
-    table, lines = io.StringIO(), io.StringIO()
-    writers = Csv(table, recognizer.model), Json(lines, recognizer.model, got_json[0]["card"])
-    for (name, data), answer in zip(images.items(), got_json[1:], strict=True):
-        problem = answer.get("problem", "")
-        with Image.open(io.BytesIO(data)) if not problem else nullcontext() as image:
+    tables = Csv(recognizer.model), Json(recognizer.model, got_json[0]["card"])
+    written = [table.head for table in tables]
+    for (name, data), line in zip(images.items(), got_json, strict=True):
+        problem = line.get("problem", "")
+        with nullcontext() if problem else Image.open(io.BytesIO(data)) as image:
             size = image.size if image else (0, 0)
         faces = [] if problem else recognizer.predict(data)
-        for writer in writers:
-            writer.add(Answer(Source(name, bytes, name), faces, problem, size))
-    expected_csv = list(csv.reader(io.StringIO(table.getvalue())))
+        answer = Answer(Source(name, bytes, name), faces, problem, size=size)
+        written = [text + table.rows(answer) for text, table in zip(written, tables, strict=True)]
+    expected_csv = list(csv.reader(io.StringIO(written[0])))
 
     assert got_csv[0] == expected_csv[0]
     assert unequal(got_csv, expected_csv) == []
-    assert unequal(got_json, [json.loads(line) for line in lines.getvalue().splitlines()]) == []
+    assert unequal(got_json, [json.loads(line) for line in written[1].splitlines()]) == []
     assert got_json[0]["card"].endswith("/v1/model")
 
 

@@ -25,6 +25,7 @@ from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import NOTICE, Answer, card_at
 from mien.predict.growing import GrowingTable, go_on_together
+from mien.predict.page import Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
@@ -92,7 +93,8 @@ def predict(
     settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
     recognizer = _recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
-    outputs = Outputs(crop, read, *_as_paths(annotate, explain), _thumbnail_bytes(page, len(found)))
+    thumbnails = 0 if page is None else thumbnail_bytes(len(found))
+    outputs = Outputs(crop, read, *_as_paths(annotate, explain), thumbnail=thumbnails)
     forms: list[tuple[str | Path | None, Csv | Json]]
     forms = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
     with ExitStack() as stack:
@@ -111,13 +113,10 @@ def predict(
         if STANDARD_OUTPUT not in (csv, json):
             shown = [source.shown for source in found]
             sinks.append(Lines(sys.stdout, shown, recognizer.model.labels, width).add)
-        page_file = stack.enter_context(appearing_file(page)) if page is not None else None
-        tally = Tally(kept.counts.copy(), kept.labels.copy())
+        page_file, sheet = stack.enter_context(appearing_file(page)) if page is not None else None, Sheet()
         if page_file is not None:
-            from mien.predict.page import Sheet, page_of
-
-            sheet = Sheet()
             sinks.append(sheet.add)
+        tally = Tally(kept.counts.copy(), kept.labels.copy())
         answers = _answers(recognizer, found[kept.pictures :], outputs, workers)
         counted = (progress or Counting()).over("predict", len(found) - kept.pictures, answers)
         with _saying_what_was_kept(tables, tally.counts, len(found)):
@@ -298,7 +297,8 @@ def _detected(
     try:
         picture = decode(source.read(), color=True)
         found = recognizer.detect(picture.pixels, crop=outputs.crop, reduction=picture.reduction)
-        small = _thumbnail(picture.pixels, len(found.faces), outputs.thumbnail)
+        size = outputs.thumbnail
+        small = thumbnail(picture.pixels, len(found.faces), size) if size else b""
         answer = Answer(source, [], note=picture.note, size=picture.size, small=small)
         return replace(found, about=answer), picture.pixels, picture.reduction
     except PictureError as error:
@@ -331,20 +331,3 @@ def _target(outputs: Outputs, folder: Path, place: str, ending: str) -> Path:
         raise DataError(f"{path}: would write over a picture that is read; name another folder")
     make_folder(path.parent)
     return path
-
-
-def _thumbnail_bytes(page: Path | None, pictures: int) -> int:
-    """Return how large the thumbnails of a page may be, 0 without one."""
-    if page is None:
-        return 0
-    from mien.predict.page import thumbnail_bytes
-
-    return thumbnail_bytes(pictures)
-
-
-def _thumbnail(pixels: np.ndarray, faces: int, most_bytes: int) -> bytes:
-    if not most_bytes:
-        return b""
-    from mien.predict.page import thumbnail
-
-    return thumbnail(pixels, faces, most_bytes)

@@ -7,6 +7,7 @@ import { prediction } from "./words.js";
 const POINTS = ["eye1", "eye2", "nose", "mouth1", "mouth2"];
 const BOX = ["left", "top", "width", "height"];
 const NO_FACE = "no face found";
+const FORMAT = 2; // of the JSON lines
 const NOT_PRINTED = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 const SMALLEST_SIDE = 480; // pixels of a labeled image's long side; what is smaller is drawn larger
 const LARGEST_SIDE = 4096; // what is larger is made smaller, as some browsers draw no larger ones
@@ -15,7 +16,7 @@ const LARGEST_SIDE = 4096; // what is larger is made smaller, as some browsers d
 export function csv(results, model) {
   const points = POINTS.flatMap((point) => [`${point}_x`, `${point}_y`]);
   const classes = model.labels.map((label) => `p_${label}`);
-  const head = ["picture", "face", "label", "best", ...classes, ...BOX, "score", ...points, "problem"];
+  const head = ["picture", "face", "label", "best", "confidence", ...classes, ...BOX, "score", ...points, "problem"];
   const rows = results.flatMap((result) => csvRows(result, model, head.length));
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
@@ -24,8 +25,8 @@ function csvRows({ name, faces = [], problem = NO_FACE }, model, columns) {
   const picture = cellName(name);
   if (!faces.length) return [[picture, 0, ...Array(columns - 3).fill(""), problem]];
   return faces.map((face, i) => {
-    const { label, best } = prediction(face, model);
-    const shares = face.probabilities.map((share) => share.toFixed(6));
+    const { label, best, confidence } = prediction(face, model);
+    const shares = [confidence, ...face.probabilities].map((share) => share.toFixed(6));
     const [box, points] = [face.box, face.landmarks.flat()].map((some) => some.map((value) => value.toFixed(2)));
     return [picture, i + 1, label, best, ...shares, ...box, face.score.toFixed(4), ...points, ""];
   });
@@ -46,33 +47,26 @@ function escaped(sign) {
   return short ?? `\\${letter}${code.toString(16).padStart(digits, "0")}`;
 }
 
-/** One object a line: a header that names the model and its limits, then one an image. */
+/** One object a line, an image each, which names the model that classified it. */
 export function jsonLines(results, model) {
-  const { mien, format, name, sha256, labels, threshold, limits, card_url: card } = model;
-  const header = { mien, format, model: name, sha256, labels, uncertain_below: threshold, card, limits };
-  return [header, ...results.map((result) => object(result, model))].map((one) => `${JSON.stringify(one)}\n`).join("");
+  const { name, sha256, threshold, card_url: card, mien } = model;
+  const origin = { model: name, sha256, uncertain_below: threshold, card, mien, format: FORMAT };
+  return results.map((result) => `${JSON.stringify({ ...object(result, model), ...origin })}\n`).join("");
 }
 
 function object({ name: picture, faces, width, height, problem }, model) {
   if (problem) return { picture, problem };
+  return { picture, width, height, faces: faces.map((face) => faceObject(face, model)) };
+}
+
+function faceObject(face, model) {
   const rounded = (values, places) => values.map((value) => Number(value.toFixed(places)));
-  return {
-    picture,
-    width,
-    height,
-    faces: faces.map((face) => {
-      const { label, best } = prediction(face, model);
-      const shares = rounded(face.probabilities, 6);
-      return {
-        box: rounded(face.box, 2),
-        landmarks: face.landmarks.map((point) => rounded(point, 2)),
-        score: rounded([face.score], 4)[0],
-        label,
-        best,
-        probabilities: Object.fromEntries(model.labels.map((one, i) => [one, shares[i]])),
-      };
-    }),
-  };
+  const { label, best, confidence: share } = prediction(face, model);
+  const [confidence, ...shares] = rounded([share, ...face.probabilities], 6);
+  const probabilities = Object.fromEntries(model.labels.map((one, i) => [one, shares[i]]));
+  const landmarks = face.landmarks.map((point) => rounded(point, 2));
+  const [score] = rounded([face.score], 4);
+  return { box: rounded(face.box, 2), landmarks, score, label, best, confidence, probabilities };
 }
 
 /** An image that is shown, with its boxes and labels drawn in, as a PNG file. */
