@@ -813,6 +813,7 @@ def test_the_camera_is_read_frame_by_frame(tab):
         (document.getElementById("timeline"))"""
     )
     named = tab.locator("#stage .plate").first.text_content()
+    drawn, video = tab.locator("#stage svg").bounding_box(), tab.locator("#video").bounding_box()
     shares, label = tab.inner_text("#shares"), tab.get_attribute("#timeline", "aria-label")
     stops = tab.get_by_role("button", name="Stop the camera").count(), tab.is_visible("#camera")
     axe = serious(tab)
@@ -821,6 +822,7 @@ def test_the_camera_is_read_frame_by_frame(tab):
 
     assert focused == "stop"
     assert stops == (1, False)
+    assert drawn == pytest.approx(video, abs=1)
     assert re.fullmatch(r"(happy|surprise) \d+%|uncertain", named)
     assert 60 < box[2] < 200 and 60 < box[3] < 224 and 120 <= box[1] <= 250  # in the rendered face
     assert inked
