@@ -1,4 +1,4 @@
-// The page's end of the worker that finds and reads faces: questions go in, promises come out.
+// The page's end of the worker that detects and classifies faces: requests go in, promises come out.
 // Knows nothing about what is shown.
 
 export class Engine {
@@ -7,13 +7,13 @@ export class Engine {
     this.last = 0;
     this.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => (data.step ? step(data.step) : this.answered(data));
-    this.worker.onerror = (fault) => this.failed(fault.message || "its script could not be loaded");
+    this.worker.onerror = (error) => this.failed(error.message || "its script could not be loaded");
   }
 
-  /** Fetch and start the networks that /v1/model names; gives {threads}, as `started` does from then on. */
+  /** Fetch and start the networks that a model of /v1/model names; gives {threads}, as `started` does from then on. */
   start(model) {
     this.started = this.ask("start", { model });
-    this.started.catch(() => {}); // whoever waits for it is told
+    this.started.catch(() => {}); // whoever waits for it gets the error
     return this.started;
   }
 
@@ -35,7 +35,7 @@ export class Engine {
     return this.ask("forget", {});
   }
 
-  /** Class probabilities of faces that are cut out already. */
+  /** Class probabilities of crops. */
   read(crops) {
     return this.ask("read", { crops });
   }
@@ -44,11 +44,11 @@ export class Engine {
     return this.ask("explain", { crop });
   }
 
-  ask(task, given, handedOver = []) {
+  ask(task, options, handedOver = []) {
     return new Promise((resolve, reject) => {
-      if (this.fault) return reject(new Error(this.fault));
+      if (this.error) return reject(new Error(this.error));
       this.waiting.set(++this.last, { resolve, reject });
-      this.worker.postMessage({ id: this.last, task, given }, handedOver);
+      this.worker.postMessage({ id: this.last, task, options }, handedOver);
     });
   }
 
@@ -59,9 +59,9 @@ export class Engine {
     else resolve(result);
   }
 
-  failed(fault) {
-    this.fault = `the engine stopped (${fault}); load the page again`;
-    for (const { reject } of this.waiting.values()) reject(new Error(this.fault));
+  failed(error) {
+    this.error = `the engine stopped (${error}); load the page again`;
+    for (const { reject } of this.waiting.values()) reject(new Error(this.error));
     this.waiting.clear();
   }
 }

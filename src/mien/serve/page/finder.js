@@ -12,16 +12,16 @@ const REDUCING_GAP = 2;
 
 export class Finder {
   /**
-   * `run(pixels, height, width)` gives the network's four outputs by name; `told` is `detector` of /v1/model.
+   * `run(pixels, height, width)` gives the network's four outputs by name; `settings` is `detector` of /v1/model.
    */
-  constructor(run, told) {
+  constructor(run, settings) {
     this.run = run;
-    this.told = told;
+    this.settings = settings;
   }
 
   /** The faces in a raster, the largest box first; a close look follows where nothing is found at full size. */
-  async find(picture, longSide = this.told.long_side) {
-    const { close_side: closeSide, close_border: border } = this.told;
+  async find(picture, longSide = this.settings.long_side) {
+    const { close_side: closeSide, close_border: border } = this.settings;
     const side = Math.min(Math.max(picture.width, picture.height), longSide);
     let faces = side > closeSide ? await this.sure(picture, side, 0) : [];
     if (!faces.length) faces = await this.sure(picture, Math.min(longSide, closeSide), border);
@@ -32,19 +32,19 @@ export class Finder {
   /** The faces that are seen in the mirror picture, where they are in the picture. */
   async inMirror(picture, side) {
     const mirror = mirrored(picture);
-    for (const size of this.told.mirrored_sizes) {
+    for (const size of this.settings.mirrored_sizes) {
       const faces = await this.sure(mirror, rint(size * side), 0);
-      if (faces.length) return faces.map((face) => mirroredFace(face, picture.width, this.told.mirrored_points));
+      if (faces.length) return faces.map((face) => mirroredFace(face, picture.width, this.settings.mirrored_points));
     }
     return [];
   }
 
   /** The faces that score above the threshold, and the doubtful ones that two more looks confirm. */
   async sure(picture, side, border) {
-    const { threshold, doubtful, most_again: mostAgain, most_overlap: mostOverlap } = this.told;
-    const seen = await this.look(picture, side, border, Math.min(threshold, doubtful));
-    const faces = seen.filter(({ score }) => score > threshold);
-    for (const face of seen.filter(({ score }) => score <= threshold).slice(0, mostAgain)) {
+    const { threshold, doubtful, most_again: mostAgain, most_overlap: mostOverlap } = this.settings;
+    const all = await this.look(picture, side, border, Math.min(threshold, doubtful));
+    const faces = all.filter(({ score }) => score > threshold);
+    for (const face of all.filter(({ score }) => score <= threshold).slice(0, mostAgain)) {
       const second = await this.again(picture, face);
       if (second) faces.push(second);
     }
@@ -53,40 +53,40 @@ export class Finder {
 
   /** A doubtful face as a second look sees it, alone and larger, where that and its mirror picture are sure enough. */
   async again(picture, { box, score }) {
-    const told = this.told;
-    const [left, top, across, down] = around(box, told.again_around, picture);
-    const wanted = (told.again_side / (told.again_around * Math.max(box[2], box[3]))) * Math.max(across, down);
-    const side = Math.max(1, rint(wanted));
+    const settings = this.settings;
+    const [left, top, across, down] = around(box, settings.again_around, picture);
+    const scaled = (settings.again_side / (settings.again_around * Math.max(box[2], box[3]))) * Math.max(across, down);
+    const side = Math.max(1, rint(scaled));
     const only = part(picture, left, top, across, down);
     const [x, y, width, height] = [box[0] - left, box[1] - top, box[2], box[3]];
-    const second = await this.there(only, side, [x, y, width, height], 2 * told.sure_of_two - score);
+    const second = await this.there(only, side, [x, y, width, height], 2 * settings.sure_of_two - score);
     if (!second) return undefined;
-    const least = 3 * told.sure_of_three - score - second.score;
+    const least = 3 * settings.sure_of_three - score - second.score;
     const third = await this.there(mirrored(only), side, mirroredBox([x, y, width, height], across), least);
     return third && { ...moved(second, left, top), score: (score + second.score + third.score) / 3 };
   }
 
   /** The face that a look at part of a picture sees where a box is. */
   async there(only, side, box, least) {
-    const seen = await this.look(only, side, this.told.again_border, Math.max(0, least));
-    return seen.find((face) => overlap(box, face.box) > this.told.most_overlap);
+    const faces = await this.look(only, side, this.settings.again_border, Math.max(0, least));
+    return faces.find((face) => overlap(box, face.box) > this.settings.most_overlap);
   }
 
   /** The faces that score above a threshold around a place where one with this box was a moment ago. */
   async near(picture, box, threshold) {
-    const [left, top, across, down] = around(box, this.told.near_room, picture);
+    const [left, top, across, down] = around(box, this.settings.near_room, picture);
     if (across < 2 || down < 2) return [];
-    const faces = await this.look(part(picture, left, top, across, down), this.told.near_side, 0, threshold);
+    const faces = await this.look(part(picture, left, top, across, down), this.settings.near_side, 0, threshold);
     return faces.map((face) => moved(face, left, top)).sort(byArea);
   }
 
   /** What is seen when the long side has so many pixels and a border of black around it, the surest face first. */
   async look(picture, side, border, threshold) {
-    const seen = view(picture, side, border, this.told.multiple);
-    const outputs = await this.run(seen.pixels, seen.height, seen.width);
-    const found = decode(OUTPUTS.map((name) => outputs[name]), threshold);
-    return distinct(found, this.told.most_overlap)
-      .map((face) => inPicture(face, seen))
+    const input = view(picture, side, border, this.settings.multiple);
+    const outputs = await this.run(input.pixels, input.height, input.width);
+    const candidates = decode(OUTPUTS.map((name) => outputs[name]), threshold);
+    return distinct(candidates, this.settings.most_overlap)
+      .map((face) => inPicture(face, input))
       .filter(({ box }) => middleInside(box, picture));
   }
 }

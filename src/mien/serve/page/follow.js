@@ -13,8 +13,8 @@ export class Follower {
   constructor(recognizer) {
     this.recognizer = recognizer;
     this.finder = recognizer.finder;
-    this.told = recognizer.told.follow;
-    this.mostOverlap = recognizer.told.detector.most_overlap;
+    this.settings = recognizer.model.follow;
+    this.mostOverlap = recognizer.model.detector.most_overlap;
     this.forget();
   }
 
@@ -25,11 +25,11 @@ export class Follower {
     this.thumb = null;
   }
 
-  /** The faces of a frame, a raster taken at `seconds`, by the number of the person, read. */
+  /** The faces of a frame, a raster taken at `seconds`, by the number of the person, classified. */
   async follow(picture, seconds) {
     const people = await this.step(picture, seconds);
-    const read = await this.recognizer.read(picture, people.map(({ face }) => face));
-    return read.map((face, i) => {
+    const classified = await this.recognizer.classify(picture, people.map(({ face }) => face));
+    return classified.map((face, i) => {
       const { person, steady } = people[i];
       return { ...face, ...steady.add(seconds, face.probabilities), person };
     });
@@ -43,20 +43,20 @@ export class Follower {
     let faces = [];
     for (const { face } of followed) faces.push(...(await this.near(picture, face)));
     faces = distinct(faces, this.mostOverlap);
-    if (faces.length < followed.length || seconds - this.looked >= this.told.full_every_seconds) {
+    if (faces.length < followed.length || seconds - this.looked >= this.settings.full_every_seconds) {
       faces = distinct([...faces, ...(await this.newFaces(picture, faces))], this.mostOverlap);
       this.looked = seconds;
     }
     const gap = (one) => seconds - one.seconds;
-    this.known = this.known.filter((one) => followed.includes(one) || gap(one) <= this.told.gap_seconds);
+    this.known = this.known.filter((one) => followed.includes(one) || gap(one) <= this.settings.gap_seconds);
     this.number(faces, seconds);
     return this.known.filter(({ frame }) => frame === this.frame).sort((one, other) => one.person - other.person);
   }
 
   /** Whether a frame shows something else than the one before: hardly a place is as light, next to the others. */
   cut(picture) {
-    const { flat, cut_below: cutBelow } = this.told;
-    const [before, thumb] = [this.thumb, thumbOf(picture, this.told.thumb)];
+    const { flat, cut_below: cutBelow } = this.settings;
+    const [before, thumb] = [this.thumb, thumbOf(picture, this.settings.thumb)];
     this.thumb = thumb;
     if (!before || spread(before) < flat || spread(thumb) < flat) return false;
     const alike = before.reduce((sum, value, i) => sum + value * thumb[i], 0) / thumb.length;
@@ -64,7 +64,7 @@ export class Follower {
   }
 
   near(picture, { box }) {
-    return this.finder.near(picture, box, this.told.kept_score);
+    return this.finder.near(picture, box, this.settings.kept_score);
   }
 
   /** The faces of a full look that are not known, as a near look sees them where it does. */
@@ -81,7 +81,7 @@ export class Follower {
 
   /** Give each face the number of the known person that is nearest, or a new one. */
   number(faces, seconds) {
-    const { most_moved: mostMoved, moved_a_second: movedASecond, most_grown: mostGrown } = this.told;
+    const { most_moved: mostMoved, moved_a_second: movedASecond, most_grown: mostGrown } = this.settings;
     const pairs = [];
     for (const known of this.known) {
       for (const face of faces) {
@@ -98,7 +98,7 @@ export class Follower {
       Object.assign(known, { face, seconds, frame: this.frame });
     }
     for (const face of faces.filter((one) => !taken.has(one))) {
-      const steady = new Steady(this.recognizer.told);
+      const steady = new Steady(this.recognizer.model);
       this.known.push({ person: ++this.people, face, seconds, frame: this.frame, steady });
     }
   }

@@ -4,7 +4,7 @@ import { rint } from "./numbers.js";
 
 /**
  * How much hiding each place of a face, bytes (side * side), lowers a probability; float32 (side * side).
- * `probability` takes a list of faces and gives a list; `told` is `explain` of /v1/model.
+ * `probability` takes a list of faces and gives a list; `settings` is `explain` of /v1/model.
  */
 export async function occlusion(face, side, probability, { across, steps, reach }) {
   const hide = rint(face.reduce((sum, value) => sum + value, 0) / face.length);

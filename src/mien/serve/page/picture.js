@@ -39,8 +39,8 @@ export async function turnedWebp(file) {
       if (word(view, at) === "EXIF") return orientation(view, at + 8) > 1;
       at += 8 + size + (size & 1);
     }
-  } catch (fault) {
-    if (!(fault instanceof RangeError)) throw fault; // cut short: the browser says so
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // cut short: the browser says so
   }
   return false;
 }

@@ -1,4 +1,4 @@
-// Pictures in, faces with the expression that is read in each out: predict/recognizer.py in the browser.
+// Images in, faces with their expressions out: predict/recognizer.py in the browser.
 // Knows nothing about the page. It runs in a worker, and one thing at a time.
 
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
@@ -7,61 +7,60 @@ import { Finder } from "./finder.js";
 import { clip } from "./numbers.js";
 import { occlusion } from "./occlusion.js";
 
-const BATCH = 32; // faces that the network reads at once
+const BATCH = 32; // faces that the network classifies at once
 const MOST_THREADS = 4; // and one core stays free: threads that wait for each other lose more than they win
 const SESSION = { executionProviders: ["wasm"], enableMemPattern: false, logSeverityLevel: 3 };
 
 export class Recognizer {
-  constructor(told, model, finder) {
-    this.told = told; // what /v1/model says
-    this.model = model;
-    this.finder = finder;
+  /** `model` is what /v1/model says, `network` its session of ONNX Runtime. */
+  constructor(model, network, finder) {
+    Object.assign(this, { model, network, finder });
   }
 
-  /** Fetch the two networks and start the engine; `step` is told what is going on. */
-  static async load(told, step) {
+  /** Fetch the two networks and start the engine; `step` hears what is going on. */
+  static async load(model, step) {
     const threads = self.crossOriginIsolated ? clip(navigator.hardwareConcurrency - 1, 1, MOST_THREADS) : 1;
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = { wasm: new URL("vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
     ort.env.logLevel = "error";
-    step("the network that finds faces");
-    const detector = await fetched(told.detector_url);
-    step("the network that reads expressions");
-    const reader = await fetched(told.model_url);
+    step("the face detector");
+    const detectorFile = await fetched(model.detector_url);
+    step("the model");
+    const modelFile = await fetched(model.model_url);
     step("the engine");
-    const finding = await ort.InferenceSession.create(detector, SESSION);
-    const model = await ort.InferenceSession.create(reader, SESSION);
+    const detector = await ort.InferenceSession.create(detectorFile, SESSION);
+    const network = await ort.InferenceSession.create(modelFile, SESSION);
     const run = (pixels, height, width) =>
-      finding.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
-    return { recognizer: new Recognizer(told, model, new Finder(run, told.detector)), threads };
+      detector.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
+    return { recognizer: new Recognizer(model, network, new Finder(run, model.detector)), threads };
   }
 
   /** The faces of a raster with `crop` and `probabilities`, the largest first. */
   async predict(picture) {
-    return this.read(picture, await this.finder.find(picture));
+    return this.classify(picture, await this.finder.find(picture));
   }
 
-  /** Faces that were found, cut out and read. */
-  async read(picture, faces) {
-    const crops = faces.map((face) => this.cut(picture, face));
+  /** Detected faces with `crop` and `probabilities`. */
+  async classify(picture, faces) {
+    const crops = faces.map((face) => this.crop(picture, face));
     const probabilities = await this.probabilities(crops);
     return faces.map((face, i) => ({ ...face, crop: crops[i], probabilities: probabilities[i] }));
   }
 
-  cut(picture, face) {
-    return align(picture, face, this.told.crop);
+  crop(picture, face) {
+    return align(picture, face, this.model.crop);
   }
 
   /** Lists of class probabilities of faces, bytes (side * side) each. */
   async probabilities(crops) {
-    const { side, labels } = this.told;
+    const { side, labels } = this.model;
     const rows = [];
     for (let start = 0; start < crops.length; start += BATCH) {
       const some = crops.slice(start, start + BATCH);
       const bytes = new Uint8Array(some.length * side * side);
       some.forEach((crop, i) => bytes.set(crop, i * side * side));
       const input = new ort.Tensor("uint8", bytes, [some.length, 1, side, side]);
-      const { probabilities } = await this.model.run({ faces: input });
+      const { probabilities } = await this.network.run({ faces: input });
       some.forEach((_, i) => rows.push([...probabilities.data.slice(i * labels.length, (i + 1) * labels.length)]));
     }
     return rows;
@@ -72,7 +71,7 @@ export class Recognizer {
     const [whole] = await this.probabilities([crop]);
     const best = whole.indexOf(Math.max(...whole));
     const chosen = async (crops) => (await this.probabilities(crops)).map((row) => row[best]);
-    return occlusion(crop, this.told.side, chosen, this.told.explain);
+    return occlusion(crop, this.model.side, chosen, this.model.explain);
   }
 }
 

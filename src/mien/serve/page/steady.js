@@ -4,13 +4,13 @@
 export class Steady {
   /** `threshold` and `steady` are the model's of /v1/model. */
   constructor({ threshold, steady }) {
-    Object.assign(this, { threshold, told: steady, chosen: null });
+    Object.assign(this, { threshold, settings: steady, chosen: null });
   }
 
   /** Probabilities and the chosen class's place, null where it is not sure, after those of a frame. */
   add(seconds, probabilities) {
-    const logs = probabilities.map((p) => Math.log(Math.max(p, this.told.faintest)));
-    const share = 1 - Math.exp(Math.min(0, this.seconds - seconds) / this.told.constant_seconds);
+    const logs = probabilities.map((p) => Math.log(Math.max(p, this.settings.faintest)));
+    const share = 1 - Math.exp(Math.min(0, this.seconds - seconds) / this.settings.constant_seconds);
     this.logs = this.logs ? this.logs.map((mean, i) => mean + share * (logs[i] - mean)) : logs;
     this.seconds = seconds;
     const highest = Math.max(...this.logs);
@@ -24,7 +24,7 @@ export class Steady {
   next(smoothed) {
     const best = smoothed.indexOf(Math.max(...smoothed));
     const now = smoothed[this.chosen ?? -1];
-    if (now >= this.told.hold * this.threshold && smoothed[best] <= this.told.margin * now) return this.chosen;
+    if (now >= this.settings.hold * this.threshold && smoothed[best] <= this.settings.margin * now) return this.chosen;
     return smoothed[best] >= this.threshold ? best : null;
   }
 }

@@ -1,4 +1,4 @@
-// Probabilities over the last seconds, a lane a class, drawn on a canvas and told in words.
+// Probabilities over the last seconds, a lane a class, drawn on a canvas and put into words.
 // Knows nothing about cameras.
 
 import { color } from "./dom.js";

@@ -1,4 +1,4 @@
-// The worker's end of engine.js: it finds and reads faces so that the page stays fluid. Knows nothing about the page.
+// The worker's end of engine.js: it detects and classifies faces so that the page stays fluid. Knows nothing about the page.
 
 import { decode, pixels, PictureError } from "./picture.js";
 import { raster } from "./pillow.js";
@@ -23,10 +23,10 @@ const tasks = {
     return { width: image.width, height: image.height, faces: await recognizer.predict(raster(image)) };
   },
 
-  /** Faces cut out of a picture file in which they were found. */
+  /** The crops of faces that were detected in a picture file. */
   async cut({ file, faces }) {
     const picture = raster(await decode(file));
-    return faces.map((face) => recognizer.cut(picture, face));
+    return faces.map((face) => recognizer.crop(picture, face));
   },
 
   /** The faces of a camera's frame, an ImageBitmap, taken at `seconds`. */
@@ -43,13 +43,13 @@ const tasks = {
 
 let before = Promise.resolve(); // the networks do one thing at a time
 
-onmessage = ({ data: { id, task, given } }) => {
+onmessage = ({ data: { id, task, options } }) => {
   before = before.then(async () => {
     try {
-      postMessage({ id, result: await tasks[task](given) });
-    } catch (fault) {
-      const expected = fault instanceof PictureError;
-      postMessage({ id, problem: expected ? fault.message : `something went wrong here (${fault.message ?? fault})` });
+      postMessage({ id, result: await tasks[task](options) });
+    } catch (error) {
+      const expected = error instanceof PictureError;
+      postMessage({ id, problem: expected ? error.message : `something went wrong here (${error.message ?? error})` });
     }
   });
 };
