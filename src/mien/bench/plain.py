@@ -44,11 +44,12 @@ def plain_network(recipe: Recipe, *, side: int, classes: int, device: str) -> nn
 
 def plain_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     """Return the recipe's optimizer as torch makes it by default, weight decay on everything."""
-    rules = {"lr": options.lr, "weight_decay": options.weight_decay}
+    lr, decay, momentum = options.lr, options.weight_decay, options.momentum
     if options.kind == "adam":
-        return torch.optim.Adam(network.parameters(), **rules)
-    nesterov = options.momentum > 0
-    return torch.optim.SGD(network.parameters(), momentum=options.momentum, nesterov=nesterov, **rules)
+        return torch.optim.Adam(network.parameters(), lr=lr, weight_decay=decay)
+    return torch.optim.SGD(
+        network.parameters(), lr=lr, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
+    )
 
 
 def plain_step(recipe: Recipe, images: torch.Tensor, labels: torch.Tensor, device: str):

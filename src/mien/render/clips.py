@@ -89,17 +89,18 @@ def _rise(share: float, start: float, end: float) -> float:
 def mixed(one: Expression, other: Expression, share: float) -> Expression:
     """Return an expression on the way from one to another; its label is the nearer one's."""
     aus = {
-        au: tuple(
-            (1 - share) * a + share * b
-            for a, b in zip(one.aus.get(au, (0.0, 0.0)), other.aus.get(au, (0.0, 0.0)), strict=True)
-        )
+        au: _between(one.aus.get(au, (0.0, 0.0)), other.aus.get(au, (0.0, 0.0)), share)
         for au in sorted({**one.aus, **other.aus})
     }
-    gaze = tuple((1 - share) * a + share * b for a, b in zip(one.gaze, other.gaze, strict=True))
+    gaze = _between(one.gaze, other.gaze, share)
     near, far, rest = (one, other, share) if share < 0.5 else (other, one, 1 - share)
     strength = (1 - share) * one.intensity + share * other.intensity
     second = far.label if rest > 0 and far.label != near.label else ""
     return Expression(near.label, round(strength, 4), aus, gaze, second, round(rest if second else 0.0, 4))
+
+
+def _between(one: tuple[float, float], other: tuple[float, float], share: float) -> tuple[float, float]:
+    return (1 - share) * one[0] + share * other[0], (1 - share) * one[1] + share * other[1]
 
 
 def _talking(shown: Expression, time: float, seed: int) -> Expression:
@@ -115,7 +116,8 @@ def _talking(shown: Expression, time: float, seed: int) -> Expression:
     }
     aus = dict(shown.aus)
     for au, most in spoken.items():
-        aus[au] = tuple(value + max(0.0, most) * open_ for value in aus.get(au, (0.0, 0.0)))
+        left, right = aus.get(au, (0.0, 0.0))
+        aus[au] = left + max(0.0, most) * open_, right + max(0.0, most) * open_
     return replace(shown, aus=aus)
 
 

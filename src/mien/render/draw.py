@@ -5,8 +5,11 @@ of its distributions.
 """
 
 import math
+from typing import TypeVar
 
 import numpy as np
+
+Key = TypeVar("Key")
 
 
 class Draw:
@@ -34,14 +37,14 @@ class Draw:
         value = radius * math.cos(2 * math.pi * float(self._generator.random()))
         return mean + deviation * max(-cut, min(cut, value))
 
-    def choice(self, shares: dict):
+    def choice(self, shares: dict[Key, float]) -> Key:
         """Return a key with a probability in proportion to its value."""
-        place = self.uniform(0, sum(shares.values()))
-        for key, share in shares.items():
-            place -= share
+        place, *keys = self.uniform(0, sum(shares.values())), *shares
+        for key in keys:
+            place -= shares[key]
             if place < 0:
                 return key
-        return key
+        return keys[-1]
 
     def mix(self, count: int) -> list[float]:
         """Return shares that sum to 1, mostly one or two of them large (Dirichlet of 1/2)."""

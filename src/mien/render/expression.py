@@ -154,7 +154,8 @@ def _way(draw: Draw, label: str) -> tuple[dict[int, float], float]:
 
 def _halves(draw: Draw, value: float) -> tuple[float, float]:
     lean = draw.normal(0, 0.1, 2)
-    return tuple(max(0.0, round(value * (1 + side * lean) + draw.normal(0, 0.04), 3)) for side in (1, -1))
+    left, right = (max(0.0, round(value * (1 + side * lean) + draw.normal(0, 0.04), 3)) for side in (1, -1))
+    return left, right
 
 
 def shape_weights(shown: Expression) -> dict[str, float]:

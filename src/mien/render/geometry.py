@@ -69,10 +69,10 @@ def pose(person: Person, shown: Expression, look: Look, side: int) -> Posed:
     inside = hair_depth(person)
     skin = pack.parts["skin"]
     _raise_hair(vertices, inside, person, skin)
-    centered = (vertices - np.float32(person.center)) / np.float32(person.scale)
+    centered = (vertices - np.asarray(person.center, np.float32)) / np.float32(person.scale)
     chin = -float(((person.vertices[_fixed()["chin"]] - person.center) / person.scale)[1])
     drop = -float(centered[_fixed()["chin"], 1]) - chin
-    turned = (centered - np.float32(FACE_MIDDLE)) @ _rotation(look).T.astype(np.float32)
+    turned = (centered - np.asarray(FACE_MIDDLE, np.float32)) @ _rotation(look).T.astype(np.float32)
     scale = math.sqrt((EYES_APART / 0.6155) * (EYE_ROW_TO_CHIN / chin)) * look.size * side / 48
     grown = np.float32(scale) * np.float32(look.distance) / (np.float32(look.distance) - turned[:, 2])
     column = np.float32(side * (MIDDLE[0] / 48 + look.shift[0]))

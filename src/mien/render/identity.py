@@ -60,7 +60,8 @@ def identity(draw: Draw) -> Person:
     ages = {"child": (6, 15), "young": (16, 45), "old": (45, 78)}
     age = draw.uniform(*ages[draw.choice({"child": 0.1, "young": 0.6, "old": 0.3})])
     gender = min(0.97, max(0.03, draw.normal(0.12 if draw.chance(0.5) else 0.88, 0.12)))
-    ancestry = tuple(round(share, 3) for share in draw.mix(3))
+    african, asian, caucasian = (round(share, 3) for share in draw.mix(3))
+    ancestry = african, asian, caucasian
     weight = draw.normal(0, 0.4)
     age, gender, weight = round(age, 1), round(gender, 3), round(weight, 3)
     vertices = _shape(draw, age, gender, ancestry, weight)

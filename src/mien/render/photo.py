@@ -108,8 +108,9 @@ def _gaussian(picture: np.ndarray, deviation: float) -> np.ndarray:
         before[axis] = (radius, radius)
         padded = np.pad(picture, before, mode="edge")
         length = picture.shape[axis]
-        picture = sum(
+        parts = (
             weight * (padded[i : i + length] if axis == 0 else padded[:, i : i + length])
             for i, weight in enumerate(kernel)
         )
+        picture = sum(parts, start=np.float32(0) * picture)
     return picture

@@ -69,10 +69,10 @@ def textures() -> Textures:
     ]
     layers += [np.roll(layer, LIP_OF_FOLD, axis=0) - layer for layer in layers[: len(FOLD_LINES)]]
     fine = Draw(0, "texture").noise(NOISE_SIDE, NOISE_SIDE)
-    smooth = sum(_spread(fine, size) for size in (3, 7, 15))
+    smooth = _spread(fine, 3) + _spread(fine, 7) + _spread(fine, 15)
     base = shapes().base
     angle = np.abs(np.arctan2(base[:, 0], base[:, 2] - 0.3))
-    above = base[:, 1] - np.interp(angle, *zip(*HAIRLINE, strict=True))
+    above = base[:, 1] - np.interp(angle, [x for x, _ in HAIRLINE], [y for _, y in HAIRLINE])
     return Textures(
         layers=np.stack(layers, axis=2).astype(np.float32),
         above_hairline=above.astype(np.float32),
@@ -118,9 +118,8 @@ def _spread(noise: np.ndarray, radius: int) -> np.ndarray:
     """Return periodic noise averaged over squares, twice, with mean 0 and deviation 1."""
     for _ in range(2):
         for axis in (0, 1):
-            noise = sum(np.roll(noise, shift, axis) for shift in range(-radius, radius + 1)) / (
-                2 * radius + 1
-            )
+            shifted = (np.roll(noise, shift, axis) for shift in range(-radius, radius + 1))
+            noise = sum(shifted, start=np.zeros_like(noise)) / (2 * radius + 1)
     return (noise - noise.mean()) / noise.std()
 
 
