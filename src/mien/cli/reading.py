@@ -1,4 +1,4 @@
-"""The commands that read pictures: predict, video, serve."""
+"""The commands that read pictures: predict, serve."""
 
 import sys
 from pathlib import Path
@@ -98,51 +98,6 @@ def predict(
             width=shutil.get_terminal_size().columns if terminal else None,
             progress=TerminalCounting(stop=stop, bar=not terminal),
         )
-    if counts["failed"]:
-        raise typer.Exit(EXIT_LEFT_OUT)
-
-
-@app.command(epilog=SAID)
-def video(
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="video files, or a camera as /dev/video0")
-    ] = None,
-    camera: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
-    ] = None,
-    model: ModelOption = "pocket",
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
-    ] = None,
-    json: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write an object a line a frame; - is standard output")
-    ] = None,
-    annotate: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|DIR", help="write the video with boxes and labels: .mp4, .webm, .avi, …"),
-    ] = None,
-    timeline: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
-    ] = None,
-    long_side: LongSideOption = 640,
-    seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
-    frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
-) -> None:
-    """Track faces and their expression in videos or a camera.
-
-    Exit status 1 where some videos failed.
-    """
-    from mien.progress import TerminalCounting
-    from mien.video import video
-
-    made = {"csv": csv, "json": json, "annotate": annotate, "timeline": timeline}
-    limits = {"seconds": seconds, "frames": frames}
-    with stop_asked() as stop:
-        counts = video(
-            sources or (), camera=camera, model=model, **made, long_side=long_side, **limits,
-            stop=stop, progress=TerminalCounting(stop=stop),
-        )  # fmt: skip
     if counts["failed"]:
         raise typer.Exit(EXIT_LEFT_OUT)
 

@@ -1,9 +1,11 @@
-"""Videos and cameras: people followed over time, the expression read in each. Knows nothing about training or judging.
+"""Videos and cameras: people tracked over time, the expression of each. Knows nothing about training or judging.
 
-`footage.py` and `camera.py` give frames, `follow.py` follows faces, `steady.py` smooths what is read, `seen.py` joins
-these; `rows.py`, `film.py` and `timeline.py` show the answers.
+`sources.py` says which videos are meant; `footage.py`, `images.py` and `camera.py` give frames, `follow.py` tracks
+faces, `steady.py` smooths probabilities, `seen.py` joins these, `people.py` adds up; `rows.py`, `film.py` and
+`timeline.py` show the answers.
 """
 
+import io
 import os
 import sys
 from collections import Counter
@@ -12,57 +14,62 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
-from mien.errors import DataError, StorageError, VideoError
+from mien.errors import DataError, Stopped, VideoError
 from mien.faces.finder import LONG_SIDE
-from mien.files import make_folder
 from mien.model import Model
 from mien.pack.tree import shown
-from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, check_outputs, real_places, written
-from mien.predict.answer import LIMITS, card_at
-from mien.predict.sources import apart
+from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, check_outputs, real_places
+from mien.predict.answer import card_at
+from mien.predict.rows import encodable
 from mien.progress import Counting
-from mien.video.camera import CameraFootage, Device, OpenCvDevice, camera_number
-from mien.video.film import CODECS, Film
-from mien.video.footage import FileFootage, Footage, Frame, for_opencv
-from mien.video.rows import Changes, Csv, Json, summary
-from mien.video.seen import Seen, SeenFace, Watcher
-from mien.video.timeline import Timeline
+from mien.text import joined, many
+from mien.video.camera import Device
+from mien.video.film import Film
+from mien.video.footage import HIGHEST_RATE, LOWEST_RATE, RATE, Footage, Frame
+from mien.video.people import People, Person
+from mien.video.rows import Changes, Csv, Json, PeopleCsv, Writer, summary
+from mien.video.seen import Region, Seen, SeenFace, Watcher
+from mien.video.sources import Source, placed
+from mien.video.sources import sources as find_sources
+from mien.video.tables import begin_anew, growing, take_up
 from mien.video.timeline import write as write_timeline
 
-__all__ = ["Frame", "Seen", "SeenFace", "Watcher", "video"]
+__all__ = ["Frame", "Region", "Seen", "SeenFace", "Watcher", "video"]
 
-FIGURES = (".svg", ".png")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A video or camera yet to be opened, and where what is made of it goes."""
-
-    name: str
-    open: Callable[[], Footage]
-    live: bool
-    film: Path | None = None
-    timeline: Path | None = None
+NOTICE = "It says how people would label a face, not what a person feels; limits:"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of each source is read."""
+    """Which frames of each source are read."""
 
     seconds: float | None = None
     frames: int | None = None
+    every: int = 1
 
     def within(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield the frames up to where enough is read."""
-        if self.frames == 0:
-            return
-        for count, frame in enumerate(frames, start=1):
+        """Yield every so many-th frame up to where enough is read."""
+        count = due = 0
+        for frame in frames:
             if self.seconds is not None and frame.seconds >= self.seconds:
                 return
+            if frame.number < due:
+                continue
             yield frame
+            count, due = count + 1, frame.number + self.every
             if count == self.frames:
                 return
+
+    def total(self, footage: Footage) -> int | None:
+        """Return about how many frames are read, None where nobody knows."""
+        if footage.total is None:
+            return self.frames
+        count = (
+            footage.total if self.seconds is None else min(footage.total, round(self.seconds * footage.rate))
+        )
+        return min(-(-count // self.every), self.frames or count)
 
 
 def video(
@@ -72,175 +79,210 @@ def video(
     model: str | Path | Model = "pocket",
     csv: str | Path | None = None,
     json: str | Path | None = None,
+    people: str | Path | None = None,
     annotate: str | Path | None = None,
     timeline: str | Path | None = None,
     long_side: int = LONG_SIDE,
+    region: Region | None = None,
+    every: int = 1,
     seconds: float | None = None,
     frames: int | None = None,
+    rate: float = RATE,
+    resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Counting | None = None,
 ) -> Counter:
-    """Read all faces in videos and write what is asked for; return the counts of videos, frames, people, failed.
+    """Classify all faces in videos and write what is asked for; return the counts of videos, frames, people, failed.
 
-    `sources` are video files, or cameras as /dev/video0; `camera` is one by number, path, or as a `Device`, and comes
-    last. It is read until `stop` says so, or for `seconds` or `frames`, which limit files too. `csv` and `json` are
-    files, or `-` for standard output, which has a summary otherwise. `annotate` is a video file and `timeline` a
-    figure, .svg or .png; each may be a folder instead, and must be one for several sources. A source that cannot be
-    used, or not to its end, is a line on standard error; what was read of it is written and the others are done.
-    Raises DataError, ModelError or StorageError in one line where nothing can be done at all.
+    `sources` are videos, see `sources.py`; `camera` is one by number, path, or as a `Device`, and comes last. It is
+    read until `stop` says so, or for `seconds` or `frames`, which limit files too; of `every` so many frames one is
+    taken. `region` is left, top, width, height in pixels: only faces in it count. `rate` is that of numbered pictures,
+    in frames a second. `csv` and `json` are files, or `-` for standard output, which has a summary otherwise; `people`
+    is a file with a row a person. They grow row by row; `resume` keeps the videos that they hold whole and reads the
+    others. `annotate` is a video file and `timeline` a figure, .svg or .png; each may be a folder instead, and must be
+    one for several sources. A source that cannot be used, or not to its end, is a line on standard error; what was
+    read of it is written and the others are done. Raises DataError, ModelError or StorageError in one line where
+    nothing can be done at all, Stopped where `progress` says so, with the rows so far kept.
     """
     import cv2  # noqa: F401 (missing, it is told before anything is written)
 
-    limits = Limits(seconds, frames)
-    _check(csv, json, long_side, limits)
-    found = _placed(_sources(sources, camera, stop), annotate, timeline)
-    check_outputs({"--csv": csv, "--json": json}, real_places(source.name for source in found))
+    limits = Limits(seconds, frames, every)
+    tables = {"csv": csv, "json": json, "people": people}
+    _check(tables, long_side, limits, region, rate, resume)
+    folder = Path(annotate) if annotate is not None else None
+    found = placed(find_sources(sources, camera, stop=stop, rate=rate, written=folder), annotate, timeline)
+    if timeline is not None:
+        _require_matplotlib()
+    check_outputs(
+        {f"--{kind}": path for kind, path in tables.items()}, real_places(one.name for one in found)
+    )
     recognizer = Recognizer(model, long_side=long_side)
-    out, card = sys.stdout, card_at(str(model if not isinstance(model, Model) else model.path))
-    spoken, counts = STANDARD_OUTPUT not in (csv, json), Counter()
+    card = card_at(str(model if not isinstance(model, Model) else model.path))
+    out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
+    files = [str(path) for path in tables.values() if path not in (None, STANDARD_OUTPUT)]
     with ExitStack() as stack:
-        told = []
-        if csv is not None:
-            told.append(Csv(stack.enter_context(written(csv, out)), recognizer.model))
-        if json is not None:
-            told.append(Json(stack.enter_context(written(json, out)), recognizer.model, card))
-        for source in found:
-            also = [Changes(out)] if spoken and source.live else []
-            seen, problem = _watched(source, recognizer, limits, [*told, *also], progress or Counting())
-            _count(counts, seen, problem)
-            if seen is not None and seen.frames and spoken:
-                print(summary(shown(source.name), seen), file=out, flush=True)
-            if problem:
-                print(f"mien: {shown(source.name)}: {problem}", file=sys.stderr)
-    if spoken and counts["frames"]:
-        print(f"{LIMITS} The model's card and limits: {card}", file=out)
-    return counts
+        writers, done = _writers(stack, tables, recognizer.model, card, resume=resume)
+        run = Run(recognizer, limits, region, progress or Counting(), writers, out)
+        try:
+            for source in found:
+                if encodable(source.name) in done:
+                    run.counts["resumed"] += 1
+                else:
+                    run.read(source)
+        except Stopped as stopped:
+            kept = (
+                f"stopped; {joined(files)} keep what was read, and --resume goes on"
+                if files
+                else str(stopped)
+            )
+            raise Stopped(kept) from None
+    if out and run.counts["resumed"]:
+        print(f"{many(run.counts['resumed'], 'video')} read before", file=out)
+    if out and run.counts["frames"]:
+        print(f"{NOTICE} {card}", file=out)
+    return run.counts
 
 
-def _check(csv, json, long_side: int, limits: Limits) -> None:
+def _check(
+    tables: dict[str, str | Path | None],
+    long_side: int,
+    limits: Limits,
+    region: Region | None,
+    rate: float,
+    resume: bool,
+) -> None:
     """Raise DataError for what cannot be asked."""
-    check_options(csv, json, long_side)
-    for name, limit in (("--seconds", limits.seconds), ("--frames", limits.frames)):
+    check_options(tables["csv"], tables["json"], long_side)
+    for name, limit in (
+        ("--seconds", limits.seconds),
+        ("--frames", limits.frames),
+        ("--every", limits.every),
+    ):
         if limit is not None and not limit > 0:
             raise DataError(f"{name} must be above 0 and is {limit:g}")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise DataError(f"--rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} and is {rate:g}")
+    if region is not None and not (min(region[:2]) >= 0 and min(region[2:]) > 0):
+        raise DataError(f"--region must be x,y,width,height in pixels and is {','.join(map(str, region))}")
+    if tables["people"] == STANDARD_OUTPUT:
+        raise DataError("--people: give the name of a file")
+    if resume and (STANDARD_OUTPUT in tables.values() or not (tables["csv"] or tables["json"])):
+        raise DataError("--resume goes on with a file: give it with --csv or --json")
 
 
-def _sources(
-    names: Iterable[str | os.PathLike], camera: int | str | Device | None, stop: Callable[[], bool]
-) -> list[Source]:
-    """Return the sources in their order, each file once; what is wrong with one is told when it is opened."""
-    found = {}
-    for name in map(os.fspath, names):
-        number = camera_number(name) if name.startswith("/dev/") else None
-        found[name] = (
-            Source(name, partial(_opened, name), False) if number is None else _camera(number, name, stop)
-        )
-    if isinstance(camera, int | str):
-        number = camera if isinstance(camera, int) else camera_number(camera)
-        if number is None or number < 0:
-            raise DataError(f"--camera {camera}: give a camera's number, as 0, or its path, as /dev/video0")
-        found.setdefault(name := f"/dev/video{number}", _camera(number, name, stop))
-    elif camera is not None:
-        found["camera"] = Source("camera", lambda: CameraFootage(camera, stop=stop), True)
-    if not found:
-        raise DataError("give a video file, or a camera with --camera 0")
-    if sum(source.live for source in found.values()) > 1:
-        raise DataError("one camera at a time; start mien video once more for the other one")
-    return sorted(found.values(), key=lambda source: source.live)
+def _require_matplotlib() -> None:
+    """Raise MissingExtra where there is none: before the first frame and not after the last one."""
+    from mien.pages.figures import themed
+
+    with themed("video"):
+        pass
 
 
-def _camera(number: int, name: str, stop: Callable[[], bool]) -> Source:
-    return Source(name, lambda: CameraFootage(OpenCvDevice(number), stop=stop), True)
-
-
-def _opened(name: str) -> FileFootage:
-    if name == "-":
-        raise VideoError("a video is not read from standard input; give a file")
-    if "://" in name and not os.path.lexists(name):
-        raise VideoError("mien opens files and cameras alone and fetches nothing; download it first")
-    return FileFootage(name)
-
-
-def _placed(found: list[Source], annotate, timeline) -> list[Source]:
-    """Return the sources with where their videos and figures go; DataError or StorageError where that cannot be."""
-    films = _places(found, annotate, "--annotate", "-faces.mp4", tuple(CODECS))
-    figures = _places(found, timeline, "--timeline", "-timeline.svg", FIGURES)
-    if timeline is not None:
-        from mien.pages.figures import themed
-
-        with themed("video"):
-            pass  # where matplotlib is missing, it is told now and not after the last frame
-    return [
-        Source(source.name, source.open, source.live, film, figure)
-        for source, film, figure in zip(found, films, figures, strict=True)
+def _writers(
+    stack: ExitStack, tables: dict[str, str | Path | None], model: Model, card: str, *, resume: bool
+) -> tuple[list[Writer], frozenset[str]]:
+    """Open the tables; return who writes them, and the videos that they hold already."""
+    kinds = {"csv": partial(Csv, model=model), "json": partial(Json, model=model, card=card)}
+    kinds["people"] = partial(PeopleCsv, model=model)
+    files = {kind: Path(path) for kind, path in tables.items() if path not in (None, STANDARD_OUTPUT)}
+    done: frozenset[str] = frozenset()
+    if resume:
+        done = take_up({kind: (path, _first_line(kinds[kind])) for kind, path in files.items()})
+    else:
+        for path in files.values():
+            begin_anew(path)
+    writers: list[Writer] = [
+        kinds[kind](stack.enter_context(growing(path)), begun=path.stat().st_size > 0)
+        for kind, path in files.items()
     ]
+    writers += [kinds[kind](sys.stdout) for kind, path in tables.items() if path == STANDARD_OUTPUT]
+    return writers, done
 
 
-def _places(
-    found: list[Source], where, flag: str, ending: str, suffixes: tuple[str, ...]
-) -> list[Path | None]:
-    if where is None:
-        return [None] * len(found)
-    if not os.fspath(where):
-        raise DataError(f"{flag}: an empty name; a file or a folder is wanted")
-    path = Path(where)
-    if path.suffix and not path.is_dir():
-        if path.suffix.lower() not in suffixes:
-            raise DataError(f"{flag} {path}: give a {', '.join(suffixes)} file, or a folder")
-        if len(found) > 1:
-            raise DataError(
-                f"{flag} {path}: one file for {len(found)} sources; give a folder, each gets its own there"
-            )
-        if not path.parent.is_dir():
-            raise StorageError(f"{path}: there is no folder {path.parent}")
-        places = [path]
-    else:
-        make_folder(path)
-        places = [path / f"{stem}{ending}" for stem in apart(Path(source.name).stem for source in found)]
-    for place, source in zip(places, found, strict=True):
+def _first_line(write: Callable[[TextIO], Writer]) -> str:
+    text = io.StringIO()
+    write(text)
+    return text.getvalue()
+
+
+class Run:
+    """Reads one source after the other; `out` takes what people read, None where a table takes standard output."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        limits: Limits,
+        region: Region | None,
+        progress: Counting,
+        writers: list[Writer],
+        out: TextIO | None,
+    ) -> None:
+        self._recognizer, self._limits, self._region = recognizer, limits, region
+        self._progress, self._writers, self._out = progress, writers, out
+        self._notes: set[str] = set()  # those on films, each told once
+        self.counts: Counter = Counter()
+
+    def read(self, source: Source) -> None:
+        """Read a source and tell all that is to be told of it."""
+        writers = [*self._writers, *([Changes(self._out)] if self._out and source.live else [])]
+        people, missed, problem, notes = None, 0, "", []
         try:
-            for_opencv(place)
-        except VideoError as fault:
-            raise StorageError(f"{flag} {place}: {fault}") from None
-        if place.exists() and Path(source.name).exists() and place.samefile(source.name):
-            raise DataError(f"{flag} {place}: that is the source itself; give another name")
-    return places
-
-
-def _watched(
-    source: Source, recognizer: Recognizer, limits: Limits, told: list, progress: Counting
-) -> tuple[Timeline | None, str]:
-    """Read a source; return what was seen, None where there was nothing to open, and why that is not all of it."""
-    problem, people = "", None
-    try:
-        footage = source.open()
-    except VideoError as fault:
-        problem = str(fault)
-    else:
-        with ExitStack() as stack:
-            stack.callback(footage.close)
-            watcher, people = Watcher(recognizer), Timeline(recognizer.model.labels, footage.rate)
-            film = stack.enter_context(Film(source.film, footage.rate)) if source.film else None
-            coming = limits.within(footage.frames())
-            if not source.live:
-                coming = progress.over(shown(source.name), footage.total, coming)
+            footage = source.open()
+        except VideoError as error:
+            problem = str(error)
+        else:
+            people = People(self._recognizer.model.labels, footage.rate / self._limits.every)
             try:
-                for frame in coming:
-                    seen = watcher.see(frame)
-                    for one in (*told, people, *([film] if film else [])):
+                missed, problem = self._frames(source, footage, people, writers)
+            finally:
+                footage.close()
+            notes = footage.notes
+        for one in writers:
+            one.end(source.name, people, problem)
+        name = shown(source.name)
+        for note in (*notes, *([problem] if problem else [])):
+            print(f"mien: {name}: {note}", file=sys.stderr)
+        if people is not None and people.frames and self._out:
+            print(summary(name, people, missed=missed), file=self._out, flush=True)
+        self.counts.update(videos=1, failed=int(bool(problem)))
+        if people is not None:
+            self.counts.update(frames=people.frames, people=people.staying)
+
+    def _frames(
+        self, source: Source, footage: Footage, people: People, writers: list[Writer]
+    ) -> tuple[int, str]:
+        """Read the frames; return how many of a camera were missed, and why they are not all."""
+        watcher, problem, read = Watcher(self._recognizer, region=self._region), "", -1
+        frames = self._limits.within(footage.frames())
+        if not source.live:
+            frames = self._progress.over(shown(source.name), self._limits.total(footage), frames)
+        with ExitStack() as stack:
+            film = self._film(stack, source, footage)
+            try:
+                for frame in frames:
+                    seen, read = watcher.see(frame), frame.number
+                    for one in writers:
                         one.add(source.name, seen)
-            except VideoError as fault:
-                problem = str(fault)
+                    self._leave(source.name, people.add(seen), writers)
+                    if film:
+                        film.add(seen)
+            except VideoError as error:
+                problem = str(error)
+            self._leave(source.name, people.end(), writers)
+        if film and film.note and film.note not in self._notes:
+            self._notes.add(film.note)
+            print(f"mien: {source.film}: {film.note}", file=sys.stderr)
         if source.timeline and people.frames:
             write_timeline(people, source.timeline, shown(Path(source.name).name))
-    for one in told:
-        one.end(source.name, people.frames if people else 0, people.seconds if people else 0.0, problem)
-    return people, problem
+        return (read + 1 - people.frames if source.live and self._limits.every == 1 else 0), problem
 
+    def _film(self, stack: ExitStack, source: Source, footage: Footage) -> Film | None:
+        if source.film is None:
+            return None
+        return stack.enter_context(Film(source.film, footage.rate / self._limits.every, sound=source.sound))
 
-def _count(counts: Counter, seen: Timeline | None, problem: str) -> None:
-    counts["videos"] += 1
-    counts["failed"] += bool(problem)
-    if seen is not None:
-        counts["frames"] += seen.frames
-        counts["people"] += seen.count
+    @staticmethod
+    def _leave(name: str, people: list[Person], writers: list[Writer]) -> None:
+        for person in people:
+            for one in writers:
+                one.left(name, person)

@@ -73,6 +73,7 @@ class CameraFootage:
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self.rate, self.total = device.rate, None
+        self.notes: list[str] = []
         self._device, self._stop, self._silent_seconds = device, stop, silent_seconds
         self._news = threading.Condition()
         self._newest: Frame | None = None

@@ -5,29 +5,28 @@ OpenCV reads them, upright; only local files are opened, and what merely points 
 
 import math
 import os
+import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from mien.errors import PictureError, VideoError
+from mien.errors import VideoError
 from mien.files import is_utf8
-from mien.pictures import LARGEST_PIXELS, LFS, SMALLEST_SIDE, first_words, refuse_other_than_file
+from mien.pictures import LARGEST_PIXELS, SMALLEST_SIDE, first_words
+from mien.video.container import MATROSKA, check_head, shown_seconds, why_unreadable
 
 RATE, LOWEST_RATE, HIGHEST_RATE = 25.0, 1.0, 120.0  # where a file tells none, and within what it is believed
+TIMED_FRAMES = 32  # at a video's beginning, whose distance is its rate
+NEAR_RATE = 0.1  # share by which that may differ from the container's rate, which then is more exact
+STEP_BACK_SECONDS = 0.25  # timestamps that go back by more start anew; by less, frames are out of order
+LONGEST_GAP_SECONDS = 3600.0  # timestamps that go on by more start anew, too
 LATE_SECONDS, LATE_SHARE = 0.5, 0.02  # a video that ends by more than both before its time is cut short
-HEAD_BYTES = 4096
 SILENT = 0  # a level of OpenCV's log
-STARTS = (
-    ((b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*"), "a picture; mien predict reads it, named as one"),
-    ((b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0\r\no="), "a playlist, not a video; give the videos themselves"),
-    ((b"ID3", b"fLaC"), "sound alone, no pictures in it"),
-    ((LFS,), "a git-LFS pointer, not the video: git lfs pull"),
-)  # fmt: skip
-NOTHING = "no video in it that can be read: another kind of file, damaged, or sound alone"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,75 +39,161 @@ class Frame:
 
 
 class Footage(Protocol):
-    """Something with frames: a file or a camera."""
+    """Something with frames: a file, numbered pictures or a camera."""
 
-    rate: float  # frames a second, about
-    total: int | None  # how many frames there are, about; None where nobody knows
+    @property
+    def rate(self) -> float:
+        """Frames a second, about."""
+        ...
+
+    @property
+    def total(self) -> int | None:
+        """How many frames there are, about; None where nobody knows."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of it, complete when all frames are read."""
+        ...
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in order; VideoError, after the last good one, where they do not reach the end."""
+        ...
 
     def close(self) -> None:
         """Let go of the file or device."""
+        ...
+
+
+class Clock:
+    """The moments of frames, which never go back, from their timestamps, which may: as in files that were joined."""
+
+    def __init__(self, frame_seconds: float) -> None:
+        self._frame_seconds = frame_seconds
+        self._last: float | None = None
+        self._shift = 0.0
+        self.restarts: list[float] = []  # moments after which timestamps started anew
+
+    def moment(self, timestamp: float) -> float:
+        """Return the moment of the next frame in seconds; without a timestamp (0, nan) it follows the one before."""
+        known = 0 < timestamp < math.inf
+        if self._last is None:
+            self._last = timestamp if known else 0.0
+            return self._last
+        moment = timestamp + self._shift if known else self._last + self._frame_seconds
+        if not -STEP_BACK_SECONDS <= moment - self._last <= LONGEST_GAP_SECONDS:
+            self.restarts.append(self._last)
+            moment = self._last + self._frame_seconds
+            self._shift = moment - timestamp
+        self._last = max(self._last, moment)
+        return self._last
 
 
 class FileFootage:
     """A video file. Raises VideoError, with the reason alone, where it holds no video that can be read."""
 
     def __init__(self, path: str | Path) -> None:
-        _check(path)
-        self._capture = captured(for_opencv(path))
-        if self._capture is None:
-            raise VideoError(_why_not(path))
+        self._head = check_head(path)
+        self._capture = _opened(path)
         import cv2
 
-        width, height, self.rate, count = (
+        width, height, mean_rate, count = (
             self._capture.get(what)
             for what in (
                 cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT,
             )
         )  # fmt: skip
-        self._announced = count / self.rate if count > 0 and self.rate > 0 else 0.0  # seconds
-        self.total = round(count) if count > 0 and self._announced < math.inf else None
-        self.rate = believed(self.rate)
+        announced = count / mean_rate if count > 0 and mean_rate > 0 else 0.0
+        self._mean_rate = mean_rate
+        self.total = round(count) if count > 0 and announced < math.inf else None
+        self._announced = shown_seconds(path) or announced
+        self.notes: list[str] = []
         try:
             refuse_size(width, height)
-        except VideoError:
+            self.rate = frame_rate(self._first_timestamps(), mean_rate)
+        finally:
             self.close()
-            raise
+        self._capture = _opened(path)
+
+    def _first_timestamps(self) -> list[float]:
+        """Return the timestamps of the first frames in seconds; VideoError where none can be decoded."""
+        import cv2
+
+        timestamps = []
+        while len(timestamps) < TIMED_FRAMES and self._read()[0]:
+            timestamps.append(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        if not timestamps:
+            raise VideoError(_why_not_decoded(self._capture))
+        return timestamps
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames; their time never goes back, whatever the file says."""
         import cv2
 
-        number, seconds = 0, 0.0
-        while True:
-            good, pixels = self._read()
-            if not good:
-                break
-            told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            seconds = max(seconds, told if 0 < told < math.inf else number / self.rate)
-            yield Frame(number, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+        clock, number, moment = Clock(1 / self.rate), 0, 0.0
+        while (read := self._read())[0]:
+            if not number and self._head.startswith(
+                MATROSKA
+            ):  # whose length counts from 0, not from the first frame
+                self._announced -= self._capture.get(getattr(cv2, "CAP_PROP_PTS", -1)) / self._mean_rate
+            moment = clock.moment(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            yield Frame(number, moment, cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
             number += 1
-        if not number:
-            raise VideoError("no frame in it can be read")
-        ends, late = seconds + 1 / self.rate, self._announced - seconds - 1 / self.rate
-        if late > max(LATE_SECONDS, LATE_SHARE * self._announced):
+        if clock.restarts:
+            times = "" if len(clock.restarts) == 1 else f" {len(clock.restarts):,} times, first"
+            self.notes.append(
+                f"its timestamps start anew{times} after {clock.restarts[0]:.1f} s, as in joined files; "
+                "time is counted on from there"
+            )
+        ends = moment + 1 / self.rate
+        late = self._announced - ends
+        if max(LATE_SECONDS, LATE_SHARE * self._announced) < late < math.inf:
             raise VideoError(
                 f"ends after {number:,} frames, {ends:.1f} of {self._announced:.1f} s: cut short or damaged there"
             )
 
-    def _read(self) -> tuple[bool, np.ndarray | None]:
+    def _read(self) -> tuple[bool, Any]:
         import cv2
 
         try:
             return self._capture.read()
-        except cv2.error as fault:
-            raise VideoError(f"cannot be decoded ({first_words(fault)})") from None
+        except cv2.error as error:
+            raise VideoError(f"cannot be decoded ({first_words(error)})") from None
 
     def close(self) -> None:
         """Let go of the file."""
         self._capture.release()
+
+
+def _opened(path: str | Path):
+    """Return OpenCV's capture of a file; VideoError where there is none."""
+    capture = captured(for_opencv(path))
+    if capture is None:
+        raise VideoError(why_unreadable(path))
+    return capture
+
+
+def _why_not_decoded(capture) -> str:
+    """Return in words why a video that was opened gives no frame."""
+    import cv2
+
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace").strip(" \0")
+    if code.upper() != "AV01":
+        return f"no frame in it can be decoded (codec {code}): damaged, or a codec that this OpenCV has not"
+    return (
+        f"OpenCV {cv2.__version__} does not decode its codec, AV1; pip install 'opencv-python-headless==4.14.*' does, "
+        "or convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+    )
+
+
+def frame_rate(timestamps: list[float], told: float) -> float:
+    """Return frames a second: the container's rate, which is a mean, where the first frames' distances agree.
+
+    Where they do not, as in a video with gaps or of a varying rate, it is their median's.
+    """
+    steps = [after - before for before, after in pairwise(timestamps) if after > before]
+    measured = 1 / statistics.median(steps) if steps else told
+    return believed(told if abs(told - measured) <= NEAR_RATE * measured else measured)
 
 
 def for_opencv(path: str | Path) -> str:
@@ -172,58 +257,3 @@ def refuse_size(width: float, height: float) -> None:
         raise VideoError(
             f"{width:,.0f} x {height:,.0f} pixels are too few for a face; {SMALLEST_SIDE} a side at least"
         )
-
-
-def _check(path: str | Path) -> None:
-    """Raise VideoError for what is no regular file, or plainly something else than a video."""
-    try:
-        refuse_other_than_file(Path(path).stat())
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise VideoError("a link to nothing" if Path(path).is_symlink() else "no such file") from None
-    except OSError as error:
-        raise VideoError(f"cannot be opened ({error.strerror})") from None
-    except PictureError as fault:
-        raise VideoError(str(fault)) from None
-    except ValueError:
-        raise VideoError("no such file (the name holds a NUL)") from None
-    if not head:
-        raise VideoError("an empty file")
-    animated = b"acTL" in head  # an animated PNG
-    for starts, words in STARTS:
-        if head.startswith(starts) and not animated:
-            raise VideoError(words)
-
-
-def _why_not(path: str | Path) -> str:
-    """Return in words why a file has no video that can be read."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            return "sound alone, no pictures in it"
-        if head[4:8] != b"ftyp":
-            return NOTHING
-        index = _index_of_mp4(file)
-    if not index:
-        return "cut short: the index at its end is missing"
-    return NOTHING if b"vide" in index else "sound alone, no pictures in it"
-
-
-def _index_of_mp4(file) -> bytes:
-    """Return the contents of an MP4 file's "moov" box, b"" where it has none that is whole (ISO/IEC 14496-12)."""
-    end, at = os.fstat(file.fileno()).st_size, 0
-    while at + 8 <= end:
-        file.seek(at)
-        head = file.read(16)
-        size, kind, start = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if size == 1:
-            size, start = int.from_bytes(head[8:], "big"), 16
-        size = size or end - at
-        if size < start or at + size > end:
-            return b""
-        if kind == b"moov":
-            file.seek(at + start)
-            return file.read(min(size - start, 64 * 2**20))
-        at += size
-    return b""

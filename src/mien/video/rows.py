@@ -2,29 +2,44 @@
 
 import csv
 import json
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from mien.model import Model
+from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import encodable, header, in_words
-from mien.text import joined, percent, thousands
+from mien.text import joined, many, percent, thousands
+from mien.video.people import People, Person
 from mien.video.seen import Seen, SeenFace
-from mien.video.timeline import Timeline, clock
 
 MOST_PEOPLE = 20  # that a terminal shows of a video
 REMEMBERED = 1000  # people whose last label is known
 RARE = 0.05  # share of a person's time from which on a label is told
 
 
+class Writer(Protocol):
+    """Takes what is known of a video as it comes."""
+
+    def add(self, name: str, seen: Seen) -> None:
+        """Take a frame's faces."""
+
+    def left(self, name: str, person: Person) -> None:
+        """Take a person who stayed and has left."""
+
+    def end(self, name: str, people: People | None, problem: str) -> None:
+        """Take the end of a video: its people, None where it could not be opened, and what ended it too early."""
+
+
 class Csv:
     """A row a face and frame; a video that could not be used, or not to its end, has a row with the reason more."""
 
-    def __init__(self, out: TextIO, model: Model):
+    def __init__(self, out: TextIO, model: Model, *, begun: bool = False) -> None:
         self._out, self._labels = out, model.labels
         self._table = csv.writer(out, lineterminator="\n")
         shares = (f"{kind}_{label}" for kind in ("p", "raw") for label in model.labels)
         self._columns = ("video", "frame", "seconds", "person", "label", "best", *shares,
                          "left", "top", "width", "height", "score", "problem")  # fmt: skip
-        self._table.writerow(self._columns)
+        if not begun:
+            self._table.writerow(self._columns)
 
     def add(self, name: str, seen: Seen) -> None:
         """Write the rows of a frame."""
@@ -34,56 +49,104 @@ class Csv:
                 f"{kind[label]:.6f}" for kind in (face.probabilities, face.raw) for label in self._labels
             ]
             box = [f"{value:.2f}" for value in face.box]
-            said = face.person, face.label, face.best
-            self._table.writerow((name, frame.number, f"{frame.seconds:.4f}", *said, *shares, *box,
+            label = face.person, face.label, face.best
+            self._table.writerow((name, frame.number, f"{frame.seconds:.4f}", *label, *shares, *box,
                                   f"{face.score:.4f}", ""))  # fmt: skip
         self._out.flush()
 
-    def end(self, name: str, frames: int, seconds: float, problem: str) -> None:
+    def left(self, name: str, person: Person) -> None:
+        """Write nothing."""
+
+    def end(self, name: str, people: People | None, problem: str) -> None:
         """Write what ended a video before its end, if anything did."""
         if problem:
             self._table.writerow((encodable(name), *[""] * (len(self._columns) - 2), problem))
             self._out.flush()
 
 
-class Json:
-    """One object a line: a header that names the model and its limits, one a frame with faces, one a video's end."""
+class PeopleCsv:
+    """A row a person who stayed, written when they have left: when, how long, share of the time with each label."""
 
-    def __init__(self, out: TextIO, model: Model, card: str):
+    def __init__(self, out: TextIO, model: Model, *, begun: bool = False) -> None:
+        self._out, self._labels = out, (*model.labels, UNCERTAIN)
+        self._table = csv.writer(out, lineterminator="\n")
+        if not begun:
+            times = ("person", "first", "last", "seconds", "frames", "label")
+            shares = (f"share_{label}" for label in self._labels)
+            means = (f"p_{label}" for label in model.labels)
+            self._table.writerow(("video", *times, *shares, *means))
+
+    def add(self, name: str, seen: Seen) -> None:
+        """Write nothing."""
+
+    def left(self, name: str, person: Person) -> None:
+        """Write a person's row."""
+        shares, means = dict(person.shares()), person.probabilities()
+        times = (f"{value:.4f}" for value in (person.first, person.last, person.seconds))
+        values = (f"{value:.6f}" for value in (*(shares[label] for label in self._labels), *means.values()))
+        label = person.shares()[0][0]
+        self._table.writerow((encodable(name), person.number, *times, person.frames, label, *values))
+        self._out.flush()
+
+    def end(self, name: str, people: People | None, problem: str) -> None:
+        """Write nothing."""
+
+
+class Json:
+    """One object a line: a header that names the model and its limits, one a frame with faces, a person, a video."""
+
+    def __init__(self, out: TextIO, model: Model, card: str, *, begun: bool = False) -> None:
         self._out = out
-        self._write(header(model, card))
+        if not begun:
+            self._write(header(model, card))
 
     def add(self, name: str, seen: Seen) -> None:
         """Write the line of a frame."""
         if seen.faces:
             at = {"video": name, "frame": seen.frame.number, "seconds": round(seen.frame.seconds, 4)}
-            self._write(at | {"faces": [_object(face) for face in seen.faces]})
+            self._write(at | {"faces": [_face(face) for face in seen.faces]})
 
-    def end(self, name: str, frames: int, seconds: float, problem: str) -> None:
-        """Write how much of a video was read, and what ended it before its end."""
-        told = {"video": name, "frames": frames, "seconds": round(seconds, 4)}
-        self._write(told | ({"problem": problem} if problem else {}))
+    def left(self, name: str, person: Person) -> None:
+        """Write the line of a person who stayed."""
+        times = {"first": person.first, "last": person.last, "on_screen": person.seconds}
+        self._write(
+            {"video": name, "person": person.number}
+            | {key: round(value, 4) for key, value in times.items()}
+            | {"labels": _rounded(dict(person.shares())), "probabilities": _rounded(person.probabilities())}
+        )
+
+    def end(self, name: str, people: People | None, problem: str) -> None:
+        """Write how much of a video was read, how many people there were, and what ended it before its end."""
+        line: dict[str, object] = {"video": name, "frames": 0, "seconds": 0.0}
+        if people is not None:
+            line |= {"frames": people.frames, "seconds": round(people.seconds, 4)}
+            line |= {"people": people.staying, "passing": people.passing}
+        self._write(line | ({"problem": problem} if problem else {}))
 
     def _write(self, value: dict) -> None:
         print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
 
 
-def _object(face: SeenFace) -> dict:
+def _face(face: SeenFace) -> dict:
     return {
         "person": face.person,
         "box": [round(value, 2) for value in face.box],
         "score": round(face.score, 4),
         "label": face.label,
         "best": face.best,
-        "probabilities": {label: round(p, 6) for label, p in face.probabilities.items()},
-        "raw": {label: round(p, 6) for label, p in face.raw.items()},
+        "probabilities": _rounded(face.probabilities),
+        "raw": _rounded(face.raw),
     }
+
+
+def _rounded(shares: dict[str, float]) -> dict[str, float]:
+    return {label: round(share, 6) for label, share in shares.items()}
 
 
 class Changes:
     """A line where a person comes or the label changes: what somebody in front of a camera wants to see."""
 
-    def __init__(self, out: TextIO):
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._labels: dict[int, str] = {}
 
@@ -100,25 +163,35 @@ class Changes:
         while len(self._labels) > REMEMBERED:
             self._labels.pop(next(iter(self._labels)))
 
-    def end(self, name: str, frames: int, seconds: float, problem: str) -> None:
+    def left(self, name: str, person: Person) -> None:
+        """Write nothing."""
+
+    def end(self, name: str, people: People | None, problem: str) -> None:
         """Write nothing."""
 
 
-def summary(name: str, seen: Timeline) -> str:
-    """Return what is said of a whole video, a line a person, those longest seen."""
-    longest = sorted(seen.people, key=lambda one: -one.seconds)[:MOST_PEOPLE]
-    count = (
-        f"{thousands(seen.count)} {'person' if seen.count == 1 else 'people'}"
-        if seen.count
-        else "no face found"
-    )
-    missed = f" ({thousands(seen.missed)} missed)" if seen.missed else ""
-    lines = [f"{name}: {thousands(seen.frames)} frames{missed}, {clock(seen.seconds)}, {count}"]
-    for one in sorted(longest, key=lambda one: one.number):
+def summary(name: str, people: People, *, missed: int = 0) -> str:
+    """Return what is said of a whole video, a line a person who stays, those longest on screen; `missed` are frames."""
+    count = f"{many(people.staying, 'person', 'people')}" if people.count else "no face found"
+    skipped = f" ({thousands(missed)} missed)" if missed else ""
+    lines = [f"{name}: {many(people.frames, 'frame')}{skipped}, {clock(people.seconds)}, {count}"]
+    longest = people.longest(MOST_PEOPLE)
+    for one in longest:
         kinds = [f"{label} {percent(share, 0)}" for label, share in one.shares() if share >= RARE]
         lines.append(
             f"  person {one.number:>2}  {clock(one.first)} to {clock(one.last)}  {joined(kinds)} of the time"
         )
-    if seen.count > len(longest):
-        lines.append(f"  and {thousands(seen.count - len(longest))} seen for a shorter time")
+    if others := people.staying - len(longest):
+        lines.append(f"  and {thousands(others)} on screen for a shorter time")
+    if people.passing:
+        lines.append(f"  and {many(people.passing, 'face')} for a moment only")
     return "\n".join(lines)
+
+
+def clock(seconds: float, *, tenths: bool = True) -> str:
+    """Return a moment as "0:07.4" or "1:02:07.4", or without tenths."""
+    count = round(seconds * 10)
+    minutes, count = divmod(count, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{count // 10:02}" + (f".{count % 10}" if tenths else "")
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"

@@ -1,14 +1,17 @@
 """What is said of a frame: its faces, each with its person's number and the expression read in it. Reads no file."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mien.predict.recognizer import UNCERTAIN, Recognizer
+from mien.errors import VideoError
+from mien.faces import Face
+from mien.predict.recognizer import UNCERTAIN, ReadFace, Recognizer
 from mien.video.follow import GAP_SECONDS, Follower
 from mien.video.footage import Frame
 from mien.video.steady import Settings, Steady
+
+Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,31 +49,73 @@ class Seen:
     faces: list[SeenFace]
 
 
-class Watcher:
-    """Finds, follows and reads the faces of one video, frame by frame."""
+@dataclass(slots=True)
+class _Smoothed:
+    """A person whose probabilities are smoothed."""
 
-    def __init__(self, recognizer: Recognizer, *, settings: Settings | None = None) -> None:
-        self._recognizer = recognizer
+    number: int
+    steady: Steady
+    seconds: float  # when last seen
+
+
+class Watcher:
+    """Detects, tracks and classifies the faces of one video, frame by frame.
+
+    Only faces within `region` (left, top, width, height in pixels of a frame) count; VideoError where a frame has
+    nothing of it.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, *, settings: Settings | None = None, region: Region | None = None
+    ) -> None:
+        self._recognizer, self._settings, self._region = recognizer, settings, region
         self._follower = Follower(long_side=recognizer.long_side)
-        self._new: Callable[[], Steady] = lambda: Steady(recognizer.model.threshold, settings)
-        self._steady: dict[int, tuple[float, Steady]] = {}  # by person: when last seen
+        self._known: dict[int, _Smoothed] = {}  # by the follower's number
+        self._people = 0
 
     def see(self, frame: Frame) -> Seen:
         """Return what is said of the next frame."""
-        numbered = self._follower.step(frame.pixels, frame.seconds)
-        read = self._recognizer.read(self._recognizer.cut(frame.pixels, [face for _, face in numbered]))
+        tracked = self._tracked(frame)
+        read = self._recognizer.read(self._recognizer.cut(frame.pixels, [face for _, face in tracked]))
         faces = [
-            self._seen(number, face, frame.seconds) for (number, _), face in zip(numbered, read, strict=True)
+            self._smoothed(self._person(number, frame.seconds), face, frame.seconds)
+            for (number, _), face in zip(tracked, read, strict=True)
         ]
-        self._steady = {n: kept for n, kept in self._steady.items() if frame.seconds - kept[0] <= GAP_SECONDS}
+        self._known = {n: one for n, one in self._known.items() if frame.seconds - one.seconds <= GAP_SECONDS}
         return Seen(frame, faces)
 
-    def _seen(self, person: int, face, seconds: float) -> SeenFace:
-        _, steady = self._steady.get(person, (0.0, None))
-        steady = steady or self._new()
-        self._steady[person] = seconds, steady
-        smoothed, place = steady.add(seconds, np.array(list(face.probabilities.values())))
+    def _tracked(self, frame: Frame) -> list[tuple[int, Face]]:
+        """Return the faces of a frame with the follower's numbers."""
+        if self._region is None:
+            return self._follower.step(frame.pixels, frame.seconds)
+        left, top, width, height = self._region
+        part = frame.pixels[top : top + height, left : left + width]
+        if not part.size:
+            raise VideoError(
+                f"its frames of {frame.pixels.shape[1]} x {frame.pixels.shape[0]} pixels have nothing of the region"
+            )
+        numbered = self._follower.step(np.ascontiguousarray(part), frame.seconds)
+        return [(number, _moved(face, left, top)) for number, face in numbered]
+
+    def _person(self, number: int, seconds: float) -> _Smoothed:
+        """Return the person with the follower's number, a new one where there is none yet."""
+        if number not in self._known:
+            self._people += 1
+            steady = Steady(self._recognizer.model.threshold, self._settings)
+            self._known[number] = _Smoothed(self._people, steady, seconds)
+        self._known[number].seconds = seconds
+        return self._known[number]
+
+    def _smoothed(self, person: _Smoothed, face: ReadFace, seconds: float) -> SeenFace:
+        smoothed, place = person.steady.add(seconds, np.array(list(face.probabilities.values())))
         labels = self._recognizer.model.labels
         by_class = dict(zip(labels, smoothed.tolist(), strict=True))
         label = UNCERTAIN if place is None else labels[place]
-        return SeenFace(person, face.box, face.score, face.probabilities, by_class, label)
+        return SeenFace(person.number, face.box, face.score, face.probabilities, by_class, label)
+
+
+def _moved(face: Face, left: int, top: int) -> Face:
+    """Return a face of a part of a picture as it is in the picture."""
+    landmarks = face.landmarks + (left, top)
+    landmarks.flags.writeable = False
+    return replace(face, box=(face.box[0] + left, face.box[1] + top, *face.box[2:]), landmarks=landmarks)
