@@ -31,7 +31,7 @@ from mien.render.identity import identity
 from mien.render.scene import picture
 from mien.video import Frame, Watcher, video
 from mien.video.footage import FileFootage
-from mien.video.timeline import Timeline
+from mien.video.people import People
 
 SIDE, RATE, RENDERED = 140, 25, 75
 NOISE = 4.0  # grey levels
@@ -90,7 +90,7 @@ def whole(path: Path, model, folder: Path, *, annotate: bool) -> float:
 
 def stages(path: Path, recognizer: Recognizer) -> dict[str, float]:
     """Return milliseconds a frame of the stages that a frame goes through."""
-    watcher, spent = Watcher(recognizer), dict.fromkeys(("follow", "cut out", "read"), 0.0)
+    watcher, spent = Watcher(recognizer), dict.fromkeys(("track", "crop", "classify"), 0.0)
 
     def timed(name: str, function):
         def call(*arguments, **options):
@@ -102,10 +102,11 @@ def stages(path: Path, recognizer: Recognizer) -> dict[str, float]:
 
         return call
 
-    watcher._follower.step = timed("follow", watcher._follower.step)
-    recognizer.cut, recognizer.read = timed("cut out", recognizer.cut), timed("read", recognizer.read)
+    watcher._follower.step = timed("track", watcher._follower.step)
+    recognizer.crop_faces = timed("crop", recognizer.crop_faces)
+    recognizer.classify = timed("classify", recognizer.classify)
     count = sum(1 for _ in map(watcher.see, FileFootage(path).frames()))
-    del recognizer.cut, recognizer.read
+    del recognizer.crop_faces, recognizer.classify
     return {name: 1000 * seconds / count for name, seconds in spent.items()}
 
 
@@ -131,11 +132,10 @@ def truth(path: Path, recognizer: Recognizer) -> str:
 
 def long(path: Path, recognizer: Recognizer, times: int) -> Iterator[str]:
     """Read the video many times over as one stream; tell the memory after each tenth."""
-    watcher, timeline, number = Watcher(recognizer), Timeline(recognizer.model.labels, RATE), 0
+    watcher, people, number = Watcher(recognizer), People(recognizer.model.labels, RATE), 0
     for turn in range(times):
         for frame in FileFootage(path).frames():
-            seen = watcher.see(Frame(number, number / RATE, frame.pixels))
-            timeline.add("", seen)
+            people.add(watcher.see(Frame(number, number / RATE, frame.pixels)))
             number += 1
         if turn % max(1, times // 10) == 0:
             used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -21,13 +21,14 @@ from mien.labels import LABELS
 from mien.predict import Recognizer, predict
 from mien.progress import Counting
 from mien.render.clips import avi, render_clip
-from mien.video import Frame, Seen, SeenFace, Watcher, video
+from mien.video import Frame, TrackedFace, TrackedFrame, Watcher, video
 from mien.video.camera import CameraFootage, camera_number
 from mien.video.film import LONGEST_STILL_SECONDS, Film
 from mien.video.follow import FULL_EVERY_SECONDS, GAP_SECONDS, Follower
 from mien.video.footage import FileFootage, silenced
+from mien.video.people import MOST_BINS, MOST_KEPT, STAY_SECONDS, People
+from mien.video.rows import clock
 from mien.video.steady import FAINTEST, Settings, Steady
-from mien.video.timeline import MOST_BINS, MOST_KEPT, Timeline, clock
 
 cv2 = pytest.importorskip("cv2")
 
@@ -77,7 +78,7 @@ def write_mp4(path: Path, pictures, rate=RATE) -> Path:
     height, width = pictures[0].shape[:2]
     with silenced():  # FFmpeg is told once in a process how loud it may be
         writer = cv2.VideoWriter(
-            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height)
+            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height)
         )
     if not writer.isOpened():
         pytest.skip("this OpenCV writes no MP4")
@@ -106,25 +107,26 @@ def rows_of(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def seen_face(person=1, label="happy", probability=0.88) -> SeenFace:
+def face(person=1, label="happy", probability=0.88) -> TrackedFace:
     """A face in a frame without one."""
     rest = (1 - probability) / (len(LABELS) - 1)
     shares = {name: probability if name == label else rest for name in LABELS}
-    return SeenFace(person, (10.0, 10.0, 50.0, 60.0), 0.9, shares, shares, label)
+    empty = np.empty((0, 0), np.uint8)
+    return TrackedFace((10.0, 10.0, 50.0, 60.0), 0.9, np.zeros((5, 2)), empty, shares, label, person, shares)
 
 
-def seen(number: int, seconds: float, *faces: SeenFace) -> Seen:
+def tracked(number: int, seconds: float, *faces: TrackedFace) -> TrackedFrame:
     """A small frame with faces."""
-    return Seen(Frame(number, seconds, np.full((120, 160, 3), 90, np.uint8)), list(faces))
+    return TrackedFrame(Frame(number, seconds, np.full((120, 160, 3), 90, np.uint8)), list(faces))
 
 
 def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
     """A clip becomes a summary, a row a frame, JSON lines, a video with boxes and a figure; nothing is on stderr."""
-    made = {kind: tmp_path / f"made.{kind}" for kind in ("csv", "json", "mp4", "svg")}
-    done = mien("video", clip, "--csv", made["csv"], "--json", made["json"], "--annotate", made["mp4"],
-                "--timeline", made["svg"])  # fmt: skip
+    made = {kind: tmp_path / f"made.{kind}" for kind in ("csv", "json", "people.csv", "mp4", "svg")}
+    done = mien("video", clip, "--csv", made["csv"], "--json", made["json"], "--people", made["people.csv"],
+                "--annotate", made["mp4"], "--timeline", made["svg"])  # fmt: skip
     rows = rows_of(made["csv"])
-    header, *frames, end = map(json.loads, made["json"].read_text().splitlines())
+    header, *frames, person, end = map(json.loads, made["json"].read_text().splitlines())
 
     assert (0, "") == (done.returncode, done.stderr)
     assert "10 frames, 0:00.8, 1 person" in done.stdout
@@ -142,7 +144,13 @@ def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
     assert rows[9]["p_happy"] != rows[9]["raw_happy"]
     assert "pocket" == header["model"] and "mien info pocket" == header["card"]
     assert [row["label"] for row in rows] == [frame["faces"][0]["label"] for frame in frames]
-    assert {"video": str(clip), "frames": 10, "seconds": 0.8333} == end
+    assert {"video": str(clip), "frames": 10, "seconds": 0.8333, "people": 1, "passing": 0} == end
+    assert (1, 0.0, 0.8333) == (person["person"], person["first"], person["on_screen"])
+    shares = {name: sum(row["label"] == name for row in rows) / 10 for name in person["labels"]}
+    assert shares == pytest.approx(person["labels"], abs=1e-6)
+    (total,) = rows_of(made["people.csv"])
+    assert shares == pytest.approx({name: float(total[f"share_{name}"]) for name in shares}, abs=1e-6)
+    assert ("10", max(shares, key=shares.get)) == (total["frames"], total["label"])
     assert f"{made['csv']}: of mien video, 1 person in 1 video, 10 rows: " in info(made["csv"])
     assert 10 == sum(1 for _ in FileFootage(made["mp4"]).frames())
     assert {"Person 1", *LABELS} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", made["svg"].read_text()))
@@ -352,7 +360,7 @@ BAD = {
     "sound.mp4": (FTYP + box(b"moov", box(b"hdlr", bytes(8) + b"soun")), "sound alone"),
     "half.mp4": (FTYP + box(b"mdat", bytes(9999))[:5000], "cut short: the index at its end is missing"),
     "noindex.mp4": (FTYP + box(b"mdat", bytes(99)), "cut short: the index at its end is missing"),
-    "noframes.avi": (avi([b""], 64, 25), "no frame in it can be read"),
+    "noframes.avi": (avi([b""], 64, 25), "no frame in it can be decoded"),
     "small.avi": (avi([jpeg(np.zeros((4, 4, 3), np.uint8))], 4, 25), "pixels are too few for a face"),
 }  # fmt: skip
 
@@ -363,8 +371,9 @@ def test_bad_files_are_a_line_each_and_the_others_are_done(clip, tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "folder.mp4").mkdir()
     wanted = {name: words for name, (_, words) in BAD.items()}
-    wanted |= {"folder.mp4": "a folder, not a file", "none.mp4": "no such file"}
+    wanted |= {"folder.mp4": "a folder without a video", "none.mp4": "no such file"}
     wanted |= {"rtsp://localhost/x": "fetches nothing", "-": "not read from standard input"}
+    wanted |= {"0": "--camera 0", "*.none": "no file matches", "f/%05d.png": "no file has such a name"}
     done = mien("video", *wanted, clip, "--csv", "rows.csv", cwd=tmp_path)
     lines = done.stderr.splitlines()
 
@@ -382,7 +391,7 @@ def test_what_was_read_of_a_video_that_is_cut_short_is_kept(clip, portrait, tmp_
     data = avi([jpeg(room(portrait, (100, 60))[:, 60:380])] * 30, 320, 10)
     (tmp_path / "half.avi").write_bytes(data[: len(data) // 2])
     counts = video([tmp_path / "half.avi"], json=tmp_path / "rows.json", annotate=tmp_path / "drawn.mp4")
-    *_, last, end = map(json.loads, (tmp_path / "rows.json").read_text().splitlines())
+    *_, last, _, end = map(json.loads, (tmp_path / "rows.json").read_text().splitlines())
 
     assert (1, 1) == (counts["videos"], counts["failed"])
     assert 10 < counts["frames"] < 20
@@ -452,19 +461,69 @@ def test_so_much_is_read_as_is_asked_for(clip):
     assert (5, 0) == (less["frames"], less["failed"])
 
 
-def test_stopped_nothing_half_done_is_kept(clip, tmp_path):
-    """Ctrl-C in the middle of a file leaves no table, no video and no figure."""
+def test_stopped_in_the_middle_rows_are_kept(clip, tmp_path):
+    """Ctrl-C in the middle of a file leaves its rows so far, and no half video or figure."""
 
     class Stopping(Counting):
         def over(self, name, total, things):
-            yield next(iter(things))
-            raise Stopped("enough")
+            for number, thing in enumerate(things):
+                yield thing
+                if number == 4:
+                    raise Stopped("enough")
 
     with pytest.raises(Stopped):
         video([clip], csv=tmp_path / "a.csv", annotate=tmp_path / "a.mp4", timeline=tmp_path / "a.svg",
               progress=Stopping())  # fmt: skip
 
-    assert [] == list(tmp_path.iterdir())
+    assert [tmp_path / "a.csv"] == list(tmp_path.iterdir())
+    assert 5 == len(rows_of(tmp_path / "a.csv"))
+
+
+def tables(folder: Path) -> dict[str, Path]:
+    """Where the tables of a run go."""
+    return {"csv": folder / "a.csv", "json": folder / "a.json", "people": folder / "p.csv"}
+
+
+def test_a_killed_run_is_taken_up_again(clip, tmp_path):
+    """After SIGKILL the rows so far are there; --resume gives the tables of an undisturbed run, byte for byte."""
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.avi").write_bytes(clip.read_bytes())
+    (tmp_path / "whole").mkdir()
+    video([tmp_path / "a.avi", tmp_path / "b.avi", tmp_path / "c.avi"], **tables(tmp_path / "whole"))
+    options = [part for kind, path in tables(tmp_path).items() for part in (f"--{kind}", path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "video",
+        tmp_path / "a.avi",
+        tmp_path / "b.avi",
+        tmp_path / "c.avi",
+    ]
+    with subprocess.Popen(
+        [*map(str, command), *map(str, options)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()  # of the first video's summary
+        process.kill()
+    before = rows_of(tmp_path / "a.csv")
+    done = mien(*command[3:], *options, "--resume")
+
+    assert 10 <= len(before) < 30
+    assert 0 == done.returncode
+    assert f"{tmp_path / 'a.avi'}: " not in done.stdout
+    for kind, path in tables(tmp_path / "whole").items():
+        assert path.read_bytes() == tables(tmp_path)[kind].read_bytes()
+
+
+def test_a_table_of_another_kind_is_not_taken_up(clip, tmp_path):
+    """A file that another command wrote is refused and stays as it is; --resume without a table is refused."""
+    (tmp_path / "a.csv").write_text("picture,face\nx.jpg,1\n")
+
+    with pytest.raises(DataError, match="a.csv"):
+        video([clip], csv=tmp_path / "a.csv", resume=True)
+    with pytest.raises(DataError, match="--resume"):
+        video([clip], resume=True)
+    assert "picture,face\nx.jpg,1\n" == (tmp_path / "a.csv").read_text()
 
 
 class Played:
@@ -551,7 +610,7 @@ class Endless:
     def close(self):
         pass
 
-mien.video.OpenCvDevice = lambda number: Endless()
+mien.video.sources.OpenCvDevice = lambda number: Endless()
 sys.argv = ["mien", "video", "--camera", "0", "--csv", sys.argv[2], "--annotate", sys.argv[3]]
 main()
 """
@@ -604,41 +663,61 @@ def test_cameras_go_by_number_and_path():
 
 def test_memory_does_not_grow_with_time():
     """Ten hours of hundreds of people keep so many bins of so many people, those longest seen; shares stay right."""
-    timeline = Timeline(LABELS, 1)
+    people, left = People(LABELS, 1), []
     for second in range(36_000):
-        passing = (
-            [seen_face(2 + second // 60)] if second % 60 < (50 if second // 60 in (5, 6) else 20) else []
+        passing = [face(2 + second // 60)] if second % 60 < (50 if second // 60 in (5, 6) else 20) else []
+        left += people.add(
+            tracked(second, float(second), face(1, "sad" if second % 4 else "happy"), *passing)
         )
-        timeline.add(
-            "", seen(second, float(second), seen_face(1, "sad" if second % 4 else "happy"), *passing)
-        )
-    first = timeline.people[0]
+    left += people.end()
+    first = people.longest(MOST_KEPT)[0]
 
-    assert 601 == timeline.count
-    assert MOST_KEPT >= len(timeline.people)
-    assert [1, 7, 8] == [person.number for person in timeline.people][:3]
+    assert (601, 601, 0) == (people.count, people.staying, people.passing)
+    assert [*range(2, 602), 1] == [person.number for person in left]
+    assert MOST_KEPT == len(people.longest(601))
+    assert [1, 7, 8] == [person.number for person in people.longest(3)]
     assert MOST_BINS // 2 <= len(first.bins) <= MOST_BINS
     assert 36_000 == pytest.approx(first.seconds, rel=1e-6)
     assert [("sad", pytest.approx(0.75)), ("happy", pytest.approx(0.25))] == first.shares()[:2]
+
+
+def test_who_is_on_screen_for_a_moment_is_told_apart():
+    """One frame, or less than half a second, is a moment; of a video shorter than a second half of it is enough."""
+    people, brief = People(LABELS, 25), People(LABELS, 25)
+    long = round(STAY_SECONDS * 25) + 1
+    for number in range(100):
+        here = [
+            n
+            for n, frames in ((1, range(100)), (2, [50]), (3, range(60, 65)), (4, range(long)))
+            if number in frames
+        ]
+        people.add(tracked(number, number / 25, *(face(n) for n in here)))
+    for number in range(10):
+        brief.add(tracked(number, number / 25, face(1), *([face(2)] if number == 5 else [])))
+
+    assert [4, 1] == [person.number for person in [*people._left.values(), *people.end()]]
+    assert (4, 2, 2) == (people.count, people.staying, people.passing)
+    assert [1] == [person.number for person in brief.end()]
+    assert (1, 1) == (brief.staying, brief.passing)
 
 
 def test_a_film_stands_still_where_nothing_comes_and_goes_where_it_fails(tmp_path):
     """A frame stands until the next one; after an error no file and no hidden one is left."""
     with Film(tmp_path / "a.avi", 10) as film:
         for number, seconds in enumerate((0, 0.1, 0.5, 0.52, 1.0)):
-            film.add("", seen(number, seconds, seen_face()))
+            film.add(tracked(number, seconds, face()))
     with pytest.raises(RuntimeError), Film(tmp_path / "b.avi", 10) as film:
-        film.add("", seen(0, 0.0))
+        film.add(tracked(0, 0.0))
         raise RuntimeError
     with (
-        pytest.raises(StorageError, match="could not be written"),
+        pytest.raises(StorageError, match=r"none/c.avi: .*nothing was changed"),
         Film(tmp_path / "none" / "c.avi", 10) as film,
     ):
-        film.add("", seen(0, 0.0))
+        film.add(tracked(0, 0.0))
 
     with Film(tmp_path / "long.avi", 1) as film:
         for number, seconds in enumerate((0, 3600, 3601)):
-            film.add("", seen(number, seconds))
+            film.add(tracked(number, seconds))
 
     assert {tmp_path / "a.avi", tmp_path / "long.avi"} == set(tmp_path.iterdir())
     assert 3 + LONGEST_STILL_SECONDS == sum(1 for _ in FileFootage(tmp_path / "long.avi").frames())
@@ -647,15 +726,26 @@ def test_a_film_stands_still_where_nothing_comes_and_goes_where_it_fails(tmp_pat
     assert (480, 360) == frames[0].pixels.shape[1::-1]  # 160 x 120 would not hold a label
 
 
-def test_nobody_is_a_figure_too(tmp_path):
-    """A video without a face gives a figure that says so."""
+def test_a_figure_shows_those_who_stay(tmp_path):
+    """A figure has a panel for each of eight people who stay, and counts the others; without a face it says so."""
     from mien.video.timeline import write
 
-    timeline = Timeline(LABELS, 10)
-    timeline.add("", seen(0, 0.0))
-    write(timeline, tmp_path / "a.svg", "a.mp4")
+    nobody, some = People(LABELS, 10), People(LABELS, 10)
+    nobody.add(tracked(0, 0.0))
+    for number in range(50):
+        some.add(
+            tracked(
+                number, number / 10, *(face(n) for n in (range(1, 11) if number != 25 else range(11, 14)))
+            )
+        )
+    some.end()
+    write(nobody, tmp_path / "a.svg", "a.mp4")
+    write(some, tmp_path / "b.svg", "b.mp4")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "b.svg").read_text())
 
-    assert "No face was found." in (tmp_path / "a.svg").read_text()
+    assert "no face was found" in (tmp_path / "a.svg").read_text()
+    assert [f"Person {n}" for n in range(1, 9)] == [text for text in texts if text.startswith("Person")]
+    assert "Expressions in b.mp4 (2 more who stay, 3 for a moment only)" in texts
 
 
 def test_moments_are_told_as_clocks_do():

@@ -51,6 +51,11 @@ def video(
         typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
     ] = None,
     long_side: LongSideOption = 640,
+    threshold: Annotated[
+        float | None, typer.Option(help="below this probability it is uncertain; without it the model's own")
+    ] = None,
+    min_score: Annotated[float, typer.Option(help="drop faces of a lower detector score, 0 to 1")] = 0.0,
+    min_face: Annotated[float, typer.Option(metavar="PIXELS", help="drop faces smaller than this")] = 0.0,
     region: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="only faces in this part of the frame, in pixels")
     ] = None,
@@ -71,15 +76,12 @@ def video(
 
     rows_on_terminal = "-" in (csv, json) and sys.stdout.isatty()
     outputs = {"csv": csv, "json": json, "people": people, "annotate": annotate, "timeline": timeline}
-    limits = {
-        "region": _region(region) if region is not None else None,
-        "every": every,
-        "seconds": seconds,
-        "frames": frames,
-    }
+    detected = {"long_side": long_side, "threshold": threshold, "min_score": min_score, "min_face": min_face}
+    limits = {"every": every, "seconds": seconds, "frames": frames, "rate": rate}
+    part = _region(region) if region is not None else None
     with stop_asked() as stop:
         counts = video(
-            sources or (), camera=camera, model=model, **outputs, long_side=long_side, **limits, rate=rate,
+            sources or (), camera=camera, model=model, **outputs, **detected, **limits, region=part,
             resume=resume, stop=stop, progress=TerminalCounting(stop=stop, bar=not rows_on_terminal),
         )  # fmt: skip
     if counts["failed"]:

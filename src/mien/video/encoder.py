@@ -23,7 +23,7 @@ STREAMED = (*H264, "-movflags", "+faststart")  # the index first, so that browse
 VP9 = ("libvpx-vp9", "-crf", "34", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "8", "-row-mt", "1",
        "-pix_fmt", "yuv420p")  # fmt: skip
 MOTION_JPEG = ("mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
-WITH_FFMPEG = {".mp4": STREAMED, ".mov": STREAMED, ".mkv": H264, ".webm": VP9, ".avi": MOTION_JPEG}
+WITH_FFMPEG = {".mp4": STREAMED, ".mov": STREAMED, ".avi": MOTION_JPEG, ".mkv": H264, ".webm": VP9}
 WITH_OPENCV = {".mp4": ("avc1", "mp4v"), ".mov": ("avc1", "mp4v"), ".mkv": ("MJPG",), ".webm": ("VP80",),
                ".avi": ("MJPG",)}  # fmt: skip
 NOT_IN_BROWSERS = "mp4v"
@@ -92,24 +92,22 @@ class FfmpegEncoder:
     def close(self) -> None:
         """Wait until the file is whole."""
         assert self._process.stdin
+        with_no_error(self._process.stdin.close)
         try:
-            self._process.stdin.close()
             status = self._process.wait(END_SECONDS)
-        except BrokenPipeError:
-            status = self._process.wait()
         except subprocess.TimeoutExpired:
-            self.abort()
-            raise self._failed() from None
-        if status:
+            status = None
+        if status != 0:
             raise self._failed()
         self._errors.close()
 
     def abort(self) -> None:
         """End the process."""
         self._process.kill()
-        if self._process.stdin:
-            with_no_error(self._process.stdin.close)
+        assert self._process.stdin
+        with_no_error(self._process.stdin.close)
         self._process.wait()
+        self._errors.close()
 
     def _failed(self) -> StorageError:
         self._errors.seek(0)

@@ -14,7 +14,7 @@ from mien.errors import StorageError
 from mien.files import sync_folder, with_no_error
 from mien.predict.annotate import annotated
 from mien.video.encoder import WITH_FFMPEG, Encoder, open_encoder
-from mien.video.seen import Seen
+from mien.video.seen import TrackedFrame
 
 SUFFIXES = tuple(WITH_FFMPEG)
 LONGEST_STILL_SECONDS = 60.0  # for so long at most a frame stands
@@ -43,23 +43,25 @@ class Film:
     def __enter__(self) -> "Film":
         return self
 
-    def add(self, seen: Seen) -> None:
+    def add(self, tracked: TrackedFrame) -> None:
         """Draw a frame and write it, once or as often as the time since the one before takes."""
         # how many frames there should be before this one
-        due = round(seen.frame.seconds * self._rate) - self._left_out
+        due = round(tracked.frame.seconds * self._rate) - self._left_out
         if self._last is not None:
             for _ in range(min(due - self._written, round(LONGEST_STILL_SECONDS * self._rate))):
                 self._write(self._last)
         if due < self._written:
             return
         self._left_out += due - self._written
-        self._last = self._drawn(seen)
+        self._last = self._drawn(tracked)
         self._write(self._last)
 
-    def _drawn(self, seen: Seen) -> np.ndarray:
+    def _drawn(self, tracked: TrackedFrame) -> np.ndarray:
         import cv2
 
-        image = annotated(seen.frame.pixels, seen.faces, numbers=[face.person for face in seen.faces])
+        image = annotated(
+            tracked.frame.pixels, tracked.faces, numbers=[face.person for face in tracked.faces]
+        )
         pixels = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
         if self._encoder is None:
             height, width = (
@@ -68,7 +70,7 @@ class Film:
             self._size = width, height
             with self._named():
                 self._encoder = open_encoder(
-                    self._hidden, self._size, self._rate, sound=self._sound, begins=seen.frame.seconds
+                    self._hidden, self._size, self._rate, sound=self._sound, begins=tracked.frame.seconds
                 )
             self.note = self._encoder.note
         return pixels if pixels.shape[1::-1] == self._size else cv2.resize(pixels, self._size)
@@ -86,9 +88,10 @@ class Film:
                     self._encoder.close()
                     self._hidden.replace(self._path)
                     sync_folder(self._path.parent)
-            elif self._encoder is not None:
-                self._encoder.abort()
+                self._encoder = None
         finally:
+            if self._encoder is not None:
+                self._encoder.abort()
             with_no_error(self._hidden.unlink)
 
     @contextmanager

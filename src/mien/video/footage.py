@@ -22,7 +22,7 @@ from mien.video.container import MATROSKA, check_head, shown_seconds, why_unread
 
 RATE, LOWEST_RATE, HIGHEST_RATE = 25.0, 1.0, 120.0  # where a file tells none, and within what it is believed
 TIMED_FRAMES = 32  # at a video's beginning, whose distance is its rate
-NEAR_RATE = 0.1  # share by which that may differ from the container's rate, which then is more exact
+NEAR_RATE = 0.1  # share by which the container's rate may be below that and still be the more exact one
 STEP_BACK_SECONDS = 0.25  # timestamps that go back by more start anew; by less, frames are out of order
 LONGEST_GAP_SECONDS = 3600.0  # timestamps that go on by more start anew, too
 LATE_SECONDS, LATE_SHARE = 0.5, 0.02  # a video that ends by more than both before its time is cut short
@@ -187,13 +187,14 @@ def _why_not_decoded(capture) -> str:
 
 
 def frame_rate(timestamps: list[float], told: float) -> float:
-    """Return frames a second: the container's rate, which is a mean, where the first frames' distances agree.
+    """Return frames a second in which most frames have a place of their own.
 
-    Where they do not, as in a video with gaps or of a varying rate, it is their median's.
+    It is the rate that the container tells, but for one that is lower than what the first frames' distances say, since
+    it is a mean with gaps in it, and for one that is no rate of frames but the timestamps' unit.
     """
     steps = [after - before for before, after in pairwise(timestamps) if after > before]
     measured = 1 / statistics.median(steps) if steps else told
-    return believed(told if abs(told - measured) <= NEAR_RATE * measured else measured)
+    return believed(told if (1 - NEAR_RATE) * measured <= told <= HIGHEST_RATE else measured)
 
 
 def for_opencv(path: str | Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.predict.recognizer import UNCERTAIN
 from mien.video.follow import GAP_SECONDS
-from mien.video.seen import Seen, SeenFace
+from mien.video.seen import TrackedFace, TrackedFrame
 
 MOST_BINS = 640
 FINEST_SECONDS = 0.04  # a bin's width at first
@@ -64,7 +64,7 @@ class Person:
         shares = _mean([one.probabilities for one in self.bins.values()])
         return dict(zip(self.labels[:-1], shares, strict=True))
 
-    def add(self, face: SeenFace, moment: float, lasted: float, place: int) -> None:
+    def add(self, face: TrackedFace, moment: float, lasted: float, place: int) -> None:
         """Take in a frame's face, which was there for so many seconds, in the bin of that place."""
         self.last, self.frames = moment, self.frames + 1
         label = np.array([name == face.label for name in self.labels]) * lasted
@@ -96,16 +96,18 @@ class People:
         self._left: dict[int, Person] = {}
         self.bin_seconds = FINEST_SECONDS
         self.frames, self.seconds = 0, 0.0  # so far
+        self.missed = 0  # frames of a camera that nobody took
         self.count, self.staying = 0, 0  # people, and those who stay among the ones that left
 
-    def add(self, seen: Seen) -> list[Person]:
+    def add(self, tracked: TrackedFrame) -> list[Person]:
         """Take in a frame; return the people who left before it and had stayed."""
-        now = seen.frame.seconds
+        now = tracked.frame.seconds
         lasted = self.frame_seconds if self._before is None else min(GAP_SECONDS, now - self._before)
         self._before, self.frames, self.seconds = now, self.frames + 1, now + self.frame_seconds
+        self.missed = tracked.frame.number + 1 - self.frames
         while now / self.bin_seconds >= MOST_BINS:
             self._coarser()
-        for face in seen.faces:
+        for face in tracked.faces:
             if face.person not in self._present:
                 self.count += 1
                 self._present[face.person] = Person(face.person, now, now, self._labels)

@@ -9,7 +9,7 @@ from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import encodable, header, in_words
 from mien.text import joined, many, percent, thousands
 from mien.video.people import People, Person
-from mien.video.seen import Seen, SeenFace
+from mien.video.seen import TrackedFace, TrackedFrame
 
 MOST_PEOPLE = 20  # that a terminal shows of a video
 REMEMBERED = 1000  # people whose last label is known
@@ -19,7 +19,7 @@ RARE = 0.05  # share of a person's time from which on a label is told
 class Writer(Protocol):
     """Takes what is known of a video as it comes."""
 
-    def add(self, name: str, seen: Seen) -> None:
+    def add(self, name: str, tracked: TrackedFrame) -> None:
         """Take a frame's faces."""
 
     def left(self, name: str, person: Person) -> None:
@@ -41,10 +41,10 @@ class Csv:
         if not begun:
             self._table.writerow(self._columns)
 
-    def add(self, name: str, seen: Seen) -> None:
+    def add(self, name: str, tracked: TrackedFrame) -> None:
         """Write the rows of a frame."""
-        name, frame = encodable(name), seen.frame
-        for face in seen.faces:
+        name, frame = encodable(name), tracked.frame
+        for face in tracked.faces:
             shares = [
                 f"{kind[label]:.6f}" for kind in (face.probabilities, face.raw) for label in self._labels
             ]
@@ -76,7 +76,7 @@ class PeopleCsv:
             means = (f"p_{label}" for label in model.labels)
             self._table.writerow(("video", *times, *shares, *means))
 
-    def add(self, name: str, seen: Seen) -> None:
+    def add(self, name: str, tracked: TrackedFrame) -> None:
         """Write nothing."""
 
     def left(self, name: str, person: Person) -> None:
@@ -100,11 +100,11 @@ class Json:
         if not begun:
             self._write(header(model, card))
 
-    def add(self, name: str, seen: Seen) -> None:
+    def add(self, name: str, tracked: TrackedFrame) -> None:
         """Write the line of a frame."""
-        if seen.faces:
-            at = {"video": name, "frame": seen.frame.number, "seconds": round(seen.frame.seconds, 4)}
-            self._write(at | {"faces": [_face(face) for face in seen.faces]})
+        if tracked.faces:
+            at = {"video": name, "frame": tracked.frame.number, "seconds": round(tracked.frame.seconds, 4)}
+            self._write(at | {"faces": [_face(face) for face in tracked.faces]})
 
     def left(self, name: str, person: Person) -> None:
         """Write the line of a person who stayed."""
@@ -127,7 +127,7 @@ class Json:
         print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
 
 
-def _face(face: SeenFace) -> dict:
+def _face(face: TrackedFace) -> dict:
     return {
         "person": face.person,
         "box": [round(value, 2) for value in face.box],
@@ -150,12 +150,12 @@ class Changes:
         self._out = out
         self._labels: dict[int, str] = {}
 
-    def add(self, name: str, seen: Seen) -> None:
+    def add(self, name: str, tracked: TrackedFrame) -> None:
         """Write the lines of a frame, mostly none."""
-        for face in seen.faces:
+        for face in tracked.faces:
             if self._labels.pop(face.person, None) != face.label:
                 print(
-                    f"{clock(seen.frame.seconds)}  person {face.person}: {in_words(face)}",
+                    f"{clock(tracked.frame.seconds)}  person {face.person}: {in_words(face)}",
                     file=self._out,
                     flush=True,
                 )

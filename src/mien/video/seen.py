@@ -6,7 +6,7 @@ import numpy as np
 
 from mien.errors import VideoError
 from mien.faces import Face
-from mien.predict.recognizer import UNCERTAIN, ReadFace, Recognizer
+from mien.predict.recognizer import UNCERTAIN, FaceExpression, Recognizer
 from mien.video.follow import GAP_SECONDS, Follower
 from mien.video.footage import Frame
 from mien.video.steady import Settings, Steady
@@ -15,20 +15,14 @@ Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SeenFace:
-    """A person's face in a frame, and how people would label its expression, not what is felt."""
+class TrackedFace(FaceExpression):
+    """A person's face in a frame, and how people would label its expression, not what is felt.
+
+    `probabilities` are smoothed in time; `label` changes less readily than the most probable class does.
+    """
 
     person: int  # from 1, in the order in which they came
-    box: tuple[float, float, float, float]  # left, top, width, height in pixels
-    score: float  # the detector's, 0..1
-    raw: dict[str, float]  # probabilities by class, as the frame alone says
-    probabilities: dict[str, float]  # the same smoothed in time
-    label: str  # a class, or "uncertain"; it changes less readily than the most probable class does
-
-    @property
-    def best(self) -> str:
-        """The most probable class after smoothing."""
-        return max(self.probabilities, key=self.probabilities.__getitem__)
+    raw: dict[str, float]  # probabilities by class of the frame alone
 
     @property
     def certain(self) -> bool:
@@ -42,11 +36,11 @@ class SeenFace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class TrackedFrame:
     """A frame and its faces, by person."""
 
     frame: Frame
-    faces: list[SeenFace]
+    faces: list[TrackedFace]
 
 
 @dataclass(slots=True)
@@ -73,21 +67,27 @@ class Watcher:
         self._known: dict[int, _Smoothed] = {}  # by the follower's number
         self._people = 0
 
-    def see(self, frame: Frame) -> Seen:
+    def see(self, frame: Frame) -> TrackedFrame:
         """Return what is said of the next frame."""
         tracked = self._tracked(frame)
-        read = self._recognizer.read(self._recognizer.cut(frame.pixels, [face for _, face in tracked]))
+        detections = self._recognizer.crop_faces(frame.pixels, [face for _, face in tracked])
         faces = [
             self._smoothed(self._person(number, frame.seconds), face, frame.seconds)
-            for (number, _), face in zip(tracked, read, strict=True)
+            for (number, _), face in zip(tracked, self._recognizer.classify(detections), strict=True)
         ]
         self._known = {n: one for n, one in self._known.items() if frame.seconds - one.seconds <= GAP_SECONDS}
-        return Seen(frame, faces)
+        return TrackedFrame(frame, faces)
 
     def _tracked(self, frame: Frame) -> list[tuple[int, Face]]:
-        """Return the faces of a frame with the follower's numbers."""
-        if self._region is None:
-            return self._follower.step(frame.pixels, frame.seconds)
+        """Return the faces of a frame that are large and certain enough, with the follower's numbers."""
+        tracked = (
+            self._follower.step(frame.pixels, frame.seconds) if not self._region else self._in_region(frame)
+        )
+        least_score, least_side = self._recognizer.min_score, self._recognizer.min_face
+        return [one for one in tracked if one[1].score >= least_score and min(one[1].box[2:]) >= least_side]
+
+    def _in_region(self, frame: Frame) -> list[tuple[int, Face]]:
+        assert self._region
         left, top, width, height = self._region
         part = frame.pixels[top : top + height, left : left + width]
         if not part.size:
@@ -106,12 +106,21 @@ class Watcher:
         self._known[number].seconds = seconds
         return self._known[number]
 
-    def _smoothed(self, person: _Smoothed, face: ReadFace, seconds: float) -> SeenFace:
+    def _smoothed(self, person: _Smoothed, face: FaceExpression, seconds: float) -> TrackedFace:
         smoothed, place = person.steady.add(seconds, np.array(list(face.probabilities.values())))
         labels = self._recognizer.model.labels
         by_class = dict(zip(labels, smoothed.tolist(), strict=True))
         label = UNCERTAIN if place is None else labels[place]
-        return SeenFace(person.number, face.box, face.score, face.probabilities, by_class, label)
+        return TrackedFace(
+            face.box,
+            face.score,
+            face.landmarks,
+            face.crop,
+            by_class,
+            label,
+            person.number,
+            face.probabilities,
+        )
 
 
 def _moved(face: Face, left: int, top: int) -> Face:

@@ -138,6 +138,11 @@ def placed(found: Sequence[Source], annotate, timeline) -> list[Source]:
     """Return the sources with where their films and figures go; DataError or StorageError where that cannot be."""
     films = _places(found, annotate, "--annotate", FILM_ENDING, SUFFIXES)
     figures = _places(found, timeline, "--timeline", FIGURE_ENDING, FIGURES)
+    if timeline is not None:
+        from mien.pages.figures import themed
+
+        with themed("video"):
+            pass  # where matplotlib is missing, it is told now and not after the last frame
     return [
         replace(source, film=film, timeline=figure)
         for source, film, figure in zip(found, films, figures, strict=True)

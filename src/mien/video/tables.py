@@ -4,26 +4,52 @@ A row is a line. Rows of a video that was not finished are cut off before it is 
 """
 
 import csv
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError, StorageError
 from mien.files import require_place
+from mien.model import Model
+from mien.predict import STANDARD_OUTPUT
 from mien.predict.rows import encodable
+from mien.video.rows import Csv, Json, PeopleCsv, Writer
 
+Tables = dict[str, str | Path | None]  # by kind: "csv", "json", "people"; "-" is standard output
 Name = Callable[[str], str]  # of a line: the video it is about, as a table's cell holds it; "" for none
 
 
+def open_tables(
+    stack: ExitStack, tables: Tables, model: Model, card: str, *, resume: bool
+) -> tuple[list[Writer], frozenset[str]]:
+    """Open the tables; return who writes them, and the videos, as cells, that an earlier run's hold already."""
+    kinds = {"csv": partial(Csv, model=model), "people": partial(PeopleCsv, model=model)}
+    kinds["json"] = partial(Json, model=model, card=card)
+    files = {kind: Path(path) for kind, path in tables.items() if path not in (None, STANDARD_OUTPUT)}
+    for path in files.values():
+        require_place(path)
+    done = (
+        _take_up({kind: (path, _first_line(kinds[kind])) for kind, path in files.items()}) if resume else ()
+    )
+    writers: list[Writer] = [
+        kinds[kind](sys.stdout) for kind, path in tables.items() if path == STANDARD_OUTPUT
+    ]
+    for kind, path in files.items():
+        file = stack.enter_context(_growing(path, "a" if resume else "w"))
+        writers.append(kinds[kind](file, begun=file.tell() > 0))
+    return writers, frozenset(done)
+
+
 @contextmanager
-def growing(path: str | Path) -> Iterator[TextIO]:
+def _growing(path: Path, mode: str) -> Iterator[TextIO]:
     """Yield a text file that is added to; StorageError where the disk refuses, and what was written stays."""
-    path = Path(path)
-    require_place(path)
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        with open(path, mode, encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
     except BrokenPipeError:
         raise  # of another file: the reader of standard output went
@@ -33,17 +59,14 @@ def growing(path: str | Path) -> Iterator[TextIO]:
         ) from error
 
 
-def begin_anew(path: str | Path) -> None:
-    """Empty a table; StorageError where nothing can be written there."""
-    require_place(Path(path))
-    try:
-        Path(path).write_bytes(b"")
-    except OSError as error:
-        raise StorageError(f"{path}: could not be written ({error.strerror})") from error
+def _first_line(write: Callable[[TextIO], Writer]) -> str:
+    text = io.StringIO()
+    write(text)
+    return text.getvalue()
 
 
-def take_up(tables: dict[str, tuple[Path, str]]) -> frozenset[str]:
-    """Cut tables of an earlier run to the videos that all of them hold whole; return these, as cells of a table.
+def _take_up(tables: dict[str, tuple[Path, str]]) -> frozenset[str]:
+    """Cut tables of an earlier run to the videos that they hold whole; return these, as cells of a table.
 
     `tables` are by kind ("csv", "json", "people"), each with its first line as this run would write it. DataError where
     that is another one.
@@ -52,9 +75,8 @@ def take_up(tables: dict[str, tuple[Path, str]]) -> frozenset[str]:
         line = next(_lines(path), (0, first))[1]
         if HEAD[kind](line) != HEAD[kind](first):
             raise DataError(f"{path}: not begun with this model; name another file, or leave out --resume")
-    done = frozenset.intersection(
-        *(frozenset(DONE[kind](path)) for kind, (path, _) in tables.items() if kind in DONE)
-    )
+    kind = "json" if "json" in tables else "csv"  # the former tells where a video ends
+    done = frozenset(DONE[kind](tables[kind][0]))
     for kind, (path, _) in tables.items():
         _cut(path, done, NAME[kind])
     return done
