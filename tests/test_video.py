@@ -1,8 +1,12 @@
+import contextlib
 import csv
 import io
 import json
+import math
 import os
+import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -25,7 +29,7 @@ from mien.video import Frame, TrackedFace, TrackedFrame, Watcher, video
 from mien.video.camera import CameraFootage, camera_number
 from mien.video.film import LONGEST_STILL_SECONDS, Film
 from mien.video.follow import FULL_EVERY_SECONDS, GAP_SECONDS, Follower
-from mien.video.footage import FileFootage, silenced
+from mien.video.footage import Clock, FileFootage, frame_rate, silenced
 from mien.video.people import MOST_BINS, MOST_KEPT, STAY_SECONDS, People
 from mien.video.rows import clock
 from mien.video.steady import FAINTEST, Settings, Steady
@@ -118,6 +122,26 @@ def face(person=1, label="happy", probability=0.88) -> TrackedFace:
 def tracked(number: int, seconds: float, *faces: TrackedFace) -> TrackedFrame:
     """A small frame with faces."""
     return TrackedFrame(Frame(number, seconds, np.full((120, 160, 3), 90, np.uint8)), list(faces))
+
+
+def ffmpeg(*arguments) -> Path:
+    """Have ffmpeg write the file that the last argument names; skips where it is not installed."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", *map(str, arguments)], capture_output=True, text=True
+    )
+    if "Unknown encoder" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert 0 == done.returncode, done.stderr
+    return Path(arguments[-1])
+
+
+@pytest.fixture(scope="module")
+def h264(clip):
+    """The clip as H.264 in MP4, a key frame each fifth frame, with a tone."""
+    tone = ("-f", "lavfi", "-i", "sine=440:duration=0.8")
+    return ffmpeg("-i", clip, *tone, "-pix_fmt", "yuv420p", "-g", 5, "-c:a", "aac", clip.with_name("a.mp4"))
 
 
 def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
@@ -323,6 +347,183 @@ def test_seconds_are_the_containers(portrait, tmp_path):
     assert 5 == counts["frames"]
     assert [0, 0.3, 0.4, 0.6, 0.8] == [float(row["seconds"]) for row in rows_of(tmp_path / "rows.csv")]
     assert [round(n / 10, 4) for n in range(9)] == [round(frame.seconds, 4) for frame in drawn]
+
+
+def test_time_goes_on_where_timestamps_start_anew():
+    """Timestamps that go back, or on by hours, start anew; frames without one follow; small steps back stand still."""
+    clock = Clock(0.1)
+    stamps = (0.0, 1.0, 2.0, 0.0, 0.1, 0.05, 0.2, math.nan, 9e4, 9e4 + 0.1, 5.0, 5.5)
+    moments = [clock.moment(stamp) for stamp in stamps]
+
+    assert [0.0, 1.0, 2.0, 2.1, 2.2, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7, 3.2] == pytest.approx(moments)
+    assert [2.1, 2.4, 2.6] == pytest.approx(clock.restarts)
+
+
+def test_joined_files_keep_their_time(h264, tmp_path, capsys):
+    """Two MPEG-TS files joined byte by byte last as long as both, each frame with a time of its own, and it is said."""
+    one = ffmpeg("-i", h264, "-c", "copy", tmp_path / "one.ts")
+    (tmp_path / "two.ts").write_bytes(2 * one.read_bytes())
+    counts = video([tmp_path / "two.ts"], csv=tmp_path / "rows.csv")
+    times = [float(row["seconds"]) for row in rows_of(tmp_path / "rows.csv")]
+    errors = capsys.readouterr().err
+
+    assert (20, 0) == (counts["frames"], counts["failed"])
+    assert [n / RATE for n in range(20)] == pytest.approx(times, abs=0.01)
+    assert 1 == len(errors.splitlines()) and "two.ts: its timestamps start anew after 0.8 s" in errors
+
+
+def test_whole_files_are_not_called_damaged(h264, tmp_path):
+    """A file cut by an edit list and one that starts at five seconds are read to their end, and from 0."""
+    for path, count in (
+        (ffmpeg("-ss", 0.45, "-i", h264, "-c", "copy", tmp_path / "cut.mp4"), 5),
+        (ffmpeg("-itsoffset", 5, "-i", h264, "-copyts", "-c", "copy", tmp_path / "late.mkv"), 10),
+    ):
+        frames = list(FileFootage(path).frames())
+
+        assert count == pytest.approx(len(frames), abs=1)
+        assert [n / RATE for n in range(len(frames))] == pytest.approx([f.seconds for f in frames], abs=0.01)
+
+
+def test_a_codec_that_is_not_there_is_named(clip, tmp_path):
+    """AV1 is read where this OpenCV decodes it; else one line names it and says what to do."""
+    path = ffmpeg("-i", clip, "-frames:v", 2, "-c:v", "libaom-av1", "-cpu-used", 8, tmp_path / "a.mp4")
+    try:
+        assert 2 == len(list(FileFootage(path).frames()))
+    except VideoError as error:
+        assert "AV1" in str(error) and "ffmpeg -i" in str(error)
+
+
+def test_a_rate_with_gaps_is_not_their_mean():
+    """The rate is the container's unless that is a mean with gaps in it, or the unit of its timestamps."""
+    steady, sparse = [n / 25 for n in range(9)], [n / 5 for n in range(9)]
+
+    assert [25, 25, 25, 10, 5] == [
+        pytest.approx(frame_rate(*case))
+        for case in ((steady, 25.0), (steady, 5.8), (steady, 1000.0), (sparse, 10.0), (sparse, 1000.0))
+    ]
+
+
+def test_an_annotated_film_keeps_a_gap(h264, tmp_path):
+    """A film of a video with a gap of three seconds shows each frame at its time, and a still in the gap."""
+    gap = "setpts='if(gt(N,4),PTS+3/TB,PTS)'"
+    path = ffmpeg("-i", h264, "-an", "-vf", gap, "-vsync", "vfr", tmp_path / "gap.mp4")
+    video([path], annotate=tmp_path / "film.mp4")
+    frames = list(FileFootage(tmp_path / "film.mp4").frames())
+    moved = [n for n in range(1, len(frames)) if (frames[n].pixels != frames[n - 1].pixels).mean() > 0.02]
+
+    assert 46 == pytest.approx(len(frames), abs=1)
+    assert {*range(1, 5), *range(41, 46)} >= {n for n in moved if not 5 <= n < 41}
+    assert 4 <= len([n for n in moved if n >= 40])
+
+
+def test_frames_are_files_too(clip, tmp_path):
+    """A folder of numbered pictures and a pattern of their names are the clip; a missing one is a gap."""
+    frames = clip.with_name("frames")
+    folder = tmp_path / "some"
+    shutil.copytree(frames, folder)
+    (folder / "0003.png").unlink()
+    (folder / "0005.png").write_bytes(b"no picture")
+    counts = video([frames, frames / "%04d.png", folder], csv=tmp_path / "a.csv", rate=RATE)
+    rows = rows_of(tmp_path / "a.csv")
+    *of_folder, problem = [row for row in rows if row["video"] == str(folder)]
+
+    assert (3, 28, 1) == (counts["videos"], counts["frames"], counts["failed"])
+    assert [n / RATE for n in range(10)] * 2 == pytest.approx(
+        [float(row["seconds"]) for row in rows[:20]], abs=1e-4
+    )
+    assert [0, 1, 2, 4, 6, 7, 8, 9] == [int(row["frame"]) for row in of_folder]
+    assert "0005.png" in problem["problem"]
+
+
+def test_a_folder_and_a_pattern_are_their_videos(clip, tmp_path):
+    """Videos below a folder, or of a pattern, are read each once, and not what mien annotated there before."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("a.avi", "deep/b.avi", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(clip.read_bytes())
+    for _ in range(2):
+        counts = video([tmp_path / "in", f"{tmp_path}/in/*.avi"], annotate=tmp_path / "in", frames=1)
+
+    assert (2, 0) == (counts["videos"], counts["failed"])
+    assert {"a.avi", "notes.txt", "deep", "a-faces.mp4", "b-faces.mp4"} == {
+        path.name for path in (tmp_path / "in").iterdir()
+    }
+
+
+def test_every_so_many_frames_and_a_region(mp4, tmp_path):
+    """--every takes each third frame at its own time; in a region there is one of two people, where he was before."""
+    video([mp4], csv=tmp_path / "all.csv", every=3)
+    video([mp4], csv=tmp_path / "left.csv", every=3, region=(0, 0, 240, 320))
+    rows, left = rows_of(tmp_path / "all.csv"), rows_of(tmp_path / "left.csv")
+
+    assert [0, 0, 3, 3, 6, 6, 9, 9] == [int(row["frame"]) for row in rows]
+    assert [f"{n / RATE:.4f}" for n in (0, 3, 6, 9)] == [row["seconds"] for row in left]
+    for both, alone in zip([row for row in rows if row["person"] == "1"], left, strict=True):
+        assert float(both["left"]) == pytest.approx(float(alone["left"]), abs=8)
+    with pytest.raises(DataError, match="--region"):
+        video([mp4], region=(0, 0, 0, 9))
+    assert 1 == video([mp4], region=(900, 0, 9, 9))["failed"]
+
+
+def test_small_and_doubtful_faces_can_be_dropped(mp4, tmp_path):
+    """--min-face and --min-score leave out faces below them, --threshold says from where on they are certain."""
+    counts = [
+        video([mp4], frames=2, **limit)["people"] for limit in ({}, {"min_face": 150}, {"min_score": 0.99})
+    ]
+    video([mp4], frames=2, csv=tmp_path / "a.csv", threshold=1.0)
+
+    assert [2, 0, 0] == counts
+    assert {"uncertain"} == {row["label"] for row in rows_of(tmp_path / "a.csv")}
+    with pytest.raises(DataError, match="--min-score"):
+        video([mp4], min_score=7)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_an_annotated_film_plays_in_a_browser(suffix, h264, tmp_path, browser):
+    """With ffmpeg a film plays in Chromium, with its sound, and takes no more bytes than four times its source."""
+    film = tmp_path / f"film{suffix}"
+    video([h264], annotate=film)
+    (tmp_path / "page.html").write_text(f"<video src='{film.name}' muted></video>")
+    tab = browser.new_page()
+    tab.goto((tmp_path / "page.html").as_uri())
+    played = tab.evaluate(
+        "new Promise(done => { const v = document.querySelector('video'); v.onerror = () => done(v.error.message);"
+        "v.onended = () => done([v.videoWidth, v.duration, v.webkitAudioDecodedByteCount]); v.play(); })"
+    )
+    tab.close()
+
+    assert [512, pytest.approx(10 / RATE, abs=0.1)] == played[:2]
+    assert played[2] > 0
+    assert film.stat().st_size < 4 * h264.stat().st_size
+
+
+def test_without_ffmpeg_a_film_says_where_it_does_not_play(clip, tmp_path, monkeypatch, capsys):
+    """OpenCV alone writes an MP4 that browsers do not play, and one line says so; a .webm has no such line."""
+    monkeypatch.setattr("mien.video.encoder._encoders", frozenset)
+    for name in ("a.mp4", "a.webm", "a.avi"):
+        video([clip], annotate=tmp_path / name, frames=2)
+    errors = capsys.readouterr().err.splitlines()
+
+    assert 1 >= len(errors)  # none where this OpenCV has an encoder of H.264
+    assert all("a.mp4: " in line and "browsers do not play" in line for line in errors)
+    for name in ("a.mp4", "a.webm", "a.avi"):
+        assert 2 == sum(1 for _ in FileFootage(tmp_path / name).frames())
+
+
+def test_rows_on_a_terminal_have_no_bar_between_them(clip):
+    """On a terminal `--csv -` gives whole rows and nothing else."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mien", "video", str(clip), "--csv", "-", "--frames", "3"]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(ours, 65536):
+                text += part
+    os.close(ours)
+    rows = list(csv.reader(text.decode().splitlines()))
+
+    assert 0 == process.returncode
+    assert [len(rows[0])] * 4 == [len(row) for row in rows]
 
 
 def test_a_rotated_video_is_upright(mp4, tmp_path):
