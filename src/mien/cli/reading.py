@@ -14,6 +14,16 @@ ModelOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="a shipped m
 LongSideOption = Annotated[
     int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
 ]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="a lower highest probability is uncertain; by default the model's"),
+]
+MinScoreOption = Annotated[
+    float, typer.Option(min=0, max=1, help="faces of a lower detector score are dropped")
+]
+MinFaceOption = Annotated[
+    float, typer.Option(min=0, metavar="PIXELS", help="faces less wide or high in the picture are dropped")
+]
 
 
 def _folder(named: str) -> Path:
@@ -54,17 +64,9 @@ def predict(
         typer.Option(metavar="DIR", parser=_folder, help="write for each face where the network looked"),
     ] = None,
     long_side: LongSideOption = 640,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="a lower highest probability is uncertain; by default the model's"),
-    ] = None,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="faces of a lower detector score are dropped")
-    ] = 0.0,
-    min_face: Annotated[
-        float,
-        typer.Option(min=0, metavar="PIXELS", help="faces less wide or high in the picture are dropped"),
-    ] = 0.0,
+    threshold: ThresholdOption = None,
+    min_score: MinScoreOption = 0.0,
+    min_face: MinFaceOption = 0.0,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the --csv and --json that a stopped run left")
     ] = False,

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
-from mien.cli.reading import SAID, LongSideOption, ModelOption
+from mien.cli.reading import (
+    SAID,
+    LongSideOption,
+    MinFaceOption,
+    MinScoreOption,
+    ModelOption,
+    ThresholdOption,
+)
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
@@ -51,11 +58,9 @@ def video(
         typer.Option(metavar="FILE|DIR", help="write a figure of each person over time: .svg or .png"),
     ] = None,
     long_side: LongSideOption = 640,
-    threshold: Annotated[
-        float | None, typer.Option(help="below this probability it is uncertain; without it the model's own")
-    ] = None,
-    min_score: Annotated[float, typer.Option(help="drop faces of a lower detector score, 0 to 1")] = 0.0,
-    min_face: Annotated[float, typer.Option(metavar="PIXELS", help="drop faces smaller than this")] = 0.0,
+    threshold: ThresholdOption = None,
+    min_score: MinScoreOption = 0.0,
+    min_face: MinFaceOption = 0.0,
     region: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="only faces in this part of the frame, in pixels")
     ] = None,
@@ -67,7 +72,7 @@ def video(
         bool, typer.Option("--resume", help="keep the videos that the tables hold whole, read the others")
     ] = False,
 ) -> None:
-    """Track faces in videos or a camera, classify them.
+    """Track faces and their expression in videos or a camera.
 
     Exit status 1 where some videos failed.
     """

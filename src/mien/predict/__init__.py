@@ -91,7 +91,7 @@ def predict(
     read = real_places(source.name for source in found)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
     settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
-    recognizer = _recognizer(model, long_side=long_side, **settings)
+    recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     thumbnails = 0 if page is None else thumbnail_bytes(len(found))
     outputs = Outputs(crop, read, *_as_paths(annotate, explain), thumbnail=thumbnails)
@@ -183,7 +183,7 @@ def check_options(csv, json, long_side: int) -> None:
         )
 
 
-def _recognizer(model: str | Path | Model, **settings) -> Recognizer:
+def open_recognizer(model: str | Path | Model, **settings) -> Recognizer:
     """Return the recognizer; DataError names the option that is out of its range."""
     try:
         return Recognizer(model, **settings)

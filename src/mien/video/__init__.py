@@ -15,8 +15,8 @@ from pathlib import Path
 from mien.errors import DataError, Stopped
 from mien.faces.finder import LONG_SIDE
 from mien.model import Model
-from mien.predict import STANDARD_OUTPUT, Recognizer, check_options, check_outputs, real_places
-from mien.predict.answer import card_at
+from mien.predict import STANDARD_OUTPUT, check_options, check_outputs, open_recognizer, real_places
+from mien.predict.answer import NOTICE, card_at
 from mien.predict.rows import encodable
 from mien.progress import Counting
 from mien.text import joined, many
@@ -29,8 +29,6 @@ from mien.video.sources import sources as find_sources
 from mien.video.tables import Tables, open_tables
 
 __all__ = ["Frame", "Region", "TrackedFrame", "TrackedFace", "Watcher", "video"]
-
-NOTICE = "It says how people would label a face, not what a person feels; limits:"
 
 
 def video(
@@ -79,7 +77,8 @@ def video(
     found = placed(found, annotate, timeline)
     real = real_places(source.name for source in found)
     check_outputs({f"--{kind}": path for kind, path in tables.items()}, real)
-    recognizer = _recognizer(model, long_side, threshold, min_score, min_face)
+    settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
+    recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
     with ExitStack() as stack:
@@ -104,17 +103,6 @@ def _check(tables: Tables, limits: Limits, region: Region | None, rate: float, r
         raise DataError("--people: give the name of a file")
     if resume and (STANDARD_OUTPUT in tables.values() or not (tables["csv"] or tables["json"])):
         raise DataError("--resume goes on with a file: give it with --csv or --json")
-
-
-def _recognizer(
-    model: str | Path | Model, long_side: int, threshold: float | None, min_score: float, min_face: float
-) -> Recognizer:
-    try:
-        return Recognizer(
-            model, long_side=long_side, threshold=threshold, min_score=min_score, min_face=min_face
-        )
-    except ValueError as error:
-        raise DataError(f"--{error}".replace("_", "-")) from None
 
 
 def _read(run: Run, found: list[Source], done: frozenset[str], files: list[str]) -> None:

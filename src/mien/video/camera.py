@@ -37,15 +37,16 @@ class OpenCvDevice:
     """A camera of this machine, by number. Raises VideoError where it cannot be opened."""
 
     def __init__(self, number: int) -> None:
-        self._capture = captured(number)
-        if self._capture is None:
+        capture = captured(number)
+        if capture is None:
             there = Path(f"/dev/video{number}").exists()
             raise VideoError(
                 "in use, not a camera, or you may not open it" if there else f"no such camera; {_cameras()}"
             )
         import cv2
 
-        self.rate = believed(self._capture.get(cv2.CAP_PROP_FPS))
+        self._capture = capture
+        self.rate = believed(capture.get(cv2.CAP_PROP_FPS))
 
     def read(self) -> np.ndarray | None:
         """Wait for the next frame and return it in RGB; None where the camera is gone."""

@@ -4,9 +4,10 @@ import csv
 import json
 from typing import Protocol, TextIO
 
+from mien import __version__
 from mien.model import Model
 from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import encodable, header, in_words
+from mien.predict.rows import LINE_FORMAT, encodable, in_words
 from mien.text import joined, many, percent, thousands
 from mien.video.people import People, Person
 from mien.video.seen import TrackedFace, TrackedFrame
@@ -36,7 +37,7 @@ class Csv:
         self._out, self._labels = out, model.labels
         self._table = csv.writer(out, lineterminator="\n")
         shares = (f"{kind}_{label}" for kind in ("p", "raw") for label in model.labels)
-        self._columns = ("video", "frame", "seconds", "person", "label", "best", *shares,
+        self._columns = ("video", "frame", "seconds", "person", "label", "best", "confidence", *shares,
                          "left", "top", "width", "height", "score", "problem")  # fmt: skip
         if not begun:
             self._table.writerow(self._columns)
@@ -49,7 +50,7 @@ class Csv:
                 f"{kind[label]:.6f}" for kind in (face.probabilities, face.raw) for label in self._labels
             ]
             box = [f"{value:.2f}" for value in face.box]
-            label = face.person, face.label, face.best
+            label = face.person, face.label, face.best, f"{face.confidence:.6f}"
             self._table.writerow((name, frame.number, f"{frame.seconds:.4f}", *label, *shares, *box,
                                   f"{face.score:.4f}", ""))  # fmt: skip
         self._out.flush()
@@ -93,12 +94,12 @@ class PeopleCsv:
 
 
 class Json:
-    """One object a line: a header that names the model and its limits, one a frame with faces, a person, a video."""
+    """One object a line: a frame with faces, a person who stayed, a video's end, which names the model too."""
 
-    def __init__(self, out: TextIO, model: Model, card: str, *, begun: bool = False) -> None:
+    def __init__(self, out: TextIO, model: Model, card: str) -> None:
         self._out = out
-        if not begun:
-            self._write(header(model, card))
+        origin = {"model": model.name, "sha256": model.sha256, "uncertain_below": model.threshold}
+        self._origin = {**origin, "card": card, "mien": __version__, "format": LINE_FORMAT}
 
     def add(self, name: str, tracked: TrackedFrame) -> None:
         """Write the line of a frame."""
@@ -121,7 +122,7 @@ class Json:
         if people is not None:
             line |= {"frames": people.frames, "seconds": round(people.seconds, 4)}
             line |= {"people": people.staying, "passing": people.passing}
-        self._write(line | ({"problem": problem} if problem else {}))
+        self._write(line | ({"problem": problem} if problem else {}) | self._origin)
 
     def _write(self, value: dict) -> None:
         print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
@@ -134,6 +135,7 @@ def _face(face: TrackedFace) -> dict:
         "score": round(face.score, 4),
         "label": face.label,
         "best": face.best,
+        "confidence": round(face.confidence, 6),
         "probabilities": _rounded(face.probabilities),
         "raw": _rounded(face.raw),
     }

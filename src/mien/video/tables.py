@@ -7,14 +7,14 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError, StorageError
 from mien.files import require_place
+from mien.locks import locked_name
 from mien.model import Model
 from mien.predict import STANDARD_OUTPUT
 from mien.predict.rows import encodable
@@ -27,27 +27,34 @@ Name = Callable[[str], str]  # of a line: the video it is about, as a table's ce
 def open_tables(
     stack: ExitStack, tables: Tables, model: Model, card: str, *, resume: bool
 ) -> tuple[list[Writer], frozenset[str]]:
-    """Open the tables; return who writes them, and the videos, as cells, that an earlier run's hold already."""
-    kinds = {"csv": partial(Csv, model=model), "people": partial(PeopleCsv, model=model)}
-    kinds["json"] = partial(Json, model=model, card=card)
-    files = {kind: Path(path) for kind, path in tables.items() if path not in (None, STANDARD_OUTPUT)}
-    for path in files.values():
+    """Open the tables; return who writes them, and the videos, as cells, that an earlier run's hold already.
+
+    DataError where a table to be resumed was begun with another model.
+    """
+    paths = {kind: Path(path) for kind, path in tables.items() if path not in (None, STANDARD_OUTPUT)}
+    for path in paths.values():
         require_place(path)
-    done = (
-        _take_up({kind: (path, _first_line(kinds[kind])) for kind, path in files.items()}) if resume else ()
-    )
-    writers: list[Writer] = [
-        kinds[kind](sys.stdout) for kind, path in tables.items() if path == STANDARD_OUTPUT
-    ]
-    for kind, path in files.items():
-        file = stack.enter_context(_growing(path, "a" if resume else "w"))
-        writers.append(kinds[kind](file, begun=file.tell() > 0))
-    return writers, frozenset(done)
+        stack.enter_context(locked_name(path, "the table"))
+    done = _take_up(paths, model, card) if resume else frozenset()
+    writers: list[Writer] = []
+    for kind, path in tables.items():
+        if path is not None:
+            known = kind in paths
+            file = stack.enter_context(_growing(paths[kind], resume)) if known else sys.stdout
+            writers.append(_writer(kind, file, model, card, begun=known and file.tell() > 0))
+    return writers, done
+
+
+def _writer(kind: str, file: TextIO, model: Model, card: str, *, begun: bool) -> Writer:
+    if kind == "json":
+        return Json(file, model, card)
+    return (Csv if kind == "csv" else PeopleCsv)(file, model, begun=begun)
 
 
 @contextmanager
-def _growing(path: Path, mode: str) -> Iterator[TextIO]:
-    """Yield a text file that is added to; StorageError where the disk refuses, and what was written stays."""
+def _growing(path: Path, resume: bool) -> Iterator[TextIO]:
+    """Yield a text file that is added to, a new one without `resume`. StorageError where the disk refuses more."""
+    mode = "a" if resume else "w"
     try:
         with open(path, mode, encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
@@ -59,27 +66,25 @@ def _growing(path: Path, mode: str) -> Iterator[TextIO]:
         ) from error
 
 
-def _first_line(write: Callable[[TextIO], Writer]) -> str:
-    text = io.StringIO()
-    write(text)
-    return text.getvalue()
-
-
-def _take_up(tables: dict[str, tuple[Path, str]]) -> frozenset[str]:
-    """Cut tables of an earlier run to the videos that they hold whole; return these, as cells of a table.
-
-    `tables` are by kind ("csv", "json", "people"), each with its first line as this run would write it. DataError where
-    that is another one.
-    """
-    for kind, (path, first) in tables.items():
-        line = next(_lines(path), (0, first))[1]
-        if HEAD[kind](line) != HEAD[kind](first):
+def _take_up(paths: Mapping[str, Path], model: Model, card: str) -> frozenset[str]:
+    """Cut tables of an earlier run, by kind, to the videos that they hold whole; return these, as cells of a table."""
+    for kind, path in paths.items():
+        if not _is_of(kind, path, model, card):
             raise DataError(f"{path}: not begun with this model; name another file, or leave out --resume")
-    kind = "json" if "json" in tables else "csv"  # the former tells where a video ends
-    done = frozenset(DONE[kind](tables[kind][0]))
-    for kind, (path, _) in tables.items():
+    done = frozenset(_ends(paths["json"]) if "json" in paths else _whole(paths["csv"]))
+    for kind, path in paths.items():
         _cut(path, done, NAME[kind])
     return done
+
+
+def _is_of(kind: str, path: Path, model: Model, card: str) -> bool:
+    """Whether a table, if there is one, was begun by the same writer with the same model."""
+    if kind == "json":
+        lines = (_parsed(line) for _, line in _lines(path))
+        return all("video" in line and line.get("sha256", model.sha256) == model.sha256 for line in lines)
+    head = io.StringIO()
+    _writer(kind, head, model, card, begun=False)
+    return next(_lines(path), (0, head.getvalue()))[1] == head.getvalue()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -128,8 +133,8 @@ def _parsed(line: str) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _done_of_csv(path: Path) -> Iterator[str]:
-    """Yield the videos of which a table has all rows: all but the last, and that one where it ends with a problem."""
+def _whole(path: Path) -> Iterator[str]:
+    """Yield the videos of which a CSV table has all rows: all but the last, and that one if a problem ended it."""
     before, problem = "", ""
     for _, line in _lines(path):
         name = _csv_name(line)
@@ -140,16 +145,11 @@ def _done_of_csv(path: Path) -> Iterator[str]:
         yield before
 
 
-def _done_of_json(path: Path) -> Iterator[str]:
+def _ends(path: Path) -> Iterator[str]:
+    """Yield the videos whose end is in a JSON table."""
     for _, line in _lines(path):
         if "frames" in _parsed(line):
             yield _json_name(line)
 
 
-def _json_head(line: str) -> list[object]:
-    return [_parsed(line).get(key) for key in ("model", "sha256", "uncertain_below")]
-
-
 NAME: dict[str, Name] = {"csv": _csv_name, "people": _csv_name, "json": _json_name}
-DONE = {"csv": _done_of_csv, "json": _done_of_json}
-HEAD: dict[str, Callable[[str], object]] = {"csv": str, "people": str, "json": _json_head}
