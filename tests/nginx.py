@@ -20,6 +20,8 @@ events {{}}
 http {{
   access_log off;
   client_max_body_size 16m;
+  client_body_buffer_size 16m;
+  proxy_max_temp_file_size 0;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;

@@ -17,7 +17,7 @@ import pytest
 from conftest import chromium, leaning_portrait
 from nginx import nginx
 from PIL import Image
-from serving import SAMPLES, serving
+from serving import SAMPLES, serving, soon
 
 pytest.importorskip("fastapi")
 
@@ -775,10 +775,7 @@ def test_the_stored_page_follows_the_server(browser):
     with serving("--max-bytes", "500000", "--port", str(server.port)):
         page.reload()
         online = page.evaluate(most)
-        page.wait_for_function(
-            "async (before) => { const now = await caches.keys(); return now.length === 1 && now[0] !== before; }",
-            arg=before[0],
-        )
+        soon(lambda: len(now := page.evaluate(stores)) == 1 and now != before)
     page.reload()
     offline = page.evaluate(most)
     page.close()
@@ -941,7 +938,7 @@ def test_nothing_keeps_people_from_using_it(tab, pictures, width, scheme):
     tab.focus("#camera")
     tab.keyboard.press("Tab")
     reached = tab.evaluate("document.activeElement.closest('#samples') !== null")
-    tab.focus("#photos li:first-child h3 + button")
+    tab.focus("#photos li:first-child .titled button:last-child")
     tab.keyboard.press("Enter")
 
     assert found == []
