@@ -4,8 +4,8 @@ Two rendered people's faces, one changing its expression and one talking, move t
 whole way counts, from the file to the rows, with and without an annotated video; beside it, in the same process and
 taken in turn, stands bare decoding of the same file. Then the stages, each alone, in milliseconds a frame, and how far
 boxes found are from where the faces were put. `--long N` reads the video N times over as one stream and tells memory.
-Processor time of this process and of ffmpeg counts, so that a busy machine changes little. Ratios travel between machines; frames a
-second do not. Aim: 25 a second on one core.
+Processor time of this process and of ffmpeg counts, so that a busy machine changes little. Ratios travel between
+machines; frames a second do not. Aim: 25 a second on one core.
 """
 
 import argparse
