@@ -19,7 +19,7 @@ from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
 from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
 from mien.pack.ferplus import Votes, majority_of, read_votes
 from mien.pack.folders import is_picture, read_folder
-from mien.pack.items import Developer, Face, Item, LeftOut, digest_of
+from mien.pack.items import Face, FaceDecoder, Item, SkippedImage, digest_of
 from mien.pack.listing import is_listing, read_listing
 from mien.pack.naming import LEFT_OUT, Naming
 from mien.pack.parquet import count_rows, read_parquet
@@ -144,22 +144,22 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
     """Write the data set; FolderExists where another process did."""
     origin, options, opened = job.origin(), job.options, job.opened
     votes = read_votes(job.votes) if job.votes is not None else None
-    developer = Developer(options["side"], _finder() if options["detect"] else None)
+    decoder = FaceDecoder(options["side"], _finder() if options["detect"] else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if votes else ()
     classes = FERPLUS_LABELS if options["majority"] else job.naming.labels
     waiting = partial(progress.wait, f"pack {target}")
     with writing_dataset(
         target, side=options["side"], labels=classes, extra=extra, waiting=waiting
     ) as writer:
-        faces = developer.develop(opened.items())
+        faces = decoder.decode(opened.items())
         faces = progress.over(f"pack {job.source.resolve().name}", opened.total, faces)
         unwanted = _write(job, writer, faces, votes)
         if not writer.rows:
             raise DataError(f"{job.source}: {_no_face(writer.left_out)}")
         if opened.pictures:
-            origin["files"]["pictures"] = developer.digest.hexdigest()
+            origin["files"]["pictures"] = decoder.digest.hexdigest()
         splits = fill_splits(writer.rows, seed=options["seed"])
-        seen = [f"{developer.seen[key]:,} {text}." for key, text in NOTES.items() if developer.seen[key]]
+        seen = [f"{decoder.seen[key]:,} {text}." for key, text in NOTES.items() if decoder.seen[key]]
         dropped = [
             f'Left out, as asked: {many(count, "face")} of "{name}".' for name, count in unwanted.items()
         ]
@@ -168,19 +168,19 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
 
 
 def _write(
-    job: Job, writer: DatasetWriter, faces: Iterable[Face | LeftOut], votes: Votes | None
+    job: Job, writer: DatasetWriter, faces: Iterable[Face | SkippedImage], votes: Votes | None
 ) -> Counter[str]:
     """Write all faces; return how many there are of each class that --labels does not want."""
     number, unwanted = -1, Counter()
     for number, face in enumerate(faces):
-        if isinstance(face, LeftOut):
+        if isinstance(face, SkippedImage):
             if job.strict:
                 raise DataError(
                     f"{job.source}: {face.source}: {face.reason} (without --strict the rest is packed)"
                 )
             writer.leave_out(face.source, face.reason)
             continue
-        counts = votes.of(number, face.split, face.source) if votes else ()
+        counts = votes.of(number, face.split or "", face.source) if votes else ()
         label = majority_of(counts) if job.options["majority"] else job.naming.class_of(face.label)
         if label is None:
             writer.leave_out(face.source, "FER+'s voters agree on none of its eight classes")

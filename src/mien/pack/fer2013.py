@@ -28,6 +28,8 @@ def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
     number, faces = 1, 0
     try:
         header = next(rows, None)
+        if header is None:
+            raise DataError(f"{name}: the file is empty")
         columns = _columns(name, header)
         for number, row in enumerate(rows, start=2):
             if row:
@@ -39,9 +41,7 @@ def read_faces(name: str, lines: Iterable[str]) -> Iterator[Face]:
         raise DataError(f"{name}: the table has a header and no face")
 
 
-def _columns(name: str, header: list[str] | None) -> dict[str, int]:
-    if header is None:
-        raise DataError(f"{name}: the file is empty")
+def _columns(name: str, header: list[str]) -> dict[str, int]:
     header = [column.strip() for column in header]
     if not set(COLUMNS) & set(header):
         raise DataError(f"{name}: neither the columns {', '.join(COLUMNS)} nor path, label{_near(header)}")
@@ -62,8 +62,8 @@ def _near(header: list[str]) -> str:
 def _face(where: str, row: list[str], columns: dict[str, int], width: int) -> Face:
     if len(row) != width:
         raise DataError(f"{where}: {len(row)} fields, the header has {width}")
-    told = {column: row[index].strip() for column, index in columns.items()}
-    emotion, usage = told["emotion"], told.get(OPTIONAL)
+    cells = {column: row[index].strip() for column, index in columns.items()}
+    emotion, usage = cells["emotion"], cells.get(OPTIONAL)
     if emotion not in NUMBERS:
         raise DataError(f'{where}: emotion "{emotion[:40]}" is not a number from 0 to {len(NUMBERS) - 1}')
     if usage is not None and usage not in FER2013_SPLITS:
@@ -72,7 +72,7 @@ def _face(where: str, row: list[str], columns: dict[str, int], width: int) -> Fa
             f'{where}: Usage "{usage[:40]}" is not one of {known}{did_you_mean(usage, FER2013_SPLITS)}'
         )
     split = None if usage is None else FER2013_SPLITS[usage]
-    return Face(parse_pixels(told["pixels"], where), NUMBERS[emotion], split, where)
+    return Face(parse_pixels(cells["pixels"], where), NUMBERS[emotion], split, where)
 
 
 def parse_pixels(text: str, where: str) -> bytes:

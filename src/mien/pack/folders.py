@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
 from mien.errors import DataError
 from mien.labels import FER2013_SPLITS, RAFDB, split_of
-from mien.pack.items import Found, Item
+from mien.pack.items import ImageItem, Item
 from mien.pack.naming import LEFT_OUT, MOST_NAMED, NO_FOLDER, Naming
 from mien.pack.tree import Tree, shown
 from mien.pictures import SUFFIXES, read_file
@@ -17,6 +17,8 @@ from mien.text import many
 FER2013_NAME = re.compile(rf"({'|'.join(FER2013_SPLITS)})_")
 RAFDB_NAME = re.compile(r"(train|test)_\d+(_aligned)?$")
 RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how it is published
+
+Labeled = tuple[PurePosixPath, str, str | None]  # a file, what its class is called there, and its split
 
 
 def is_picture(file: PurePosixPath) -> bool:
@@ -38,36 +40,44 @@ def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callabl
         f.suffix.lower() or "no ending" for f in tree.files if not is_picture(f) and f not in lists
     )
     if others:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
-        note(f"Passed over, since their names are not those of pictures: {told}.")
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
+        note(f"Passed over, since their names are not those of pictures: {kinds}.")
     if lists:
-        found = _rafdb_by_list(tree, lists, pictures, whole_photos, note)
+        labeled = _rafdb_by_list(tree, lists, pictures, whole_photos, note)
         note(f"RAF-DB: labels from {shown(lists[0])}.")
     elif _is_rafdb(pictures, naming):
-        found = [(f, RAFDB[f.parent.name], _split(tree, f) or RAFDB_NAME.match(f.stem)[1]) for f in pictures]
+        labeled = [(f, RAFDB[f.parent.name], _split(tree, f) or _rafdb_split(f)) for f in pictures]
         note("RAF-DB: folders 1 to 7 are surprise, fear, disgust, happy, sad, angry, neutral.")
     else:
-        found = [(f, _class_folder(tree, f, naming), _split(tree, f)) for f in pictures]
-        _tell_of_deeper(found, note)
+        labeled = [(f, _class_folder(tree, f, naming), _split(tree, f)) for f in pictures]
+        _note_deeper_folders(labeled, note)
         if any(FER2013_NAME.match(f.name) for f in pictures):
             note("Splits from file names: Training_ is train, PublicTest_ val, PrivateTest_ test.")
-    return [*tree.closed, *_items(tree, found, naming, note)]
+    return [*tree.closed, *_items(tree, labeled, naming, note)]
 
 
-def _items(tree: Tree, found, naming: Naming, note) -> Iterator[Found]:
-    naming.check((name for _, name, _ in found), str(tree.root))
-    unwanted = Counter(name for _, name, _ in found if naming.class_of(name) == LEFT_OUT)
+def _items(
+    tree: Tree, labeled: Sequence[Labeled], naming: Naming, note: Callable[[str], None]
+) -> Iterator[ImageItem]:
+    naming.check((name for _, name, _ in labeled), str(tree.root))
+    unwanted = Counter(name for _, name, _ in labeled if naming.class_of(name) == LEFT_OUT)
     for name, count in unwanted.items():
         note(f'Left out, as asked: {many(count, "picture")} of "{shown(name)}".')
-    for file, name, split in found:
-        if (label := naming.class_of(name)) != LEFT_OUT:
-            yield Found(partial(read_file, tree.path(file)), label, split, shown(file))
+    for file, name, split in labeled:
+        if (label := naming.meant(name, str(tree.root))) != LEFT_OUT:
+            yield ImageItem(partial(read_file, tree.path(file)), label, split, shown(file))
 
 
 def _is_rafdb(pictures: list[PurePosixPath], naming: Naming) -> bool:
     """Tell RAF-DB's numbered folders by the names of their files; numbers that --labels explains are not RAF-DB's."""
-    told = any(naming.class_of(number) is not None for number in RAFDB)
-    return not told and all(RAFDB_NAME.match(f.stem) and f.parent.name in RAFDB for f in pictures)
+    explained = any(naming.class_of(number) is not None for number in RAFDB)
+    return not explained and all(_rafdb_split(f) and f.parent.name in RAFDB for f in pictures)
+
+
+def _rafdb_split(file: PurePosixPath) -> str | None:
+    """Return the split that a file of RAF-DB has in its name."""
+    match = RAFDB_NAME.match(file.stem)
+    return match[1] if match else None
 
 
 def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
@@ -80,10 +90,10 @@ def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
     return next(iter(known.values()), folders[0] if folders else NO_FOLDER)
 
 
-def _tell_of_deeper(found, note: Callable[[str], None]) -> None:
+def _note_deeper_folders(labeled: Sequence[Labeled], note: Callable[[str], None]) -> None:
     """Say which folders below a class's own were taken for that class."""
     below = Counter(
-        f.parent.name for f, name, _ in found if f.parent.name != name and split_of(f.parent.name) is None
+        f.parent.name for f, name, _ in labeled if f.parent.name != name and split_of(f.parent.name) is None
     )
     if below:
         some = ", ".join(f'"{shown(name)}"' for name, _ in below.most_common(MOST_NAMED))
@@ -96,7 +106,7 @@ def _split(tree: Tree, file: PurePosixPath) -> str | None:
     by_name = FER2013_NAME.match(file.name)
     if by_name:
         return FER2013_SPLITS[by_name[1]]
-    splits = {split_of(name) for name in file.parent.parts} - {None}
+    splits = {split for name in file.parent.parts if (split := split_of(name)) is not None}
     if len(splits) > 1:
         raise DataError(
             f"{tree.root}: {shown(file)} lies in folders of two splits, {' and '.join(sorted(splits))}"
@@ -117,7 +127,7 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
         aligned = file.stem.endswith("_aligned")
         if stem not in by_stem or aligned != whole_photos:
             by_stem[stem] = file
-    found: dict[PurePosixPath, tuple[str, str]] = {}
+    listed_files: dict[PurePosixPath, tuple[str, str]] = {}
     for number, line in _lines(tree, listed):
         where = f"{shown(listed)}, row {number}"
         name, _, label = line.strip().partition(" ")
@@ -129,13 +139,13 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
         file = by_stem.get(PurePosixPath(name).stem)
         if file is None:
             raise DataError(f"{tree.root}: {where}: there is no picture {name} (nor its _aligned one)")
-        if file in found:
+        if file in listed_files:
             raise DataError(f"{tree.root}: {where}: {name} stands there twice")
-        found[file] = (RAFDB[label.strip()], named[1])
-    unlisted = len(by_stem) - len(found)
+        listed_files[file] = (RAFDB[label.strip()], named[1])
+    unlisted = len(by_stem) - len(listed_files)
     if unlisted:
         note(f"Passed over, since not in the list: {many(unlisted, 'picture')}.")
-    return [(file, *told) for file, told in found.items()]
+    return [(file, label, split) for file, (label, split) in listed_files.items()]
 
 
 def _lines(tree: Tree, listed: PurePosixPath) -> list[tuple[int, str]]:

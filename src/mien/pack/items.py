@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.errors import PictureError
 from mien.pictures import decode, quiet, square
 from mien.workers import spread
+
+if TYPE_CHECKING:
+    from mien.faces import Finder
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImageItem:
     """A picture that is yet to be read."""
 
     read: Callable[[], bytes]
@@ -35,14 +39,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedImage:
     """A picture that cannot be a face of the data set, and why."""
 
     source: str
     reason: str
 
 
-Item = Face | Found | LeftOut
+Item = Face | ImageItem | SkippedImage
 
 
 class Digest:
@@ -51,7 +55,7 @@ class Digest:
     def __init__(self):
         self._hash = hashlib.sha256()
 
-    def add(self, item: Found, data: bytes | None) -> None:
+    def add(self, item: ImageItem, data: bytes | None) -> None:
         """Take in a picture and its bytes, None where they cannot be read."""
         content = hashlib.sha256(data).hexdigest() if data is not None else ""
         self._hash.update(repr((item.source, item.label, item.split, content)).encode())
@@ -62,30 +66,31 @@ class Digest:
 
 
 @dataclass(slots=True)
-class Developer:
+class FaceDecoder:
     """Turns pictures into faces of one side; counts what a reader of the summary should know."""
 
     side: int
-    finder: object = None  # a faces.Finder where the face is to be found first
+    finder: "Finder | None" = None  # where the face is to be found first
     digest: Digest = field(default_factory=Digest)
     seen: Counter = field(default_factory=Counter)
 
-    def develop(self, items: Iterable[Item]) -> Iterator[Face | LeftOut]:
-        """Yield a Face or LeftOut for every item, in order, decoded on all cores in bounded memory."""
+    def decode(self, items: Iterable[Item]) -> Iterator[Face | SkippedImage]:
+        """Yield a Face or SkippedImage for every item, in order, decoded on all cores in bounded memory."""
         with quiet():
-            for is_picture, run in groupby(items, lambda item: isinstance(item, Found)):
-                if is_picture:
-                    yield from map(self._done, spread(self._one, run))
+            for kind, run in groupby(items, type):
+                if kind is ImageItem:
+                    pictures = (item for item in run if isinstance(item, ImageItem))
+                    yield from map(self._done, spread(self._one, pictures))
                 else:
-                    yield from map(self._resized, run)
+                    yield from (self._resized(item) for item in run if not isinstance(item, ImageItem))
 
-    def _one(self, item: Found) -> tuple[Found, bytes | None, Face | LeftOut, tuple[str, ...]]:
+    def _one(self, item: ImageItem) -> tuple[ImageItem, bytes | None, Face | SkippedImage, tuple[str, ...]]:
         data = None
         try:
             data = item.read()
             pixels, notes = self._pixels(data)
-        except PictureError as fault:
-            return item, data, LeftOut(item.source, str(fault)), ()
+        except PictureError as error:
+            return item, data, SkippedImage(item.source, str(error)), ()
         return item, data, Face(pixels.tobytes(), item.label, item.split, item.source), notes
 
     def _pixels(self, data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -102,14 +107,16 @@ class Developer:
         notes += ("not square",) * (height != width) + ("enlarged",) * (min(height, width) < self.side)
         return square(picture.pixels, self.side), notes
 
-    def _done(self, developed: tuple[Found, bytes | None, Face | LeftOut, tuple[str, ...]]) -> Face | LeftOut:
-        item, data, outcome, notes = developed
+    def _done(
+        self, decoded: tuple[ImageItem, bytes | None, Face | SkippedImage, tuple[str, ...]]
+    ) -> Face | SkippedImage:
+        item, data, outcome, notes = decoded
         self.digest.add(item, data)
         self.seen.update(notes)
         return outcome
 
-    def _resized(self, item: Face | LeftOut) -> Face | LeftOut:
-        if isinstance(item, LeftOut) or len(item.pixels) == self.side**2:
+    def _resized(self, item: Face | SkippedImage) -> Face | SkippedImage:
+        if isinstance(item, SkippedImage) or len(item.pixels) == self.side**2:
             return item
         side = math.isqrt(len(item.pixels))
         pixels = square(np.frombuffer(item.pixels, np.uint8).reshape(side, side), self.side)
@@ -117,10 +124,10 @@ class Developer:
 
 
 def digest_of(items: Iterable[Item]) -> str:
-    """Return the digest that developing these items would give, without decoding any picture."""
+    """Return the digest that decoding these items would give, without decoding any picture."""
     digest = Digest()
     for item in items:
-        if isinstance(item, Found):
+        if isinstance(item, ImageItem):
             try:
                 data = item.read()
             except PictureError:

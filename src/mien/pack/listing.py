@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 
 from mien.errors import DataError, PictureError
 from mien.labels import SPLITS, did_you_mean, split_of
-from mien.pack.items import Found
+from mien.pack.items import ImageItem
 from mien.pack.naming import LEFT_OUT, Naming
 from mien.pack.tree import shown
 from mien.pictures import read_file
@@ -20,7 +20,7 @@ def is_listing(header: list[str]) -> bool:
     return set(COLUMNS) <= {name.strip() for name in header}
 
 
-def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming) -> Iterator[Found]:
+def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming) -> Iterator[ImageItem]:
     """Yield the pictures of a table; paths start at `root`. DataError names the table and the row."""
     rows = csv.reader(lines)
     number = 1
@@ -36,7 +36,9 @@ def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming)
         raise DataError(f"{name}, row {number + 1}: not a table row ({error})") from None
 
 
-def _picture(where: str, row: list[str], header: list[str], root: Path, naming: Naming) -> Iterator[Found]:
+def _picture(
+    where: str, row: list[str], header: list[str], root: Path, naming: Naming
+) -> Iterator[ImageItem]:
     if len(row) != len(header):
         raise DataError(f"{where}: {len(row)} fields, the header has {len(header)}")
     told = {column: field.strip() for column, field in zip(header, row, strict=True)}
@@ -45,7 +47,7 @@ def _picture(where: str, row: list[str], header: list[str], root: Path, naming: 
     label = naming.meant(told["label"], where)
     if label != LEFT_OUT:
         read = partial(_read, root, told["path"])
-        yield Found(read, label, _split(where, told.get("split", "")), shown(told["path"]))
+        yield ImageItem(read, label, _split(where, told.get("split", "")), shown(told["path"]))
 
 
 def _read(root: Path, path: str) -> bytes:

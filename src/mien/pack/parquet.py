@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError, PictureError
 from mien.labels import did_you_mean, split_of
-from mien.pack.items import Found, Item, LeftOut
+from mien.pack.items import ImageItem, Item, SkippedImage
 from mien.pack.naming import LEFT_OUT, Naming
 from mien.pack.tree import shown
 
@@ -92,7 +92,7 @@ def _class_names(path: Path, schema, label: str) -> list[str]:
 
 def _picture(where: str, image, label, names: list[str], split: str | None, naming: Naming) -> Iterator[Item]:
     if label is None or label == -1:
-        yield LeftOut(where, "no label")
+        yield SkippedImage(where, "no label")
         return
     if not isinstance(label, int | str):
         raise DataError(f"{where}: the label is neither a name nor a number")
@@ -101,7 +101,7 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
     name = names[label] if isinstance(label, int) and names else str(label)
     meant = naming.meant(name, where)
     if meant != LEFT_OUT:
-        yield Found(partial(_bytes, image), meant, split, where)
+        yield ImageItem(partial(_bytes, image), meant, split, where)
 
 
 def _bytes(image) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError
-from mien.pack.items import LeftOut
+from mien.pack.items import SkippedImage
 from mien.text import escaped
 
 DEEPEST = 64  # folders in folders
@@ -22,7 +22,7 @@ class Tree:
 
     root: Path
     files: list[PurePosixPath] = field(default_factory=list)
-    closed: list[LeftOut] = field(default_factory=list)
+    closed: list[SkippedImage] = field(default_factory=list)
 
     def path(self, file: PurePosixPath) -> str:
         """Return where a file lies."""
@@ -46,11 +46,11 @@ def _look_into(tree: Tree, folder: PurePosixPath, seen: set[tuple[int, int]]) ->
     except OSError as error:
         if not seen:
             raise DataError(f"{tree.root}: cannot be read ({error.strerror})") from None
-        tree.closed.append(LeftOut(shown(folder), f"the folder cannot be opened ({error.strerror})"))
+        tree.closed.append(SkippedImage(shown(folder), f"the folder cannot be opened ({error.strerror})"))
         return
     if mark in seen or len(folder.parts) > DEEPEST:
         reason = "a link to a folder that is read already" if mark in seen else "too many folders in folders"
-        tree.closed.append(LeftOut(shown(folder), reason))
+        tree.closed.append(SkippedImage(shown(folder), reason))
         return
     seen.add(mark)
     for name, is_folder in found:
