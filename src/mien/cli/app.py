@@ -10,7 +10,9 @@ import typer
 
 from mien import __version__
 from mien.errors import MienError, MissingExtra, Stopped
+from mien.text import shortened
 
+LONGEST_REASON = 300  # characters of what a package says
 EXIT_LEFT_OUT = 1
 EXIT_ERROR = 2
 EXIT_STOPPED = 130
@@ -32,8 +34,8 @@ def main() -> None:
     # Threads that spin while they wait for each other make training on a busy machine many times slower. OpenMP reads
     # this once, when torch loads it.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if sys.stdout is not None:  # as where it was closed
-        sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+    _open_standard_streams()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     try:
         status = app(prog_name="mien", standalone_mode=False)
         if status == EXIT_STOPPED:  # typer's word for a KeyboardInterrupt
@@ -54,10 +56,31 @@ def main() -> None:
         sys.exit(_said(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
     except ModuleNotFoundError as error:
         sys.exit(_said(str(missing_extra(error)), EXIT_ERROR))
-    except ImportError as error:  # of a library that is there and cannot be loaded, as without libGL
-        if error.name is None or error.name.startswith("mien"):
-            raise
-        sys.exit(_said(f"{error.name} is installed and cannot be loaded: {error}", EXIT_ERROR))
+    except ImportError as error:
+        sys.exit(_said(_not_loaded(error), EXIT_ERROR))
+
+
+def _open_standard_streams() -> None:
+    """Have standard input, output and error lead nowhere where the caller closed them, as `>&-` does.
+
+    Else the next file that is opened gets their number, and what is printed goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
+
+
+def _not_loaded(error: ImportError) -> str:
+    """Return a line on a package that is installed and fails while it loads; an error of mien's own is raised."""
+    package = (error.name or "a package that mien needs").partition(".")[0]
+    if package == "mien":
+        raise error
+    reason = shortened(" ".join(str(error).split()), LONGEST_REASON)
+    return f"{package} is installed and cannot be loaded: {reason}; mend or reinstall it"
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:

@@ -16,6 +16,7 @@ import numpy as np
 
 from mien.faces.decode import decode, distinct
 from mien.faces.face import Face
+from mien.faces.small import FEW, SMALL, SMALL_IN_LARGER, enlargement, hints, joined, tiles
 
 MODEL = Path(__file__).with_name("centerface.onnx")
 LONG_SIDE = 640  # pixels that the network sees of a picture's long side
@@ -35,6 +36,7 @@ MIRRORED_POINTS = [1, 0, 2, 4, 3]  # eyes, nose and corners of the mouth from le
 AGAIN_AROUND = 2.0  # box sides, that the second look shows
 AGAIN_SIDE, AGAIN_BORDER = 128, 32
 MOST_AGAIN = 16  # faces of a picture that are looked at again, the best first
+WORTH_A_LARGER_VIEW = 1.5  # times the view's long side, from which on a picture without a face is seen larger
 NEAR_SIDE = 128  # pixels of the long side in a look around a place where a face was a moment ago
 NEAR_ROOM = 2.0  # times the long side of that face's box is what such a look takes in
 
@@ -61,17 +63,54 @@ class Finder:
         A picture whose long side is longer than `long_side` pixels is looked at in that size. Where
         nothing is found, and in small pictures at once, a close look follows: a face that fills the
         picture is best seen in a middle size with room around it. Then the mirror picture is
-        looked at. Faces score above `threshold`, or less, and then two more looks agree; their
-        score is the mean of all.
+        looked at. Where there are hints of small faces, as in a crowd, parts of the picture are
+        searched enlarged, see `small.py`. Faces score above `threshold`, or less, and then two
+        more looks agree; their score is the mean of all.
         ValueError when the array is no such picture.
         """
         _check(picture)
         side = min(max(picture.shape[:2]), long_side)
-        faces = self._sure(picture, side, 0, threshold) if side > CLOSE_SIDE else []
+        seen = self._look(picture, side, 0, min(threshold, DOUBTFUL)) if side > CLOSE_SIDE else []
+        faces = self._confirmed(picture, seen, threshold)
         faces = faces or self._sure(picture, min(long_side, CLOSE_SIDE), CLOSE_BORDER, threshold)
         if not faces and side > CLOSE_SIDE:
             faces = self._in_mirror(picture, side, threshold)
+        if side > CLOSE_SIDE:
+            faces = self._with_small(picture, side, seen, faces, threshold)
         return sorted(faces, key=lambda face: -face.area)
+
+    def _with_small(
+        self, picture: np.ndarray, side: int, seen: list[Face], faces: list[Face], threshold: float
+    ) -> list[Face]:
+        """Return faces of a picture and those that an enlarged search adds, where a view of a size hints at small ones.
+
+        Where nothing is found, or one hint, the picture is viewed twice as large first.
+        """
+        long_side = max(picture.shape[:2])
+        places = hints(seen, side / long_side, SMALL)
+        if len(places) < FEW and (places or not faces) and long_side >= WORTH_A_LARGER_VIEW * side:
+            first, side = side, min(2 * side, long_side)
+            seen = self._look(picture, side, 0, min(threshold, DOUBTFUL))
+            places = hints(seen, side / long_side, SMALL_IN_LARGER)
+            sure = [face for face in seen if face.score > threshold]
+            faces = joined(faces, sure, first / long_side, MOST_OVERLAP) if faces else sure
+        times = enlargement(long_side)
+        if len(places) >= FEW and side < times * long_side:
+            faces = joined(faces, self._enlarged(picture, times, threshold), side / long_side, MOST_OVERLAP)
+        return faces
+
+    def _enlarged(self, picture: np.ndarray, times: float, threshold: float) -> list[Face]:
+        """Return the faces of a picture that is seen so many times as large, tile by tile."""
+        faces, doubtful = [], []
+        for tile in tiles(picture.shape[1], picture.shape[0], times):
+            part = picture[tile.top : tile.bottom, tile.left : tile.right]
+            seen = self._look(part, round(times * max(part.shape[:2])), 0, min(threshold, DOUBTFUL))
+            own = [face for face in (_moved(face, tile.left, tile.top) for face in seen) if tile.owns(face)]
+            faces += [face for face in own if face.score > threshold]
+            doubtful += [face for face in own if face.score <= threshold][:MOST_AGAIN]
+        if len(faces) >= FEW:  # a crowd: there may well be more of them
+            faces += [again for face in doubtful if (again := self._again(picture, face)) is not None]
+        return faces
 
     def _in_mirror(self, picture: np.ndarray, side: int, threshold: float) -> list[Face]:
         """Return the faces that are seen in the mirror picture, where they are in the picture."""
@@ -83,7 +122,12 @@ class Finder:
 
     def _sure(self, picture: np.ndarray, side: int, border: int, threshold: float) -> list[Face]:
         """Return the faces that score above a threshold, and the doubtful ones that two more looks confirm."""
-        seen = self._look(picture, side, border, min(threshold, DOUBTFUL))
+        return self._confirmed(
+            picture, self._look(picture, side, border, min(threshold, DOUBTFUL)), threshold
+        )
+
+    def _confirmed(self, picture: np.ndarray, seen: list[Face], threshold: float) -> list[Face]:
+        """Return those of some candidates, the surest first, that score above a threshold or are confirmed."""
         faces = [face for face in seen if face.score > threshold]
         doubtful = [face for face in seen if face.score <= threshold][:MOST_AGAIN]
         again = [second for face in doubtful if (second := self._again(picture, face)) is not None]

@@ -126,6 +126,8 @@ def _refused(name: str, reason: str) -> Source:
 
 
 def _read_standard_input() -> bytes:
+    if sys.__stdin__ is None:
+        raise PictureError("standard input is closed")
     data = sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1)
     if len(data) > LARGEST_FILE_BYTES:
         raise PictureError(f"more than {LARGEST_FILE_BYTES:,} bytes")
