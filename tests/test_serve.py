@@ -189,7 +189,7 @@ def read_crowds(*sides: int, explain: bool = False, **limits) -> list:
     """What is read in pictures of these sides, each with as many faces, numbered; a face's map is its number."""
 
     class Crowds:
-        def look(self, pixels, *, crop, about):
+        def look(self, pixels, *, crop, reduction, about):
             return Detections(about, list(range(len(pixels))), np.empty((len(pixels), 48, 48), np.uint8))
 
         def read_together(self, some):
@@ -497,7 +497,7 @@ def test_who_sends_little_waits_for_nobody_who_sends_much():
     order, started = [], threading.Event()
 
     class Slow:
-        def look(self, pixels, *, crop, about):
+        def look(self, pixels, *, crop, reduction, about):
             started.set()
             order.append(about[0].place + 100 * (pixels.shape[0] == 9))
             time.sleep(0.02)

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,7 @@ from mien.errors import DataError, PictureError
 from mien.pack.folders import is_picture
 from mien.pack.tree import shown, walk
 from mien.pictures import LARGEST_FILE_BYTES, read_file
+from mien.text import joined, many, shortened
 
 STANDARD_INPUT = "-"
 VIDEOS = frozenset(
@@ -69,6 +71,10 @@ def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
         return [Source(name, _read_standard_input, "standard-input")], 0
     if _is_folder(path):
         return _in_folder(path, written)
+    if name[:5].lower() == "data:" and not os.path.lexists(name):
+        return [
+            _refused(f"{shortened(name, 40)}", "a data URI; give a file, or the picture on standard input")
+        ], 0
     if "://" in name and not os.path.lexists(name):
         return [_refused(name, "mien opens files alone and fetches nothing; download it first")], 0
     if glob.has_magic(name) and not os.path.lexists(name):
@@ -99,7 +105,18 @@ def _in_folder(path: Path, written: Sequence[Path]) -> tuple[list[Source], int]:
         for file in pictures
     ]
     inside += [_refused(str(path / left.source), left.reason) for left in tree.closed]
-    return inside or [_refused(str(path), "a folder without a picture in it")], len(files) - len(pictures)
+    return inside or [_refused(str(path), _without_picture(files))], len(files) - len(pictures)
+
+
+def _without_picture(files: Sequence[PurePosixPath]) -> str:
+    """Return why a folder holds no picture, with the commonest endings: they may be of a kind that is not read."""
+    endings = Counter(file.suffix.lower() for file in files if file.suffix)
+    named = (
+        joined([f"{many(count, 'file')} {ending}" for ending, count in endings.most_common(3)])
+        if endings
+        else ""
+    )
+    return f"a folder without a picture in it{named and f', with {named}'}"
 
 
 def _is_ours(file: Path, written: Sequence[Path]) -> bool:

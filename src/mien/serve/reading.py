@@ -274,9 +274,10 @@ class Reading:
         if job.unwanted:
             return []
         try:
-            pixels = decode(job.data, color=True, most_pixels=job.most_pixels).pixels
-            size = pixels.shape[1], pixels.shape[0]
-            looked = self._recognizer.look(pixels, crop=job.crop, about=(job, size))
+            picture = decode(job.data, color=True, most_pixels=job.most_pixels)
+            looked = self._recognizer.look(
+                picture.pixels, crop=job.crop, reduction=picture.reduction, about=(job, picture.size)
+            )
             if len(looked.faces) <= self._limits.faces:
                 return [looked]
             found = f"{len(looked.faces)} faces were found, more than {self._limits.faces} in a picture"
