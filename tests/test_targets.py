@@ -8,16 +8,23 @@ from test_train import FINAL, TOY, final_bytes, toy_recipe
 
 from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, MienError, RecipeError, RunError, Stopped, StorageError
-from mien.evaluate import evaluate
+from mien.evaluate import evaluate, load_network
 from mien.export import export
 from mien.folds import Fold
 from mien.labels import FERPLUS_VOTES, LABELS
+from mien.networks.engine import probabilities
 from mien.predictions import read_predictions
 from mien.recipe import Teacher, read_recipe
 from mien.run import folder_name, read_run
-from mien.teach import teach
+from mien.teach import teach, teach_views
 from mien.train import train
-from mien.train.targets import targets, taught
+from mien.train.targets import Lessons, targets, taught
+from mien.train.views import read_views, write_views
+
+
+def taught_by(*tables):
+    """Return a toy recipe with tables of targets."""
+    return replace(toy_recipe("quick-densenet"), teacher=Teacher(tables=tuple(map(str, tables))))
 
 
 def soft_table(path, faces, labels=LABELS, *, sure: float = 0.6):
@@ -34,7 +41,7 @@ def soft_table(path, faces, labels=LABELS, *, sure: float = 0.6):
 def test_without_teachers_a_target_is_the_smoothed_label(toy_data):
     """A label smoothed by .1 has .9 + .1 / 7 for itself and .1 / 7 for each other class, as torch does it."""
     recipe = toy_recipe("quick-densenet", "training.label_smoothing=0.1")
-    wanted = targets(toy_data.train, recipe, toy_data.info.labels)
+    wanted = targets(toy_data.train, recipe, toy_data.info.labels)[0]
     logits = torch.randn(len(wanted), 7, generator=torch.Generator().manual_seed(0))
     labels = torch.from_numpy(toy_data.train.labels)
     by_torch = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
@@ -49,7 +56,7 @@ def test_a_class_weight_multiplies_the_loss_of_its_faces(toy_data):
     )
     faces = replace(faces, labels=np.r_[np.arange(7), faces.labels[7:]])
     recipe = toy_recipe("study-cnn")
-    wanted = targets(faces, recipe, toy_data.info.labels)
+    wanted = targets(faces, recipe, toy_data.info.labels)[0]
     counts = np.bincount(faces.labels, minlength=7)
     weights = torch.from_numpy(len(faces) / (7 * counts)).float()
     logits = torch.randn(len(wanted), 7, generator=torch.Generator().manual_seed(0))
@@ -70,7 +77,7 @@ def test_a_teacher_has_its_share_of_the_target_and_is_softened_by_its_temperatur
         "teacher.temperature=2",
         "training.label_smoothing=0",
     )
-    wanted = targets(toy_data.train, recipe, toy_data.info.labels).numpy()
+    wanted = targets(toy_data.train, recipe, toy_data.info.labels)[0].numpy()
     own = np.take_along_axis(wanted, toy_data.train.labels[:, None], 1)[:, 0]
     softened = 0.8**0.5 / (0.8**0.5 + 0.2**0.5)
 
@@ -87,9 +94,7 @@ def test_teachers_are_read_by_id_and_class_name_whatever_their_order(toy_data, t
     second = tmp_path / "second.csv"
     second.write_text("\n".join([turned[0], *reversed(turned[1:])]) + "\n")
     tables = (str(first), str(second))
-    alone, both = (
-        taught(toy_data.train, Teacher(tables=t), toy_data.info.labels) for t in (tables[:1], tables)
-    )
+    alone, both = (taught(toy_data.train, taught_by(*t), toy_data.info.labels) for t in (tables[:1], tables))
 
     assert np.allclose(alone, both)
 
@@ -155,7 +160,7 @@ def test_a_run_teaches_another_as_it_reads_train(toy, toy_data, tmp_path):
 
     assert read.ids.tolist() == toy_data.train.ids.tolist() == told.ids.tolist()
     assert np.allclose(told.probs, read.probs)
-    assert np.allclose(taught(toy_data.train, Teacher(tables=(str(out),)), LABELS), told.probs)
+    assert np.allclose(taught(toy_data.train, taught_by(out), LABELS)[0], told.probs)
 
 
 def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
@@ -319,3 +324,84 @@ def test_a_contradicting_recipe_with_the_means_is_refused():
         read_recipe(
             "quick-densenet", ("network.connection=none", "network.growth=48", "network.stochastic_depth=0.1")
         )
+
+
+def answered_views(toy, toy_data, folder, *, views: int = 3, student: str = "pocket") -> tuple:
+    """Return a toy teacher's run and its file of answers to views, as a recipe's [augment] draws them."""
+    run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, folder / "run")
+    out = folder / "views.safetensors"
+    teach_views(toy, out, teachers=[run.folder], student=read_recipe(student), views=views)
+    return run, out
+
+
+def test_teachers_answer_the_very_pictures_that_a_student_sees(toy, toy_data, tmp_path):
+    """In epoch e a student's batch holds view e modulo their number, and its target is the teacher's answer to it."""
+    run, out = answered_views(toy, toy_data, tmp_path)
+    recipe = replace(taught_by(out), augment=read_recipe("pocket").augment)
+    recipe = replace(recipe, teacher=replace(recipe.teacher, share=1.0))
+    recipe = replace(recipe, training=replace(recipe.training, label_smoothing=0.0))
+    network, engine = load_network(run, run.result()["weights_sha256"], "cpu")
+    lessons = Lessons(toy_data.train, recipe, LABELS, "cpu")
+    rows = torch.arange(len(toy_data.train))
+    seen = []
+    for epoch in (0, 1, 3):
+        lessons.begin_epoch(epoch)
+        faces, wanted = lessons.batch(rows, generator=torch.Generator())
+        seen.append(faces)
+
+        assert np.allclose(probabilities(network, faces, engine), wanted, atol=2e-3)
+
+    assert torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], torch.from_numpy(toy_data.train.images))
+
+
+def test_views_that_were_interrupted_go_on_to_the_same_answers(toy, toy_data, tmp_path):
+    """A file with some of its views refuses to train, is completed by the same call, and may get more later."""
+    run, out = answered_views(toy, toy_data, tmp_path)
+    whole = read_views(out)
+    write_views(out, replace(whole, probs=whole.probs[:1]))
+    with pytest.raises(RecipeError):
+        targets(toy_data.train, replace(taught_by(out), augment=read_recipe("pocket").augment), LABELS)
+    rules = {"teachers": [run.folder], "student": read_recipe("pocket")}
+    again = teach_views(toy, out, views=3, **rules)
+    more = teach_views(toy, out, views=4, **rules)
+
+    assert np.array_equal(whole.probs, again.probs)
+    assert 4 == len(more.probs) == len(read_views(out).probs)
+    assert np.array_equal(whole.probs, more.probs[:3])
+
+
+def test_views_of_other_augmentations_or_faces_are_refused(toy, toy_data, tmp_path):
+    """A student trains on views that its own recipe draws of its own faces, and on no others."""
+    run, out = answered_views(toy, toy_data, tmp_path, views=1)
+    own = replace(taught_by(out), augment=read_recipe("pocket").augment)
+    other = replace(own, augment=replace(own.augment, rotation=7.0))
+    images = toy_data.train.images.copy()
+    images[0, 0, 0] ^= 1
+    changed = replace(toy_data.train, images=images)
+
+    assert (1, len(images), 7) == targets(toy_data.train, own, LABELS).shape
+    with pytest.raises(RecipeError, match="rotation"):
+        targets(toy_data.train, other, LABELS)
+    with pytest.raises(RecipeError):
+        targets(changed, own, LABELS)
+    with pytest.raises(RecipeError):
+        teach_views(
+            toy, out, teachers=[run.folder], student=read_recipe("ferplus", ("augment.shift=1",)), views=1
+        )
+
+
+def test_a_student_of_views_is_the_same_however_often_it_was_stopped(toy, toy_data, tmp_path):
+    """A run that learns from views ends with the same bytes whether or not it was stopped within an epoch."""
+    _, out = answered_views(toy, toy_data, tmp_path, views=2)
+    augment = read_recipe("pocket").augment
+    recipe = replace(taught_by(out), augment=augment)
+    recipe = replace(recipe, training=replace(recipe.training, epochs=3))
+    straight = train(recipe, toy_data, tmp_path / "straight")
+    asked = iter(range(10_000))
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "stopped", stop=lambda: next(asked) == 4)
+    stopped = train(recipe, toy_data, tmp_path / "stopped")
+
+    assert final_bytes(straight.folder) == final_bytes(stopped.folder)

@@ -1,16 +1,33 @@
 """Teaching: what networks or voters say of the train faces becomes a table of soft targets for `mien train`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mien.dataset import Dataset, Faces, read_dataset, same_faces
-from mien.errors import DataError, RunError
+from mien.errors import DataError, RecipeError, RunError, StorageError
 from mien.files import require_place
 from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 from mien.model import read_model
 from mien.predictions import Predictions, write_predictions
+from mien.progress import Counting
+from mien.recipe import Evaluation, Recipe
+from mien.text import joined
+from mien.train.views import SUFFIX, Views, draw_view, faces_sha256, read_views, view_fields, write_views
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherNetwork:
+    """What gives the probabilities float64 (N, C) of the train faces' pictures uint8 (N, S, S), plain or augmented.
+
+    Nan stands for a face that a fold was trained on.
+    """
+
+    sha256: str  # of a run's weights or a model file
+    answer: Callable[[np.ndarray], np.ndarray]
+
 
 SOLVER_STEPS, PULL = 200, 1e-5  # of the regression from votes to labels
 
@@ -43,7 +60,8 @@ def teach(
             "teachers answer in labels already: translating is for voters alone, without a teacher"
         )
     if teachers:
-        probs = _mean([_said(str(teacher), dataset, faces, device) for teacher in teachers], teachers, faces)
+        answers = [_teacher(str(where), dataset, faces, device).answer(faces.images) for where in teachers]
+        probs = _mean(answers, teachers, faces)
     else:
         probs = _translated(dataset, faces) if translate else _shares(dataset, faces)
     splits = np.full(len(faces), "train")
@@ -52,6 +70,59 @@ def teach(
     )
     write_predictions(out, told)
     return told
+
+
+def teach_views(
+    folder: Path,
+    out: Path,
+    *,
+    teachers: Sequence[str | Path],
+    student: Recipe,
+    views: int,
+    device: str = "auto",
+    progress: Counting | None = None,
+) -> Views:
+    """Write to `out` what teachers answer to so many views of each train face, augmented as a student's recipe says.
+
+    `teacher.tables=OUT` trains a student with those augmentations on these views: the target of a face is then what its
+    teachers answer to the very picture that the student sees. Each view is kept once it is answered, and the same
+    call goes on from there. Raises what `teach` raises, and RecipeError for a file of other views.
+    """
+    if not teachers:
+        raise DataError("views are answered by networks: give runs or model files")
+    if out.suffix != SUFFIX:
+        raise StorageError(f"{out}: a file of views ends in {SUFFIX}")
+    require_place(out)
+    dataset, progress = read_dataset(folder), progress or Counting()
+    faces = dataset.development().train
+    networks = [_teacher(str(where), dataset, faces, device, once=True) for where in teachers]
+    shape = (0, len(faces), len(dataset.info.labels))
+    begun = Views(
+        dataset.info.labels,
+        view_fields(student.augment),
+        faces_sha256(faces),
+        tuple(network.sha256 for network in networks),
+        views,
+        np.zeros(shape, np.float16),
+    )
+    if out.exists():
+        begun = _taken_up(out, begun)
+    rest = range(len(begun.probs), views)
+    for number in progress.over(f"{out.name}: views answered", len(rest), rest):
+        images = draw_view(faces.images, student.augment, number)
+        probs = _mean([network.answer(images) for network in networks], teachers, faces)
+        begun = replace(begun, probs=np.concatenate([begun.probs, probs[None].astype(np.float16)]))
+        write_views(out, begun)
+    return begun
+
+
+def _taken_up(out: Path, fresh: Views) -> Views:
+    """Return the views that `out` holds, to which more may be added; RecipeError where they are others than `fresh`."""
+    there = read_views(out)
+    same = ("classes", "augment", "faces", "teachers")
+    if differing := [name for name in same if getattr(there, name) != getattr(fresh, name)]:
+        raise RecipeError(f"{out}: holds views that differ in {joined(differing)}; give another --out")
+    return replace(there, total=max(fresh.total, len(there.probs)))
 
 
 def _mean(said: Sequence[np.ndarray], teachers: Sequence[str | Path], faces: Faces) -> np.ndarray:
@@ -68,30 +139,42 @@ def _mean(said: Sequence[np.ndarray], teachers: Sequence[str | Path], faces: Fac
     return np.nansum(said, axis=0) / told.sum(0)[:, None]
 
 
-def _said(teacher: str, dataset: Dataset, faces: Faces, device: str) -> np.ndarray:
-    """Return what a run or a model says of the faces, float64 (N, C); nan of those that a fold was trained on."""
+def _teacher(
+    where: str, dataset: Dataset, faces: Faces, device: str, *, once: bool = False
+) -> TeacherNetwork:
+    """Return a run or a model file as a teacher of the faces; with `once` a run looks at a picture once."""
     from mien.evaluate import load_network, predict_faces, predictions_of, trained_on
     from mien.run import read_run
 
-    if not Path(teacher).is_dir():
-        model = read_model(teacher)
-        _refuse_other(teacher, trained_on(model), dataset)
-        return predictions_of(model, faces, "train").probs
-    run = read_run(Path(teacher))
+    if not Path(where).is_dir():
+        model = read_model(where)
+        _refuse_other(where, trained_on(model), dataset)
+        return TeacherNetwork(
+            model.sha256, lambda images: predictions_of(model, replace(faces, images=images), "train").probs
+        )
+    run = read_run(Path(where))
     if run.fold and not run.fold.val_apart:
         raise RunError(
-            f"{teacher}: {run.fold}, dealt from train and val; a teacher has seen train and nothing else, so train "
+            f"{where}: {run.fold}, dealt from train and val; a teacher has seen train and nothing else, so train "
             f"{run.name} with --folds {run.fold.of} --val-apart"
         )
-    _refuse_other(teacher, run.data, dataset)
-    network, engine = load_network(run, run.result()["weights_sha256"], device)
-    if not run.fold:
-        return predict_faces(run, network, engine, faces, "train").probs
-    own = dataset.development(run.fold).val
-    probs = np.full((len(faces), len(dataset.info.labels)), np.nan)
-    rows = np.isin(faces.ids, own.ids)  # both in the data set's order
-    probs[rows] = predict_faces(run, network, engine, own, "train").probs
-    return probs
+    _refuse_other(where, run.data, dataset)
+    sha256 = run.result()["weights_sha256"]
+    network, engine = load_network(run, sha256, device)
+    if once:
+        run = replace(run, recipe=replace(run.recipe, evaluation=Evaluation()))
+    unseen = np.ones(len(faces), bool)
+    if run.fold:  # both in the data set's order
+        unseen = np.isin(faces.ids, dataset.development(run.fold).val.ids)
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        probs = np.full((len(faces), len(dataset.info.labels)), np.nan)
+        rest = (part[unseen] for part in (faces.labels, faces.ids, faces.groups, faces.clean))
+        own = Faces(images[unseen], *rest)
+        probs[unseen] = predict_faces(run, network, engine, own, "train").probs
+        return probs
+
+    return TeacherNetwork(sha256, answer)
 
 
 def _refuse_other(teacher: str, data, dataset: Dataset) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app, stop_asked
+from mien.errors import DataError
 
 
 @app.command()
@@ -91,18 +92,45 @@ def teach(
     translate: Annotated[
         bool, typer.Option("--translate", help="voters' answers become the labels that such faces have")
     ] = False,
-    out: Annotated[Path, typer.Option(help="the table made here")] = Path("targets.csv"),
+    views: Annotated[
+        int, typer.Option(min=0, help="augmented views of each face that teachers answer; 0: the plain face")
+    ] = 0,
+    student: Annotated[
+        str, typer.Option(help="recipe whose [augment] draws the views", metavar="RECIPE")
+    ] = "pocket",
+    out: Annotated[
+        Path | None, typer.Option(help="the file made here; targets.csv, or with --views targets.safetensors")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
     """Write soft targets for a training.
 
     They go into it as `mien train RECIPE DATASET teacher.tables=TABLE`.
     """
+    if views and translate:
+        raise DataError("views are answered by networks: translating is for voters alone")
+    if views:
+        _teach_views(dataset, teachers or [], views, student, out or Path("targets.safetensors"), device)
+        return
     from mien.judge import accuracy
     from mien.teach import teach
 
+    out = out or Path("targets.csv")
     told = teach(dataset, out, teachers=teachers or (), translate=translate, device=device)
     print(f"{out}: {len(told):,} train faces, {accuracy(told.labels, told.probs):.1%} as labelled")
+
+
+def _teach_views(
+    dataset: Path, teachers: list[str], views: int, student: str, out: Path, device: str
+) -> None:
+    from mien.progress import TerminalCounting
+    from mien.recipe import read_recipe
+    from mien.teach import teach_views
+
+    with stop_asked() as stop:
+        rules = {"student": read_recipe(student), "views": views, "device": device}
+        done = teach_views(dataset, out, teachers=teachers, progress=TerminalCounting(stop=stop), **rules)
+    print(f"{out}: {done.total} views of {done.probs.shape[1]:,} train faces")
 
 
 @app.command()

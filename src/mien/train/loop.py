@@ -24,12 +24,12 @@ from mien.progress import Progress
 from mien.recipe import Optimizer, Recipe
 from mien.run import Run, read_run, write_json, write_metrics
 from mien.train import together
-from mien.train.augment import augment, mixed, shrink
+from mien.train.augment import shrink
 from mien.train.beginning import begin_or_take_up, checked
 from mien.train.environment import environment
 from mien.train.schedule import Standing, decay_at, finished, judge_epoch, lr_at, side_at
 from mien.train.state import load_state, save_state, save_weights
-from mien.train.targets import targets
+from mien.train.targets import Lessons
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
@@ -107,9 +107,8 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     began = saved = time.monotonic()
 
     # ---- data: uint8 on the device, whole
-    images = torch.from_numpy(data.train.images).to(engine.device)
+    lessons = Lessons(data.train, recipe, data.info.labels, engine.device)
     labels = torch.from_numpy(data.train.labels).to(engine.device)
-    wanted = targets(data.train, recipe, data.info.labels).to(engine.device)
     val_images = torch.from_numpy(data.val.images).to(engine.device)
     batch_size = min(recipe.training.batch_size, len(data.train))
     steps_per_epoch = len(data.train) // batch_size
@@ -117,7 +116,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
     ordered_epoch, order = -1, torch.empty(0)
     changing = recipe.optimizer.sam or recipe.training.start_side or together.count() > 1
     if not changing:  # a graph holds one kind of pass
-        engine.record(network, as_input(images[:batch_size]))
+        engine.record(network, as_input(torch.from_numpy(data.train.images[:batch_size]).to(engine.device)))
 
     def save() -> None:
         if not together.first():
@@ -132,8 +131,9 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         if ordered_epoch != standing.epoch:
             ordered_epoch, order = (
                 standing.epoch,
-                epoch_order(seed, standing.epoch, len(images), engine.device),
+                epoch_order(seed, standing.epoch, len(data.train), engine.device),
             )
+            lessons.begin_epoch(standing.epoch)
             network.train()
             loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64, device=engine.device)
             correct = torch.tensor(standing.correct, device=engine.device)
@@ -144,8 +144,7 @@ def _train(run, data, engine, state_path, stop, progress, save_every_seconds) ->
         generator.manual_seed(step_seed)
         torch.manual_seed(step_seed + together.rank())
         batch = order[standing.step * batch_size : (standing.step + 1) * batch_size]
-        faces, target = augment(images[batch], recipe.augment, generator=generator), wanted[batch]
-        faces, target = mixed(faces, target, recipe.augment, generator=generator)
+        faces, target = lessons.batch(batch, generator=generator)
         x = as_input(shrink(faces, side_at(recipe, standing.epoch, run.data.side)))
         for group in optimizer.param_groups:
             group["lr"] = lr_at(recipe, standing, steps_per_epoch)

@@ -10,20 +10,50 @@ from mien.errors import DataError, RecipeError
 from mien.files import sha256_file
 from mien.predictions import read_predictions
 from mien.recipe import Recipe, Teacher
+from mien.train.augment import augment, mixed
+from mien.train.views import SUFFIX, draw_view, view_targets
+
+
+class Lessons:
+    """What training sees: faces and their targets, augmented anew in each batch, or views that teachers answered."""
+
+    def __init__(self, faces: Faces, recipe: Recipe, labels: tuple[str, ...], device: str):
+        self._faces, self._augment, self._device = faces, recipe.augment, device
+        self._all_targets = targets(faces, recipe, labels)
+        self._with_views = any(map(holds_views, recipe.teacher.tables))
+        self._images = torch.from_numpy(faces.images).to(device)
+        self._targets = self._all_targets[0].to(device)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the epoch's view of all faces, where teachers answered views."""
+        if not self._with_views:
+            return
+        number = epoch % len(self._all_targets)
+        view = draw_view(self._faces.images, self._augment, number)
+        self._images = torch.from_numpy(view).to(self._device)
+        self._targets = self._all_targets[number].to(self._device)
+
+    def batch(self, rows: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the faces uint8 (B, S, S) and targets (B, C) of a batch, blended where the recipe says so."""
+        faces, wanted = self._images[rows], self._targets[rows]
+        if not self._with_views:
+            faces = augment(faces, self._augment, generator=generator)
+        return mixed(faces, wanted, self._augment, generator=generator)
 
 
 def targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:
-    """Return the target of each face, float32 (N, C), such that the loss is its cross-entropy with the answer.
+    """Return each face's targets, float32 (V, N, C), such that the loss is a target's cross-entropy with the answer.
 
-    Label and teacher share out 1; label smoothing moves some of it to all classes evenly (Szegedy et al. 2016); a
-    class's weight multiplies the rows of its faces, as the cross-entropy is linear in its target.
+    V is the number of views that teachers answered, or 1. Label and teacher share out 1; label smoothing moves some of
+    it to all classes evenly (Szegedy et al. 2016); a class's weight multiplies the rows of its faces, as the
+    cross-entropy is linear in its target.
 
     Raises DataError where a class has no face but needs a weight, RecipeError for a teacher that does not fit.
     """
-    wanted = np.eye(len(labels))[faces.labels]
+    wanted = np.eye(len(labels))[None, faces.labels]
     if recipe.teacher.tables:
         share = recipe.teacher.share
-        wanted = (1 - share) * wanted + share * taught(faces, recipe.teacher, labels)
+        wanted = (1 - share) * wanted + share * taught(faces, recipe, labels)
     smoothing = recipe.training.label_smoothing
     wanted = (1 - smoothing) * wanted + smoothing / len(labels)
     return torch.from_numpy(wanted * class_weights(faces, recipe, labels)[faces.labels, None]).float()
@@ -42,11 +72,27 @@ def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.n
     return len(faces) / (len(labels) * counts)
 
 
-def taught(faces: Faces, teacher: Teacher, labels: tuple[str, ...]) -> np.ndarray:
-    """Return the teachers' mean probabilities of each face, float64 (N, C), each softened by the temperature."""
-    return np.mean(
-        [_read(_there(table), faces, teacher.temperature, labels) for table in teacher.tables], axis=0
-    )
+def taught(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.ndarray:
+    """Return the teachers' mean probabilities of each face, float64 (V, N, C), each softened by the temperature.
+
+    A table of the plain faces stands for each of their views.
+    """
+    tables = []
+    for table in map(_there, recipe.teacher.tables):
+        if holds_views(table):
+            probs = view_targets(table, faces, recipe.augment, labels)
+        else:
+            probs = _read(table, faces, labels)[None]
+        softened = probs ** (1 / recipe.teacher.temperature)
+        tables.append(softened / softened.sum(2, keepdims=True))
+    if len({len(table) for table in tables} - {1}) > 1:
+        raise RecipeError("teacher.tables: files of views have as many views each")
+    return sum(tables[1:], tables[0]) / len(tables)
+
+
+def holds_views(table: str | Path) -> bool:
+    """Tell whether a file of soft targets is one of views, by its name."""
+    return Path(table).suffix == SUFFIX
 
 
 def teacher_files(teacher: Teacher) -> tuple[dict, ...]:
@@ -60,7 +106,7 @@ def _there(table: str) -> Path:
     return Path(table)
 
 
-def _read(path: Path, faces: Faces, temperature: float, labels: tuple[str, ...]) -> np.ndarray:
+def _read(path: Path, faces: Faces, labels: tuple[str, ...]) -> np.ndarray:
     told = read_predictions(path)
     if set(told.classes) != set(labels):
         raise RecipeError(
@@ -82,5 +128,4 @@ def _read(path: Path, faces: Faces, temperature: float, labels: tuple[str, ...])
             f"{path}: face {faces.ids[other[0]]} is labelled {told.classes[told.labels[picked[other[0]]]]} there and "
             f"{own[other[0]]} here; make it from this data set with `mien teach`"
         )
-    softened = told.probs[picked][:, columns] ** (1 / temperature)
-    return softened / softened.sum(1, keepdims=True)
+    return told.probs[picked][:, columns]

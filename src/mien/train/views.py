@@ -1,0 +1,121 @@
+"""Soft targets of augmented views: what teachers answer to the very pictures that a student learns from.
+
+A student that sees a face rotated and scaled, and is told what its teacher answers to the plain face, learns another
+function than its teacher's (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", 2022).
+Here each face has so many views, drawn once; teachers answer each of them, and epoch e trains on view e modulo their
+number, as in Wu et al. ("TinyViT", 2022). Knows nothing about networks.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mien.dataset import Faces
+from mien.errors import RecipeError
+from mien.files import write_atomic
+from mien.recipe import Augment
+from mien.train.augment import augment
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+CHUNK = 2048  # faces that are augmented together
+BLENDS = ("mixup", "cutmix", "mixed")  # of two faces, which a student's batches still may be
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """Answers of teachers to views of each train face."""
+
+    classes: tuple[str, ...]
+    augment: dict  # fields of the recipe's section, without those that blend two faces
+    faces: str  # sha256 of the train faces
+    teachers: tuple[str, ...]  # of their weights, sha256
+    total: int  # views that the file shall have
+    probs: np.ndarray  # float16 (views so far, N, C)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every view has its answers."""
+        return len(self.probs) == self.total
+
+
+def draw_view(images: np.ndarray, options: Augment, number: int) -> np.ndarray:
+    """Return view `number` of faces uint8 (N, S, S): each augmented by the recipe's section, always the same."""
+    generator = torch.Generator().manual_seed(number)
+    chunks = torch.from_numpy(images).split(CHUNK)
+    return torch.cat([augment(chunk, options, generator=generator) for chunk in chunks]).numpy()
+
+
+def view_fields(options: Augment) -> dict:
+    """Return the fields on which a view depends."""
+    return {name: value for name, value in asdict(options).items() if name not in BLENDS}
+
+
+def faces_sha256(faces: Faces) -> str:
+    """Return a hash of faces and their ids, in their order."""
+    digest = hashlib.sha256("\n".join(faces.ids.tolist()).encode())
+    digest.update(np.ascontiguousarray(faces.images))
+    return digest.hexdigest()
+
+
+def write_views(path: Path, views: Views) -> None:
+    """Write answers to views, whole or not at all."""
+    metadata = {
+        "format": FORMAT,
+        "classes": views.classes,
+        "augment": views.augment,
+        "faces": views.faces,
+        "teachers": views.teachers,
+        "total": views.total,
+    }
+    write_atomic(path, save({"probs": views.probs}, {"views": json.dumps(metadata)}))
+
+
+def read_views(path: Path) -> Views:
+    """Return what `write_views` wrote; RecipeError for any other file."""
+    try:
+        with safe_open(path, "np") as file:
+            metadata = json.loads(file.metadata()["views"])
+            probs = file.get_tensor("probs")
+        if metadata.pop("format") > FORMAT:
+            raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
+        lists = {name: tuple(metadata.pop(name)) for name in ("classes", "teachers")}
+        return Views(**metadata, **lists, probs=probs)
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{path}: not a file of answers to views ({' '.join(str(error).split())})"
+        ) from None
+
+
+def view_targets(path: Path, faces: Faces, options: Augment, labels: tuple[str, ...]) -> np.ndarray:
+    """Return a file's probabilities for each view of the faces, float64 (V, N, C), columns in the order of `labels`.
+
+    Raises RecipeError where it is incomplete, or of other faces, classes or augmentations.
+    """
+    views = read_views(path)
+    if not views.complete:
+        raise RecipeError(
+            f"{path}: {len(views.probs)} of {views.total} views are done; the command that began it goes on"
+        )
+    if set(views.classes) != set(labels):
+        raise RecipeError(
+            f"{path}: has the classes {', '.join(views.classes)}, the data set {', '.join(labels)}"
+        )
+    if views.faces != faces_sha256(faces):
+        raise RecipeError(f"{path}: answers views of other train faces; make it from this data set")
+    own = view_fields(options)
+    differing = [
+        f"augment.{name}={views.augment.get(name)}" for name in own if own[name] != views.augment.get(name)
+    ]
+    if differing:
+        raise RecipeError(
+            f"{path}: its views are augmented otherwise than the recipe says; train with {' '.join(differing)}"
+        )
+    probs = views.probs.astype(np.float64)[:, :, [views.classes.index(label) for label in labels]]
+    return probs / probs.sum(2, keepdims=True)
