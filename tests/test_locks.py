@@ -117,3 +117,16 @@ def test_a_place_for_no_lock_is_told(tmp_path):
         pass
 
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="a folder in which even root makes no file is Linux's"
+)
+def test_a_folder_that_takes_no_file_is_no_reason_to_wait():
+    """Where no file can be made, nobody holds the lock: it is refused and not waited for."""
+
+    def never():
+        raise AssertionError("nothing to wait for")
+
+    with pytest.raises(StorageError), locked_name(Path("/proc/faces"), "the folder", waiting=never):
+        pass
