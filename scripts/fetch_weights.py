@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from mien.files import sha256_file
 from mien.networks import GREY_ONE, GREY_ZERO, efficientnet, faceresnet
+from mien.reading import sha256_file
 
 Tensors = dict[str, np.ndarray]
 

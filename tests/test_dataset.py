@@ -8,6 +8,7 @@ from conftest import TOY_COUNTS, TOY_SIDE, write_toy
 from mien.dataset import read_dataset, read_info, summary, writing_dataset
 from mien.errors import DataError
 from mien.labels import LABELS
+from mien.reading import unsealed
 
 
 def test_a_data_set_is_read_as_it_was_written(toy):
@@ -122,7 +123,7 @@ def damage_lose_pixels(folder):
 
 def damage_newer_format(folder):
     """Come from the future."""
-    told = json.loads((folder / "dataset.json").read_text())
+    told = unsealed(json.loads((folder / "dataset.json").read_text()))
     (folder / "dataset.json").write_text(json.dumps({**told, "format": 99}))
     return "written in format 99 by a newer mien"
 
@@ -142,7 +143,7 @@ def test_a_description_that_does_not_fit_is_noticed(toy, tmp_path, change):
     """A description whose side, counts or labels are not those of the files is never believed."""
     folder = tmp_path / "copy"
     shutil.copytree(toy, folder)
-    said = json.loads((folder / "dataset.json").read_text())
+    said = unsealed(json.loads((folder / "dataset.json").read_text()))
     (folder / "dataset.json").write_text(json.dumps({**said, **change}))
 
     with pytest.raises(DataError, match=r"copy/(dataset\.json|faces\.npy)"):

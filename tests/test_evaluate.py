@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 
 from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, ModelError, RunError, Stopped, StorageError
-from mien.evaluate import evaluate, evaluate_on, load_network
+from mien.evaluate import evaluate, evaluate_all, evaluate_on, load_network
 from mien.export import export
 from mien.files import append_line
 from mien.labels import LABELS
@@ -48,10 +49,19 @@ def few_real_sized_faces(tmp_path):
     return tmp_path / "own"
 
 
+def without_checksums(path: Path) -> None:
+    """Make a run's description one of before there were checksums."""
+    value = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({key: part for key, part in value.items() if key not in ("checksum", "recipe_sha256")})
+    )
+
+
 def test_val_predictions_are_those_of_training(run):
     """Without the mirror the predictions on val have the very accuracy that training noted."""
     recipe = (run / "recipe.toml").read_text()
     (run / "recipe.toml").write_text(recipe.replace("mirror = true", "mirror = false"))
+    without_checksums(run / "run.json")
     told = evaluate(run)
 
     accuracy = (told.probs.argmax(1) == told.labels).mean()
@@ -221,6 +231,7 @@ def test_a_device_keeps_the_recipes_precision(trained, tmp_path):
             text = text.replace(f'precision = "{other}"', 'precision = "fp32"')
             text = text.replace(f'"precision": "{other}"', '"precision": "fp32"')
         (run / name).write_text(text)
+    without_checksums(run / "run.json")
     read = read_run(run)
     _, engine = load_network(read, read.result()["weights_sha256"], "cpu")
 
@@ -264,3 +275,28 @@ def test_a_run_trained_without_test_is_judged_where_test_is(tmp_path, toy):
     with pytest.raises(RunError, match="not the data"):
         evaluate(run, split="test", data=other)
     assert [] == read_run(run).openings()
+
+
+def test_no_test_split_is_opened_beside_a_run_that_is_wrong(run, tmp_path):
+    """Every run is checked before the first is evaluated: a typing error in the last one opens nothing."""
+    with pytest.raises(RunError, match="bogus"):
+        list(evaluate_all([run, tmp_path / "bogus"], splits=("val", "test")))
+    assert [] == read_run(run).openings()
+    (moved := shutil.copytree(run, tmp_path / "other")).joinpath("weights.safetensors").write_bytes(b"")
+    with pytest.raises(RunError, match="weights.safetensors: missing, cut short or changed"):
+        list(evaluate_all([run, moved], splits=("test",)))
+    assert [] == read_run(run).openings()
+    assert [split for _, split, _ in evaluate_all([run], splits=("val", "test"))] == ["val", "test"]
+    assert len(read_run(run).openings()) == 1
+
+
+def test_predictions_cut_alike_are_told(run):
+    """Tables of older runs have no checksum; a run knows how many faces a split has."""
+    evaluate(run, split="test")
+    table = run / "predictions-test.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-5]))
+    with pytest.raises(DataError, match=r"predictions-test\.csv: cut short or changed"):
+        read_run(run).predictions("test")
+    (run / "predictions-test.csv.sha256").unlink()
+    with pytest.raises(RunError, match=r"predictions-test\.csv: predictions of 30 faces, and test has 35"):
+        read_run(run).predictions("test")

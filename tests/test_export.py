@@ -27,6 +27,7 @@ from mien.model import read_model
 from mien.networks import build
 from mien.networks.engine import Engine, probabilities
 from mien.predictions import read_predictions
+from mien.reading import unsealed
 from mien.recipe import Evaluation, read_recipe
 from mien.run import read_run
 from mien.train import train
@@ -298,7 +299,7 @@ def test_the_card_tells_what_a_reader_must_know(toy, toy_run, toy_model, tmp_pat
 def test_the_card_of_rendered_faces_says_that_they_measure_nothing(toy, tmp_path):
     """Whoever reads figures on rendered faces reads beside them what they are worth."""
     faces = shutil.copytree(toy, tmp_path / "faces")
-    told = json.loads((faces / "dataset.json").read_text())
+    told = unsealed(json.loads((faces / "dataset.json").read_text()))
     told["origin"]["kind"] = "rendered"
     (faces / "dataset.json").write_text(json.dumps(told))
     model = export([train_toy(faces, tmp_path / "run", "training.epochs=1")], tmp_path / "model.onnx")
@@ -321,7 +322,7 @@ def test_a_model_file_is_judged_and_opens_test_once(toy, toy_model, tmp_path):
     """Tables lie beside the file; the opening is recorded with the graph; a second call reads the table."""
     model = read_model(shutil.copy(toy_model, tmp_path / "m.onnx"))
     val = evaluate(model.path, data=toy)
-    assert {"m.onnx", "m.predictions-val.csv"} == beside(model.path)
+    assert {"m.onnx", "m.predictions-val.csv", "m.predictions-val.csv.sha256"} == beside(model.path)
 
     first = evaluate(model.path, split="test", data=toy)
     again = evaluate(model.path, split="test")

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from mien import errors
-from mien.files import appearing_file, appearing_folder, read_json, replacing_folder, to_json, write_atomic
+from mien.files import appearing_file, appearing_folder, replacing_folder, to_json, write_atomic
+from mien.reading import read_json
 
 WRITES_FOR_EVER = """
 import sys, time

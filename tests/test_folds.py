@@ -24,6 +24,7 @@ from mien.info import info
 from mien.judge import accuracy
 from mien.labels import LABELS
 from mien.predictions import read_predictions
+from mien.reading import unsealed
 from mien.recipe import read_recipe
 from mien.run import folder_name, read_run
 from mien.train import train
@@ -239,7 +240,7 @@ def runs(faces, tmp_path_factory):
 
 def test_a_run_tells_its_fold(runs):
     """run.json has fold and folds, the folder's name both and the seed, and `mien info` says it."""
-    told = json.loads((runs[4] / "run.json").read_text())
+    told = unsealed(json.loads((runs[4] / "run.json").read_text()))
 
     assert "plain-s1-f2of3" == runs[4].name
     assert (2, 3) == (told["fold"], told["folds"])
@@ -258,7 +259,7 @@ def test_a_run_without_folds_is_as_before(faces, tmp_path):
 def test_a_damaged_fold_is_told(runs, tmp_path):
     """A fold without the number of folds is no run."""
     run = shutil.copytree(runs[0], tmp_path / "run")
-    told = json.loads((run / "run.json").read_text())
+    told = unsealed(json.loads((run / "run.json").read_text()))
     del told["folds"]
     (run / "run.json").write_text(json.dumps(told))
 
@@ -331,7 +332,7 @@ def test_folds_that_started_from_weights_do_not_claim_unseen_faces(runs, tmp_pat
     """Weights to start from may have learned the fold: neither summary says that its network had not seen it."""
     copies = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
     for copy in copies:
-        told = json.loads((copy / "run.json").read_text())
+        told = unsealed(json.loads((copy / "run.json").read_text()))
         (copy / "run.json").write_text(json.dumps({**told, "init": {"file": "a.b", "sha256": "0"}}))
     trained = told_of_folds([read_run(copy) for copy in copies], [25, 25, 24])
     compared = summary(compare(copies, tmp_path / "report", split="val", draws=100))

@@ -25,6 +25,7 @@ from mien.info import info
 from mien.labels import LABELS
 from mien.networks import as_input, build
 from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, initial_file, read_initial
+from mien.reading import unsealed
 from mien.recipe import CNN, DenseNet, ResNet, read_recipe
 from mien.run import read_run
 from mien.train import loop, train
@@ -255,8 +256,8 @@ def changed(weights: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Ten
     if fault == "twice":
         name = "features.denseblock1.denselayer1.conv1.weight"
         return {**weights, hub_spelling(name): weights[name].clone()}
-    if fault == "one channel":
-        return {**weights, first: weights[first][:, :1]}
+    if fault == "two channels":
+        return {**weights, first: weights[first][:, :2]}
     if fault == "classifier":
         return {**weights, last: weights[last][:, :3]}
     if fault == "nan":
@@ -271,7 +272,7 @@ def changed(weights: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Ten
                     r"features.transition1.norm.bias, …\); it takes"),
         ("surplus", r": 2 surplus \(extra, features.denseblock9.x\); it takes"),
         ("twice", r": 1 surplus \(features.denseblock1.denselayer1.conv1.weight\); it takes"),
-        ("one channel", r": 1 of another shape \(features.conv0.weight 6x1x7x7 where 6x3x7x7 belongs\); it"),
+        ("two channels", r": 1 of another shape \(features.conv0.weight 6x2x7x7 where 6x3x7x7 belongs\); it"),
         ("classifier", r": 1 of another shape \(classifier.weight 7x3 where 7x11 belongs\); it takes"),
         ("nan", r": 1 not of finite numbers \(classifier.weight\); it takes"),
         ("integers", r": 1 not of finite numbers \(features.conv0.weight\); it takes"),
@@ -311,11 +312,49 @@ def test_a_pickled_checkpoint_is_refused_with_the_lines_that_convert_it(tmp_path
     _, *lines = str(told.value).splitlines()
 
     assert 2 == len(lines)
-    assert "weights_only=True" in lines[1]
+    assert "weights_only=True" in lines[0]
     for text in ("\n".join(lines), " ".join(lines)):  # as Python's message, as the command line's
         exec(text, {})
         assert "layers.0.0.path.0.weight" in read_initial(tmp_path / "it's.safetensors", network)
         (tmp_path / "it's.safetensors").unlink()
+
+
+@pytest.mark.parametrize("nested", [None, "net", "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_a_checkpoint_of_wrapped_networks_is_converted_by_the_same_lines(tmp_path, nested, prefix):
+    """A state dict within a checkpoint, and the names that DataParallel and torch.compile give, are taken."""
+    network = fresh("densenet")
+    weights = imagenet(network)
+    saved = {f"{prefix}{name}": value for name, value in weights.items()}
+    torch.save({nested: saved, "epoch": 3} if nested else saved, tmp_path / "x.pth")
+    with pytest.raises(RecipeError) as error:
+        read_initial(tmp_path / "x.pth", network)
+    exec(str(error.value).split("\n", 1)[1], {})
+
+    taken = read_initial(tmp_path / "x.safetensors", network)
+    plain = read_initial(written(tmp_path / "plain.safetensors", weights), network)
+    assert taken.keys() == plain.keys()
+    assert all(torch.equal(value, plain[name]) for name, value in taken.items())
+
+
+def test_weights_of_one_grey_channel_answer_as_they_did(tmp_path):
+    """The first layer of timm's in_chans=1 reads grey, with the mean of the three means and deviations."""
+    generator = torch.Generator().manual_seed(3)
+    kernel = torch.randn(8, 1, 7, 7, generator=generator, dtype=torch.float64)
+    mean = torch.randn(8, generator=generator, dtype=torch.float64)
+    images = torch.randint(0, 256, (5, 31, 31), generator=generator, dtype=torch.uint8)
+    x = ((images.double() / 255 - np.mean(MEAN)) / np.mean(DEVIATION))[:, None]
+    theirs = nn.functional.conv2d(x, kernel, stride=2, padding=3) - mean[:, None, None]
+    grey, shifted = grey_first_layer(kernel, mean)
+    ours = nn.functional.conv2d(as_input(images).double(), grey, stride=2, padding=3) - shifted[:, None, None]
+    network = fresh("resnet")
+    weights = imagenet(network)
+    weights["conv1.weight"] = weights["conv1.weight"].sum(1, keepdim=True)
+
+    assert torch.allclose(theirs[:, :, 2:-2, 2:-2], ours[:, :, 2:-2, 2:-2], atol=1e-5)
+    assert (
+        read_initial(written(tmp_path / "grey.safetensors", weights), network)["stem.0.weight"].shape[1] == 1
+    )
 
 
 def test_a_pickle_by_another_name_is_known(tmp_path):
@@ -416,7 +455,8 @@ def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrain
     evaluate(run.folder)
 
     assert final_bytes(whole.folder)[0] != final_bytes(fresh_run.folder)[0]
-    (run.folder / "predictions-val.csv").unlink()
+    for name in ("predictions-val.csv", "predictions-val.csv.sha256"):
+        (run.folder / name).unlink()
     assert final_bytes(whole.folder) == final_bytes(run.folder)
     assert "init" not in (fresh_run.folder / "run.json").read_text()
 
@@ -475,7 +515,7 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
     """Seeds that began with other bytes under one path are not compared as one network; info tells the file."""
     runs = write_fake_runs(tmp_path, ("quick-cnn",), 2)
     for number, run in enumerate(runs):
-        told = json.loads((run / "run.json").read_text())
+        told = unsealed(json.loads((run / "run.json").read_text()))
         (run / "run.json").write_text(
             json.dumps({**told, "init": {"file": "a.b", "sha256": f"{number:064x}"}})
         )
@@ -490,7 +530,7 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
 def test_a_comparison_tells_who_started_from_weights(tmp_path):
     """Page and terminal say which network started from a file, and that what it had learned is not known."""
     runs = write_fake_runs(tmp_path, ("quick-cnn", "quick-densenet"), 1)
-    told = json.loads((runs[0] / "run.json").read_text())
+    told = unsealed(json.loads((runs[0] / "run.json").read_text()))
     (runs[0] / "run.json").write_text(json.dumps({**told, "init": {"file": "a.b", "sha256": f"{0:064x}"}}))
     report = compare(runs, tmp_path / "report", draws=100)
     page = " ".join(report.page.read_text(encoding="utf-8").split())

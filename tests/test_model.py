@@ -1,12 +1,17 @@
 import hashlib
+import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_models import ATTACKS, forged, small_graph
 from onnx import TensorProto, helper
 
 import mien.faces.finder
@@ -28,27 +33,6 @@ def model(toy_model):
 def images(toy):
     """The toy data set's val faces, uint8 (35, 16, 16)."""
     return read_dataset(toy).development().val.images
-
-
-def small_graph(*, nodes=None, takes=TensorProto.UINT8, name="faces", gives=7, fixed=None, **more) -> bytes:
-    """A graph that says the same of every face of 16 pixels, and what else is asked of it."""
-    shape = [fixed or "N", 1, 16, 16]
-    zeros = helper.make_tensor("zeros", TensorProto.FLOAT, [256, gives], np.zeros(256 * gives))
-    nodes = nodes or [
-        helper.make_node("Cast", [name], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["x"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "zeros"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info(name, takes, shape)],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [fixed or "N", gives])],
-        more.pop("initializer", [zeros]),
-    )
-    opsets = more.pop("opset_imports", [helper.make_opsetid("", 17)])
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more).SerializeToString()
 
 
 def told_of(path: Path) -> dict[str, str]:
@@ -132,7 +116,7 @@ def test_other_arrays_are_refused(model, odd):
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     """A path that leads nowhere and a name that nothing ships under end in one line."""
-    with pytest.raises(ModelError, match=r"gone.onnx: cannot be read as a mien model \(No such file"):
+    with pytest.raises(ModelError, match=r"gone.onnx: cannot be read as a mien model \(no such file"):
         read_model(tmp_path / "gone.onnx")
     with pytest.raises(ModelError, match='no model "pokcet"'):
         read_model("pokcet")
@@ -206,40 +190,161 @@ def test_an_older_format_is_told(refused):
     assert "written in format 1 by an older mien, which cut faces otherwise; export its run again" in told
 
 
-def test_metadata_that_is_missing_or_wrong_is_told(refused):
-    """Text where JSON or a number belongs is damage."""
-    assert "a mien model is damaged here" in refused(small_graph(), told={"mien.side": "many"})
-    assert "a mien model is damaged here" in refused(small_graph(), told={"mien.crop": "{"})
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_only_canonical_graphs_of_onnxs_own_operators_are_read(toy_model, tmp_path, attack):
+    """What protobuf may take otherwise, runs more than a graph or opens files is refused, its checksum being right."""
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(forged(ATTACKS[attack], told_of(toy_model)))
+
+    with pytest.raises(ModelError) as refusal:
+        read_model(path)
+    assert str(path) in str(refusal.value)
+    assert not {"\n", "onnxruntime"} & {*str(refusal.value).split(" "), *str(refusal.value)}
 
 
-def test_weights_in_other_files_are_refused(refused, tmp_path):
-    """A file whose weights lie elsewhere is not opened, nor are they."""
-    tensor = helper.make_tensor("zeros", TensorProto.FLOAT, [256, 7], np.zeros(1792))
-    tensor.ClearField("float_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "/etc/passwd"
-
-    assert "holds weights in other files" in refused(small_graph(initializer=[tensor]))
-
-
-def test_other_operators_than_onnx_s_own_are_refused(refused):
-    """Whether they are announced, used or defined in the file."""
-    node = helper.make_node("Gelu", ["faces"], ["probabilities"], domain="com.microsoft")
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("org.example", 1)]
-    function = helper.make_function("", "Mine", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
-
-    assert 'operators of "com.microsoft"' in refused(small_graph(nodes=[node]))
-    assert 'operators of "org.example"' in refused(small_graph(opset_imports=opsets))
-    assert "functions of its own" in refused(small_graph(functions=[function]))
+@pytest.mark.parametrize(
+    "attack",
+    [f"hidden {what}" for what in ("node", "attribute", "subgraph", "domain", "function", "location")]
+    + ["location of 33 bits", "graph twice"],
+)
+def test_the_attacks_are_real(attack):
+    """Unknown fields are nothing to onnxruntime, but it does read what a reader of all bits takes for such."""
+    onnxruntime.InferenceSession(ATTACKS["unknown field"], providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="ONNXRuntimeError"):
+        onnxruntime.InferenceSession(ATTACKS[attack], providers=["CPUExecutionProvider"])
 
 
-def test_graphs_inside_the_graph_are_refused(refused):
-    """Loops and branches have no place in a model."""
-    inner = helper.make_graph([], "inner", [], [])
-    node = helper.make_node("If", ["faces"], ["probabilities"], then_branch=inner, else_branch=inner)
+def test_a_forged_file_without_an_attack_is_read(toy_model, images, tmp_path):
+    """What the attacks change is all that is wrong with them."""
+    path = tmp_path / "plain.onnx"
+    path.write_bytes(forged(small_graph(), told_of(toy_model)))
 
-    assert "graphs inside its graph" in refused(small_graph(nodes=[node]))
+    assert np.allclose(1 / 7, read_model(path).probabilities(images))
+
+
+ODD_METADATA = {
+    "labels": (
+        *(
+            "null",
+            "3",
+            "[]",
+            '["a"]',
+            '["a", "a"]',
+            '[["a"], ["b"]]',
+            '["a", null]',
+            '{"a": 1}',
+            "[" * 100_000,
+        ),
+        *('["", "b"]', '["a ", "b"]', '["\\u001b[2J", "b"]', '["a\\nb", "b"]', '["\\ud800", "b"]', "labels"),
+        *(json.dumps([*LABELS[:6], "\u202eneutral"]), json.dumps(list(LABELS[:6]))),
+    ),
+    "side": ("null", "0", "-16", "16.0", "1e99", "[16]", "true", "9" * 5000, "many"),
+    "crop": (
+        *("null", "{}", "[]", "{", '{"marks": [], "template": null, "upright": 15}'),
+        *(
+            '{"marks": ["a"], "template": [[0]], "upright": 15}',
+            '{"marks": ["a"], "template": [], "upright": 15}',
+        ),
+        '{"marks": ["a"], "template": [[0, NaN]], "upright": 15}',
+    ),
+    "temperature": ("null", "0", "-1", "NaN", "Infinity", '"1"', "1e999"),
+    "threshold": ("null", "NaN", "nan", "-Infinity", "2", "-0.1", "1e999", "true", ""),
+    "data": ("null", "{}", "[]", '{"fingerprint": null}'),
+    "runs": (
+        "null",
+        "{}",
+        "[]",
+        "[{}]",
+        "[null]",
+        '[{"name": 1, "seed": 0, "recipe": "", "weights_sha256": ""}]',
+    ),
+    "reading": ("null", "{}", "[]", '{"mirror": 1, "shift": 0, "precision": "fp32"}'),
+    "name": ("\x1b]0;x\x07", "a\nb", "a\x9bb"),
+    "licence": ("\x1b[31m", "MIT\r", "\u2066x"),
+    "card": ("# a\n\x1b[2J", "\x00"),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [(key, text) for key, texts in ODD_METADATA.items() for text in texts]
+)
+def test_metadata_of_another_type_is_told(refused, key, text):
+    """Whatever the metadata says, one line names the key, and nothing of it is a control character."""
+    message = refused(small_graph(), told={f"mien.{key}": text})
+
+    assert f"mien.{key}" in message or key == "labels"
+    assert "\n" not in message
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize("key", ["name", *ODD_METADATA])
+def test_metadata_that_is_missing_is_told(toy_model, tmp_path, key):
+    """A file without one of the keys is damaged."""
+    path = tmp_path / "odd.onnx"
+    metadata = told_of(toy_model)
+    del metadata[f"mien.{key}"]
+    path.write_bytes(forged(small_graph(), metadata))
+
+    with pytest.raises(ModelError, match=rf"mien\.{key} is missing"):
+        read_model(path)
+
+
+def ending(*nodes, weights: float = 0.0) -> bytes:
+    """A small graph with other nodes behind its logits, and with these weights."""
+    tensor = helper.make_tensor("zeros", TensorProto.FLOAT, [256, 7], np.full(1792, weights))
+    before = [
+        helper.make_node("Cast", ["faces"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "zeros"], ["logits"]),
+    ]
+    return small_graph(nodes=[*before, *nodes], initializer=[tensor])
+
+
+def softmax(source: str = "logits", target: str = "probabilities"):
+    """The node that makes probabilities."""
+    return helper.make_node("Softmax", [source], [target])
+
+
+FAILING = {
+    "nan": ending(softmax(), weights=np.nan),
+    "no softmax": ending(helper.make_node("Identity", ["logits"], ["probabilities"])),
+    "negative": ending(softmax(target="p"), helper.make_node("Neg", ["p"], ["probabilities"])),
+    "too many rows": ending(
+        softmax(target="p"), helper.make_node("Concat", ["p", "p"], ["probabilities"], axis=0)
+    ),
+    "fails when it runs": ending(
+        helper.make_node("Size", ["flat"], ["many"]),  # 256 is no row of seven
+        helper.make_node("Gather", ["logits", "many"], ["row"], axis=1),
+        helper.make_node("Add", ["row", "logits"], ["sum"]),
+        softmax("sum"),
+    ),
+}
+
+
+@pytest.mark.parametrize("graph", FAILING.values(), ids=FAILING)
+def test_a_graph_that_fails_or_gives_no_probabilities_is_told(refused, graph):
+    """It is run on one face when the file is read, so a server does not begin with such a model."""
+    assert "its graph" in refused(graph)
+
+
+def test_weights_alone_are_told_from_a_model(toy_run, tmp_path):
+    """A run's weights, and what torch saves, are told to be exported."""
+    for path in (toy_run / "weights.safetensors", tmp_path / "odd.pt"):
+        if not path.exists():
+            torch.save({}, path)
+        with pytest.raises(ModelError, match="mien export"):
+            read_model(path)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    """A pipe, a device and a folder end in one line, at once."""
+    os.mkfifo(tmp_path / "pipe.onnx")
+    (tmp_path / "zero.onnx").symlink_to("/dev/zero")
+    (tmp_path / "folder.onnx").mkdir()
+
+    for name in ("pipe", "zero", "folder"):
+        with pytest.raises(ModelError, match="not a file"):
+            read_model(tmp_path / f"{name}.onnx")
 
 
 @pytest.mark.parametrize(

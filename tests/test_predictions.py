@@ -1,8 +1,9 @@
+import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,6 +27,7 @@ def some_predictions(probs: np.ndarray) -> Predictions:
     )
 
 
+@settings(max_examples=50, deadline=None)  # each is synced to the disk
 @given(arrays(float, st.tuples(st.integers(1, 20), st.integers(2, 7)), elements=st.floats(0.001, 1)))
 def test_a_table_comes_back_as_it_was_written(tmp_path_factory, weights):
     """Every column survives the file; probabilities to 8 digits."""
@@ -125,3 +127,22 @@ def test_a_class_may_not_go_by_another_columns_name(tmp_path, name):
     with pytest.raises(DataError, match=f'"{name}" is a column of every table'):
         Naming([name, "other"])
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_table_that_was_changed_is_told_and_anybodys_has_no_checksum(tmp_path):
+    """A table of mien's is held against the checksum beside it; without one it is read as everybody's is."""
+    path = tmp_path / "p.csv"
+    write_predictions(path, some_predictions(np.full((3, 2), 0.5)))
+    path.write_text(path.read_text().replace("0.5,0.5", "0.4,0.6", 1))
+    with pytest.raises(DataError, match=r"p\.csv: cut short or changed after mien wrote it"):
+        read_predictions(path)
+    (tmp_path / "p.csv.sha256").unlink()
+
+    assert [0.4, 0.6] == read_predictions(path).probs[0].tolist()
+
+
+def test_sha256sum_checks_a_table(tmp_path):
+    """The checksum is in the common form."""
+    write_predictions(tmp_path / "p.csv", some_predictions(np.full((3, 2), 0.5)))
+
+    subprocess.run(["sha256sum", "--check", "--quiet", "p.csv.sha256"], cwd=tmp_path, check=True)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError, OutOfMemory, RunError, Stopped, StorageError, TrainingDiverged
 from mien.locks import locked
+from mien.reading import unsealed
 from mien.recipe import read_recipe, to_toml
 from mien.run import read_run
 from mien.train import state, train
@@ -363,7 +364,7 @@ def test_a_damaged_state_is_told(toy_data, tmp_path):
         train(recipe, toy_data, tmp_path / "run")
     assert "\n" not in str(told.value)
     path.write_bytes(whole)
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    run = unsealed(json.loads((tmp_path / "run" / "run.json").read_text()))
     del run["engine"]["layout"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(run))
     with pytest.raises(RunError, match="run.json: a mien run is damaged here"):
@@ -517,7 +518,7 @@ def damage(folder, kind: str) -> None:
     if kind == "no recipe":
         (folder / "recipe.toml").unlink()
     elif kind == "newer":
-        told = json.loads((folder / "run.json").read_text())
+        told = unsealed(json.loads((folder / "run.json").read_text()))
         (folder / "run.json").write_text(json.dumps({**told, "format": 99}))
     elif kind == "cut":
         (folder / "run.json").write_text((folder / "run.json").read_text()[:50])
@@ -530,7 +531,7 @@ def damage(folder, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("no recipe", "recipe.toml: cannot be read"),
+        ("no recipe", "recipe.toml: a mien run is damaged here"),
         ("newer", "written in format 99 by a newer mien"),
         ("cut", "run.json: a mien run is damaged here"),
         ("key", "run.json: a mien run is damaged here"),

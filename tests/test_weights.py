@@ -3,10 +3,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from mien.files import sha256_file
 from mien.model import read_model, shipped_models
 from mien.networks import build
 from mien.networks.initial import initial_file, read_initial
+from mien.reading import sha256_file
 from mien.recipe import read_recipe
 
 RESULTS = Path(__file__).parent.parent / "results"

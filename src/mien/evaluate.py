@@ -7,6 +7,7 @@ onnxruntime alone, so only runs need torch.
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
-from mien.files import append_line, read_lines, require_place, sha256_file, with_no_error
+from mien.files import append_line, require_place, with_no_error
 from mien.locks import locked, locked_name
 from mien.model import BATCH, Model, read_model, shipped_models
 from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
 from mien.progress import Counting
+from mien.reading import read_lines, sealed, sha256_file
 from mien.run import Run, RunData, read_run
 
 EVALUATED = ("val", "test")
@@ -39,18 +41,47 @@ def evaluate(
     Raises RunError, ModelError, DataError or StorageError in one line.
     """
     path = Path(path)
+    subject, known = _checked(path, split, data)
+    if isinstance(known, Predictions):
+        return known
+    if isinstance(subject, Model):
+        return _evaluate_model(path, subject, known, split)
+    return _evaluate_run(subject, known, split, device)
+
+
+def evaluate_all(
+    paths: Sequence[Path], *, splits: Sequence[str], data: Path | None = None, device: str = "auto"
+) -> Iterator[tuple[Path, str, Predictions]]:
+    """Yield path, split and predictions of several runs or model files; arguments and errors as of `evaluate`.
+
+    Each is checked before the first is evaluated, so that no test split is opened beside one that is wrong.
+    """
+    asked = [(Path(path), split) for path in paths for split in splits]
+    for path, split in asked:
+        _checked(path, split, data)
+    for path, split in asked:
+        yield path, split, evaluate(path, split=split, data=data, device=device)
+
+
+def _checked(path: Path, split: str, data: Path | None) -> tuple[Run | Model, Predictions | Dataset]:
+    """Return a run or a model, and its predictions if there are some, else the data set to make them of.
+
+    Raises what `evaluate` raises, and opens no test split.
+    """
     if split not in EVALUATED:
         raise RunError(f'a run is evaluated on {" or ".join(EVALUATED)}, and not on "{split}"')
     if str(path) in shipped_models() and not path.exists():
         raise ModelError(
             f"{path} ships with mien: say on which faces, --data FOLDER, and where to write, --out TABLE"
         )
-    if path.suffix == ".onnx" and not path.is_dir():
-        return _evaluate_model(path, split, data)
-    return _evaluate_run(path, split, data, device)
+    is_model = path.suffix == ".onnx" and not path.is_dir()
+    subject, known = _checked_model(path, split, data) if is_model else _checked_run(path, split, data)
+    if split == "test" and isinstance(known, Dataset):
+        _refuse_no_test(known)
+    return subject, known
 
 
-def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> Predictions:
+def _checked_run(folder: Path, split: str, data: Path | None) -> tuple[Run, Predictions | Dataset]:
     run = read_run(folder)
     weights_sha256 = run.result()["weights_sha256"]
     if run.fold and split == "test":
@@ -59,12 +90,26 @@ def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> P
             f"train {run.name} without --folds to open the test split"
         )
     if (run.folder / f"predictions-{split}.csv").exists():
-        return run.predictions(split)
+        return run, run.predictions(split)
+    _refuse_changed_weights(run, weights_sha256)
+    return run, open_data(run.data, data, run.folder)
+
+
+def _checked_model(path: Path, split: str, data: Path | None) -> tuple[Model, Predictions | Dataset]:
+    model = read_model(path)
+    if split == "test" and (predictions := evaluated(path, model.graph_sha256)) is not None:
+        return model, predictions
+    if data is None:
+        raise ModelError(f"{path}: a model file does not know where its data set lies; say it with --data")
+    return model, open_data(trained_on(model), data, path)
+
+
+def _evaluate_run(run: Run, dataset: Dataset, split: str, device: str) -> Predictions:
+    weights_sha256 = run.result()["weights_sha256"]
     with locked(run.folder, "the run", waiting=_patiently):
         if (run.folder / f"predictions-{split}.csv").exists():
             return run.predictions(split)  # of another process, meanwhile
         network, engine = load_network(run, weights_sha256, device)
-        dataset = open_data(run.data, data, run.folder)
         if split == "test":
             faces = _open_test(dataset, run.folder / "openings.jsonl", weights_sha256=weights_sha256)
         else:
@@ -74,19 +119,12 @@ def _evaluate_run(folder: Path, split: str, data: Path | None, device: str) -> P
     return predictions
 
 
-def _evaluate_model(path: Path, split: str, data: Path | None) -> Predictions:
-    model = read_model(path)
+def _evaluate_model(path: Path, model: Model, dataset: Dataset, split: str) -> Predictions:
     table = _beside(path, f"predictions-{split}.csv")
-    if split == "test" and (told := evaluated(path, model.graph_sha256)) is not None:
-        return told
-    if data is None:
-        raise ModelError(f"{path}: a model file does not know where its data set lies; say it with --data")
     with locked_name(path, "the model", waiting=_patiently):
-        if split == "test" and (told := evaluated(path, model.graph_sha256)) is not None:
-            return told  # of another process, meanwhile
-        dataset = open_data(trained_on(model), data, path)
+        if split == "test" and (predictions := evaluated(path, model.graph_sha256)) is not None:
+            return predictions  # of another process, meanwhile
         if split == "test":
-            _refuse_no_test(dataset)
             with_no_error(table.unlink)  # of another graph: with the next line it would pass for this one's
             faces = _open_test(dataset, _beside(path, "openings.jsonl"), graph_sha256=model.graph_sha256)
         else:
@@ -142,7 +180,8 @@ def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
 
 def trained_on(model: Model) -> RunData:
     """Return the data set that a model was trained on; where it lies a model's file does not tell."""
-    return RunData(path="", side=model.side, labels=model.labels, **model.data)
+    data = {key: model.data[key] for key in ("fingerprint", "learned_sha256", "origin", "counts")}
+    return RunData(path="", side=model.side, labels=model.labels, notes=tuple(model.data["notes"]), **data)
 
 
 def _beside(path: Path, name: str) -> Path:
@@ -157,8 +196,7 @@ def load_network(run: Run, weights_sha256: str, device: str):
     from mien.networks.engine import Engine, choose_engine, devices
 
     path = run.folder / "weights.safetensors"
-    if not path.exists() or sha256_file(path) != weights_sha256:
-        raise RunError(f"{path}: missing, cut short or changed since training; train the run again")
+    _refuse_changed_weights(run, weights_sha256)
     network = build(run.recipe.network, side=run.data.side, classes=len(run.data.labels))
     try:
         network.load_state_dict(load_file(path))
@@ -169,6 +207,12 @@ def load_network(run: Run, weights_sha256: str, device: str):
         precision = run.recipe.training.precision
         engine = replace(choose_engine(device=device, precision=precision), threads=engine.threads)
     return engine.place(network), engine
+
+
+def _refuse_changed_weights(run: Run, sha256: str) -> None:
+    path = run.folder / "weights.safetensors"
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise RunError(f"{path}: missing, cut short or changed since training; train the run again")
 
 
 def open_data(trained_on: RunData, moved_to: Path | None, whose: Path) -> Dataset:
@@ -207,7 +251,7 @@ def record_opening(file: Path, fingerprint: str, **opened_for: str) -> None:
         **opened_for,
         "data_fingerprint": fingerprint,
     }
-    append_line(file, json.dumps(told))
+    append_line(file, json.dumps(sealed(told)))
 
 
 def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predictions:

@@ -1,8 +1,7 @@
-"""Writing files and folders so that they are whole or absent. Knows nothing about their contents."""
+"""Writing files and folders so that they are whole or absent; `reading.py` is the other side. Knows no contents."""
 
 import csv
 import glob
-import hashlib
 import io
 import json
 import os
@@ -17,7 +16,7 @@ from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from mien.errors import FolderExists, MienError, StorageError
+from mien.errors import FolderExists, StorageError
 from mien.locks import is_abandoned, locked_name, mark_in_use
 
 TEMPORARY = ".tmp"  # how hidden files that are being written end
@@ -129,17 +128,6 @@ def append_line(path: Path, line: str) -> None:
         raise StorageError(f"{path}: could not be written ({error.strerror})") from error
 
 
-def read_lines(path: Path, *, what: str, error: type[MienError]) -> list[dict]:
-    """Return the JSON objects that `append_line` added to a file; `error` in one line where one is damaged."""
-    try:
-        rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, RecursionError) as fault:
-        raise error(f"{path}: {what} is damaged here, a line cannot be read ({fault})") from None
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise error(f"{path}: {what} is damaged here, it is no list of objects")
-    return rows
-
-
 def with_no_error(action, *arguments) -> None:
     """Do a clean-up that may fail without hiding the error that led to it."""
     try:
@@ -247,37 +235,6 @@ def _restore(old: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sha256_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def to_json(value) -> str:
     """Return the one JSON text for a value: indented, with a newline at the end, nan refused."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
-
-
-def read_json(path: Path, *, what: str, newest: int, error: type[MienError]) -> dict:
-    """Read a JSON object of ours that carries `format`; `newest` is what this version knows.
-
-    Raises `error` in one line when the file is missing, damaged or of a newer format.
-    """
-    path = Path(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        why = f"it has no {path.name}" if path.parent.exists() else "there is no such folder"
-        raise error(f"{path.parent}: not {what} ({why})") from None
-    except NotADirectoryError:
-        raise error(f"{path.parent}: a file, and not {what}, which is a folder") from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise error(f"{path}: {what} is damaged here, the file cannot be read ({fault})") from None
-    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise error(f"{path}: {what} is damaged here, the file has no format number")
-    if value["format"] > newest:
-        raise error(
-            f"{path}: written in format {value['format']} by a newer mien; this one reads up to "
-            f"format {newest}: pip install --upgrade mien"
-        )
-    return value

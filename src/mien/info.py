@@ -11,6 +11,7 @@ from mien.predict import tables
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
+from mien.text import escaped_lines
 from mien.tune.space import in_words, is_space, read_space, shipped_spaces
 from mien.tune.storage import JOURNAL
 
@@ -18,9 +19,13 @@ from mien.tune.storage import JOURNAL
 def info(path: Path) -> str:
     """Return lines about a data set, run, search, recipe, space or model (path or shipped name), or a CSV of ours.
 
-    Raises the room's own error for one that is damaged, DataError for anything else.
+    Control characters that a file holds are escaped. Raises the room's own error for one that is damaged, DataError for
+    anything else.
     """
-    path = Path(path)
+    return escaped_lines(_in_words(Path(path)))
+
+
+def _in_words(path: Path) -> str:
     if (path / "dataset.json").exists():
         return _dataset(path)
     if (path / "run.json").exists():

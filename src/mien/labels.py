@@ -5,7 +5,10 @@ folder copies differ), so the orders stand here once and everything else imports
 """
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
+
+from mien.errors import DataError
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER2013's classes in the order of its table: 0 is angry, 6 is neutral."""
@@ -72,6 +75,21 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "publictest", "public test"), "val"),
     **dict.fromkeys(("test", "testing", "privatetest", "private test"), "test"),
 }
+
+
+CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1, line and paragraph separators, marks of direction (Unicode's Bidi_Control), and what cannot be encoded."""
+
+
+def refuse_class_names(names: Sequence[str]) -> None:
+    """Raise DataError for class names that tables and terminals cannot show, or that are not different."""
+    for name in names:
+        if not name.strip() or name != name.strip():
+            raise DataError(f'"{name}" is no name of a class; give it one, without spaces around it')
+        if CONTROL.search(name):
+            raise DataError(f"{name!r} is no name of a class: it has control characters or line breaks")
+    if len(set(names)) < len(names):
+        raise DataError(f"two classes have one name ({', '.join(names)})")
 
 
 def plain(word: str) -> str:

@@ -10,19 +10,18 @@ import importlib.util
 import io
 import logging
 import os
-import stat
 import struct
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.errors import PictureError, TooManyPixels, UnknownPicture
+from mien.reading import Unreadable, read_bytes, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,13 +51,6 @@ SENSOR_BITS = (8, 10, 12, 14)  # of cameras that write their values into 16 bits
 BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # of TIFF 6.0
 UNKNOWN_WHITE = ("I", "F")
 LFS = b"version https://git-lfs"
-KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,27 +69,11 @@ class Picture:
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file; PictureError for anything else, without waiting for it."""
     try:
-        refuse_other_than_file(Path(path).stat())
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb") as file:
-            status = os.fstat(handle)
-            refuse_other_than_file(status)
-            if status.st_size > LARGEST_FILE_BYTES:
-                raise PictureError(f"{status.st_size:,} bytes, more than {LARGEST_FILE_BYTES:,}")
-            return file.read(LARGEST_FILE_BYTES)
-    except FileNotFoundError:
-        raise PictureError("a link to nothing" if Path(path).is_symlink() else "no such file") from None
+        return read_bytes(path, LARGEST_FILE_BYTES)
+    except (Unreadable, FileNotFoundError) as fault:
+        raise PictureError(reason(fault)) from None
     except OSError as error:
         raise PictureError(f"cannot be opened ({error.strerror})") from None
-    except ValueError:
-        raise PictureError("no such file (the name holds a NUL)") from None
-
-
-def refuse_other_than_file(status: os.stat_result) -> None:
-    """Raise PictureError for a folder, a pipe, a device or a socket."""
-    for asks, kind in KINDS:
-        if asks(status.st_mode):
-            raise PictureError(f"{kind}, not a file")
 
 
 def decode(data: bytes, *, color: bool = False, most_pixels: int = LARGEST_PIXELS) -> Picture:

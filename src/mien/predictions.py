@@ -3,9 +3,12 @@
 A CSV file with a row a face: `id`, `label` (a class by name), `split`, one column of
 probability a class, headed by the class's name. Two more columns are optional: `group`
 (equal for copies of one picture) and `clean` (0 where the picture stands in an earlier split).
+Beside a table that mien wrote lies TABLE.sha256, as sha256sum writes it: a flipped bit in a number is a number, too.
 """
 
 import csv
+import hashlib
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.files import write_csv
-from mien.labels import did_you_mean
+from mien.files import with_no_error, write_atomic, write_csv
+from mien.labels import did_you_mean, refuse_class_names
+from mien.reading import LARGEST_TABLE, read_bytes, read_text, reason, sha256_file
 from mien.text import many
 
 REQUIRED = ("id", "label", "split")
 OPTIONAL = ("group", "clean")
+COLUMNS = ("ids", "labels", "splits", "probs", "groups", "clean")  # of a Predictions
 SUM_TOLERANCE = 0.01
 LONGEST = 1000  # letters of a field; an array of text takes the longest times the rows
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
@@ -53,19 +58,17 @@ class Predictions:
 
     def only(self, rows: np.ndarray) -> "Predictions":
         """Return the faces that a boolean mask or an index array picks."""
-        columns = ("ids", "labels", "splits", "probs", "groups", "clean")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
 
 def pooled(tables: Sequence[Predictions]) -> Predictions:
     """Return tables of different faces, in the same classes, as one."""
-    columns = ("ids", "labels", "splits", "probs", "groups", "clean")
-    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in columns}
+    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS}
     return Predictions(tables[0].classes, **whole)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write a table of predictions, whole or not at all; probabilities keep 9 digits.
+    """Write a table of predictions and its checksum, whole or not at all; probabilities keep 9 digits.
 
     Raises DataError for a class that goes by the name of another column, StorageError.
     """
@@ -73,7 +76,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     labels = np.array(predictions.classes)[predictions.labels]
     columns = (predictions.ids, labels, predictions.splits, *predictions.probs.T, predictions.groups)
     rows = zip(*columns, predictions.clean.astype(int), strict=True)
+    with_no_error(_checksum_of(path).unlink)  # of an earlier table: this one is not it
     write_csv(path, (*REQUIRED, *predictions.classes, *OPTIONAL), rows)
+    write_atomic(_checksum_of(path), f"{sha256_file(path)}  {Path(path).name}\n")
+
+
+def _checksum_of(path: Path) -> Path:
+    return Path(f"{path}.sha256")
 
 
 def refuse_column_names(classes: Sequence[str]) -> None:
@@ -109,14 +118,15 @@ def read_predictions(path: Path) -> Predictions:
 
 def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header, *rows = csv.reader(file)
+        data = read_bytes(path, LARGEST_TABLE)
+        _refuse_changed(path, data)
+        header, *rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     except ValueError as error:
         if isinstance(error, UnicodeDecodeError):
             raise DataError(f"{path}: not a table of predictions (not UTF-8 text)") from None
         raise DataError(f"{path}: the file is empty; a table of predictions starts with a header") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+        raise DataError(f"{path}: cannot be read ({reason(error).lower()})") from None
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     _refuse_other_separator(path, header)
@@ -132,6 +142,21 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         if max(map(len, row)) > LONGEST:
             raise DataError(f"{path}, row {number}: a field of more than {LONGEST:,} letters")
     return header, rows
+
+
+def _refuse_changed(path: Path, data: bytes) -> None:
+    """Raise DataError where a checksum lies beside the table and is another one; anybody's table has none."""
+    noted = _checksum_of(path)
+    if not noted.exists():
+        return
+    try:
+        sha256 = read_text(noted, LARGEST_TABLE).split(maxsplit=1)[0]
+    except (OSError, ValueError, IndexError):
+        sha256 = ""
+    if sha256 != hashlib.sha256(data).hexdigest():
+        raise DataError(
+            f"{path}: cut short or changed after mien wrote it; make it anew, or delete {noted} if you changed it"
+        )
 
 
 def _refuse_other_separator(path: Path, header: list[str]) -> None:
@@ -150,6 +175,10 @@ def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
     classes = tuple(name for name in header if name not in REQUIRED + OPTIONAL)
     if len(classes) < 2:
         raise DataError(f"{path}: at least two columns of class probabilities are needed")
+    try:
+        refuse_class_names(classes)
+    except DataError as fault:
+        raise DataError(f"{path}: column {fault}") from None
     return classes
 
 

@@ -20,14 +20,67 @@ from pathlib import Path
 from mien import notebook
 from mien.dataset import DatasetInfo
 from mien.errors import RunError
-from mien.files import read_json, read_lines, to_json, write_atomic
+from mien.files import to_json, write_atomic
 from mien.folds import Fold
 from mien.predictions import Predictions, read_predictions
+from mien.reading import (
+    LARGEST_TABLE,
+    LARGEST_TOML,
+    read_json,
+    read_lines,
+    read_text,
+    reason,
+    sealed,
+    sha256_text,
+)
 from mien.recipe import Recipe, read_recipe, to_toml
 
 FORMAT = 1
 ENGINE = ("device", "precision", "layout", "threads")  # what is told of it at least
 WHAT = "a mien run"
+DATA_SHAPE = {
+    "path": str,
+    "fingerprint": str,
+    "side": int,
+    "labels": [str],
+    "counts": {str: {str: int}},
+    "origin": dict,
+    "notes?": [str],
+    "learned_sha256?": str,
+}
+FILE_SHAPE = {"file": str, "sha256": str}
+STAGE_SHAPE = {
+    "kind": str,
+    "label": str,
+    "layers": int,
+    "shape": [int],
+    "parameters": int,
+    "multiply_adds": int,
+}
+SHAPES = {
+    "run.json": {
+        "name": str,
+        "seed": int,
+        "data": DATA_SHAPE,
+        "engine": {"device": str, "precision": str, "layout": str, "threads": int},
+        "fold?": int,
+        "folds?": int,
+        "val_apart?": bool,
+        "init?": FILE_SHAPE,
+        "teacher?": [FILE_SHAPE],
+        "recipe_sha256?": str,
+    },
+    "network.json": {"parameters": int, "multiply_adds": int, "stages": [STAGE_SHAPE]},
+    "result.json": {
+        "kept_epoch": int,
+        "epochs": int,
+        "stopped_early": bool,
+        "val": {"accuracy": float, "log_loss": float},
+        "weights_sha256": str,
+        "metrics_sha256?": str,
+    },
+    "environment.json": {"train_seconds": float, "sessions": [dict]},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +145,15 @@ class Run:
 
     def metrics(self) -> list[dict[str, float]]:
         """Return a dict an epoch: epoch (from 1), lr, train_loss, train_accuracy, val_loss, val_accuracy."""
+        path = self.folder / "metrics.csv"
         try:
-            with open(self.folder / "metrics.csv", encoding="utf-8", newline="") as file:
-                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-        except (OSError, ValueError, TypeError) as fault:
-            raise RunError(f"{self.folder / 'metrics.csv'}: {WHAT} is damaged here ({fault})") from None
+            text = read_text(path, LARGEST_TABLE)
+            if self.complete:
+                _refuse_changed(text, self.result().get("metrics_sha256"))
+            rows = csv.DictReader(io.StringIO(text, newline=""))
+            return [{key: float(value) for key, value in row.items()} for row in rows]
+        except (OSError, ValueError, TypeError, AttributeError, csv.Error) as fault:
+            raise RunError(f"{path}: {WHAT} is damaged here ({reason(fault)})") from None
 
     def predictions(self, split: str) -> Predictions:
         """Return the predictions on a split; RunError when `mien evaluate` has not made them."""
@@ -106,7 +163,14 @@ class Run:
             raise RunError(
                 f"{self.folder}: no predictions on {split} yet: mien evaluate{option} {self.folder}"
             )
-        return read_predictions(path)
+        predictions = read_predictions(path)
+        faces = sum(self.data.counts.get(split, {}).values())
+        if not self.fold and faces not in (0, len(predictions)):  # 0: trained where the split was not
+            raise RunError(
+                f"{path}: predictions of {len(predictions):,} faces, and {split} has {faces:,}; delete the file and "
+                f"evaluate the run again"
+            )
+        return predictions
 
     def openings(self) -> list[dict]:
         """Return each recorded opening of the test split: time, weights_sha256, data_fingerprint."""
@@ -128,7 +192,7 @@ class Run:
         return notebook.html(told, notebook.curves(rows, kept))
 
     def _json(self, name: str) -> dict:
-        return read_json(self.folder / name, what=WHAT, newest=FORMAT, error=RunError)
+        return _read(self.folder / name)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -194,7 +258,11 @@ def folder_name(name: str, seed: int, fold: Fold | None) -> str:
 def read_run(folder: Path) -> Run:
     """Read a run; raises RunError, RecipeError in one line when the folder is none, damaged or of a newer format."""
     folder = Path(folder)
-    told = read_json(folder / "run.json", what=WHAT, newest=FORMAT, error=RunError)
+    told = _read(folder / "run.json")
+    try:
+        _refuse_changed(read_text(folder / "recipe.toml", LARGEST_TOML), told.get("recipe_sha256"))
+    except (OSError, ValueError) as fault:
+        raise RunError(f"{folder / 'recipe.toml'}: {WHAT} is damaged here ({reason(fault)})") from None
     try:
         lists = {name: tuple(told["data"].get(name, ())) for name in ("labels", "notes")}
         data = RunData(**{**told["data"], **lists})
@@ -207,9 +275,21 @@ def read_run(folder: Path) -> Run:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 
 
+def _read(path: Path) -> dict:
+    """Return what one of a run's JSON files holds, of the types that belong there."""
+    return read_json(path, what=WHAT, newest=FORMAT, error=RunError, shape=SHAPES[path.name])
+
+
+def _refuse_changed(text: str, sha256: str | None) -> None:
+    """Raise ValueError for a text of another sha256; older runs note none."""
+    if sha256 not in (None, sha256_text(text)):
+        raise ValueError("it was changed after it was written")
+
+
 def write_run(run: Run, network: dict) -> None:
     """Write what is known of a run before its first step; `run.json` comes last."""
-    write_atomic(run.folder / "recipe.toml", to_toml(run.recipe))
+    recipe = to_toml(run.recipe)
+    write_atomic(run.folder / "recipe.toml", recipe)
     write_json(run.folder / "network.json", network)
     fold = {} if run.fold is None else {"fold": run.fold.number, "folds": run.fold.of}
     if run.fold and run.fold.val_apart:
@@ -217,12 +297,13 @@ def write_run(run: Run, network: dict) -> None:
     init = {} if run.init is None else {"init": run.init}
     teacher = {"teacher": list(run.teacher)} if run.teacher else {}
     told = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}
-    write_json(run.folder / "run.json", {**told, **init, **teacher})
+    checked = {"recipe_sha256": sha256_text(recipe)}
+    write_json(run.folder / "run.json", {**told, **init, **teacher, **checked})
 
 
 def write_json(path: Path, value: dict) -> None:
     """Write one of a run's JSON files with its format number."""
-    write_atomic(path, to_json({"format": FORMAT, **value}))
+    write_atomic(path, to_json(sealed({"format": FORMAT, **value})))
 
 
 def write_metrics(run: Run, rows: list[dict]) -> None:

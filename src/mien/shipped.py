@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mien.errors import MienError
 from mien.labels import known_words
+from mien.reading import LARGEST_TOML, read_text, reason
 
 
 def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
@@ -23,10 +24,9 @@ def read_named(name: str | Path, folder: str, *, what: str, error: type[MienErro
     known = shipped(folder)
     path = known.get(str(name), Path(name))
     if path.suffix != ".toml":
-        raise error(f'no {what} "{name}"{known_words(str(name), known)}')
+        there = f"{path}: a file, but its name does not end in .toml" if path.is_file() else ""
+        raise error(there or f'no {what} "{name}"{known_words(str(name), known)}')
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(read_text(path, LARGEST_TOML))
     except (OSError, ValueError, RecursionError) as fault:
-        raise error(
-            f"{path}: cannot be read as a {what} ({getattr(fault, 'strerror', None) or fault})"
-        ) from None
+        raise error(f"{path}: cannot be read as a {what} ({reason(fault)})") from None

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mien.labels import CONTROL
+
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 WIDTH = 100  # characters in a line of a terminal
@@ -38,9 +40,22 @@ def filled(text: str, indent: str = "") -> str:
 
 
 def escaped(name: str) -> str:
-    """Return a name in which bytes that are not UTF-8 and signs that do not print stand as escapes."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Return a name in which bytes that are not UTF-8 and control characters stand as escapes.
+
+    Control characters move a terminal's cursor, change its colors or turn the direction of the text around them.
+    """
+    text = CONTROL.sub(_escape, name)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _escape(sign: re.Match[str]) -> str:
+    is_byte = "\udc80" <= sign[0] <= "\udcff"  # as Python has bytes of a name that is not UTF-8
+    return sign[0] if is_byte else sign[0].encode("unicode_escape").decode()
+
+
+def escaped_lines(text: str) -> str:
+    """Return text of several lines, each escaped: what a file says on its way to a terminal."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> str:

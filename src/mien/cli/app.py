@@ -1,5 +1,6 @@
 """What every command shares: the application, its errors in one line, the question whether to stop."""
 
+import io
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import typer
 
 from mien import __version__
 from mien.errors import MienError, MissingExtra, Stopped
-from mien.text import shortened
+from mien.text import escaped, escaped_lines, shortened
 
 LONGEST_REASON = 300  # characters of what a package says
 EXIT_LEFT_OUT = 1
@@ -36,6 +37,10 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _open_standard_streams()
     sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+    if sys.stdout.isatty():
+        sys.stdout = _Terminal(
+            sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
+        )
     try:
         status = app(prog_name="mien", standalone_mode=False)
         if status == EXIT_STOPPED:  # typer's word for a KeyboardInterrupt
@@ -83,6 +88,13 @@ def _not_loaded(error: ImportError) -> str:
     return f"{package} is installed and cannot be loaded: {reason}; mend or reinstall it"
 
 
+class _Terminal(io.TextIOWrapper):
+    """Standard output where people see it: nothing that files say reaches a terminal as anything but text."""
+
+    def write(self, text: str) -> int:
+        return super().write(escaped_lines(text))
+
+
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
@@ -107,7 +119,7 @@ def _misused(error) -> int:
 
 
 def _said(text: str, status: int) -> int:
-    print(f"mien: {' '.join(text.split())}", file=sys.stderr)
+    print(f"mien: {escaped(' '.join(text.split()))}", file=sys.stderr)
     return status
 
 

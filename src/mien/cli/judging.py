@@ -27,7 +27,7 @@ def evaluate(
 ) -> None:
     """Write the predictions of a run or a model on val or test."""
     from mien.errors import DataError
-    from mien.evaluate import evaluate, evaluate_on
+    from mien.evaluate import evaluate_all, evaluate_on
     from mien.judge import accuracy
 
     if out is not None:
@@ -35,8 +35,8 @@ def evaluate(
             raise DataError("--out wants one model and the data set that it reads, --data FOLDER")
         told = ((runs[0], *pair) for pair in evaluate_on(runs[0], data, out, test=test).items())
     else:
-        asked = ((run, split) for run in runs for split in (("val", "test") if test else ("val",)))
-        told = ((run, split, evaluate(run, split=split, data=data, device=device)) for run, split in asked)
+        splits = ("val", "test") if test else ("val",)
+        told = evaluate_all(runs, splits=splits, data=data, device=device)
     for run, split, some in told:
         clean = some.only(some.clean)
         note = f", clean {accuracy(clean.labels, clean.probs):.1%}" if 0 < len(clean) < len(some) else ""

@@ -185,6 +185,15 @@ def _refuse_missing_folds(runs: Sequence[Run]) -> None:
             raise RunError(f"{given[0].folder}: {names} must be given too; a seed needs all of its folds")
 
 
+def _refuse_missing_faces(run: Run, faces: int) -> None:
+    """Refuse folds whose tables together lack faces; of a run without folds its own table has been counted."""
+    dealt = sum(sum(run.data.counts[split].values()) for split in run.fold.splits) if run.fold else faces
+    if faces != dealt:
+        raise RunError(
+            f"{run.folder}: its folds' predictions are of {faces:,} of {dealt:,} faces; evaluate its folds again"
+        )
+
+
 def _all_folds(run: Run) -> Iterator[Fold | None]:
     return folds_of(run.fold.of, run.fold.val_apart) if run.fold else folds_of(None)
 
@@ -219,6 +228,8 @@ def _with_tables(named: dict[str, list[Run]], split: str) -> tuple[Network, ...]
     read = {run.folder: run.predictions(split) for run in runs}
     seeds = [list(folds) for each in named.values() for _, folds in groupby(each, lambda run: run.seed)]
     whole = [pooled([read[run.folder] for run in folds]) for folds in seeds]
+    for folds, table in zip(seeds, whole, strict=True):
+        _refuse_missing_faces(folds[0], len(table))
     aligned = list(zip(seeds, align(whole, [str(folds[0].folder) for folds in seeds]), strict=True))
     networks = []
     for i, (name, each) in enumerate(named.items()):

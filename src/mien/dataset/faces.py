@@ -47,6 +47,7 @@ class DatasetInfo:
     table_sha256: str
     learned_sha256: str = ""  # of the faces of train and val alone; "": packed before this was noted
     left_out: int = 0  # faces named in left-out.csv
+    left_out_sha256: str = ""  # of that file; "": none, or packed before this was noted
     notes: tuple[str, ...] = ()  # sentences on how it was made
 
     @property

@@ -2,9 +2,12 @@
 
 import csv
 import hashlib
+import io
 import math
+import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +15,47 @@ import numpy as np
 from mien.dataset.faces import Dataset, DatasetInfo
 from mien.dataset.files import FORMAT, WHAT, npy_header_bytes
 from mien.errors import DataError
-from mien.files import read_json
-from mien.labels import SPLITS
+from mien.labels import SPLITS, refuse_class_names
+from mien.reading import LARGEST_TABLE, open_file, read_bytes, read_json, reason
+
+SHAPE = {
+    "side": int,
+    "labels": [str],
+    "origin": dict,
+    "counts": {split: {str: int} for split in SPLITS},
+    "pixels_sha256": str,
+    "table_sha256": str,
+    "learned_sha256?": str,
+    "left_out?": int,
+    "left_out_sha256?": str,
+    "notes?": [str],
+}
 
 
 def read_info(folder: Path) -> DatasetInfo:
     """Read `dataset.json` alone; raises DataError in one line."""
     folder = Path(folder)
-    value = read_json(folder / "dataset.json", what=WHAT, newest=FORMAT, error=DataError)
+    path = folder / "dataset.json"
+    value = read_json(path, what=WHAT, newest=FORMAT, error=DataError, shape=SHAPE)
+    labels = tuple(value["labels"])
     try:
-        labels = tuple(value["labels"])
-        return DatasetInfo(
-            folder=folder,
-            side=int(value["side"]),
-            labels=labels,
-            origin={**value["origin"]},
-            counts={
-                split: {label: int(value["counts"][split][label]) for label in labels} for split in SPLITS
-            },
-            pixels_sha256=value["pixels_sha256"],
-            table_sha256=value["table_sha256"],
-            learned_sha256=value.get("learned_sha256", ""),
-            left_out=int(value.get("left_out", 0)),
-            notes=tuple(value.get("notes", ())),
-        )
-    except (KeyError, TypeError, ValueError) as fault:
-        raise DataError(f"{folder / 'dataset.json'}: {WHAT} is damaged here ({fault!r})") from None
+        refuse_class_names(labels)
+        counts = {split: {label: value["counts"][split][label] for label in labels} for split in SPLITS}
+    except (KeyError, DataError) as fault:
+        raise DataError(f"{path}: {WHAT} is damaged here ({reason(fault)})") from None
+    return DatasetInfo(
+        folder=folder,
+        side=value["side"],
+        labels=labels,
+        origin=value["origin"],
+        counts=counts,
+        pixels_sha256=value["pixels_sha256"],
+        table_sha256=value["table_sha256"],
+        learned_sha256=value.get("learned_sha256", ""),
+        left_out=value.get("left_out", 0),
+        left_out_sha256=value.get("left_out_sha256", ""),
+        notes=tuple(value.get("notes", ())),
+    )
 
 
 def same_faces(one, other) -> bool:
@@ -90,27 +108,36 @@ def read_dataset(folder: Path) -> Dataset:
 
 def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:
     path = info.folder / "table.csv"
-    _check_sha256(path, info.table_sha256)
-    with open(path, encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    return {name: np.array(column) for name, column in zip(header, zip(*rows, strict=True), strict=True)}
+    with _damage(path):
+        data = read_bytes(path, LARGEST_TABLE)
+    _refuse_changed(path, hashlib.sha256(data), info.table_sha256)
+    with _damage(path):
+        header, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
+        columns = zip(*rows, strict=True)
+        return {name: np.array(column) for name, column in zip(header, columns, strict=True)}
 
 
 def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
     path, shape = info.folder / "faces.npy", (count, info.side, info.side)
     head = npy_header_bytes(count, info.side)  # known, so not read: it stands in no sum
-    _check_sha256(path, info.pixels_sha256, skip=head)
-    if path.stat().st_size != head + math.prod(shape):
+    with _damage(path), open_file(path) as file:
+        file.seek(head)
+        digest, size = hashlib.file_digest(file, "sha256"), file.seek(0, os.SEEK_END)
+    _refuse_changed(path, digest, info.pixels_sha256)
+    if size != head + math.prod(shape):
         raise DataError(f"{path}: does not hold {count:,} faces of {info.side} pixels; pack it again")
     return np.memmap(path, np.uint8, "r", head, shape)
 
 
-def _check_sha256(path: Path, expected: str, skip: int = 0) -> None:
+@contextmanager
+def _damage(path: Path):
+    """Raise DataError in one line for what is wrong with a file that is read in this block."""
     try:
-        with open(path, "rb") as file:
-            file.seek(skip)
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {WHAT} is damaged here ({error.strerror}); pack it again") from None
-    if actual != expected:
+        yield
+    except (OSError, ValueError, csv.Error) as fault:
+        raise DataError(f"{path}: {WHAT} is damaged here ({reason(fault)}); pack it again") from None
+
+
+def _refuse_changed(path: Path, digest, expected: str) -> None:
+    if digest.hexdigest() != expected:
         raise DataError(f"{path}: the file is cut short or was changed after packing; pack it again")

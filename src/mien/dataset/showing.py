@@ -1,6 +1,7 @@
 """A data set's description as HTML for a notebook and as lines for a terminal."""
 
 import csv
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from mien import notebook
 from mien.dataset.files import LEFT_OUT_FILE, WHAT
 from mien.errors import DataError
 from mien.labels import SPLITS
+from mien.reading import LARGEST_TABLE, read_text, reason, sha256_text
 from mien.text import filled, in_columns
 
 if TYPE_CHECKING:
@@ -77,7 +79,10 @@ def read_left_out(info: "DatasetInfo") -> list[tuple[str, str]]:
         return []
     path = info.folder / LEFT_OUT_FILE
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return [(row[0], row[1]) for row in list(csv.reader(file))[1:]]
-    except (OSError, UnicodeDecodeError, csv.Error, IndexError) as fault:
-        raise DataError(f"{path}: {WHAT} is damaged here ({fault})") from None
+        text = read_text(path, LARGEST_TABLE)
+        if info.left_out_sha256 not in ("", sha256_text(text)):
+            raise ValueError("it was changed after packing")
+        rows = csv.reader(io.StringIO(text, newline=""))
+        return [(row[0], row[1]) for row in list(rows)[1:]]
+    except (OSError, ValueError, csv.Error, IndexError) as fault:
+        raise DataError(f"{path}: {WHAT} is damaged here ({reason(fault)})") from None

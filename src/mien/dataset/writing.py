@@ -17,8 +17,9 @@ from mien.dataset.files import (
     npy_header,
     npy_header_bytes,
 )
-from mien.files import appearing_folder, sha256_file, to_json
-from mien.labels import SPLITS
+from mien.files import appearing_folder, to_json
+from mien.labels import SPLITS, refuse_class_names
+from mien.reading import sealed, sha256_file
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class DatasetWriter:
                 "redundant": len(self.rows) - len(sizes),
             },
             "left_out": len(self.left_out),
+            **({"left_out_sha256": sha256_file(self._folder / LEFT_OUT_FILE)} if self.left_out else {}),
             "notes": list(notes),
             "origin": origin,
             "counts": {s: {name: counts[s, name] for name in self.labels} for s in SPLITS},
@@ -97,7 +99,7 @@ class DatasetWriter:
             "learned_sha256": self._learned_sha256(),
         }
         with open(self._folder / "dataset.json", "w", encoding="utf-8") as file:
-            file.write(to_json(described))
+            file.write(to_json(sealed(described)))
             _sync(file)
 
     def _learned_sha256(self) -> str:
@@ -142,8 +144,10 @@ def writing_dataset(
 ) -> Iterator[DatasetWriter]:
     """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all.
 
-    `waiting()` is called again and again while another process makes it; FolderExists is raised when that has.
+    `waiting()` is called again and again while another process makes it; FolderExists is raised when that has, and
+    DataError for odd or equal names in `labels`.
     """
+    refuse_class_names(labels)
     with appearing_folder(folder, waiting=waiting) as hidden:
         writer = DatasetWriter(hidden, side, labels, extra)
         try:

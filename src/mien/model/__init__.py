@@ -2,42 +2,35 @@
 
 The graph takes `faces`, uint8 (N, 1, S, S), and gives `probabilities`, float32 (N, C), calibrated, rows summing to 1:
 the input's scale, the mean with the mirror picture, the mean over an ensemble and the temperature are in it. The
-file's metadata holds, as text, JSON where structured:
-
-mien.format       "2"
-mien.name         what it goes by
-mien.labels       the classes, in the order of the probabilities
-mien.side         S
-mien.crop         how a face must be cropped: where its marks lie, as shares of the side, and how it may lean
-mien.temperature  what the logits are divided by (in the graph already)
-mien.threshold    below this highest probability the answer is "uncertain"
-mien.data         fingerprint, origin, counts and notes of the data set
-mien.runs         of each run that it is made of name, seed, recipe (TOML) and the weights' sha256
-mien.reading      the views that a face is read in, mirror and shift as a recipe has them; precision, fp32 or int8
-mien.card         the model card, Markdown
-mien.licence      under which terms it may be used
-mien.checksum     sha256 over the graph and all of the above
+file's metadata holds the rest (`metadata.py`).
 
 `mien export` writes such a file; everything that reads one does it here.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien import notebook
-from mien.errors import DataError, ModelError, PictureError
+from mien.errors import DataError, ModelError
 from mien.labels import did_you_mean
+from mien.model.metadata import parsed
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
-from mien.pictures import refuse_other_than_file
+from mien.reading import read_bytes, reason
 from mien.shipped import shipped
+from mien.text import quoted
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 FORMAT = 2  # 1 framed faces by their landmarks alone
 INPUT, OUTPUT = "faces", "probabilities"
 BATCH = 32  # faces that are read at once: more do not fit into a core's cache and are a sixth slower
+LARGEST_FILE_BYTES = 2**30  # several of the largest networks; protobuf itself ends at twice that
+SUM_TOLERANCE = 1e-3  # between a row's sum and 1
 WHAT = "a mien model"
 
 
@@ -59,28 +52,44 @@ class Model:
     licence: str
     sha256: str  # of the file
     graph_sha256: str  # of the file without its metadata: the same for the same answers
-    _session: object = field(repr=False)
+    _session: "InferenceSession" = field(repr=False)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays."""
+        """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays.
+
+        Raises ModelError where the graph fails, or gives what are no probabilities.
+        """
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (self.side, self.side):
             raise DataError(
                 f"{self.name} reads faces uint8 (N, {self.side}, {self.side}), not {images.dtype} {images.shape}"
             )
         batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
-        parts = [self._session.run([OUTPUT], {INPUT: batch})[0] for batch in batches]
+        parts = [self._run(batch) for batch in batches]
         return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
 
     def __reduce__(self):
         """Carry the file's bytes: another process, or machine, need not have it."""
-        data = self.path.read_bytes()
+        data = read_bytes(self.path, LARGEST_FILE_BYTES)
         if hashlib.sha256(data).hexdigest() != self.sha256:
             raise ModelError(
                 f"{self.path}: changed since it was read, so it cannot be sent to another process"
             )
         threads = self._session.get_session_options().intra_op_num_threads
         return _unpickled, (self.path, data, threads, self.threshold)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        """Return what the graph says of a batch; ModelError where it fails or its answers are no probabilities."""
+        try:
+            probs = np.asarray(self._session.run([OUTPUT], {INPUT: batch})[0])
+        except Exception as fault:  # onnxruntime's own errors have no common class but this
+            raise ModelError(
+                f"{self.path}: its graph fails ({_first_line(fault)}); export it again"
+            ) from None
+        shaped = probs.shape == (len(batch), len(self.labels)) and probs.min() >= 0  # nor is nan
+        if not shaped or np.abs(probs.sum(1) - 1).max() > SUM_TOLERANCE:
+            raise ModelError(f"{self.path}: what its graph gives are no probabilities; export it again")
+        return probs
 
     def __repr__(self) -> str:
         return f"Model({self.path}: {self.name}, {self.side} x {self.side}, {', '.join(self.labels)})"
@@ -97,17 +106,16 @@ def shipped_models() -> dict[str, Path]:
 def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
     """Read a shipped model by name, or any model of mien's by path; `threads` 0 takes all cores.
 
-    Nothing of it is executed but a graph of ONNX's own operators. Raises ModelError in one line for a file that is
-    missing, damaged, cut short, of a newer format, not made by mien, or that keeps weights in other files.
+    Nothing of it is executed but a graph of ONNX's own operators, without loops or branches, and no other file is
+    opened. Raises ModelError in one line for a file that is missing, damaged, cut short, of a newer format, not made by
+    mien, that holds more than such a graph or whose graph fails.
     """
     path = _found(where)
     try:
-        refuse_other_than_file(path.stat())
-        data = path.read_bytes()
-    except PictureError as fault:
-        raise ModelError(f"{path}: {fault}; {WHAT} is one, ending in .onnx") from None
+        data = read_bytes(path, LARGEST_FILE_BYTES)
     except OSError as fault:
-        raise ModelError(f"{path}: cannot be read as {WHAT} ({fault.strerror})") from None
+        raise ModelError(f"{path}: cannot be read as {WHAT} ({reason(fault)})") from None
+    _refuse_weights(path, data)
     return _of_bytes(path, data, threads)
 
 
@@ -117,14 +125,35 @@ def _unpickled(path: Path, data: bytes, threads: int, threshold: float) -> Model
 
 def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
     try:
-        told = read_onnx(data)
+        read = read_onnx(data)
     except NotOnnx as fault:
         raise ModelError(f"{path}: not {WHAT}, nor any ONNX file, or cut short ({fault})") from None
-    _check(path, told)
+    _check(path, read)
     try:
-        return _model(path, told, hashlib.sha256(data).hexdigest(), _session(path, data, threads))
-    except (KeyError, TypeError, ValueError) as fault:
-        raise ModelError(f"{path}: {WHAT} is damaged here ({fault!r}); export it again") from None
+        values = parsed(read.metadata)
+    except (ValueError, DataError) as fault:
+        raise ModelError(f"{path}: {WHAT} is damaged here ({fault}); export it again") from None
+    session = _session(path, data, threads)
+    _check_ends(path, session, values["side"], len(values["labels"]))
+    model = Model(
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        graph_sha256=read.graph_sha256,
+        _session=session,
+        **{**values, "labels": tuple(values["labels"])},
+    )
+    model.probabilities(np.zeros((1, model.side, model.side), np.uint8))  # a graph that fails does so here
+    return model
+
+
+def _refuse_weights(path: Path, data: bytes) -> None:
+    """Raise ModelError for what has a network's weights alone: safetensors, or what torch saves."""
+    safetensors = data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data)
+    if safetensors or data.startswith((b"PK\3\4", b"\x80\2")):
+        raise ModelError(
+            f"{path}: weights alone, which do not say how a face is read; mien export {quoted(path.parent)} makes "
+            f"a model of a run"
+        )
 
 
 def _found(where: str | Path) -> Path:
@@ -162,7 +191,7 @@ def _check(path: Path, told: OnnxFile) -> None:
         raise ModelError(f"{path}: the file was changed after it was exported; export it again")
 
 
-def _session(path: Path, data: bytes, threads: int):
+def _session(path: Path, data: bytes, threads: int) -> "InferenceSession":
     """Return an onnxruntime session on the CPU whose input and outputs are those of a model."""
     import onnxruntime
 
@@ -173,29 +202,12 @@ def _session(path: Path, data: bytes, threads: int):
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as fault:  # onnxruntime's own errors have no common class but this
-        raise ModelError(f"{path}: onnxruntime cannot read it ({str(fault).strip()})") from None
+        raise ModelError(f"{path}: onnxruntime cannot read it ({_first_line(fault)})") from None
     return session
 
 
-def _model(path: Path, told: OnnxFile, sha256: str, session) -> Model:
-    text = {key.removeprefix("mien."): value for key, value in told.metadata.items()}
-    labels, side = tuple(json.loads(text["labels"])), int(text["side"])
-    _check_ends(path, session, side, len(labels))
-    structured = {name: json.loads(text[name]) for name in ("crop", "data", "runs", "reading")}
-    return Model(
-        path=path,
-        name=text["name"],
-        labels=labels,
-        side=side,
-        temperature=float(text["temperature"]),
-        threshold=float(text["threshold"]),
-        card=text["card"],
-        licence=text["licence"],
-        sha256=sha256,
-        graph_sha256=told.graph_sha256,
-        _session=session,
-        **structured,
-    )
+def _first_line(fault: Exception) -> str:
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0]
 
 
 def _check_ends(path: Path, session, side: int, classes: int) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from mien.errors import RecipeError
 from mien.model.onnx_file import NotOnnx, read_onnx
 from mien.networks import GREY_ONE, GREY_ZERO, as_input
+from mien.reading import reason, refuse_other_than_file
 from mien.shipped import shipped
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0..1, as torchvision takes it off
@@ -29,6 +30,8 @@ HUB_SPELLING = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")  # norm
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 FIXED = "fixed"  # metadata "norms": scales and shifts of a network that had no batch norm
 MATCHED_FACES = 512  # of which the norms take statistics then
+NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints keep a state dict
+WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")  # before the names of DataParallel and of torch.compile
 NAMED = 3  # names told of each kind of fault
 
 
@@ -52,7 +55,9 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
         places, of_torchvision = _places(shapes, network)
         wanted = {key: tuple(value.shape) for key, value in own.items()}
         if of_torchvision:
-            wanted[FIRST_KERNEL] = (wanted[FIRST_KERNEL][0], len(MEAN), *wanted[FIRST_KERNEL][2:])
+            wanted[FIRST_KERNEL] = _with_channels(
+                wanted[FIRST_KERNEL], shapes.get(places.get(FIRST_KERNEL), ())
+            )
         classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
         if not any(key in places for key in classifier):  # features alone: a fresh classifier goes on top
             wanted = {key: shape for key, shape in wanted.items() if key not in classifier}
@@ -123,17 +128,26 @@ def grey_first_layer(kernel: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Te
     """Return the kernel (C, 1, K, K) and running mean (C,), float64, that read one grey channel of `as_input`.
 
     `kernel` (C, 3, K, K) and `mean` (C,) are those of a first convolution and its batch norm that read
-    torchvision's three. A channel is x * GREY_ONE / (255 deviation) + shift of our x, so the kernels add up with
+    torchvision's three, or of timm's `in_chans=1` (C, 1, K, K), whose one channel has the mean of these three means and
+    deviations. A channel is x * GREY_ONE / (255 deviation) + shift of our x, so the kernels add up with
     those factors, and what the shifts add to each output goes into the mean that is taken off it. With running
     statistics the answers to a grey picture are equal but for the border: zeros stand for grey 128 here, and
     for ImageNet's mean there.
     """
     kernel, mean = kernel.double(), mean.double()
     middle, deviation = torch.tensor((MEAN, DEVIATION), dtype=torch.float64)
+    if kernel.shape[1] == 1:
+        middle, deviation = middle.mean()[None], deviation.mean()[None]
     factor = GREY_ONE / 255 / deviation
     shift = (GREY_ZERO / 255 - middle) / deviation
     grey = (kernel * factor[:, None, None]).sum(1, keepdim=True)
     return grey, mean - (kernel.sum((2, 3)) * shift).sum(1)
+
+
+def _with_channels(own: tuple[int, ...], there: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a first kernel that reads a grey channel, as the file's may, or else torchvision's three."""
+    grey = len(there) > 1 and there[1] == 1
+    return own if grey else (own[0], len(MEAN), *own[2:])
 
 
 @contextmanager
@@ -144,17 +158,29 @@ def _opened(path: Path):
     if not path.exists():
         raise RecipeError(f"network.init: {path}: no such file")
     try:
+        refuse_other_than_file(path)
         with safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as fault:
         if _pickled(path):
             raise RecipeError(
                 f"network.init: {path}: pickled, which can run code when it is read; convert it once in Python:\n"
-                f"import torch, safetensors.torch;\n"  # the semicolon: the command line makes one line of it
-                f"safetensors.torch.save_file(torch.load({str(path)!r}, map_location='cpu', weights_only=True), "
-                f"{str(path.with_suffix('.safetensors'))!r})"
+                + _conversion(path)
             ) from None
-        raise RecipeError(f"network.init: {path}: cannot be read as safetensors ({fault})") from None
+        raise RecipeError(f"network.init: {path}: cannot be read as safetensors ({reason(fault)})") from None
+
+
+def _conversion(path: Path) -> str:
+    """Return two lines of Python that convert what torch saved: a state dict, or a checkpoint with one in it.
+
+    A semicolon ends the first, since the command line makes one line of them.
+    """
+    target = str(path.with_suffix(".safetensors"))
+    return (
+        f"import torch, safetensors.torch; saved = torch.load({str(path)!r}, map_location='cpu', weights_only=True);\n"
+        f"safetensors.torch.save_file({{k: v.clone() for k, v in next((saved[name] for name in {NESTED} if name in "
+        f"saved), saved).items() if hasattr(v, 'shape')}}, {target!r})"
+    )
 
 
 def _pickled(path: Path) -> bool:
@@ -175,12 +201,13 @@ def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], b
         theirs = {network.torchvision_name(key): key for key in own}
         places: dict[str, str] = {}
         for name in names:
-            key = theirs.get(HUB_SPELLING.sub(r"\1", name))
+            key = theirs.get(HUB_SPELLING.sub(r"\1", WRAPPED.sub("", name)))
             if key:
                 places.setdefault(key, name)
         if places:
             return places, True
-    return {key: key for key in own if key in names}, False
+    bare = {WRAPPED.sub("", name): name for name in names}
+    return {key: bare[key] for key in own if key in bare}, False
 
 
 def _labels_of(path: Path, file) -> list[str]:

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from mien.dataset import DatasetInfo, DatasetWriter, Row, read_dataset, standing, writing_dataset
 from mien.errors import DataError, FolderExists
-from mien.files import sha256_file
 from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
 from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
 from mien.pack.ferplus import Votes, majority_of, read_votes
@@ -27,6 +26,7 @@ from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
 from mien.pack.tree import shown, walk
 from mien.progress import Counting
+from mien.reading import sha256_file
 from mien.text import many
 
 __all__ = ["pack"]

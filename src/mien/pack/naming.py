@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 
 from mien.errors import DataError
-from mien.labels import LABELS, NUMBERS, SYNONYMS, did_you_mean, plain
+from mien.labels import LABELS, NUMBERS, SYNONYMS, did_you_mean, plain, refuse_class_names
 from mien.pack.tree import shown
 from mien.predictions import refuse_column_names
 
@@ -40,6 +40,7 @@ class Naming:
                 named.append(found)
         self.asked, self.own = bool(items), bool(named)
         self.labels = _in_order([*named, *mapped.values()] if named else LABELS)
+        refuse_class_names(self.labels)
         refuse_column_names(self.labels)
         self._meant = {word: name for name in self.labels for word in _words(name)}
         self._meant |= {plain(name): name for name in self.labels}  # before what another class goes by, too

@@ -19,8 +19,9 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from mien import __version__
 from mien.errors import DataError, StorageError
-from mien.files import read_json, require_place, sync_folder, with_no_error, write_atomic
+from mien.files import require_place, sync_folder, with_no_error, write_atomic
 from mien.locks import locked_name
+from mien.reading import read_json
 from mien.text import many
 
 FORMAT = 1  # of FILE.unfinished

@@ -2,23 +2,31 @@
 
 import csv
 from collections import Counter
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from mien.errors import DataError
 from mien.predict.growing import SUFFIX
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, by_label, summary
+from mien.reading import open_file
 from mien.text import many
 
 MAKERS = {"picture": "mien predict", "video": "mien video"}  # by the first column
 NEEDED = ("label", "problem")
+LARGEST_HEAD = 2**16  # characters
+
+
+def _opened(path: Path) -> TextIO:
+    return TextIOWrapper(open_file(path), encoding="utf-8", newline="")
 
 
 def is_ours(path: Path) -> bool:
     """Whether a CSV file begins as one of the two does."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            head = next(csv.reader([file.readline()]), [])
+        with _opened(path) as file:
+            head = next(csv.reader([file.readline(LARGEST_HEAD)]), [])
     except (OSError, ValueError, csv.Error):
         return False
     return bool(head) and head[0] in MAKERS and set(NEEDED) <= set(head)
@@ -28,7 +36,7 @@ def in_words(path: Path) -> str:
     """Return a line about such a file; DataError, with the row if it can, for one that is damaged or cut short."""
     counts, labels, sources, people = Counter(), Counter(), set(), set()
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with _opened(path) as file:
             rows = csv.reader(file)
             head = next(rows)
             place = {name: i for i, name in enumerate(head)}

@@ -14,9 +14,10 @@ from pathlib import Path
 from mien import __version__
 from mien.dataset import DatasetInfo, read_dataset, standing, writing_dataset
 from mien.errors import DataError, FolderExists
-from mien.files import sha256_file, write_atomic
+from mien.files import write_atomic
 from mien.labels import LABELS
 from mien.progress import Counting
+from mien.reading import sha256_file
 from mien.render.faces import TRUTH, Plan, render_all
 from mien.render.faces import people as _people
 from mien.render.shapes import PACK, shapes

@@ -8,12 +8,12 @@ from torch import nn
 
 from mien.dataset import Development, same_faces
 from mien.errors import DataError, RecipeError, RunError
-from mien.files import sha256_file
 from mien.folds import Fold
 from mien.networks import build
 from mien.networks.cost import describe
 from mien.networks.engine import Engine, choose_engine
 from mien.networks.initial import initial_file, read_initial
+from mien.reading import sha256_file
 from mien.recipe import Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
 from mien.train.schedule import side_at
@@ -36,7 +36,17 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
         return None
     path = initial_file(recipe.network.init)
     read_initial(path, network, data.info.labels)
-    return {"file": path.name, "sha256": sha256_file(path)}
+    sha256 = sha256_file(path)
+    of_a_run = all((path.parent / name).exists() for name in ("run.json", "result.json"))
+    if path.name == "weights.safetensors" and of_a_run:
+        _refuse_other_than_chosen(path, sha256)
+    return {"file": path.name, "sha256": sha256}
+
+
+def _refuse_other_than_chosen(path: Path, sha256: str) -> None:
+    """Raise RecipeError where a run's weights are others than those that it ended with."""
+    if sha256 != read_run(path.parent).result()["weights_sha256"]:
+        raise RecipeError(f"network.init: {path}: changed or cut short since its run ended")
 
 
 def begin_or_take_up(

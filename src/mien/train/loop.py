@@ -14,13 +14,14 @@ from torch import nn
 
 from mien.dataset import Development
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
-from mien.files import make_folder, remove_leftovers, sha256_file, with_no_error
+from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
 from mien.networks import as_input, build
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
+from mien.reading import sha256_file
 from mien.recipe import Optimizer, Recipe
 from mien.run import Run, read_run, write_json, write_metrics
 from mien.train import together
@@ -325,4 +326,5 @@ def result(run: Run, standing: Standing) -> dict:
         "stopped_early": standing.epoch < run.recipe.training.epochs,
         "val": {"accuracy": row["val_accuracy"], "log_loss": row["val_loss"]},
         "weights_sha256": sha256_file(run.folder / "weights.safetensors"),
+        "metrics_sha256": sha256_file(run.folder / "metrics.csv"),
     }

@@ -2,10 +2,11 @@
 
 One file, renamed into place whole, so network, optimizer, best weights and standing can never
 be of different moments. Generator states need no place in it: each step seeds its generators
-from (seed, step).
+from (seed, step). Checksums stand in it: a flipped bit in a weight is another weight.
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,11 @@ from torch import nn
 
 from mien.errors import RunError
 from mien.files import write_atomic
+from mien.reading import reason, refuse_other_than_file, sealed, unsealed
 from mien.train.schedule import Standing
 
 FORMAT = 1
+TENSORS = "tensors_sha256"
 
 
 def save_state(
@@ -33,27 +36,39 @@ def save_state(
         tensors |= _prefixed(f"optimizer/{index}", slots)
     if best is not None:
         tensors |= _prefixed("best", best)
-    told = json.dumps({"format": FORMAT, **dataclasses.asdict(standing)})
-    write_atomic(path, save(_plain(tensors), metadata={"standing": told}))
+    tensors = _plain(tensors)
+    value = {"format": FORMAT, **dataclasses.asdict(standing), TENSORS: _sha256(tensors)}
+    write_atomic(path, save(tensors, metadata={"standing": json.dumps(sealed(value))}))
 
 
 def load_state(path: Path, network: nn.Module, judged: nn.Module, optimizer) -> tuple[dict | None, Standing]:
     """Put a saved state into `network`, `judged` and `optimizer`; return the best weights and the standing."""
     try:
+        refuse_other_than_file(path)
         with safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["standing"])
+            value = unsealed(json.loads((file.metadata() or {})["standing"]))  # infinities, too
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        if told.pop("format") > FORMAT:
+        if value.pop("format") > FORMAT:
             raise RunError(f"{path}: written by a newer mien; pip install --upgrade mien")
+        if value.pop(TENSORS, None) not in (None, _sha256(tensors)):
+            raise ValueError("it was changed after it was written")
         network.load_state_dict(_group(tensors, "network"))
         if judged is not network:
             judged.load_state_dict(_group(tensors, "average"))
         _load_optimizer(optimizer, _group(tensors, "optimizer"))
-        return _group(tensors, "best") or None, Standing(**told)
-    except (SafetensorError, OSError, LookupError, RuntimeError, TypeError, ValueError) as fault:
-        told = " ".join(str(fault).split())
+        return _group(tensors, "best") or None, Standing(**value)
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as fault:
+        message = " ".join(reason(fault).split())
         raise RunError(
-            f"{path}: the state is damaged ({told}); delete the run folder and start anew"
+            f"{path}: the state is damaged ({message}); delete the run folder and start anew"
         ) from None
 
 
@@ -72,6 +87,15 @@ def _load_optimizer(optimizer, flat: dict[str, torch.Tensor]) -> None:
             value = torch.empty_like(parameter).copy_(value)
         value = value.to(parameter.device)  # Adam's count of steps, too: fused optimizers keep it there
         optimizer.state[parameter][slot] = value
+
+
+def _sha256(tensors: dict[str, torch.Tensor]) -> str:
+    """Return a hash of tensors in plain layout on the CPU: names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _prefixed(prefix: str, tensors: dict) -> dict[str, torch.Tensor]:

@@ -7,8 +7,8 @@ import torch
 
 from mien.dataset import Faces
 from mien.errors import DataError, RecipeError
-from mien.files import sha256_file
 from mien.predictions import read_predictions
+from mien.reading import sha256_file
 from mien.recipe import Recipe, Teacher
 from mien.train.augment import augment, mixed
 from mien.train.views import SUFFIX, draw_view, view_targets

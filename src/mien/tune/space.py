@@ -34,6 +34,7 @@ from typing import get_args, get_origin
 
 from mien.errors import RecipeError, TuneError
 from mien.labels import did_you_mean
+from mien.reading import LARGEST_TOML, read_text
 from mien.recipe import Recipe, fault_of, field_type, known_fields, read_recipe, shipped_recipes
 from mien.shipped import read_named, shipped
 
@@ -139,9 +140,7 @@ def shipped_spaces() -> dict[str, Path]:
 def is_space(path: Path) -> bool:
     """Tell whether a name or a TOML file is a space's and not a recipe's."""
     try:
-        return str(path) in shipped_spaces() or "parameters" in tomllib.loads(
-            path.read_text(encoding="utf-8")
-        )
+        return str(path) in shipped_spaces() or "parameters" in tomllib.loads(read_text(path, LARGEST_TOML))
     except (OSError, ValueError, RecursionError):
         return False
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from mien.errors import PictureError, VideoError
-from mien.pictures import LFS, refuse_other_than_file
+from mien.errors import VideoError
+from mien.pictures import LFS
+from mien.reading import Unreadable, open_file, reason
 
 HEAD_BYTES = 4096
 LARGEST_INDEX = 64 * 2**20  # bytes of an MP4 file's index that are looked at
@@ -27,17 +28,12 @@ NOTHING = "no video in it that can be read: another kind of file, damaged, or so
 def check_head(path: str | Path) -> bytes:
     """Return the first bytes of a file; VideoError for what is no file, or plainly something else than a video."""
     try:
-        refuse_other_than_file(Path(path).stat())
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise VideoError("a link to nothing" if Path(path).is_symlink() else "no such file") from None
+    except (Unreadable, FileNotFoundError) as error:
+        raise VideoError(reason(error)) from None
     except OSError as error:
         raise VideoError(f"cannot be opened ({error.strerror})") from None
-    except PictureError as error:
-        raise VideoError(str(error)) from None
-    except ValueError:
-        raise VideoError("no such file (the name holds a NUL)") from None
     if not head:
         raise VideoError("an empty file")
     animated = b"acTL" in head  # an animated PNG

@@ -1,0 +1,87 @@
+"""What a model's file says of itself, checked key by key. Knows nothing about graphs.
+
+mien.format       "2"
+mien.name         what it goes by
+mien.labels       the classes, in the order of the probabilities
+mien.side         pixels a side of a face
+mien.crop         how a face must be cropped: where its marks lie, as shares of the side, and how it may lean
+mien.temperature  what the logits are divided by (in the graph already)
+mien.threshold    below this highest probability the answer is "uncertain"
+mien.data         fingerprint, origin, counts and notes of the data set
+mien.runs         of each run that it is made of name, seed, recipe (TOML) and the weights' sha256
+mien.reading      the views that a face is read in, mirror and shift as a recipe has them; precision, fp32 or int8
+mien.card         the model card, Markdown
+mien.licence      under which terms it may be used
+mien.checksum     sha256 over the graph and all of the above
+"""
+
+from mien.labels import refuse_class_names
+from mien.reading import misfit, parse_json
+from mien.text import escaped, escaped_lines
+
+TEXTS = ("name", "licence", "card")
+SHAPES = {
+    "labels": [str],
+    "side": int,
+    "crop": {"marks": [str], "template": [[float]], "upright": float},
+    "temperature": float,
+    "threshold": float,
+    "data": {
+        "fingerprint": str,
+        "learned_sha256": str,
+        "origin": dict,
+        "counts": {str: {str: int}},
+        "notes": [str],
+    },
+    "runs": [{"name": str, "seed": int, "recipe": str, "weights_sha256": str}],
+    "reading": {"mirror": bool, "shift": int, "precision": str},
+}
+LARGEST_SIDE = 1024
+FEWEST_CLASSES, MOST_CLASSES = 2, 1000
+
+
+def parsed(metadata: dict[str, str]) -> dict:
+    """Return the values by key, without "mien."; raises ValueError or DataError with what is wrong of which key."""
+    values: dict = {name: _text(metadata, name) for name in TEXTS}
+    for name, shape in SHAPES.items():
+        try:
+            values[name] = parse_json(metadata[f"mien.{name}"])
+        except KeyError:
+            raise ValueError(f"mien.{name} is missing") from None
+        except ValueError as fault:
+            raise ValueError(f"mien.{name}: {fault}") from None
+        if fault := misfit(values[name], shape, f"mien.{name}"):
+            raise ValueError(fault)
+    _refuse_values(values)
+    return values
+
+
+def _text(metadata: dict[str, str], name: str) -> str:
+    """Return a plain text that a terminal shows as it is; a card alone may have several lines."""
+    text = metadata.get(f"mien.{name}")
+    if text is None:
+        raise ValueError(f"mien.{name} is missing")
+    shown = escaped_lines(text) if name == "card" else escaped(text)
+    if shown != text:
+        raise ValueError(f"mien.{name} has control characters")
+    return text
+
+
+def _refuse_values(values: dict) -> None:
+    """Raise ValueError or DataError for values of the right type that no model can have."""
+    refuse_class_names(values["labels"])
+    crop, data = values["crop"], values["data"]
+    wrong = {
+        "labels": not FEWEST_CLASSES <= len(values["labels"]) <= MOST_CLASSES,
+        "side": not 1 <= values["side"] <= LARGEST_SIDE,
+        "crop": any(len(point) != 2 for point in crop["template"])
+        or len(crop["template"]) != len(crop["marks"]),
+        "temperature": not values["temperature"] > 0,
+        "threshold": not 0 <= values["threshold"] <= 1,
+        "data": any(set(counts) != set(values["labels"]) for counts in data["counts"].values()),
+        "runs": not values["runs"],
+        "reading": values["reading"]["precision"] not in ("fp32", "int8"),
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(f"mien.{name} has values that no model has")
