@@ -252,7 +252,17 @@ def pictures(astronaut) -> dict[str, bytes]:
         ),
         "call": (SAMPLES / "call.png").read_bytes(),
         "leaning": encoded(leaning_portrait(astronaut)),
+        "crowd": crowd_of_small_faces(),
     }
+
+
+def crowd_of_small_faces() -> bytes:
+    """A wide picture of 18 small faces between areas without any, which is searched enlarged."""
+    call = Image.open(SAMPLES / "call.png").convert("RGB").resize((148, 99), Image.Resampling.BOX)
+    crowd = Image.new("RGB", (1300, 500), (90, 90, 90))
+    for place in ((20, 30), (610, 200), (1100, 380)):
+        crowd.paste(call, place)
+    return encoded(np.asarray(crowd))
 
 
 def test_dropped_pictures_are_read_as_python_reads_them(tab, recognizer, pictures):

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from mien import __version__
-from mien.faces import finder
+from mien.faces import finder, small
 from mien.model import Model
 from mien.predict import occlusion
 from mien.predict.answer import LIMITS
@@ -31,6 +31,16 @@ DETECTOR = {
     "most_again": finder.MOST_AGAIN,
     "near_side": finder.NEAR_SIDE,
     "near_room": finder.NEAR_ROOM,
+}
+SMALL_FACES = {
+    "small": small.SMALL,
+    "small_in_larger": small.SMALL_IN_LARGER,
+    "few": small.FEW,
+    "enlarged": small.ENLARGED,
+    "most_times": small.MOST_TIMES,
+    "tile": small.TILE,
+    "overlap": small.OVERLAP,
+    "worth_a_larger_view": finder.WORTH_A_LARGER_VIEW,
 }
 FOLLOW = {
     "full_every_seconds": follow.FULL_EVERY_SECONDS,
@@ -68,6 +78,7 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "model_url": f"{MODEL_FILE}?v={model_version}",
         "detector_url": f"{DETECTOR_FILE}?v={detector_version}",
         "detector": DETECTOR,
+        "small_faces": SMALL_FACES,
         "explain": EXPLAIN,
         "follow": FOLLOW,
         "steady": STEADY,

@@ -73,6 +73,7 @@ class About(BaseModel):
     model_url: str = Field(description="the model's file, ONNX, relative to this answer's own address")
     detector_url: str = Field(description="the face detector's file, ONNX, relative in the same way")
     detector: dict[str, float | list[float]] = Field(description="how faces are looked for")
+    small_faces: dict[str, float] = Field(description="when and how small faces are searched enlarged")
     explain: dict[str, int] = Field(description="how places are hidden")
     follow: dict = Field(description="how a face is followed from frame to frame")
     steady: dict = Field(description="how readings are steadied over time")

@@ -4,6 +4,7 @@
 
 import { rint } from "./numbers.js";
 import { mirrored, part, resize } from "./pillow.js";
+import { enlargement, hints, joined, tiles } from "./small.js";
 
 const STRIDE = 4; // pixels of the network's input that a cell of its outputs stands for
 const MOST_CANDIDATES = 1000;
@@ -12,21 +13,55 @@ const REDUCING_GAP = 2;
 
 export class Finder {
   /**
-   * `run(pixels, height, width)` gives the network's four outputs by name; `settings` is `detector` of /v1/model.
+   * `run(pixels, height, width)` gives the network's four outputs by name; `settings` is `detector` of /v1/model, `small`
+   * its `small_faces`.
    */
-  constructor(run, settings) {
-    this.run = run;
-    this.settings = settings;
+  constructor(run, settings, small) {
+    Object.assign(this, { run, settings, small });
   }
 
-  /** The faces in a raster, the largest box first; a close look follows where nothing is found at full size. */
+  /** The faces in a raster, the largest box first; what is looked at, and when, is as in Python. */
   async find(picture, longSide = this.settings.long_side) {
     const { close_side: closeSide, close_border: border } = this.settings;
     const side = Math.min(Math.max(picture.width, picture.height), longSide);
-    let faces = side > closeSide ? await this.sure(picture, side, 0) : [];
+    const candidates = side > closeSide ? await this.candidates(picture, side, 0) : [];
+    let faces = await this.confirmed(picture, candidates);
     if (!faces.length) faces = await this.sure(picture, Math.min(longSide, closeSide), border);
     if (!faces.length && side > closeSide) faces = await this.inMirror(picture, side);
+    if (side > closeSide) faces = await this.withSmall(picture, side, candidates, faces);
     return faces.sort(byArea);
+  }
+
+  /** Faces and those that an enlarged search adds, where a view of a size hints at small ones. */
+  async withSmall(picture, size, candidates, faces) {
+    const { threshold, most_overlap: mostOverlap } = this.settings;
+    const longSide = Math.max(picture.width, picture.height);
+    let [side, places] = [size, hints(candidates, size / longSide, this.small.small)];
+    const few = places.length < this.small.few;
+    if (few && (places.length || !faces.length) && longSide >= this.small.worth_a_larger_view * side) {
+      side = Math.min(2 * side, longSide);
+      const larger = await this.candidates(picture, side, 0);
+      places = hints(larger, side / longSide, this.small.small_in_larger);
+      const sure = larger.filter(({ score }) => score > threshold);
+      faces = faces.length ? joined(faces, sure, size / longSide, mostOverlap, this.small) : sure;
+    }
+    const times = enlargement(longSide, this.small);
+    if (places.length < this.small.few || side >= times * longSide) return faces;
+    return joined(faces, await this.enlarged(picture, times), side / longSide, mostOverlap, this.small);
+  }
+
+  /** The faces of a picture that is seen so many times as large, tile by tile. */
+  async enlarged(picture, times) {
+    const { threshold, most_again: mostAgain } = this.settings;
+    const [faces, doubtful] = [[], []];
+    for (const tile of tiles(picture, times, this.small)) {
+      const only = part(picture, tile.left, tile.top, tile.width, tile.height);
+      const candidates = await this.candidates(only, rint(times * Math.max(tile.width, tile.height)), 0);
+      const own = candidates.map((face) => moved(face, tile.left, tile.top)).filter(tile.owns);
+      faces.push(...own.filter(({ score }) => score > threshold));
+      doubtful.push(...own.filter(({ score }) => score <= threshold).slice(0, mostAgain));
+    }
+    return faces.length < this.small.few ? faces : [...faces, ...(await this.seenAgain(picture, doubtful))];
   }
 
   /** The faces that are seen in the mirror picture, where they are in the picture. */
@@ -39,16 +74,32 @@ export class Finder {
     return [];
   }
 
+  /** What scores above the threshold or is doubtful, the surest first. */
+  candidates(picture, side, border) {
+    const { threshold, doubtful } = this.settings;
+    return this.look(picture, side, border, Math.min(threshold, doubtful));
+  }
+
   /** The faces that score above the threshold, and the doubtful ones that two more looks confirm. */
   async sure(picture, side, border) {
-    const { threshold, doubtful, most_again: mostAgain, most_overlap: mostOverlap } = this.settings;
-    const all = await this.look(picture, side, border, Math.min(threshold, doubtful));
-    const faces = all.filter(({ score }) => score > threshold);
-    for (const face of all.filter(({ score }) => score <= threshold).slice(0, mostAgain)) {
-      const second = await this.again(picture, face);
-      if (second) faces.push(second);
+    return this.confirmed(picture, await this.candidates(picture, side, border));
+  }
+
+  async confirmed(picture, candidates) {
+    const { threshold, most_again: mostAgain, most_overlap: mostOverlap } = this.settings;
+    const sure = candidates.filter(({ score }) => score > threshold);
+    const doubtful = candidates.filter(({ score }) => score <= threshold).slice(0, mostAgain);
+    return distinct([...sure, ...(await this.seenAgain(picture, doubtful))], mostOverlap);
+  }
+
+  /** Those of some doubtful faces that two more looks confirm. */
+  async seenAgain(picture, doubtful) {
+    const faces = [];
+    for (const face of doubtful) {
+      const again = await this.again(picture, face);
+      if (again) faces.push(again);
     }
-    return distinct(faces, mostOverlap);
+    return faces;
   }
 
   /** A doubtful face as a second look sees it, alone and larger, where that and its mirror picture are sure enough. */

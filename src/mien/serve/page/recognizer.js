@@ -32,7 +32,7 @@ export class Recognizer {
     const network = await ort.InferenceSession.create(modelFile, SESSION);
     const run = (pixels, height, width) =>
       detector.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
-    return { recognizer: new Recognizer(model, network, new Finder(run, model.detector)), threads };
+    return { recognizer: new Recognizer(model, network, new Finder(run, model.detector, model.small_faces)), threads };
   }
 
   /** The faces of a raster with `crop` and `probabilities`, the largest first. */
