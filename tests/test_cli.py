@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from small_table import predictions, table
 from test_train import TOY_CNN
 from typer.main import get_command
@@ -280,3 +281,44 @@ def test_progress_is_a_bar_on_a_terminal(workplace):
     assert 0 == process.returncode
     assert "100 %" in said.decode()
     assert "━" in said.decode()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_standard_streams_lose_nothing(tmp_path, closed):
+    """Work whose output goes into files is done where standard streams are closed, and nothing else gets into them."""
+    Image.new("L", (60, 60), 90).save(tmp_path / "a.png")
+    command = f"{sys.executable} -m mien predict a.png --csv o.csv {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 2 == len((tmp_path / "o.csv").read_text().splitlines())
+
+
+def test_a_table_for_closed_standard_output_is_refused(tmp_path):
+    """What would be lost is said at once."""
+    Image.new("L", (60, 60), 90).save(tmp_path / "a.png")
+    command = f"{sys.executable} -m mien predict a.png --csv - >&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+
+    assert (2, 1) == (done.returncode, done.stderr.count("\n"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        'ImportError("libGL.so.1: cannot open shared object file", name="onnxruntime.capi")',
+        'ImportError("a\\nb")',
+    ],
+)
+def test_a_library_that_fails_while_it_loads_is_one_line(tmp_path, fault):
+    """A package that is there and cannot be loaded is named, without a traceback."""
+    Image.new("L", (60, 60), 90).save(tmp_path / "a.png")
+    (tmp_path / "onnxruntime.py").write_text(f"raise {fault}")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    }
+    command = [sys.executable, "-m", "mien", "predict", "a.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+
+    assert (2, 1) == (done.returncode, done.stderr.count("\n"))
+    assert "cannot be loaded" in done.stderr

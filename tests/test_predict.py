@@ -1,5 +1,6 @@
 import base64
 import csv
+import importlib
 import io
 import json
 import multiprocessing
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -693,3 +695,23 @@ def test_an_error_does_not_repeat_a_whole_picture(recognizer, text):
         recognizer.predict(text)
 
     assert len(str(caught.value)) < 300
+
+
+def test_a_data_uri_and_a_folder_of_other_files_are_told_shortly(tmp_path):
+    """A data URI as PATH is not repeated whole, and a folder without a picture names the endings in it."""
+    uri, folder = sources(["data:image/png;base64," + "A" * 5000, tmp_path])[0]
+    (tmp_path / "a.heics").write_bytes(b"")
+    (with_ending,) = sources([tmp_path])[0]
+
+    assert len(uri.shown) + len(uri.missing) < 150
+    assert folder.missing.startswith("a folder without a picture")
+    assert ".heics" in with_ending.missing
+
+
+def test_the_pyinstaller_hook_is_declared():
+    """The entry point that PyInstaller asks for leads to a folder with the hook for mien."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    module, _, name = project["project"]["entry-points"]["pyinstaller40"]["hook-dirs"].partition(":")
+    (folder,) = getattr(importlib.import_module(module), name)()
+
+    assert (Path(folder) / "hook-mien.py").is_file()
