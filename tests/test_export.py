@@ -23,6 +23,7 @@ from mien.export.graph import Reader, onnx_graph
 from mien.folds import Fold
 from mien.info import info
 from mien.judge import ece, judge, log_loss
+from mien.labels import LABELS
 from mien.model import read_model
 from mien.networks import build
 from mien.networks.engine import Engine, probabilities
@@ -111,6 +112,24 @@ def test_an_export_says_of_val_what_its_run_said(toy, toy_run, toy_model):
     assert np.abs(calibrated(told.probs, model.temperature) - probs).max() < 0.05
     assert np.mean(probs.max(1) >= model.threshold) >= ANSWERED
     shutil.rmtree(toy_model.parent / "copy")
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_model_can_be_exported_with_another_prior(toy, toy_run, tmp_path, int8):
+    """The graph itself answers as Bayes' rule says, states its prior, and can be brought back to train's."""
+    prior = dict.fromkeys(LABELS, 0.1) | {"happy": 0.4}
+    images = read_dataset(toy).development().val.images
+    plain = export([toy_run], tmp_path / "plain.onnx", int8=int8)
+    other = export([toy_run], tmp_path / "other.onnx", int8=int8, prior=prior)
+    expected = plain.with_prior(prior).probabilities(images)
+
+    assert other.prior == other.graph_prior == pytest.approx([prior[label] for label in other.labels])
+    assert np.allclose(expected, other.probabilities(images), atol=1e-5)
+    assert np.allclose(
+        plain.probabilities(images), other.with_prior("train").probabilities(images), atol=1e-5
+    )
+    assert "happy 40.0%" in other.card
+    assert "prior" not in plain.card
 
 
 def test_the_same_runs_give_the_same_bytes(toy_run, toy_model, tmp_path):

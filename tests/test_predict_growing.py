@@ -15,6 +15,7 @@ from PIL import Image
 
 from mien.errors import DataError, Stopped, StorageError
 from mien.info import info
+from mien.labels import LABELS
 from mien.predict import predict
 from mien.progress import Counting
 
@@ -140,6 +141,7 @@ def photos_of_two(astronaut, tmp_path):
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"crop": False}, "crop"), ({"threshold": 0.9}, "threshold"), ({"min_face": 5}, "min face"),
+     ({"prior": dict.fromkeys(LABELS, 1) | {"happy": 5}}, "prior"),
      ({"long_side": 320}, "long side"), ({"model": "pocket"}, "model"), ({"annotate": Path("drawn")}, "annotate")],
 )  # fmt: skip
 def test_another_run_is_not_gone_on_with(crops, toy_model, tmp_path, options, word):

@@ -72,7 +72,9 @@ def _acquired(place: Path, waiting: Callable[[], None] | None) -> "BaseFileLock 
             lock.acquire(blocking=False)
             return lock
         except Timeout:
-            with open(place, "ab"):  # filelock takes a folder in which no file can be made for a lock that is held
+            with open(
+                place, "ab"
+            ):  # filelock takes a folder in which no file can be made for a lock that is held
                 pass
             if waiting is None:
                 return None

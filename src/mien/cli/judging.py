@@ -109,6 +109,13 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="in 8-bit whole numbers: a third of the size, half the time")
     ] = False,
+    prior: Annotated[
+        str,
+        typer.Option(
+            metavar="PRIOR",
+            help="how frequent answers take the classes to be: train, balanced or a JSON file",
+        ),
+    ] = "train",
     licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
 ) -> None:
     """Make one .onnx file of runs.
@@ -119,7 +126,7 @@ def export(
     from mien.model import summary
     from mien.progress import TerminalCounting
 
-    options = {"data": data, "mirror": mirror, "int8": int8, "licence": licence}
+    options = {"data": data, "mirror": mirror, "int8": int8, "prior": prior, "licence": licence}
     with stop_asked() as stop:
         model = export(runs, out, **options, progress=TerminalCounting(stop=stop))
     print(f"{summary(model)}\n\nmien info {out} shows its model card")

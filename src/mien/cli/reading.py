@@ -18,6 +18,10 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="a lower highest probability is uncertain; by default the model's"),
 ]
+PriorOption = Annotated[
+    str | None,
+    typer.Option(metavar="PRIOR", help="how frequent the classes are: train, balanced or a JSON file"),
+]
 MinScoreOption = Annotated[
     float, typer.Option(min=0, max=1, help="faces of a lower detector score are dropped")
 ]
@@ -65,6 +69,7 @@ def predict(
     ] = None,
     long_side: LongSideOption = 640,
     threshold: ThresholdOption = None,
+    prior: PriorOption = None,
     min_score: MinScoreOption = 0.0,
     min_face: MinFaceOption = 0.0,
     resume: Annotated[
@@ -93,6 +98,7 @@ def predict(
             **made,
             long_side=long_side,
             threshold=threshold,
+            prior=prior,
             min_score=min_score,
             min_face=min_face,
             resume=resume,

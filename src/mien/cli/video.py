@@ -12,6 +12,7 @@ from mien.cli.reading import (
     MinFaceOption,
     MinScoreOption,
     ModelOption,
+    PriorOption,
     ThresholdOption,
 )
 
@@ -59,6 +60,7 @@ def video(
     ] = None,
     long_side: LongSideOption = 640,
     threshold: ThresholdOption = None,
+    prior: PriorOption = None,
     min_score: MinScoreOption = 0.0,
     min_face: MinFaceOption = 0.0,
     region: Annotated[
@@ -81,7 +83,8 @@ def video(
 
     rows_on_terminal = "-" in (csv, json) and sys.stdout.isatty()
     outputs = {"csv": csv, "json": json, "people": people, "annotate": annotate, "timeline": timeline}
-    detected = {"long_side": long_side, "threshold": threshold, "min_score": min_score, "min_face": min_face}
+    answers = {"threshold": threshold, "prior": prior}
+    detected = {"long_side": long_side, "min_score": min_score, "min_face": min_face, **answers}
     limits = {"every": every, "seconds": seconds, "frames": frames, "rate": rate}
     part = _region(region) if region is not None else None
     with stop_asked() as stop:

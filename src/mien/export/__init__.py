@@ -26,6 +26,7 @@ from mien.files import is_utf8, require_place, write_atomic
 from mien.judge import accuracy
 from mien.model import FORMAT, Model, read_model
 from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
+from mien.model.prior import TRAIN, Prior, read_prior, shift_prior, train_shares
 from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
 from mien.predictions import Predictions
 from mien.progress import Counting
@@ -45,6 +46,7 @@ def export(
     data: Path | None = None,
     mirror: bool | None = None,
     int8: bool = False,
+    prior: Prior = TRAIN,
     licence: str = NO_LICENCE,
     progress: Counting | None = None,
 ) -> Model:
@@ -53,7 +55,8 @@ def export(
     A face is read in the views that the recipes say, or with its mirror picture alone, or once, as `mirror` says.
     Temperature and threshold are found on val's clean faces, of which 85 % are answered. The file is written when
     onnxruntime says of every val face what torch says in fp32, to 1e-5; then, with `int8`, the networks in it become
-    8-bit ones, which may cost half a point of val's accuracy. It goes by its own name without ".onnx". `data` tells
+    8-bit ones, which may cost half a point of val's accuracy. `prior` says how frequent the answers take each class to
+    be: "train", "balanced", label to share or a JSON file. It goes by its own name without ".onnx". `data` tells
     where the runs' data set lies now, if it was moved.
 
     The card gives the results of this very graph: on val, and on test where `mien evaluate --test` has judged it
@@ -70,11 +73,18 @@ def export(
     plain = _pooled(networks, faces.val, reading, progress)
     fresh = unlearned(faces.val.clean)
     heat = temperature(faces.val.labels[fresh], plain[fresh])
+    labels = read[0].data.labels
+    train = train_shares(read[0].data.counts["train"], labels)
+    target = read_prior(prior, labels, train)
     wanted = calibrated(plain, heat)
-    graph = onnx_graph(
-        Reader(networks, classes=wanted.shape[1], reading=reading, temperature=heat), read[0].data.side
-    )
+    gains: tuple[float, ...] = ()
     metadata = _metadata(out.stem, read, reading, heat, int8, licence)
+    if target != train:
+        wanted = shift_prior(wanted, train, target)
+        gains = tuple(new / old for new, old in zip(target, train, strict=True))
+        metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
+    reader = Reader(networks, classes=len(labels), reading=reading, temperature=heat, gains=gains)
+    graph = onnx_graph(reader, read[0].data.side)
     model, told = _tried(graph, metadata, faces.val, progress)
     _refuse_apart(told, wanted)
     exact = told

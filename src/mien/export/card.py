@@ -15,6 +15,7 @@ from mien.judge import Verdict, accuracy, ece, judge, log_loss
 from mien.judge.text import markdown, per_class_markdown, table_markdown
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
+from mien.model.prior import TRAIN, shift_prior
 from mien.predictions import Predictions
 from mien.recipe import Recipe, chosen_on_val, to_toml
 from mien.run import Run, began_with
@@ -173,11 +174,14 @@ def _confusion(labels: Sequence[str], verdict: Verdict) -> str:
 def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndarray) -> str:
     fresh = unlearned(splits["val"].clean)
     val, plain = splits["val"].only(fresh), plain[fresh]
+    train = model.with_prior(TRAIN).prior
+    calm = shift_prior(val.probs, model.prior, train)
     told = [
         f"Temperature and threshold were found on the {thousands(len(val))} clean faces of val. The logarithms of the "
         f"probabilities are divided by a temperature of {model.temperature:g}, at which these have the least log loss: "
-        f"{log_loss(val.labels, plain):.3f} before and {log_loss(val.labels, val.probs):.3f} after; ECE "
-        f"{ece(val.labels, plain):.3f} and {ece(val.labels, val.probs):.3f}. It is in the graph.",
+        f"{log_loss(val.labels, plain):.3f} before and {log_loss(val.labels, calm):.3f} after; ECE "
+        f"{ece(val.labels, plain):.3f} and {ece(val.labels, calm):.3f}. It is in the graph.",
+        *([] if model.prior == train else [_other_prior(model)]),
         f"The threshold {model.threshold:g} was chosen so that {percent(ANSWERED, 0)} of them are answered.",
     ]
     for split, table in splits.items():
@@ -190,6 +194,16 @@ def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndar
                 f"{percent(accuracy(clean.labels, clean.probs))} of all."
             )
     return " ".join(told)
+
+
+def _other_prior(model: Model) -> str:
+    shares = zip(model.labels, model.prior, strict=True)
+    even = np.allclose(model.prior, 1 / len(model.labels))
+    named = "each class" if even else ", ".join(f"{label} {percent(share)}" for label, share in shares)
+    return (
+        f"The graph then brings them to another prior than train's shares (Bayes' rule): it takes {named} "
+        f"{'to be as frequent as any other' if even else 'of faces'}. Other priors are a setting of mien's."
+    )
 
 
 def _eight_bits(model: Model, told: Predictions, exact: Predictions) -> list[str]:

@@ -21,13 +21,22 @@ class Reader(nn.Module):
     """Networks that read a face together, once or in several views.
 
     Their probabilities are averaged first and the mean is calibrated (pool, then calibrate: Rahaman and Thiery,
-    "Uncertainty quantification and deep ensembles", NeurIPS 2021), so a temperature never changes the answer.
+    "Uncertainty quantification and deep ensembles", NeurIPS 2021), so a temperature never changes the answer. `gains`,
+    one a class, bring the answers to another prior (mien/model/prior.py): they do change it.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], *, classes: int, reading: Evaluation, temperature: float
+        self,
+        networks: Sequence[nn.Module],
+        *,
+        classes: int,
+        reading: Evaluation,
+        temperature: float,
+        gains: Sequence[float] = (),
     ):
         super().__init__()
+        losses = -torch.tensor(gains, dtype=torch.float64).log().float() if gains else None
+        self.register_buffer("losses", losses, persistent=False)
         self.networks = nn.ModuleList(networks)
         self.classes, self.reading, self.temperature = classes, asdict(reading), temperature
 
@@ -38,7 +47,8 @@ class Reader(nn.Module):
         probs = torch.cat([network(x).softmax(1) for network in self.networks])
         probs = probs.reshape(len(seen) * len(self.networks), -1, self.classes).mean(0)  # (N, C)
         logits = probs.clamp_min(SMALLEST_PROBABILITY).log()  # as calibrate.py has them: 0 stays what it is
-        return (logits / self.temperature).softmax(1)
+        logits = logits / self.temperature
+        return logits.softmax(1) if self.losses is None else (logits - self.losses).softmax(1)
 
 
 def onnx_graph(reader: Reader, side: int) -> bytes:

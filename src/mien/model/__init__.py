@@ -19,6 +19,7 @@ from mien.errors import DataError, ModelError
 from mien.labels import did_you_mean
 from mien.model.metadata import parsed
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
+from mien.model.prior import Prior, read_prior, shift_prior, train_shares
 from mien.reading import read_bytes, reason
 from mien.shipped import shipped
 from mien.text import quoted
@@ -52,7 +53,17 @@ class Model:
     licence: str
     sha256: str  # of the file
     graph_sha256: str  # of the file without its metadata: the same for the same answers
+    graph_prior: tuple[float, ...]  # the share that the graph takes each class to have
+    prior: tuple[float, ...]  # the share that `probabilities` takes each class to have
     _session: "InferenceSession" = field(repr=False)
+
+    def with_prior(self, prior: Prior) -> "Model":
+        """Return this model with answers under another prior: "train", "balanced", label to share, or a JSON file.
+
+        Raises DataError for shares that are not of this model's classes.
+        """
+        train = train_shares(self.data["counts"].get("train", {}), self.labels)
+        return replace(self, prior=read_prior(prior, self.labels, train))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays.
@@ -66,7 +77,8 @@ class Model:
             )
         batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
         parts = [self._run(batch) for batch in batches]
-        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+        probs = np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+        return probs if self.prior == self.graph_prior else shift_prior(probs, self.graph_prior, self.prior)
 
     def __reduce__(self):
         """Carry the file's bytes: another process, or machine, need not have it."""
@@ -76,7 +88,7 @@ class Model:
                 f"{self.path}: changed since it was read, so it cannot be sent to another process"
             )
         threads = self._session.get_session_options().intra_op_num_threads
-        return _unpickled, (self.path, data, threads, self.threshold)
+        return _unpickled, (self.path, data, threads, self.threshold, self.prior)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         """Return what the graph says of a batch; ModelError where it fails or its answers are no probabilities."""
@@ -119,8 +131,8 @@ def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
     return _of_bytes(path, data, threads)
 
 
-def _unpickled(path: Path, data: bytes, threads: int, threshold: float) -> Model:
-    return replace(_of_bytes(path, data, threads), threshold=threshold)
+def _unpickled(path: Path, data: bytes, threads: int, threshold: float, prior: tuple[float, ...]) -> Model:
+    return replace(_of_bytes(path, data, threads), threshold=threshold, prior=prior)
 
 
 def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
@@ -140,6 +152,7 @@ def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
         sha256=hashlib.sha256(data).hexdigest(),
         graph_sha256=read.graph_sha256,
         _session=session,
+        graph_prior=values["prior"],
         **{**values, "labels": tuple(values["labels"])},
     )
     model.probabilities(np.zeros((1, model.side, model.side), np.uint8))  # a graph that fails does so here
@@ -235,6 +248,10 @@ def facts(model: Model) -> list[tuple[str, str]]:
         ("classes", ", ".join(model.labels)),
         ("made of", f"{whole} in {model.reading['precision']}: {members}"),
         ("trained on", f"{origin}, fingerprint {model.data['fingerprint']}"),
+        (
+            "prior",
+            ", ".join(f"{label} {100 * p:.1f} %" for label, p in zip(model.labels, model.prior, strict=True)),
+        ),
         ("calibrated", f"temperature {model.temperature:g}, uncertain below {model.threshold:g}"),
         ("licence", model.licence),
         ("sha256", model.sha256),

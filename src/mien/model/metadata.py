@@ -7,6 +7,7 @@ mien.side         pixels a side of a face
 mien.crop         how a face must be cropped: where its marks lie, as shares of the side, and how it may lean
 mien.temperature  what the logits are divided by (in the graph already)
 mien.threshold    below this highest probability the answer is "uncertain"
+mien.prior        the share that answers take each class to have, by label; where it is missing, that of train
 mien.data         fingerprint, origin, counts and notes of the data set
 mien.runs         of each run that it is made of name, seed, recipe (TOML) and the weights' sha256
 mien.reading      the views that a face is read in, mirror and shift as a recipe has them; precision, fp32 or int8
@@ -16,6 +17,7 @@ mien.checksum     sha256 over the graph and all of the above
 """
 
 from mien.labels import refuse_class_names
+from mien.model.prior import read_prior, train_shares
 from mien.reading import misfit, parse_json
 from mien.text import escaped, escaped_lines
 
@@ -53,7 +55,22 @@ def parsed(metadata: dict[str, str]) -> dict:
         if fault := misfit(values[name], shape, f"mien.{name}"):
             raise ValueError(fault)
     _refuse_values(values)
+    values["prior"] = _prior(metadata.get("mien.prior"), values)
     return values
+
+
+def _prior(text: str | None, values: dict) -> tuple[float, ...]:
+    """Return the share of each label that a file's answers assume; train's where it does not say so."""
+    train = train_shares(values["data"]["counts"].get("train", {}), values["labels"])
+    if text is None:
+        return train
+    try:
+        prior = parse_json(text)
+    except ValueError as fault:
+        raise ValueError(f"mien.prior: {fault}") from None
+    if fault := misfit(prior, {str: float}, "mien.prior"):
+        raise ValueError(fault)
+    return read_prior(prior, values["labels"], train)
 
 
 def _text(metadata: dict[str, str], name: str) -> str:

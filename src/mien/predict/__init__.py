@@ -20,7 +20,7 @@ import numpy as np
 from mien.errors import DataError, PictureError, Stopped
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
-from mien.model import Model
+from mien.model import Model, Prior
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import NOTICE, Answer, card_at
@@ -64,6 +64,7 @@ def predict(
     explain: Path | None = None,
     long_side: int = LONG_SIDE,
     threshold: float | None = None,
+    prior: Prior | None = None,
     min_score: float = 0.0,
     min_face: float = 0.0,
     workers: int | None = None,
@@ -90,7 +91,7 @@ def predict(
         raise DataError(f"{found[0].shown}: {found[0].missing}")
     read = real_places(source.name for source in found)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
-    settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
+    settings = {"threshold": threshold, "prior": prior, "min_score": min_score, "min_face": min_face}
     recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     thumbnails = 0 if page is None else thumbnail_bytes(len(found))
@@ -197,6 +198,7 @@ def _asked(recognizer: Recognizer, outputs: Outputs) -> dict[str, str | float | 
     return {
         "model": recognizer.model.sha256,
         "threshold": recognizer.model.threshold,
+        "prior": " ".join(map(repr, recognizer.model.prior)),
         "long_side": recognizer.long_side,
         "min_score": recognizer.min_score,
         "min_face": recognizer.min_face,

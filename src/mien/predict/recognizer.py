@@ -18,7 +18,7 @@ import numpy as np
 from mien.errors import PictureError
 from mien.faces import Face, Finder, align, grey
 from mien.faces.finder import LONG_SIDE
-from mien.model import BATCH, Model, read_model
+from mien.model import BATCH, Model, Prior, read_model
 from mien.pictures import LARGEST_RATIO, square
 from mien.predict.images import ImageInput, load_image, refuse_one_image
 from mien.predict.occlusion import occlusion
@@ -78,10 +78,11 @@ class Recognizer:
 
     `model` is a shipped model's name, the path of a `.onnx` file that `mien export` wrote, or a Model. Pictures are
     searched with a long side of at most `long_side` pixels: more finds smaller faces and takes longer. A face whose
-    highest probability is below `threshold` is "uncertain"; None is the model's own. Faces whose detector score, 0..1,
-    is below `min_score`, or of whose box a side is below `min_face` pixels of the picture, are dropped. `threads` are
-    onnxruntime's for one call. Raises ModelError where the model cannot be used, ValueError for a setting out of its
-    range.
+    highest probability is below `threshold` is "uncertain"; None is the model's own. `prior` says how frequent the
+    classes are: "train" as where the model learned, "balanced", label to share, or a JSON file; None is the model's
+    own. Faces whose detector score, 0..1, is below `min_score`, or of whose box a side is below `min_face` pixels of
+    the picture, are dropped. `threads` are onnxruntime's for one call. Raises ModelError where the model cannot be
+    used, DataError for a prior of other classes, ValueError for a setting out of its range.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Recognizer:
         *,
         long_side: int = LONG_SIDE,
         threshold: float | None = None,
+        prior: Prior | None = None,
         min_score: float = 0.0,
         min_face: float = 0.0,
         threads: int = 1,
@@ -102,6 +104,7 @@ class Recognizer:
         if not min_face >= 0:
             raise ValueError(f"min_face must be a number of pixels and is {min_face}")
         model = model if isinstance(model, Model) else read_model(model, threads=threads)
+        model = model if prior is None else model.with_prior(prior)
         self.model = model if threshold is None else replace(model, threshold=threshold)
         self.long_side = long_side
         self.min_score = min_score

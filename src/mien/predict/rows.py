@@ -119,6 +119,7 @@ class Json:
             "model": model.name,
             "sha256": model.sha256,
             "uncertain_below": model.threshold,
+            "prior": dict(zip(model.labels, model.prior, strict=True)),
             "card": card,
         }
         self._origin |= {"mien": __version__, "format": LINE_FORMAT}
@@ -158,6 +159,7 @@ def header(model: Model, card: str) -> dict:
     return named | {
         "labels": model.labels,
         "uncertain_below": model.threshold,
+        "prior": dict(zip(model.labels, model.prior, strict=True)),
         "card": card,
         "limits": LIMITS,
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mien.errors import DataError, Stopped
 from mien.faces.finder import LONG_SIDE
-from mien.model import Model
+from mien.model import Model, Prior
 from mien.predict import STANDARD_OUTPUT, check_options, check_outputs, open_recognizer, real_places
 from mien.predict.answer import NOTICE, card_at
 from mien.predict.rows import encodable
@@ -43,6 +43,7 @@ def video(
     timeline: str | Path | None = None,
     long_side: int = LONG_SIDE,
     threshold: float | None = None,
+    prior: Prior | None = None,
     min_score: float = 0.0,
     min_face: float = 0.0,
     region: Region | None = None,
@@ -58,14 +59,14 @@ def video(
 
     `sources` are videos, see `sources.py`; `camera` is one by number, path, or as a `Device`, and comes last. It is
     read until `stop` says so, or for `seconds` or `frames`, which limit files too; of `every` so many frames one is
-    taken. `threshold`, `min_score` and `min_face` are `Recognizer`'s; `region` is left, top, width, height in pixels:
-    only faces in it count. `rate` is that of numbered pictures, in frames a second. `csv` and `json` are files, or `-`
-    for standard output, which has a summary otherwise; `people` is a file with a row a person. They grow row by row;
-    `resume` keeps the videos that they hold whole and reads the others. `annotate` is a video file and `timeline` a
-    figure, .svg or .png; each may be a folder instead, and must be one for several sources. A source that cannot be
-    used, or not to its end, is a line on standard error; what was read of it is written and the others are done. Raises
-    DataError, ModelError or StorageError in one line where nothing can be done at all, Stopped where `progress` says
-    so, with the rows so far kept.
+    taken. `threshold`, `prior`, `min_score` and `min_face` are `Recognizer`'s; only faces in `region`, left, top,
+    width and height in pixels, count. `rate` is that of numbered pictures, in frames a second. `csv` and `json` are
+    files, or `-` for standard output, which has a summary otherwise; `people` is a file with a row a person. They
+    grow row by row; `resume` keeps the videos that they hold whole and reads the others. `annotate` is a video file
+    and `timeline` a figure, .svg or .png; each may be a folder instead, and must be one for several sources. A
+    source that cannot be used, or not to its end, is a line on standard error; what was read of it is written and
+    the others are done. Raises DataError, ModelError or StorageError in one line where nothing can be done at all,
+    Stopped where `progress` says so, with the rows so far kept.
     """
     import cv2  # noqa: F401 (missing, it is told before anything is written)
 
@@ -77,7 +78,7 @@ def video(
     found = placed(found, annotate, timeline)
     real = real_places(source.name for source in found)
     check_outputs({f"--{kind}": path for kind, path in tables.items()}, real)
-    settings = {"threshold": threshold, "min_score": min_score, "min_face": min_face}
+    settings = {"threshold": threshold, "prior": prior, "min_score": min_score, "min_face": min_face}
     recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
