@@ -318,6 +318,26 @@ def test_a_data_set_of_majorities_has_ferplus_classes(tmp_path):
         pack(source, tmp_path / "other", majority=True)
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        (["contempt="], LABELS, ["happy"]),
+        (["contempt=angry"], LABELS, ["angry", "happy"]),
+        (["happy", "contempt"], ("happy", "contempt"), ["contempt", "happy"]),
+    ],
+)
+def test_majorities_leave_out_or_rename_classes(tmp_path, labels, classes, expected):
+    """With --labels a majority's class is left out, folded into another, or one of a few that are kept."""
+    source = write_as(tmp_path / "t.csv", HEADER + ROW * 2)
+    contempt, happy = "Training,a,1,0,0,1,0,0,0,8,0,0\n", "Training,b,0,9,0,0,0,0,0,0,1,0\n"
+    votes = write_as(tmp_path / "v.csv", VOTE_HEADER + contempt + happy)
+    info = pack(source, tmp_path / "faces", votes=votes, majority=True, labels=labels)
+    lines = (tmp_path / "faces" / "table.csv").read_text().splitlines()
+
+    assert tuple(classes) == info.labels
+    assert expected == [line.split(",")[1] for line in lines[1:]]
+
+
 def test_what_is_no_file_is_refused_without_hanging(tmp_path):
     """A missing file, a folder and a pipe are named; the pipe is not waited for."""
     os.mkfifo(tmp_path / "pipe")

@@ -70,8 +70,9 @@ def pack(
     `source` is FER2013's archive or table (or `icml_face_data.csv`), a table path,label[,split],
     a folder of class folders, RAF-DB's basic set, or parquet files. `votes` is FER+'s
     `fer2013new.csv`; its ten vote counts then stand in the table. With `majority` they give the labels, too: FER+'s
-    eight classes, and faces on which its voters do not agree are left out. `labels` are the items of
-    `--labels` (see `naming.py`). `detect` finds and aligns the largest face of each photo.
+    eight classes, and faces on which its voters do not agree are left out. `labels` are the items of `--labels` (see
+    `naming.py`), which leave out or rename FER+'s classes then. `detect` finds and aligns the largest face of each
+    photo.
 
     A picture that cannot be used is left out and named in `left-out.csv`; with `strict` it is a
     DataError. A data set that was made of the same source in the same way is checked and left
@@ -81,17 +82,17 @@ def pack(
     source, target = Path(source), Path(target)
     if not SMALLEST <= side <= LARGEST:
         raise DataError(f"--side must be from {SMALLEST} to {LARGEST} pixels and is {side}")
-    if majority and (votes is None or labels):
-        raise DataError("--majority takes FER+'s classes, so it needs --votes and no --labels")
+    if majority and votes is None:
+        raise DataError("--majority takes FER+'s classes, so it needs --votes")
     if target.exists() and source.exists() and target.samefile(source):
         raise DataError(f"{target}: the source itself; give the data set another place")
     options = {"side": side, "labels": list(labels), "detect": detect, "seed": seed, "majority": majority}
-    naming = Naming(labels)
+    naming = Naming(labels or (FERPLUS_LABELS if majority else ()))
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
         raise DataError(f"{votes}: FER+'s votes go with FER2013's table, and {source} is none")
     if opened.kind == "fer2013":
-        naming = naming.among(LABELS)
+        naming = naming.among(FERPLUS_LABELS if majority else LABELS)
     job = Job(source, opened, naming, None if votes is None else Path(votes), strict, options)
     progress = progress or Counting()
     if not target.exists():
@@ -146,10 +147,9 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
     votes = read_votes(job.votes) if job.votes is not None else None
     decoder = FaceDecoder(options["side"], _finder() if options["detect"] else None)
     extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if votes else ()
-    classes = FERPLUS_LABELS if options["majority"] else job.naming.labels
     waiting = partial(progress.wait, f"pack {target}")
     with writing_dataset(
-        target, side=options["side"], labels=classes, extra=extra, waiting=waiting
+        target, side=options["side"], labels=job.naming.labels, extra=extra, waiting=waiting
     ) as writer:
         faces = decoder.decode(opened.items())
         faces = progress.over(f"pack {job.source.resolve().name}", opened.total, faces)
@@ -181,11 +181,12 @@ def _write(
             writer.leave_out(face.source, face.reason)
             continue
         counts = votes.of(number, face.split or "", face.source) if votes else ()
-        label = majority_of(counts) if job.options["majority"] else job.naming.class_of(face.label)
+        found = majority_of(counts) if job.options["majority"] else face.label
+        label = None if found is None else job.naming.class_of(found)
         if label is None:
             writer.leave_out(face.source, "FER+'s voters agree on none of its eight classes")
         elif label == LEFT_OUT:
-            unwanted[face.label] += 1
+            unwanted[found] += 1
         else:
             writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=counts)
     if votes:
