@@ -21,10 +21,9 @@ from mien.labels import LABELS
 from mien.progress import Terminal
 from mien.tune import trial
 from mien.tune.cost import Cost
-from mien.tune.objective import Outcome, Pruned
 from mien.tune.plan import PRUNERS, Plan
-from mien.tune.search import aloud, tune
-from mien.tune.space import read_space
+from mien.tune.search import log, tune
+from mien.tune.space_file import read_space
 from mien.tune.study import Study
 
 
@@ -44,19 +43,16 @@ def known_loss(recipe) -> tuple[float, float]:
     )
 
 
-def known(recipe, space, data, folder, *, look, **_) -> Outcome:
+def known(recipe, plan, folder, cost, *, on_epoch, **_) -> tuple[float]:
     """Stand for training: noise of a run and of an epoch follow from the recipe's name and the search's folder."""
     rng = np.random.default_rng([*f"{folder.parent.parent.name}{recipe.name}".encode()])
     final, speed = known_loss(recipe)
     luck = rng.normal(0, 0.01)
-    try:
-        for epoch in range(1, recipe.training.epochs + 1):
-            loss = final + (1.95 - final) * math.exp(-speed * epoch / recipe.training.epochs)
-            loss += luck + rng.normal(0, 0.015)
-            look({"epoch": epoch, "val_loss": loss, "val_accuracy": 0.0})
-    except Pruned:
-        return Outcome("pruned")
-    return Outcome("complete", (loss,))
+    for epoch in range(1, recipe.training.epochs + 1):
+        loss = final + (1.95 - final) * math.exp(-speed * epoch / recipe.training.epochs)
+        loss += luck + rng.normal(0, 0.015)
+        on_epoch({"epoch": epoch, "val_loss": loss, "val_accuracy": 0.0})
+    return (loss,)
 
 
 def any_faces(folder: Path) -> Development:
@@ -78,7 +74,7 @@ def fewer(data: Development, count: int | None) -> Development:
 
 
 def line(pruner: str, studies: list[Study], epochs: int) -> str:
-    """Return what is said of a pruner's searches, `epochs` an unpruned trial."""
+    """Return the line of a pruner's searches, `epochs` an unpruned trial."""
     trained = sum(max(t.curve, default=0) for study in studies for t in study.trials)
     whole = epochs * sum(len(study.trials) for study in studies)
     best = np.array([study.ranked()[0].values[0] for study in studies])
@@ -104,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = options.out or Path(name)
         if options.data is None:
-            trial.measure, trial.weigh = known, lambda *_: Cost(0, 0, 0.0)
+            trial.train_trial, trial.estimate_cost = known, lambda *_: Cost(0, 0, 0.0)
         data = read_dataset(options.data).development() if options.data else any_faces(Path(name) / "faces")
         data = fewer(data, options.faces)
         for pruner in options.pruners:
@@ -112,8 +108,8 @@ def main() -> None:
                 Plan(space, data, folder / f"{pruner}-{seed}", options.trials, seed=seed, pruner=pruner)
                 for seed in range(options.seeds)
             ]
-            said = {"say": aloud, "progress": Terminal()} if options.data else {}
-            print(line(pruner, [tune(plan, **said) for plan in plans], space.most_epochs()), flush=True)
+            shown = {"log": log, "progress": Terminal()} if options.data else {}
+            print(line(pruner, [tune(plan, **shown) for plan in plans], space.most_epochs()), flush=True)
 
 
 if __name__ == "__main__":

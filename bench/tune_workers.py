@@ -17,7 +17,7 @@ from pathlib import Path
 from mien.dataset import read_dataset
 from mien.tune.plan import Plan
 from mien.tune.search import state_of
-from mien.tune.space import read_space
+from mien.tune.space_file import read_space
 
 SPACE = """
 name = "workers"

@@ -5,18 +5,20 @@
 is a worker of it, with signs of life at short intervals and SLOW seconds an epoch.
 """
 
+import dataclasses
 import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from mien.dataset import read_dataset
 from mien.errors import Stopped, TrainingDiverged
-from mien.tune import objective, search, trial
-from mien.tune.objective import Outcome, Pruned
+from mien.files import write_atomic
+from mien.tune import search, trial, worker
 from mien.tune.plan import Plan
-from mien.tune.space import read_space
+from mien.tune.space_file import read_space
 
 SPACE = """
 name = "known"
@@ -40,27 +42,26 @@ def known_value(recipe, epoch: int) -> float:
     return final + (2 - final) * math.exp(-epoch)
 
 
-def measure(recipe, space, data, folder, *, seed, engine, cost, look, stop, progress, seconds=0.0) -> Outcome:
-    """What `objective.measure` does, without training; a rate above .8 diverges."""
+def train_trial(
+    recipe, plan, folder, cost, *, engine, stop, progress, on_epoch, seconds=0.0
+) -> tuple[float, ...]:
+    """What `trial.train_trial` does, without training; a rate above .8 diverges."""
     if recipe.optimizer.lr > 0.8:
-        return Outcome("failed", why=str(TrainingDiverged("the loss is not finite")))
-    try:
-        for epoch in range(1, recipe.training.epochs + 1):
-            time.sleep(seconds)
-            if stop():
-                raise Stopped("stopped")
-            loss = known_value(recipe, epoch)
-            look({"epoch": epoch, "val_loss": loss, "val_accuracy": 1 - loss / 4})
-    except Pruned:
-        return Outcome("pruned")
-    known = {"log_loss": loss, "accuracy": 1 - loss / 4, **objective.asdict(cost)}
-    return Outcome("complete", tuple(float(known[name]) for name in space.objectives))
+        raise TrainingDiverged("the loss is not finite")
+    for epoch in range(1, recipe.training.epochs + 1):
+        time.sleep(seconds)
+        if stop():
+            raise Stopped("stopped")
+        loss = known_value(recipe, epoch)
+        on_epoch({"epoch": epoch, "val_loss": loss, "val_accuracy": 1 - loss / 4})
+    known = {"log_loss": loss, "accuracy": 1 - loss / 4, **dataclasses.asdict(cost)}
+    return tuple(float(known[name]) for name in plan.space.objectives)
 
 
 def space_file(folder: Path) -> Path:
     """Write the space and return its path."""
     path = folder / "known.toml"
-    path.write_text(SPACE)
+    write_atomic(path, SPACE)  # several workers write it at once
     return path
 
 
@@ -75,10 +76,10 @@ def main() -> None:
     """Be a worker."""
     dataset, folder, trials, *storage = sys.argv[1:]
     seconds = float(os.environ.get("SLOW", "0"))
-    trial.measure = lambda *args, **options: measure(*args, **options, seconds=seconds)
-    search.GRACE_SECONDS, trial.BEAT_SECONDS = 3.0, 0.5
+    trial.train_trial = partial(train_trial, seconds=seconds)
+    worker.GRACE_SECONDS, worker.HEARTBEAT_SECONDS = 3.0, 0.5
     plan = plan_of(dataset, Path(folder), trials=int(trials), storage=storage[0] if storage else None)
-    search.tune(plan, say=search.aloud)
+    search.tune(plan, log=search.log)
 
 
 if __name__ == "__main__":

@@ -115,12 +115,13 @@ def test_only_the_audit_sees_the_whole_data_set():
         ("import mien.audit", set()),
         ("import mien.faces", set()),
         ("import mien.render", set()),
-        ("import mien.tune.space, mien.tune.study, mien.tune.report", set()),
+        ("import mien.tune.space_file", set()),
+        ("import mien.tune.study, mien.tune.report", {"optuna", "sqlalchemy"}),
         ("import mien.model, mien.evaluate, mien.predict", set()),
         ("import mien.video", set()),
         ("import mien.train", {"torch", "safetensors"}),
         ("import mien.export", {"torch"}),
-        ("import mien.tune.search, mien.tune.confirm", {"torch", "safetensors"}),
+        ("import mien.tune.search, mien.tune.confirm", {"optuna", "sqlalchemy", "torch", "safetensors"}),
     ],
 )
 def test_an_import_brings_no_more_than_it_needs(statement, allowed):

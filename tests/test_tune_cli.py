@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from known_function import measure, space_file
+from known_function import space_file, train_trial
 from typer.main import get_command
 
 from mien import cli
@@ -38,7 +38,7 @@ def test_each_command_and_option_has_help(name):
 @pytest.mark.parametrize("word", [(), ("search",)])
 def test_a_search_needs_no_word_of_its_own(toy, tmp_path, monkeypatch, capsys, word):
     """`mien tune SPACE DATASET` searches, with options before or behind; so does `mien tune search`."""
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial, "train_trial", train_trial)
     space = space_file(tmp_path)
     status, out, err = said(
         monkeypatch,
@@ -65,7 +65,7 @@ def test_a_search_needs_no_word_of_its_own(toy, tmp_path, monkeypatch, capsys, w
 
 def test_the_report_lies_in_the_searchs_folder(toy, tmp_path, monkeypatch, capsys):
     """`mien tune report FOLDER` writes FOLDER/report, and the search goes on beside it."""
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial, "train_trial", train_trial)
     arguments = ("tune", space_file(tmp_path), toy, "--out", tmp_path / "a", "--trials")
     said(monkeypatch, capsys, *arguments, 2)
     status, out, _ = said(monkeypatch, capsys, "tune", "report", tmp_path / "a")

@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from browser import reads_well
-from known_function import measure, plan_of
+from known_function import plan_of, train_trial
 from test_compare import plain
 
 from mien.errors import StorageError, TuneError
@@ -22,8 +22,8 @@ from mien.recipe import read_recipe
 from mien.tune import trial
 from mien.tune.report import report, summary
 from mien.tune.report.effects import importances, pairs, surface
-from mien.tune.report.figures import busy, limits, number
-from mien.tune.report.words import luck
+from mien.tune.report.figures import limits
+from mien.tune.report.text import busy, luck, number
 from mien.tune.search import tune
 from mien.tune.storage import shown
 from mien.tune.study import Axis, read_study
@@ -70,7 +70,7 @@ def ours(toy, tmp_path_factory):
     """The folder of a search of ours, confirmed by hand, with its report."""
     folder = tmp_path_factory.mktemp("ours") / "search"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "measure", measure)
+        patch.setattr(trial, "train_trial", train_trial)
         study = tune(plan_of(toy, folder, "network.channels=4,8", "augment.flip=true", trials=16))
     best = study.ranked()[0]
     address = optuna.storages.JournalStorage(
@@ -159,6 +159,40 @@ def test_what_is_no_storage_is_told_in_one_line(tmp_path):
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_flipped_bits_end_in_one_line(theirs, tmp_path, kind):
+    """Whatever bit of a storage is flipped, it is read or told as damaged in one line that names the file."""
+    source = Path(__file__).parent / "old_search" / "journal.log" if kind == "journal" else theirs
+    whole, rng, damaged = source.read_bytes(), np.random.default_rng(0), 0
+    for place in rng.integers(0, len(whole), 60 if kind == "journal" else 8):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / source.name).write_bytes(flipped)
+        try:
+            read_study(tmp_path / source.name)
+        except TuneError as error:
+            damaged += 1
+            assert str(tmp_path / source.name) in str(error)
+            assert "\n" not in str(error)
+
+    assert damaged or kind == "sqlite"
+
+
+def test_odd_names_get_files_of_their_own(tmp_path):
+    """A parameter of 300 letters, two that differ in signs alone and a Greek one each have their slice and contours."""
+    names = ["x" * 300, "a b", "a-b", "α", "x" * 299 + "y"]
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "odd.log"))
+    )
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda t: sum(t.suggest_float(name, 0, 1) for name in names), n_trials=9)
+    report(tmp_path / "odd.log", tmp_path / "report")
+    figures = {path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")}
+
+    assert 5 == sum(name.startswith("slice-") for name in figures)
+    assert 10 == sum(name.startswith("contour-") for name in figures)
+
+
 def test_a_locked_storage_is_told(tmp_path, monkeypatch):
     """An SQLite file that another program holds is told as locked."""
     monkeypatch.setattr("mien.tune.storage.PATIENCE_SECONDS", 0.1)
@@ -186,6 +220,19 @@ def test_importance_goes_to_what_decides(theirs):
     assert named["num_blocks"].share > 0.8
     assert named["kind"].share <= named["kind"].by_chance
     assert all(0 <= each.share <= 1 for each in ranked)
+
+
+def test_importances_need_no_scikit_learn(theirs):
+    """Optuna's PED-ANOVA ranks the parameters in a process that has no scikit-learn."""
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from mien.tune.report.effects import importances\n"
+        "from mien.tune.study import read_study\n"
+        "print(importances(read_study(sys.argv[1]))[0].axis.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(theirs)], capture_output=True, text=True)
+
+    assert "num_blocks" == done.stdout.strip(), done.stderr
 
 
 def test_the_studys_pairs_come_first(theirs):
@@ -294,7 +341,7 @@ def test_luck_of_a_value_that_is_to_be_high_is_what_it_falls_by(again, head):
     best = SimpleNamespace(number=7, values=(0.75,))
     confirmed = {7: {seed: [value] for seed, value in enumerate(again)}}
     study = SimpleNamespace(
-        objectives=("accuracy",), maximized=(True,), told={}, confirmed=confirmed, ranked=lambda: [best]
+        objectives=("accuracy",), maximized=(True,), metadata={}, confirmed=confirmed, ranked=lambda: [best]
     )
 
     assert head == luck(study).head
@@ -371,7 +418,13 @@ def test_the_summary_fits_a_terminal(theirs, ours):
 
 def test_reporting_needs_no_torch(theirs, tmp_path):
     """`mien tune report` makes its page in a process that never imports torch."""
-    code = "import sys; sys.modules['torch'] = None; from mien.cli import main; main()"
+    code = (
+        "import sys; from mien.cli import main\n"
+        "class NoTorch:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'torch': raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, NoTorch); main()"
+    )
     command = [sys.executable, "-c", code, "tune", "report", str(theirs), "--out", str(tmp_path / "report")]
     done = subprocess.run(command, capture_output=True, text=True)
 

@@ -11,18 +11,20 @@ from pathlib import Path
 
 import known_function
 import pytest
-from known_function import measure, plan_of
+from known_function import plan_of, train_trial
 
 from mien.dataset import Development, read_dataset
-from mien.errors import MissingExtra, Stopped, TrainingDiverged, TuneError
+from mien.errors import Stopped, StorageError, TrainingDiverged, TuneError
+from mien.progress import Progress
 from mien.recipe import read_recipe
 from mien.run import read_run
-from mien.tune import confirm, plan, search, trial
+from mien.tune import confirm, plan, search, trial, worker
 from mien.tune.cost import cost_of
-from mien.tune.objective import Outcome, key_of
 from mien.tune.search import tune, work
-from mien.tune.space import read_space
+from mien.tune.space_file import read_space
+from mien.tune.storage import FileLock
 from mien.tune.study import read_study
+from mien.tune.trial import key_of
 
 WORKER = Path(known_function.__file__)
 SMALL = ("network.hidden=8", "training.batch_size=42")
@@ -31,10 +33,10 @@ SMALL = ("network.hidden=8", "training.batch_size=42")
 @pytest.fixture
 def known(monkeypatch):
     """Have trials measure the known function instead of training."""
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial, "train_trial", train_trial)
 
 
-def told(study) -> list[tuple]:
+def essence(study) -> list[tuple]:
     """Return what must be the same in two equal searches."""
     return [(t.number, t.state, t.values, t.params, t.curve, t.notes.get("recipe")) for t in study.trials]
 
@@ -62,8 +64,8 @@ def test_one_worker_with_one_seed_repeats_its_trials(toy, tmp_path, known):
     again = tune(plan_of(toy, tmp_path / "b", trials=14))
     other = tune(plan_of(toy, tmp_path / "c", trials=5, seed=1))
 
-    assert told(whole)[:5] == told(first)
-    assert told(whole) == told(again)
+    assert essence(whole)[:5] == essence(first)
+    assert essence(whole) == essence(again)
     assert [t.params for t in other.trials] != [t.params for t in first.trials]
 
 
@@ -83,13 +85,13 @@ def test_every_sampler_and_pruner_works(toy, tmp_path, known, sampler, pruner):
 def test_the_first_four_trials_are_never_pruned(toy, tmp_path, monkeypatch):
     """Where each trial is worse than all before, four reach their end and those after them do not."""
 
-    def worse(recipe, *rest, look, **options) -> Outcome:
-        def looking(row):
-            look({**row, "val_loss": row["val_loss"] + 10 * int(recipe.name[-4:])})
+    def worse(recipe, *rest, on_epoch, **options) -> tuple[float, ...]:
+        def worse_epoch(row):
+            on_epoch({**row, "val_loss": row["val_loss"] + 10 * int(recipe.name[-4:])})
 
-        return measure(recipe, *rest, look=looking, **options)
+        return train_trial(recipe, *rest, on_epoch=worse_epoch, **options)
 
-    monkeypatch.setattr(trial, "measure", worse)
+    monkeypatch.setattr(trial, "train_trial", worse)
     study = tune(plan_of(toy, tmp_path / "a", "optimizer.lr=0.1", trials=6))
 
     assert ["complete"] * 4 + ["pruned"] * 2 == [t.state for t in study.trials]
@@ -99,40 +101,40 @@ def test_a_cut_off_trial_keeps_its_number_and_is_taken_up(toy, tmp_path, monkeyp
     """Stopped inside trial 2, the search goes on with trial 2, reports no epoch twice and ends as if left alone."""
     asked = []
 
-    def until_trial_2(*args, stop, look, **options) -> Outcome:
-        def looking(row):
-            look(row)
+    def until_trial_2(*args, stop, on_epoch, **options) -> tuple[float, ...]:
+        def stop_in_trial_2(row):
+            on_epoch(row)
             asked.extend(["stop"] * (args[0].name == "known-0002" and row["epoch"] == 3))
 
-        return measure(*args, stop=stop, look=looking, **options)
+        return train_trial(*args, stop=stop, on_epoch=stop_in_trial_2, **options)
 
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial, "train_trial", train_trial)
     whole = tune(plan_of(toy, tmp_path / "a", trials=4, pruner="none", seed=3))
-    monkeypatch.setattr(trial, "measure", until_trial_2)
+    monkeypatch.setattr(trial, "train_trial", until_trial_2)
     with pytest.raises(Stopped, match="the same command goes on from here"):
         tune(plan_of(toy, tmp_path / "b", trials=4, pruner="none", seed=3), stop=lambda: bool(asked))
     cut = read_study(tmp_path / "b")
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial, "train_trial", train_trial)
     again = tune(plan_of(toy, tmp_path / "b", trials=4, pruner="none", seed=3))
 
     assert ["complete", "complete", "waiting"] == [t.state for t in cut.trials]
     assert [1, 2, 3] == list(cut.trials[2].curve)
-    assert told(whole) == told(again)
+    assert essence(whole) == essence(again)
     assert [1, 1, 2, 1] == [len(t.notes["sessions"]) for t in again.trials]
 
 
 def test_a_search_that_is_done_trains_nothing(toy, tmp_path, known, monkeypatch):
     """The same command again returns what stands there; more trials go on from it."""
     before = tune(plan_of(toy, tmp_path / "a", trials=3))
-    monkeypatch.setattr(trial, "measure", None)
+    monkeypatch.setattr(trial, "train_trial", None)
     again = tune(plan_of(toy, tmp_path / "a", trials=3))
 
-    assert told(before) == told(again)
+    assert essence(before) == essence(again)
 
 
 def test_hours_end_a_search_that_goes_on_later(toy, tmp_path, monkeypatch):
     """When the hours are over the trial at work waits; the next call takes it up."""
-    monkeypatch.setattr(trial, "measure", lambda *a, **o: measure(*a, **o, seconds=0.05))
+    monkeypatch.setattr(trial, "train_trial", lambda *a, **o: train_trial(*a, **o, seconds=0.05))
     tune(plan_of(toy, tmp_path / "a", trials=400, hours=1.0 / 3600))
     study = read_study(tmp_path / "a")
 
@@ -147,14 +149,14 @@ def test_a_dead_workers_trial_is_freed_once(toy, tmp_path, known, storage):
     address = f"sqlite:///{tmp_path}/x.db" if storage else None
     mine = plan_of(toy, tmp_path / "a", trials=4, storage=address)
     tune(dataclasses.replace(mine, trials=2))
-    with plan.at_work(mine) as (_, study):
+    with plan.open_search(mine) as (_, study):
         study.ask()  # a worker that dies right here
-    found = search.GRACE_SECONDS
-    search.GRACE_SECONDS = 0.2
+    found = worker.GRACE_SECONDS
+    worker.GRACE_SECONDS = 0.2
     try:
         after = tune(mine)
     finally:
-        search.GRACE_SECONDS = found
+        worker.GRACE_SECONDS = found
 
     assert [0, 1, 2, 3] == [t.number for t in after.trials]
     assert 4 == len(after.of_state("complete", "pruned", "failed"))
@@ -163,14 +165,14 @@ def test_a_dead_workers_trial_is_freed_once(toy, tmp_path, known, storage):
 def test_a_living_workers_trial_is_left_alone(toy, tmp_path, known):
     """A trial whose sign of life changes is nobody's to free; one whose sign stands still is."""
     mine = plan_of(toy, tmp_path / "a", trials=4)
-    seen, states = {}, []
-    with plan.at_work(mine) as (storage, study):
-        mine = trial.Search(mine, storage, study, "me")
+    states = []
+    with plan.open_search(mine) as (storage, study):
+        me = worker.Worker(mine, storage, study, "me", lambda: False, Progress(), FileLock(tmp_path / "turn"))
         running = study.ask()
-        for beat in ("1", "2", "2"):
-            storage.set_trial_system_attr(mine.id_of(running.number), trial.BEAT, beat)
-            seen = {number: (sign, at - 1000) for number, (sign, at) in seen.items()}
-            search.free_dead(mine, seen)
+        for heartbeat in ("1", "2", "2"):
+            storage.set_trial_system_attr(me.id_of(running.number), worker.HEARTBEAT, heartbeat)
+            me.heartbeats.update({n: (last, at - 1000) for n, (last, at) in me.heartbeats.items()})
+            me.requeue_dead()
             states.append(study.trials[running.number].state.name)
 
     assert ["RUNNING", "RUNNING", "WAITING"] == states
@@ -179,7 +181,7 @@ def test_a_living_workers_trial_is_left_alone(toy, tmp_path, known):
 def test_a_trial_in_which_workers_die_again_and_again_is_failed(toy, tmp_path, known):
     """After three deaths a trial is told as failed, so that no search can hang on it."""
     mine = plan_of(toy, tmp_path / "a", trials=1)
-    with plan.at_work(mine) as (_, study):
+    with plan.open_search(mine) as (_, study):
         study.ask().set_user_attr("sessions", [["w", "2026-01-01T00:00:00", None]] * 3)
     after = tune(mine)
 
@@ -187,10 +189,69 @@ def test_a_trial_in_which_workers_die_again_and_again_is_failed(toy, tmp_path, k
     assert "3 workers died in it" in after.trials[0].notes["fault"]
 
 
+@pytest.mark.parametrize(
+    "cause", [StorageError("the disk is full"), KeyboardInterrupt(), ZeroDivisionError()]
+)
+def test_what_ends_a_worker_fails_no_trial(toy, tmp_path, monkeypatch, cause):
+    """A full disk, Ctrl-C of a script or a bug end the search; the trial waits and is trained by the next call."""
+
+    def breaking(*args, **options):
+        raise cause
+
+    monkeypatch.setattr(trial, "train_trial", breaking)
+    with pytest.raises(type(cause)):
+        tune(plan_of(toy, tmp_path / "a", "optimizer.lr=0.1", trials=1))
+    states = [t.state for t in read_study(tmp_path / "a").trials]
+    monkeypatch.setattr(trial, "train_trial", train_trial)
+    after = tune(plan_of(toy, tmp_path / "a", "optimizer.lr=0.1", trials=1))
+
+    assert ["waiting"] == states
+    assert ["complete"] == [t.state for t in after.trials]
+
+
+@pytest.mark.parametrize(("state", "ends"), [("WAITING", ["complete"]), ("FAIL", ["failed", "complete"])])
+def test_a_trial_that_others_took_for_dead_ends_once(toy, tmp_path, monkeypatch, state, ends):
+    """Where others put a living worker's trial back its values count; where they ended it the search goes on."""
+    from optuna.trial import TrialState
+
+    mine = plan_of(toy, tmp_path / "a", "optimizer.lr=0.1", trials=len(ends))
+    taken = []
+
+    def taken_for_dead(*args, **options) -> tuple[float, ...]:
+        if not taken:
+            with plan.open_search(mine) as (storage, study):
+                other = worker.Worker(
+                    mine, storage, study, "other", lambda: False, Progress(), FileLock(tmp_path / "turn")
+                )
+                taken.append(storage.set_trial_state_values(other.id_of(0), TrialState[state]))
+        return train_trial(*args, **options)
+
+    monkeypatch.setattr(trial, "train_trial", taken_for_dead)
+    after = tune(mine)
+
+    assert ends == [t.state for t in after.trials]
+
+
+def test_an_old_search_is_read_and_goes_on(toy, tmp_path, known):
+    """A search that mien wrote before it used Optuna's optimize keeps its trials; the one cut off is taken up."""
+    shutil.copytree(Path(__file__).parent / "old_search", tmp_path / "a")
+    before = read_study(tmp_path / "a")
+    after = tune(plan_of(toy, tmp_path / "a", "budget.parameters=9000", trials=8, seed=3))
+
+    assert ["complete"] * 3 + ["refused", "complete", "refused", "refused", "running"] == [
+        t.state for t in before.trials
+    ]
+    assert essence(before)[:7] == essence(after)[:7]
+    assert before.trials[7].params == after.trials[7].params
+    assert before.trials[7].curve.items() <= after.trials[7].curve.items()
+    assert 8 == len(after.of_state("complete", "pruned", "failed"))
+    assert {1: {4: (1.2101613496931748,)}} == before.confirmed == after.confirmed
+
+
 def test_a_repeated_trial_is_told_and_not_trained(toy, tmp_path, monkeypatch):
     """In a space of two recipes eight trials train two, and all have their values."""
     trained = []
-    monkeypatch.setattr(trial, "measure", lambda *a, **o: trained.append(1) or measure(*a, **o))
+    monkeypatch.setattr(trial, "train_trial", lambda *a, **o: trained.append(1) or train_trial(*a, **o))
     few = ("optimizer.lr=0.1", "network.dropout=0", "network.channels=4,8")
     study = tune(plan_of(toy, tmp_path / "a", *few, trials=8, sampler="random"))
     values = {t.notes["key"]: t.values for t in study.trials if "repeats" not in t.notes}
@@ -212,7 +273,7 @@ def test_a_network_over_the_budget_is_refused_and_does_not_count(toy, tmp_path, 
     assert all(t.notes["parameters"] <= 9000 for t in study.of_state("complete"))
 
 
-def test_a_budget_that_nothing_fits_is_told(toy, tmp_path, known, monkeypatch):
+def test_a_budget_that_nothing_fits_ends_in_one_line(toy, tmp_path, known, monkeypatch):
     """Where every network is refused the search ends in one line."""
     monkeypatch.setattr(search, "MOST_REFUSED", 5)
 
@@ -272,7 +333,6 @@ def test_tuning_cannot_reach_the_test_split(toy, tmp_path, monkeypatch):
 
 def test_trials_are_runs_and_pruned_ones_stay_in_order(toy, tmp_path, monkeypatch):
     """With real training a complete trial is a complete run; a pruned one is a run with its metrics and no state."""
-    monkeypatch.setattr(trial.Pruned, "__doc__", "")
     monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda self: self.number == 1)
     mine = plan_of(toy, tmp_path / "a", "training.epochs=2", "network.channels=4,8", *SMALL, trials=2)
     study = tune(mine)
@@ -304,7 +364,7 @@ def test_a_seed_that_diverges_does_not_end_confirming(toy, tmp_path, monkeypatch
     """It is told and passed over; the other trials get theirs."""
     mine = plan_of(toy, tmp_path / "a", "training.epochs=1", "network.channels=4,8", *SMALL, trials=2)
     best = tune(mine).ranked()[0].number
-    trained, said = confirm.train, []
+    trained, lines = confirm.train, []
 
     def diverging(recipe, data, folder, **options):
         if f"trial-{best:04}" in folder.name:
@@ -312,10 +372,10 @@ def test_a_seed_that_diverges_does_not_end_confirming(toy, tmp_path, monkeypatch
         return trained(recipe, data, folder, **options)
 
     monkeypatch.setattr(confirm, "train", diverging)
-    study = confirm.confirm(mine, 1, say=said.append)
+    study = confirm.confirm(mine, 1, log=lines.append)
 
     assert {1 - best: {1}} == {number: set(seeds) for number, seeds in study.confirmed.items()}
-    assert any("the loss is not finite" in line for line in said)
+    assert any("the loss is not finite" in line for line in lines)
 
 
 def test_equal_networks_have_one_key():
@@ -359,6 +419,8 @@ def test_cost_is_that_of_the_network():
         ({"trials": 0}, "--trials must be at least 1"),
         ({"hours": 0}, "--hours above 0"),
         ({"storage": "postgresql+none://host/x"}, "the storage cannot be used"),
+        ({"storage": "mysql://host/x"}, "pip install 'pymysql'"),
+        ({"storage": "mysql+mysqldb://host/x"}, "pip install 'mysqlclient'"),
         ({"storage": "sqlite:////nowhere/x.db"}, "the storage cannot be used (unable to open database file)"),
     ],
 )
@@ -387,7 +449,7 @@ def test_another_search_is_not_mixed_in(toy, tmp_path, known):
 
     assert "space.recipe.training.epochs (6 there, 3 here)" in str(caught.value)
     assert "space.parameters.network.dropout" in str(caught.value)
-    assert told(read_study(tmp_path / "a")) == told(tune(plan_of(toy, tmp_path / "a", trials=2)))
+    assert essence(read_study(tmp_path / "a")) == essence(tune(plan_of(toy, tmp_path / "a", trials=2)))
     assert (tmp_path / "a" / "journal.log").read_bytes().startswith(before)
 
 
@@ -418,12 +480,14 @@ def test_somebody_elses_study_of_that_name_is_left_alone(toy, tmp_path):
         tune(plan_of(toy, tmp_path / "a", storage=address))
 
 
-def test_without_optuna_the_extra_is_named(toy, tmp_path, monkeypatch):
-    """A missing Optuna is told in one line that names the extra."""
-    monkeypatch.setitem(sys.modules, "optuna", None)
+def test_without_optuna_the_extra_is_named(toy, tmp_path):
+    """A missing Optuna ends `mien tune` in one line that names the extra, and status 2."""
+    code = "import sys; sys.modules['optuna'] = None; from mien.cli import main; main()"
+    command = [sys.executable, "-c", code, "tune", "study", str(toy), "--out", str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True)
 
-    with pytest.raises(MissingExtra, match=r"pip install 'mien\[tune\]'"):
-        tune(plan_of(toy, tmp_path / "a"))
+    assert (2, 1) == (done.returncode, len(done.stderr.splitlines()))
+    assert "pip install 'mien[tune]'" in done.stderr
 
 
 def test_a_torn_line_in_the_journal_is_cut_off(toy, tmp_path, known):
@@ -433,22 +497,21 @@ def test_a_torn_line_in_the_journal_is_cut_off(toy, tmp_path, known):
     with open(tmp_path / "b" / "journal.log", "ab") as file:
         file.write(b'{"op_code": 5, "worker')
 
-    assert told(whole) == told(tune(plan_of(toy, tmp_path / "b", trials=4)))
+    assert essence(whole) == essence(tune(plan_of(toy, tmp_path / "b", trials=4)))
 
 
 @pytest.mark.slow
 def test_workers_share_a_search(toy, tmp_path):
     """Two processes finish exactly the trials asked for, each of them some."""
-    command = [sys.executable, str(WORKER), str(toy), str(tmp_path / "a"), "8"]
+    command = [sys.executable, str(WORKER), str(toy), str(tmp_path / "a"), "12"]
     workers = [
-        subprocess.Popen(command, env={**os.environ, "SLOW": "0.05"}, stderr=subprocess.PIPE)
-        for _ in range(2)
+        subprocess.Popen(command, env={**os.environ, "SLOW": "0.3"}, stderr=subprocess.PIPE) for _ in range(2)
     ]
     said = [worker.communicate()[1].decode() for worker in workers]
     study = read_study(tmp_path / "a")
 
     assert [0, 0] == [worker.returncode for worker in workers], said
-    assert list(range(8)) == [t.number for t in study.trials]
+    assert list(range(12)) == [t.number for t in study.trials]
     assert all(t.state in ("complete", "pruned", "failed") for t in study.trials)
     assert 2 == len({worker for t in study.trials for worker, *_ in t.notes["sessions"]})
 
@@ -477,10 +540,10 @@ def killed_in_the_middle(toy, folder: Path, storage: str | None, trials: int = 1
         except TuneError:  # not begun yet
             continue
         at_work = {t.notes["sessions"][-1][0].rsplit("-", 1)[1] for t in running if 0 < len(t.curve) < 4}
-        for worker in workers[:2]:
-            if str(worker.pid) in victims & at_work:
-                worker.kill()
-                victims.discard(str(worker.pid))
+        for victim in workers[:2]:
+            if str(victim.pid) in victims & at_work:
+                victim.kill()
+                victims.discard(str(victim.pid))
     assert [-signal.SIGKILL] * 2 + [0, 0] == [worker.wait() for worker in workers]
     return read_study(storage or folder)
 
@@ -555,4 +618,4 @@ def test_a_worker_of_the_library_is_the_searchs(toy, tmp_path, known):
     mine = plan_of(toy, tmp_path / "a", trials=2)
     work(mine)
 
-    assert told(read_study(tmp_path / "a")) == told(tune(mine))
+    assert essence(read_study(tmp_path / "a")) == essence(tune(mine))

@@ -12,8 +12,8 @@ from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
 from mien.text import escaped_lines
-from mien.tune.space import in_words, is_space, read_space, shipped_spaces
-from mien.tune.storage import JOURNAL
+from mien.tune import JOURNAL
+from mien.tune.space_file import is_space, read_space, shipped_spaces
 
 
 def info(path: Path) -> str:
@@ -40,7 +40,7 @@ def _in_words(path: Path) -> str:
         model = read_model(path)
         return f"{about(model)}\n\n{model.card}".rstrip()
     if is_space(path):
-        return in_words(read_space(path))
+        return str(read_space(path))
     if path.suffix == ".toml" or str(path) in shipped_recipes():
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
     if not path.exists():

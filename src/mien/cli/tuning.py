@@ -55,7 +55,7 @@ def tune_search(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, all cores by default")] = None,
 ) -> None:
     """Search a space of recipes on train and val; stopped at any moment, the same command goes on."""
-    from mien.tune.space import read_space
+    from mien.tune.space_file import read_space
 
     chosen = read_space(space, tuple(overrides or ()))
     from mien.dataset import read_dataset
@@ -66,7 +66,7 @@ def tune_search(
     from mien.tune.confirm import confirm as train_again
     from mien.tune.plan import Plan
     from mien.tune.report import summary
-    from mien.tune.search import aloud, tune
+    from mien.tune.search import log, tune
     from mien.tune.storage import shown
 
     if device != "auto":
@@ -75,11 +75,11 @@ def tune_search(
     search = {"seed": seed, "sampler": sampler, "pruner": pruner, "storage": storage}
     plan = Plan(chosen, development, folder, trials, hours, **search, device=device, threads=threads)
     with stop_asked() as stop:
-        found = tune(plan, workers=workers, stop=stop, say=aloud, progress=Terminal())
+        study = tune(plan, workers=workers, stop=stop, log=log, progress=Terminal())
         if confirm:
-            found = train_again(plan, confirm, stop=stop, say=aloud, progress=Terminal())
+            study = train_again(plan, confirm, stop=stop, log=log, progress=Terminal())
     where = shown(storage) if storage else folder  # an address without its password
-    print(f"{summary(found)}\n\n{folder}: mien tune report {where} draws it")
+    print(f"{summary(study)}\n\n{folder}: mien tune report {where} draws it")
 
 
 @tune.command("report")

@@ -1,27 +1,38 @@
-"""What a search is: its plan, the study that keeps it, its sampler and its pruner. Trains nothing."""
+"""What a search is: its plan, Optuna's study that keeps it, its sampler and its pruner. Trains nothing."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage
 
 from mien import __version__
 from mien.dataset import Development
 from mien.errors import TuneError
+from mien.files import make_folder
 from mien.labels import known_words
 from mien.train.loop import derive_seed
+from mien.tune import JOURNAL
 from mien.tune.space import OBJECTIVES, Space
-from mien.tune.storage import JOURNAL, closing, open_to_work, optuna, shown, told_in_one_line
-from mien.tune.study import FORMAT, TOLD
+from mien.tune.storage import open_to_work, shown
+from mien.tune.study import FORMAT, METADATA
 
 SAMPLERS = {
-    "tpe": ("TPESampler", {"multivariate": True, "group": True, "constant_liar": True}),
-    "random": ("RandomSampler", {}),
-    "nsga2": ("NSGAIISampler", {}),
+    "tpe": (TPESampler, {"multivariate": True, "group": True, "constant_liar": True}),
+    "random": (RandomSampler, {}),
+    "nsga2": (NSGAIISampler, {}),
 }
 PRUNERS = ("median", "hyperband", "none")
 UNPRUNED_TRIALS = 4  # of the median pruner
 CONTENTS = {JOURNAL, "trials", "confirm", "report", "best.toml"}
+NOT_COMPARED = ("mien", "optuna", "data.path")  # who began a search, and where its data lay then
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +61,37 @@ class Plan:
         """Where the trials are kept."""
         return self.storage or self.folder / JOURNAL
 
-    def told(self) -> dict:
+    def trial_folder(self, number: int) -> Path:
+        """Return where the run of a trial lies."""
+        return self.folder / "trials" / f"trial-{number:04}"
+
+    def metadata(self) -> dict[str, Any]:
         """Return what the study keeps of the plan, ready for JSON."""
         info = self.data.info
-        data = {
-            "path": str(info.folder.resolve()),
-            "fingerprint": info.fingerprint,
-            "notes": list(info.notes),
+        return {
+            "format": FORMAT,
+            "mien": __version__,
+            "optuna": optuna.__version__,
+            "space": self.space.to_dict(),
+            "data": {
+                "path": str(info.folder.resolve()),
+                "fingerprint": info.fingerprint,
+                "notes": list(info.notes),
+                "fold": str(self.data.fold or ""),
+                "train": len(self.data.train),
+                "val": len(self.data.val),
+            },
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "pruner": self.pruning,
         }
-        data |= {"fold": str(self.data.fold or ""), "train": len(self.data.train), "val": len(self.data.val)}
-        told = {"format": FORMAT, "mien": __version__, "optuna": optuna().__version__}
-        told |= {"space": self.space.to_dict(), "data": data}
-        return told | {"seed": self.seed, "sampler": self.sampler, "pruner": self.pruning}
 
 
 def check(plan: Plan) -> None:
     """Raise TuneError where a plan names what is not there or contradicts itself."""
-    for what, name, known in (("sampler", plan.sampler, SAMPLERS), ("pruner", plan.pruning, PRUNERS)):
+    for kind, name, known in (("sampler", plan.sampler, SAMPLERS), ("pruner", plan.pruning, PRUNERS)):
         if name not in known:
-            raise TuneError(f'no {what} "{name}"{known_words(name, known)}')
+            raise TuneError(f'no {kind} "{name}"{known_words(name, known)}')
     if plan.pruning != "none" and len(plan.space.objectives) > 1:
         raise TuneError("a search for several objectives cannot be pruned; leave --pruner out")
     if plan.trials < 1 or (plan.hours is not None and not plan.hours > 0):
@@ -82,74 +105,71 @@ def check(plan: Plan) -> None:
 
 
 @contextmanager
-def at_work(plan: Plan):
+def open_search(plan: Plan) -> Iterator[tuple[BaseStorage, Study]]:
     """Yield the storage and Optuna's study of a plan, begun now or earlier.
 
     Raises TuneError in one line where another search or somebody else's study has its name, and
     where the storage fails in the block.
     """
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    with told_in_one_line(plan.where), closing(open_to_work(plan.where)) as storage:
+    make_folder(plan.folder)
+    with open_to_work(plan.where) as storage:
         yield storage, _begin_or_join(plan, storage)
 
 
-def _begin_or_join(plan: Plan, storage):
-    """Return Optuna's study of a plan, which says what the search is."""
+def _begin_or_join(plan: Plan, storage: BaseStorage) -> Study:
+    """Return Optuna's study of a plan, whose METADATA says what the search is."""
+    objectives = list(plan.space.objectives)
     options = {"study_name": plan.space.name, "storage": storage, "pruner": make_pruner(plan)}
-    with _no_warnings():
+    with ignore_experimental():
         try:
-            directions = [OBJECTIVES[name] for name in plan.space.objectives]
-            study = optuna().create_study(directions=directions, **options)
-            study.set_metric_names(list(plan.space.objectives))
-        except optuna().exceptions.DuplicatedStudyError:
-            study = optuna().load_study(**options)
-    told = study.user_attrs.get(TOLD)
-    if told is None and study.get_trials(deepcopy=False):
+            study = optuna.create_study(directions=[OBJECTIVES[name] for name in objectives], **options)
+            study.set_metric_names(objectives)
+        except optuna.exceptions.DuplicatedStudyError:
+            study = optuna.load_study(**options)
+    kept, metadata = study.user_attrs.get(METADATA), plan.metadata()
+    if kept is None and study.get_trials(deepcopy=False):
         raise TuneError(
             f'{shown(plan.where)}: its study "{plan.space.name}" is not mien\'s; give another name=…'
         )
-    if told is None:
-        study.set_user_attr(TOLD, plan.told())
-    elif faults := _differences(told, plan.told()):
+    if kept is None:
+        study.set_user_attr(METADATA, metadata)
+    elif differences := list(_differences(kept, metadata)):
         raise TuneError(
-            f"{shown(plan.where)}: holds another search: {'; '.join(faults)}; give another name=… or --out"
+            f"{shown(plan.where)}: holds another search: {'; '.join(differences)}; give another name=… or --out"
         )
     return study
 
 
-def _differences(there: dict, here: dict, prefix: str = "") -> list[str]:
-    """Return what differs between two searches, in words; not where data lies, nor who began it."""
-    found = []
+def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield what differs between two searches, in words."""
     for key in {**there, **here}:
         a, b, name = there.get(key), here.get(key), f"{prefix}{key}"
         if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, f"{name}.")
-        elif a != b and name not in ("mien", "optuna", "data.path"):
-            found.append(f"{name} ({a} there, {b} here)" if len(f"{a}{b}") < 80 else name)
-    return found
+            yield from _differences(a, b, f"{name}.")
+        elif a != b and name not in NOT_COMPARED:
+            yield f"{name} ({a} there, {b} here)" if len(f"{a}{b}") < 80 else name
 
 
 @contextmanager
-def _no_warnings():
-    """Use what Optuna calls experimental without a word."""
+def ignore_experimental() -> Iterator[None]:
+    """Use what Optuna calls experimental without a warning."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna().exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
 
 
-def make_sampler(plan: Plan, number: int):
+def make_sampler(plan: Plan, number: int) -> BaseSampler:
     """Return the sampler of one trial: what it draws follows from the seed and the trials before alone."""
-    name, options = SAMPLERS[plan.sampler]
-    with _no_warnings():
+    sampler, options = SAMPLERS[plan.sampler]
+    with ignore_experimental():
         seed = derive_seed(plan.seed, "sampler", number) % 2**32
-        return getattr(optuna().samplers, name)(seed=seed, **options)
+        return sampler(seed=seed, **options)
 
 
-def make_pruner(plan: Plan):
+def make_pruner(plan: Plan) -> BasePruner:
     """Return the plan's pruner; steps are epochs done."""
-    pruners = optuna().pruners
     if plan.pruning == "median":
-        return pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS)
+        return MedianPruner(n_startup_trials=UNPRUNED_TRIALS)
     if plan.pruning == "hyperband":
-        return pruners.HyperbandPruner(min_resource=1, max_resource=plan.space.most_epochs())
-    return pruners.NopPruner()
+        return HyperbandPruner(min_resource=1, max_resource=plan.space.most_epochs())
+    return NopPruner()

@@ -1,9 +1,7 @@
-"""The search: workers that share a storage and train one trial after the other. Has no test split to see.
+"""The search: workers that share a storage and run one trial after the other. Has no test split to see.
 
 Trials are Optuna's and keep their number for life. One that is cut off, by Ctrl-C, by the end of the
-hours or by its worker's death, waits again and is taken up from its run's folder. A worker shows
-that it lives by changing an attribute of its trial, so no clocks are compared and every storage will
-do; where a search's own journal has no other worker, its trials are freed at once.
+hours or by its worker's death, waits again and is taken up from its run's folder.
 """
 
 import fcntl
@@ -12,30 +10,38 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from optuna import Study as OptunaStudy
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial
+
 from mien.errors import MienError, Stopped, TuneError
-from mien.files import with_no_error, write_atomic
+from mien.files import make_folder, with_no_error, write_atomic
 from mien.progress import Progress
-from mien.tune.plan import Plan, at_work, check, make_sampler
-from mien.tune.storage import shown
-from mien.tune.study import Study, best_recipes, plain
-from mien.tune.trial import BEAT, Search, attend
+from mien.tune.plan import Plan, check, make_sampler, open_search
+from mien.tune.report import text
+from mien.tune.storage import FileLock, shown
+from mien.tune.study import Study, best_recipes, from_optuna
+from mien.tune.trial import TrialFailed, TrialInterrupted, counts, run_trial
+from mien.tune.worker import Worker
 from mien.workers import available_cores
 
-GRACE_SECONDS = 90.0  # without a sign of life from a trial's worker
 MOST_REFUSED = 100  # trials in a row
+TURN = ".turn"  # the file whose lock is a worker's turn to take a trial
 
 
-def quiet(line: str) -> None:
-    """Say nothing: the default for use as a library."""
+def no_log(line: str) -> None:
+    """Write nothing: the default for use as a library."""
 
 
-def aloud(line: str) -> None:
+def log(line: str) -> None:
     """Write a line to standard error."""
     print(line, file=sys.stderr, flush=True)
 
@@ -45,7 +51,7 @@ def tune(
     *,
     workers: int = 1,
     stop: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = quiet,
+    log: Callable[[str], None] = no_log,
     progress: Progress | None = None,
 ) -> Study:
     """Search until `plan.trials` trials are done, by all workers together, or the hours are over.
@@ -60,13 +66,13 @@ def tune(
     check(plan)
     state_of(plan)
     if workers == 1:
-        work(plan, stop=stop, say=say, progress=progress)
+        work(plan, stop=stop, log=log, progress=progress)
     else:
-        _spread(plan, workers, stop, say)
+        _spread(plan, workers, stop, log)
     study = state_of(plan)
     recipes = best_recipes(study)
-    for name, text in recipes.items():
-        write_atomic(plan.folder / name, text)
+    for name, toml in recipes.items():
+        write_atomic(plan.folder / name, toml)
     for old in plan.folder.glob("front-*.toml"):
         if old.name not in recipes:
             with_no_error(old.unlink)
@@ -74,53 +80,54 @@ def tune(
 
 
 def state_of(plan: Plan) -> Study:
-    """Return how a plan's search stands, begun now or earlier; TuneError where its place holds another one."""
-    with at_work(plan) as (_, study):
-        return plain(study, study.get_trials(deepcopy=False), shown(plan.storage or plan.folder))
+    """Return a plan's search as it stands, begun now or earlier; TuneError where its place holds another one."""
+    with open_search(plan) as (_, study):
+        return from_optuna(study, study.get_trials(deepcopy=False), shown(plan.storage or plan.folder))
 
 
 def work(
     plan: Plan,
     *,
     stop: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = quiet,
+    log: Callable[[str], None] = no_log,
     progress: Progress | None = None,
 ) -> None:
-    """Be one worker: train trials until the number asked for is done by all workers, or the hours are over."""
+    """Be one worker: run trials until the number asked for is done by all workers, or the hours are over."""
     until = time.monotonic() + 3600 * (plan.hours or float("inf"))
-    seen: dict[int, tuple] = {}
 
     def ending() -> bool:
         return stop() or time.monotonic() > until
 
-    with _on_shift(plan.folder) as alone, at_work(plan) as (storage, study):
-        search = Search(plan, storage, study, f"{socket.gethostname()}-{os.getpid()}")
-        free_dead(search, seen, at_once=alone and plan.storage is None)
-        while not ending():
-            trials = study.get_trials(deepcopy=False)
-            _refuse_endless(trials)
-            taken = [t for t in trials if _counts(t) and t.state.name != "WAITING"]
-            if len(taken) < plan.trials:
-                number = min((t.number for t in trials if t.state.name == "WAITING"), default=len(trials))
-                study.sampler = make_sampler(plan, number)
-                trial = study.ask()
-                if trial.number == number and _place(study, number) < plan.trials:
-                    attend(search, trial, stop=ending, say=say, progress=progress or Progress())
-                else:  # another worker was quicker
-                    search.put_back(trial.number)
-            elif any(t.state.name == "RUNNING" for t in taken):
-                time.sleep(1)  # others are at work, and may die
-            else:
-                return
-            free_dead(search, seen)
+    with _shared_lock(plan.folder) as alone, open_search(plan) as (storage, study):
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        turn = FileLock(plan.folder / TURN)
+        worker = Worker(plan, storage, study, name, ending, progress or Progress(), turn)
+        worker.requeue_dead(at_once=alone and plan.storage is None)
+        try:
+            while (number := _next_trial(worker)) is not None:
+                _run_one(worker, number, log)
+        finally:
+            turn.release()
     if stop():
         raise Stopped(f"{plan.folder}: stopped; the same command goes on from here")
 
 
+def _run_one(worker: Worker, number: int, log: Callable[[str], None]) -> None:
+    """Have Optuna run one trial; raises what cut it off, unless this worker stops or another one was quicker."""
+    worker.study.sampler = make_sampler(worker.plan, number)
+    objective, callbacks = partial(run_trial, worker, number), [partial(_log_trial, log, worker.plan)]
+    try:
+        worker.study.optimize(objective, n_trials=1, catch=(TrialFailed,), callbacks=callbacks)
+    except TrialInterrupted as end:
+        worker.requeue(end.number)
+        if not isinstance(end.__cause__, Stopped | UpdateFinishedTrialError | None):
+            raise end.__cause__ from None
+
+
 @contextmanager
-def _on_shift(folder: Path):
+def _shared_lock(folder: Path) -> Iterator[bool]:
     """Hold a share of the search's folder; yields whether no other worker of this machine held one before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -134,16 +141,27 @@ def _on_shift(folder: Path):
         os.close(handle)
 
 
-def _counts(trial) -> bool:
-    """Tell whether a trial counts towards the number asked for: all but those refused before training."""
-    return "refused" not in trial.user_attrs
+def _next_trial(worker: Worker) -> int | None:
+    """Return the number of the trial that is next, with the turn held; None when all are done or the worker is to stop.
+
+    Where all are taken and others are at work it waits for them, since they may die.
+    """
+    while not worker.stop():
+        worker.turn.acquire()
+        trials = worker.trials()
+        _refuse_endless(trials)
+        taken = [t for t in trials if counts(t) and t.state.name != "WAITING"]
+        if len(taken) < worker.plan.trials:
+            return min((t.number for t in trials if t.state.name == "WAITING"), default=len(trials))
+        worker.turn.release()
+        if not any(t.state.name == "RUNNING" for t in taken):
+            return None
+        time.sleep(1)
+        worker.requeue_dead()
+    return None
 
 
-def _place(study, number: int) -> int:
-    return sum(_counts(t) for t in study.get_trials(deepcopy=False) if t.number < number)
-
-
-def _refuse_endless(trials) -> None:
+def _refuse_endless(trials: list[FrozenTrial]) -> None:
     last = [t.user_attrs.get("refused") for t in trials if t.state.is_finished()][-MOST_REFUSED:]
     if len(last) == MOST_REFUSED and all(last):
         raise TuneError(
@@ -152,29 +170,18 @@ def _refuse_endless(trials) -> None:
         )
 
 
-def free_dead(search: Search, seen: dict[int, tuple], *, at_once: bool = False) -> None:
-    """Have trials wait again whose workers show no life for GRACE_SECONDS; `seen` is kept between calls."""
-    now = time.monotonic()
-    for trial in search.study.get_trials(deepcopy=False):
-        if trial.state.name != "RUNNING":
-            seen.pop(trial.number, None)
-            continue
-        beat = trial.system_attrs.get(BEAT)
-        if trial.number not in seen or seen[trial.number][0] != beat:
-            seen[trial.number] = beat, now
-        if at_once or now - seen[trial.number][1] > GRACE_SECONDS:
-            search.put_back(trial.number)
+def _log_trial(log: Callable[[str], None], plan: Plan, study: OptunaStudy, trial: FrozenTrial) -> None:
+    """Write the line of a trial that has ended; Optuna's `optimize` calls it back."""
+    log(text.trial_line(from_optuna(study, study.get_trials(deepcopy=False), ""), trial.number, plan.trials))
 
 
-def _spread(plan: Plan, workers: int, stop: Callable[[], bool], say: Callable[[str], None]) -> None:
+def _spread(plan: Plan, workers: int, stop: Callable[[], bool], log: Callable[[str], None]) -> None:
     """Search with so many processes; Stopped when `stop()` is true, TuneError when all fail."""
-    threads = plan.threads or available_cores()
-    plan = replace(plan, threads=max(1, threads // workers))
+    plan = replace(plan, threads=max(1, (plan.threads or available_cores()) // workers))
     context = get_context("spawn")
     ending = context.Event()
-    processes = [
-        context.Process(target=_be_worker, args=(plan, ending, os.getpid(), say)) for _ in range(workers)
-    ]
+    arguments = (plan, ending, os.getpid(), log)
+    processes = [context.Process(target=_worker_process, args=arguments) for _ in range(workers)]
     for process in processes:
         process.start()
     try:
@@ -187,19 +194,19 @@ def _spread(plan: Plan, workers: int, stop: Callable[[], bool], say: Callable[[s
             process.join()
     if stop():
         raise Stopped(f"{plan.folder}: stopped; the same command goes on from here")
-    fallen = sum(process.exitcode != 0 for process in processes)
-    if fallen == workers:
-        raise TuneError(f"{plan.folder}: every worker failed; what they said stands above")
-    if fallen:
-        say(f"{fallen} of {workers} workers died or failed; the others took over")
+    failed = sum(process.exitcode != 0 for process in processes)
+    if failed == workers:
+        raise TuneError(f"{plan.folder}: every worker failed; their errors stand above")
+    if failed:
+        log(f"{failed} of {workers} workers died or failed; the others took over")
 
 
-def _be_worker(plan: Plan, ending, parent: int, say: Callable[[str], None]) -> None:
+def _worker_process(plan: Plan, ending: Event, parent: int, log: Callable[[str], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it
     try:
-        work(plan, stop=lambda: ending.is_set() or os.getppid() != parent, say=say)
+        work(plan, stop=lambda: ending.is_set() or os.getppid() != parent, log=log)
     except Stopped:
         pass
-    except MienError as fault:
-        aloud(f"mien: {' '.join(str(fault).split())}")
+    except MienError as error:
+        print(f"mien: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Optuna's storages: ours opened for work, anybody's opened to be read. Knows nothing about spaces or training.
+"""Optuna's storages: one opened for a search's work, or anybody's opened to be read. Knows nothing about training.
 
 A search keeps its trials in a journal file in its own folder, or behind an address such as
 postgresql://HOST/DATABASE. What is opened to be read is never written to: of an SQLite file a
@@ -6,45 +6,43 @@ private copy is read, which Optuna may bring to its newest schema.
 """
 
 import fcntl
-import json
 import logging
 import os
 import re
 import sqlite3
 import tempfile
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from mien.errors import MissingExtra, TuneError
-from mien.labels import did_you_mean
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-JOURNAL = "journal.log"
+from mien.errors import MienError, TuneError
+from mien.reading import open_file
+from mien.tune import JOURNAL
+
 SQLITE_HEADER = b"SQLite format 3\0"
-POSTGRESQL_DRIVERS = ("psycopg", "psycopg2", "pg8000")
+DRIVERS = {
+    "postgresql": ("psycopg", "psycopg2", "pg8000"),
+    "mysql": ("pymysql", "MySQLdb"),
+}  # first is advised
+PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 TRIES = 5  # to make the tables, where workers begin at once
 PATIENCE_SECONDS = 3  # with a file that another program has locked
 
 
-def optuna():
-    """Return the package, quiet; raises MissingExtra where it is not installed."""
-    try:
-        import optuna
-    except ModuleNotFoundError as missing:
-        if missing.name != "optuna":
-            raise
-        raise MissingExtra("optuna is not installed: pip install 'mien[tune]'") from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
 class FileLock:
-    """Optuna's lock of a journal by flock: the kernel frees it however the process ends.
+    """Lock of a file by flock: the kernel frees it however the process ends, where Optuna's wait 30 seconds.
 
     Whoever takes it also removes a line that a full disk or a power cut left without its end,
-    after which nobody could read the journal any more.
+    after which nobody could read a journal any more.
     """
 
     def __init__(self, path: Path):
@@ -53,14 +51,16 @@ class FileLock:
 
     def acquire(self) -> bool:
         """Wait for the lock and hold it."""
-        self._handle = os.open(self._path, os.O_RDWR)
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         cut_torn_line(self._handle)
         return True
 
     def release(self) -> None:
-        """Let it go."""
-        os.close(self._handle)
+        """Free the lock, if it is held."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
 
 
 def cut_torn_line(handle: int) -> None:
@@ -82,173 +82,151 @@ def shown(where: str | Path) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", str(where))
 
 
-def open_to_work(where: str | Path):
-    """Return the storage at an address, or in a journal file, which is made where it is missing.
+@contextmanager
+def open_to_work(where: str | Path) -> Iterator[BaseStorage]:
+    """Yield the storage at an address, or in a journal file, which is made where it is missing.
 
-    Raises TuneError in one line.
+    Raises TuneError in one line, also where the database fails in the block.
     """
-    if not is_address(where):
-        return _journal(Path(where), lock=FileLock(Path(where)))
-    return _relational(where, str(where))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _storage_errors(where):
+        storage = _made_by_one(str(where)) if is_address(where) else _journal(Path(where))
+    with _database_errors(where), _closing(storage):
+        yield storage
 
 
 @contextmanager
-def open_to_read(where: str | Path):
+def open_to_read(where: str | Path) -> Iterator[BaseStorage]:
     """Yield the storage at a path or an address, which stays as it is.
 
-    Raises TuneError in one line where there is none, it is not Optuna's or it is locked.
+    Raises TuneError in one line where there is none, or it is not Optuna's, locked or damaged: what goes
+    wrong in the block counts as damage, since every byte of a storage may be a stranger's.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if str(where).startswith("sqlite:///"):
         where = Path(str(where).removeprefix("sqlite:///"))
-    if is_address(where):
-        with (
-            told_in_one_line(where),
-            closing(_relational(where, str(where), skip_table_creation=True)) as storage,
-        ):
+    with _storage_errors(where), tempfile.TemporaryDirectory() as folder:
+        if is_address(where):
+            storage = _database(str(where))
+        elif _is_sqlite(path := _file_of(where)):
+            storage = _copy_of_sqlite(path, Path(folder) / "copy.db")
+        else:
+            storage = JournalStorage(JournalFileBackend(str(path)))
+        with _closing(storage):
             yield storage
-        return
-    path = Path(where)
-    path = path / JOURNAL if path.is_dir() else path
-    if not path.is_file():
-        raise TuneError(f"{where}: no search and no Optuna storage is there")
-    with open(path, "rb") as file:
-        start = file.read(len(SQLITE_HEADER))
-    if start != SQLITE_HEADER:
-        yield _journal(path)
-        return
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        told_in_one_line(where),
-        closing(_copy_of_sqlite(path, Path(folder) / "copy.db")) as storage,
-    ):
-        yield storage
 
 
 @contextmanager
-def closing(storage):
-    """Yield a storage and close its connections to a database, if it has any, when the block ends."""
+def _closing(storage: BaseStorage) -> Iterator[None]:
+    """Close a storage's connections to a database, if it has any, when the block ends."""
     try:
-        yield storage
+        yield
     finally:
-        if hasattr(storage, "engine"):
+        if isinstance(storage, RDBStorage):
             storage.remove_session()
             storage.engine.dispose()
 
 
-def _journal(path: Path, lock=None):
-    """Return the storage in a journal file; TuneError where its lines are not Optuna's."""
-    journal = optuna().storages.journal
-    try:
-        return optuna().storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
-    except (ValueError, KeyError, TypeError, AssertionError) as fault:
-        raise TuneError(f"{path}: not an Optuna storage, or damaged ({_brief(fault)})") from None
+def _file_of(where: str | Path) -> Path:
+    path = Path(where)
+    path = path / JOURNAL if path.is_dir() else path
+    if not path.is_file():
+        raise TuneError(f"{where}: no search and no Optuna storage is there")
+    return path
 
 
-def _copy_of_sqlite(path: Path, copy: Path):
-    with sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=PATIENCE_SECONDS) as source:
+def _is_sqlite(path: Path) -> bool:
+    with open_file(path) as file:
+        return file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
+
+
+def _journal(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))
+
+
+def _copy_of_sqlite(path: Path, copy: Path) -> RDBStorage:
+    address = f"file:{quote(str(path))}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_SECONDS)) as source:
         names = {name for (name,) in source.execute("SELECT name FROM sqlite_master")}
         if not {"studies", "trials", "version_info"} <= names:
             raise TuneError(f"{path}: an SQLite file, but not an Optuna storage")
-        with sqlite3.connect(copy) as target:
+        with closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-    source.close()
-    target.close()
-    storage = _relational(path, f"sqlite:///{copy}", skip_compatibility_check=True)
+    storage = RDBStorage(f"sqlite:///{copy}", skip_compatibility_check=True)
     if storage.get_current_version() != storage.get_head_version():
-        with _no_log():
+        logging.disable(logging.WARNING)  # what alembic logs of each step
+        try:
             storage.upgrade()
+        finally:
+            logging.disable(logging.NOTSET)
     return storage
 
 
-@contextmanager
-def _no_log():
-    """Keep what alembic logs from the terminal."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-def _relational(where: str | Path, address: str, **options):
-    """Return the storage in a database; TuneError where it cannot be used by this Optuna."""
-    try:
-        with told_in_one_line(where):
-            if options.get("skip_table_creation"):
-                _require_tables(address)
-            return _made_by_one(lambda: optuna().storages.RDBStorage(_with_driver(address), **options))
-    except ModuleNotFoundError as missing:
-        raise TuneError(f"{shown(where)}: its driver {missing.name} is not installed") from None
-    except RuntimeError as fault:
-        if "optuna" not in str(fault):
-            raise
-        raise TuneError(
-            f"{shown(where)}: written by another Optuna; run `optuna storage upgrade` on it"
-        ) from None
-
-
-def _made_by_one(make):
-    """Return what `make` does: of workers that begin at once all but one fail to make the tables, and try again."""
-    import sqlalchemy
-
-    for _ in range(TRIES):
-        try:
-            return make()
-        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
-            time.sleep(0.5)
-    return make()
-
-
-def _require_tables(address: str) -> None:
-    """Refuse a database without Optuna's tables."""
-    import sqlalchemy
-
+def _database(address: str) -> RDBStorage:
+    """Return the storage at an address to be read; TuneError where its database has none of Optuna's tables."""
     engine = sqlalchemy.create_engine(_with_driver(address))
     try:
-        there = sqlalchemy.inspect(engine).has_table("version_info")
+        if not sqlalchemy.inspect(engine).has_table("version_info"):
+            raise TuneError(f"{shown(address)}: the database holds no Optuna storage")
     finally:
         engine.dispose()
-    if not there:
-        raise TuneError(f"{shown(address)}: the database holds no Optuna storage")
+    return RDBStorage(_with_driver(address), skip_table_creation=True)
+
+
+def _made_by_one(address: str) -> RDBStorage:
+    """Return the storage at an address: of workers that begin at once all but one fail to make the tables."""
+    for _ in range(TRIES):
+        try:
+            return RDBStorage(_with_driver(address))
+        except (IntegrityError, ProgrammingError):
+            time.sleep(0.5)
+    return RDBStorage(_with_driver(address))
 
 
 def _with_driver(address: str) -> str:
-    """Return an address that names a driver for PostgreSQL which is installed."""
+    """Return an address that names a driver which is installed, where it left the choice."""
     scheme, _, rest = address.partition("://")
-    if scheme not in ("postgresql", "postgres"):
+    database = "postgresql" if scheme == "postgres" else scheme
+    if database not in DRIVERS:
         return address
-    driver = next((name for name in POSTGRESQL_DRIVERS if find_spec(name)), None)
-    if driver is None:
-        raise TuneError("no driver for PostgreSQL is installed: pip install 'psycopg[binary]'")
-    return f"postgresql+{driver}://{rest}"
+    driver = next((name for name in DRIVERS[database] if find_spec(name)), DRIVERS[database][0])
+    return f"{database}+{driver.lower()}://{rest}"
 
 
 @contextmanager
-def told_in_one_line(where: str | Path):
-    """Turn what a database raises inside this block into a TuneError."""
-    import sqlalchemy
+def _storage_errors(where: str | Path) -> Iterator[None]:
+    """Turn whatever Optuna, a driver or a damaged storage raises inside this block into a TuneError."""
+    try:
+        with _database_errors(where):
+            yield
+    except MienError:
+        raise
+    except Exception as error:
+        raise TuneError(f"{shown(where)}: {_reason(error)}") from None
 
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        driver = getattr(error.__cause__ or error, "name", None) or str(error)
+        return f"its driver {driver} is not installed: pip install '{PACKAGES.get(driver, driver)}'"
+    if isinstance(error, OSError):
+        return f"the storage cannot be used ({error.strerror or error})"
+    if isinstance(error, RuntimeError) and "optuna" in str(error):
+        return "written by another Optuna; run `optuna storage upgrade` on it"
+    return f"not an Optuna storage, or damaged ({_brief(error)})"
+
+
+@contextmanager
+def _database_errors(where: str | Path) -> Iterator[None]:
+    """Turn what a database raises inside this block into a TuneError."""
     try:
         yield
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, optuna().exceptions.StorageInternalError) as fault:
-        raise TuneError(f"{shown(where)}: the storage cannot be used ({_brief(fault)})") from None
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError) as error:
+        raise TuneError(f"{shown(where)}: the storage cannot be used ({_brief(error)})") from None
 
 
-def _brief(fault: Exception) -> str:
-    """Return the first line of what an exception says, without SQLAlchemy's address of help."""
-    cause = getattr(fault, "orig", None) or fault.__cause__ or fault
+def _brief(error: Exception) -> str:
+    """Return the first line of an exception's message, without SQLAlchemy's address of help."""
+    cause = getattr(error, "orig", None) or error.__cause__ or error
     lines = str(cause).strip().splitlines()
-    return shown(lines[0]) if lines else type(cause).__name__
-
-
-def only_study(names: list[str], wanted: str | None, where: str | Path) -> str:
-    """Return the name of the study that is meant; TuneError where that is none or open."""
-    if wanted in names or (wanted is None and len(names) == 1):
-        return wanted or names[0]
-    if not names:
-        raise TuneError(f"{shown(where)}: no Optuna storage, or one that holds no study")
-    known = ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
-    if wanted is None:
-        raise TuneError(f"{shown(where)}: name one of its studies with --study: {known}")
-    near = did_you_mean(wanted, names) or "."
-    raise TuneError(f'{shown(where)}: no study "{wanted}"{near} Known: {known}')
+    return shown(lines[0][:200]) if lines else type(cause).__name__

@@ -1,19 +1,24 @@
 """Any Optuna study as plain frozen objects. Knows nothing about torch, and about Optuna only how to read it.
 
-What a search of mien's notes beside: on the study `told` (see `search.Plan.told`) and what `--confirm`
-found, on each trial the recipe, its costs, who worked on it when, and why it was refused or failed.
+What a search of mien's keeps beside: on the study METADATA (see `plan.Plan.metadata`) and what `--confirm`
+measured, on each trial the recipe, its costs, who worked on it when, and why it was refused or failed.
 """
 
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from mien.tune.storage import only_study, open_to_read, shown
+from mien.errors import TuneError
+from mien.labels import did_you_mean
+from mien.tune.storage import open_to_read, shown
 
 FORMAT = 1
-TOLD = "mien"  # the attribute of a study that says what our search is
+METADATA = "mien"  # the attribute of a study that says what our search is
+METADATA_KEYS = {"space", "data", "seed", "sampler", "pruner", "path", "fingerprint", "notes", "train", "val"}
 CONFIRMED = "confirmed"  # and the start of those that hold what other seeds reached
 STATES = ("complete", "pruned", "refused", "failed", "running", "waiting")
 
@@ -33,8 +38,7 @@ class Axis:
     def short(self) -> str:
         """The name without what stands before its last point and is no number."""
         parts = self.name.split(".")
-        kept = 2 if parts[-1].isdigit() else 1
-        return ".".join(parts[-kept:])
+        return ".".join(parts[-2 if parts[-1].isdigit() else -1 :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,12 @@ class Trial:
     number: int
     state: str  # one of STATES
     values: tuple[float, ...]  # one an objective; of a pruned trial the last of its curve, if any
-    params: dict[str, object]
+    params: dict[str, Any]
     curve: dict[int, float]  # the first objective by step, here by epochs done
     begun: datetime | None
     ended: datetime | None
-    notes: dict[str, object]
+    sessions: tuple[tuple[str, datetime, datetime | None], ...]  # who worked on it, from when to when
+    notes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Study:
     maximized: tuple[bool, ...]
     axes: tuple[Axis, ...]
     trials: tuple[Trial, ...]
-    told: dict  # what the search is, empty where it is not mien's
+    metadata: dict[str, Any]  # what the search is, empty where it is not mien's
     confirmed: dict[int, dict[int, tuple[float, ...]]]  # trial -> seed -> values
 
     def of_state(self, *states: str) -> list[Trial]:
@@ -70,23 +75,23 @@ class Study:
 
     def ranked(self) -> list[Trial]:
         """Return the complete trials, the best by the first objective first, the earlier of equals."""
-        sign = -1 if self.maximized[0] else 1
-        return sorted(self.of_state("complete"), key=lambda trial: sign * trial.values[0])
+        return sorted(self.of_state("complete"), key=lambda trial: self._losses(trial)[0])
 
     def front(self) -> list[Trial]:
-        """Return the complete trials that none beats in every objective, by the first objective."""
-        signs = [-1 if up else 1 for up in self.maximized]
-        found, kept = self.ranked(), []
-        losses = {t.number: [s * v for s, v in zip(signs, t.values, strict=True)] for t in found}
-        for trial in found:
-            mine = losses[trial.number]
-            beaten = any(
-                other != mine and all(o <= m for o, m in zip(other, mine, strict=True))
-                for other in losses.values()
-            )
-            if not beaten and mine not in [losses[t.number] for t in kept]:
-                kept.append(trial)
-        return kept
+        """Return the complete trials that none beats in every objective, by the first; of equals the first."""
+        by_losses = {self._losses(trial): trial for trial in reversed(self.ranked())}
+        return [
+            trial
+            for losses, trial in reversed(by_losses.items())
+            if not any(o != losses and all(map(float.__le__, o, losses)) for o in by_losses)
+        ]
+
+    def best(self) -> list[Trial]:
+        """Return the complete trials from the best on, or those on the front where there are several objectives."""
+        return self.ranked() if len(self.objectives) == 1 else self.front()
+
+    def _losses(self, trial: Trial) -> tuple[float, ...]:
+        return tuple(-v if up else v for up, v in zip(self.maximized, trial.values, strict=True))
 
 
 def read_study(where: str | Path, name: str | None = None) -> Study:
@@ -97,57 +102,75 @@ def read_study(where: str | Path, name: str | None = None) -> Study:
     # warnings are of what an old Optuna or an odd study wrote
     with warnings.catch_warnings(action="ignore"), open_to_read(where) as storage:
         known = {study.study_name: study for study in storage.get_all_studies()}
-        frozen = known[only_study(list(known), name, where)]
-        return plain(frozen, storage.get_all_trials(frozen._study_id), shown(where))
+        frozen = known[_choose(list(known), name, shown(where))]
+        return from_optuna(frozen, storage.get_all_trials(frozen._study_id), shown(where))
 
 
-def plain(study, trials, source: str) -> Study:
-    """Return an Optuna study and its trials as our own objects."""
-    told = study.user_attrs.get(TOLD)
-    told = told if isinstance(told, dict) and told.get("format") == FORMAT else {}
-    names = told.get("space", {}).get("objectives") or study.system_attrs.get("study:metric_names")
-    many = len(study.directions) > 1
+def _choose(names: list[str], name: str | None, where: str) -> str:
+    """Return the name of the study that is meant; TuneError where that is none or open."""
+    if name in names or (name is None and len(names) == 1):
+        return name or names[0]
+    if not names:
+        raise TuneError(f"{where}: no Optuna storage, or one that holds no study")
+    known = ", ".join(json.dumps(one, ensure_ascii=False) for one in names)
+    if name is None:
+        raise TuneError(f"{where}: name one of its studies with --study: {known}")
+    raise TuneError(f'{where}: no study "{name}"{did_you_mean(name, names) or "."} Known: {known}')
+
+
+def from_optuna(study: Any, trials: Iterable[Any], source: str) -> Study:
+    """Return an Optuna study (or FrozenStudy) and its FrozenTrials as plain objects."""
+    metadata = study.user_attrs.get(METADATA)
+    metadata = metadata if isinstance(metadata, dict) and metadata.get("format") == FORMAT else {}
+    if metadata and not metadata.keys() | metadata["data"].keys() >= METADATA_KEYS:
+        raise ValueError(f"its attribute {METADATA} lacks a key")
+    space = metadata.get("space", {})
+    count = len(study.directions)
+    unnamed = [f"value {i + 1}" for i in range(count)] if count > 1 else ["value"]
+    trials = sorted(trials, key=lambda trial: trial.number)
     return Study(
         name=study.study_name,
         source=source,
-        objectives=tuple(
-            names or [f"value {i + 1}" if many else "value" for i in range(len(study.directions))]
-        ),
+        objectives=tuple(space.get("objectives") or study.system_attrs.get("study:metric_names") or unnamed),
         maximized=tuple(direction.name == "MAXIMIZE" for direction in study.directions),
-        axes=_axes(trials, list(told.get("space", {}).get("parameters", ()))),
-        trials=tuple(_trial(trial) for trial in sorted(trials, key=lambda trial: trial.number)),
-        told=told,
+        axes=_axes(trials, list(space.get("parameters", ()))),
+        trials=tuple(map(_trial, trials)),
+        metadata=metadata,
         confirmed=_confirmed(study.user_attrs),
     )
 
 
-def _trial(trial) -> Trial:
-    state = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
-    if "refused" in trial.user_attrs:
-        state = "refused"
+def _trial(trial: Any) -> Trial:
+    state = "failed" if trial.state.name == "FAIL" else trial.state.name.lower()
+    begun, ended = trial.datetime_start, trial.datetime_complete
+    sessions = [(w, _moment(a), b and _moment(b)) for w, a, b in trial.user_attrs.get("sessions", ())]
     return Trial(
         number=trial.number,
-        state=state,
+        state="refused" if "refused" in trial.user_attrs else state,
         values=tuple(map(float, trial.values or ())),
-        params={name: flat(value) for name, value in trial.params.items()},
+        params={name: _flat(value) for name, value in trial.params.items()},
         curve=dict(sorted(trial.intermediate_values.items())),
-        begun=trial.datetime_start,
-        ended=trial.datetime_complete,
+        begun=begun,
+        ended=ended,
+        sessions=tuple(sessions or ([("worker", begun, ended)] if begun else [])),
         notes=dict(trial.user_attrs),
     )
 
 
-def _axes(trials, order: list[str]) -> tuple[Axis, ...]:
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _axes(trials: Iterable[Any], order: list[str]) -> tuple[Axis, ...]:
     """Return every parameter that some trial has, those of `order` first."""
-    spreads: dict[str, list] = {}
+    distributions: dict[str, list] = {name: [] for name in order}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            spreads.setdefault(name, []).append(distribution)
-    names = [name for name in order if name in spreads] + [name for name in spreads if name not in order]
-    return tuple(_axis(name, spreads[name]) for name in names)
+            distributions.setdefault(name, []).append(distribution)
+    return tuple(_axis(name, several) for name, several in distributions.items() if several)
 
 
-def flat(value):
+def _flat(value: Any) -> Any:
     """Return a parameter's value, a list or a dict of it as text: Optuna lets such be choices, too."""
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
@@ -155,25 +178,23 @@ def flat(value):
 def _axis(name: str, distributions: list) -> Axis:
     if any(hasattr(d, "choices") for d in distributions):
         choices = [choice for d in distributions for choice in getattr(d, "choices", ())]
-        return Axis(name, choices=tuple(dict.fromkeys(map(flat, choices))))
+        return Axis(name, choices=tuple(dict.fromkeys(map(_flat, choices))))
     low, high = min(d.low for d in distributions), max(d.high for d in distributions)
     whole = all(type(d).__name__.startswith("Int") for d in distributions)
     return Axis(name, float(low), float(high), log=any(d.log for d in distributions), whole=whole)
 
 
-def _confirmed(attributes: dict) -> dict[int, dict[int, tuple[float, ...]]]:
-    found: dict[int, dict[int, tuple[float, ...]]] = {}
+def _confirmed(attributes: dict[str, Any]) -> dict[int, dict[int, tuple[float, ...]]]:
+    confirmed: dict[int, dict[int, tuple[float, ...]]] = {}
     for key, values in attributes.items():
         head, *place = key.split("/")
         if head == CONFIRMED and len(place) == 2:
-            found.setdefault(int(place[0]), {})[int(place[1])] = tuple(values)
-    return found
+            confirmed.setdefault(int(place[0]), {})[int(place[1])] = tuple(values)
+    return confirmed
 
 
 def best_recipes(study: Study) -> dict[str, str]:
     """Return the recipes of a search's best trial, or of its front, as TOML by file name."""
-    if len(study.objectives) > 1:
-        found = [(f"front-{trial.number:04}.toml", trial) for trial in study.front()]
-    else:
-        found = [("best.toml", trial) for trial in study.ranked()[:1]]
-    return {name: trial.notes["recipe"] for name, trial in found if "recipe" in trial.notes}
+    single = len(study.objectives) == 1
+    best = [t for t in study.best()[: 1 if single else None] if "recipe" in t.notes]
+    return {"best.toml" if single else f"front-{t.number:04}.toml": t.notes["recipe"] for t in best}

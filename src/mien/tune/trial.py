@@ -1,188 +1,206 @@
-"""One trial from its draw to its end, told to Optuna. Knows nothing about other workers but their finished trials."""
+"""One trial: drawn, refused or trained, reported to Optuna epoch by epoch. Never sees the test split.
 
-import itertools
-import threading
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+`run_trial` is the objective of Optuna's `optimize`, which knows three ends: values, TrialPruned and a failure.
+What is cut off has none of them and leaves `optimize` as TrialInterrupted, so that its trial can wait again
+under its number.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
 
-from mien.errors import RecipeError, Stopped
-from mien.networks.engine import choose_engine
+from optuna import Trial, TrialPruned
+from optuna.trial import FrozenTrial, TrialState
+
+from mien.errors import OutOfMemory, RecipeError, TrainingDiverged
+from mien.files import with_no_error
+from mien.networks.engine import Engine, choose_engine
 from mien.progress import Progress
-from mien.recipe import to_toml
-from mien.tune.cost import Cost
-from mien.tune.objective import Outcome, Pruned, key_of, measure, over_budget, weigh
+from mien.recipe import DenseNet, Recipe, block_layers, to_toml
+from mien.run import Run
+from mien.train import train
+from mien.tune.cost import Cost, estimate_cost, over_budget
 from mien.tune.plan import Plan
-from mien.tune.report import words
-from mien.tune.storage import optuna
-from mien.tune.study import plain
+from mien.tune.worker import Worker
 
-BEAT, BEAT_SECONDS = "mien:beat", 20.0
 MOST_DEATHS = 3  # of workers in one trial
 COSTS = tuple(field.name for field in fields(Cost))
-ENDS = {
-    "complete": "COMPLETE",
-    "pruned": "PRUNED",
-    "refused": "PRUNED",
-    "failed": "FAIL",
-}  # in Optuna's words
 REPORTED = {"accuracy": "val_accuracy", "log_loss": "val_loss"}  # column of metrics.csv by objective
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A plan at work in this process."""
-
-    plan: Plan
-    storage: object
-    study: object  # Optuna's
-    worker: str
-
-    def id_of(self, number: int) -> int:
-        """Return the storage's own number of a trial."""
-        study_id = self.storage.get_study_id_from_name(self.plan.space.name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-
-    def put_back(self, number: int) -> None:
-        """Have a trial wait again, with all that is known of it."""
-        with _unless_finished():
-            self.storage.set_trial_state_values(self.id_of(number), optuna().trial.TrialState.WAITING)
-
-    def finished(self) -> list:
-        """Return Optuna's trials that have ended."""
-        return [t for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
+class TrialFailed(Exception):  # noqa: N818 (as Optuna's TrialPruned)
+    """The trial has no value and will get none."""
 
 
-@contextmanager
-def _unless_finished():
-    """Leave a trial alone that another worker took for this one's and finished."""
-    try:
-        yield
-    except optuna().exceptions.UpdateFinishedTrialError:
-        pass
+class TrialInterrupted(BaseException):  # noqa: N818 (no error, and past what `optimize` takes for a failure)
+    """The trial of this number is to wait again; the cause is what cut it off, if anything did."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
 
 
-def attend(search: Search, trial, *, stop: Callable[[], bool], say: Callable, progress: Progress) -> None:
-    """Bring one of Optuna's trials to its end; where `stop()` cuts it off, it waits again."""
+def run_trial(worker: Worker, number: int, trial: Trial) -> tuple[float, ...]:
+    """Return the values of one of Optuna's trials, which is to have this number: the sampler was made for it.
+
+    Raises TrialPruned also for a trial that is refused before training, TrialFailed, and TrialInterrupted.
+    """
+    worker.turn.release()
+    if trial.number != number or place(worker.trials(), number) >= worker.plan.trials:
+        raise TrialInterrupted(trial.number)  # a worker of another machine was quicker
     before = trial.user_attrs.get("sessions", [])
-    begun = datetime.now().isoformat(timespec="seconds")
-    trial.set_user_attr("sessions", [*before, [search.worker, begun, None]])
-    with _beating(search, trial.number):
-        try:
-            if sum(end is None for *_, end in before) < MOST_DEATHS:
-                outcome = _outcome(search, trial, stop, progress)
-            else:
-                outcome = Outcome(
-                    "failed", why=f"{MOST_DEATHS} workers died in it, perhaps for want of memory"
-                )
-        except Stopped:
-            outcome = None
-    with _unless_finished():
-        ended = datetime.now().isoformat(timespec="seconds")
-        trial.set_user_attr("sessions", [*before, [search.worker, begun, ended]])
-        if outcome is None:
-            search.put_back(trial.number)
-        else:
-            _tell(search, trial, outcome)
-            say(_line(search, trial.number, outcome))
-
-
-@contextmanager
-def _beating(search: Search, number: int):
-    """Show life in a trial, from a thread of its own."""
-    done, trial_id = threading.Event(), search.id_of(number)
-
-    def beat() -> None:
-        for count in itertools.count():
-            try:
-                search.storage.set_trial_system_attr(trial_id, BEAT, f"{search.worker} {count}")
-            except optuna().exceptions.OptunaError:
-                pass  # a storage that is away may come back; a finished trial needs no life
-            if done.wait(BEAT_SECONDS):
-                return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+    session = [worker.name, _now()]
     try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+        trial.set_user_attr("sessions", [*before, [*session, None]])
+        try:
+            with worker.heartbeat(number):
+                return _values(worker, trial, deaths=sum(end is None for *_, end in before))
+        finally:
+            trial.set_user_attr("sessions", [*before, [*session, _now()]])
+            worker.claim(number)
+    except (TrialPruned, TrialFailed):
+        raise
+    except BaseException as cause:
+        raise TrialInterrupted(number) from cause
 
 
-def _outcome(search: Search, trial, stop: Callable[[], bool], progress: Progress) -> Outcome:
-    """Draw, weigh and train, noting on the trial what is known by then."""
-    plan, space = search.plan, search.plan.space
+def _now() -> str:
+    return datetime.now().isoformat(timespec="seconds")
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Tell whether a trial counts towards the number asked for: all but those refused before training."""
+    return "refused" not in trial.user_attrs
+
+
+def place(trials: list[FrozenTrial], number: int) -> int:
+    """Return a trial's place in the search: how many before it count. So workers need no counter of their own."""
+    return sum(counts(trial) for trial in trials if trial.number < number)
+
+
+def _values(worker: Worker, trial: Trial, deaths: int) -> tuple[float, ...]:
+    """Draw a recipe and train it, or end the trial without; what is known by then is noted on the trial."""
+    plan, space = worker.plan, worker.plan.space
+    if deaths >= MOST_DEATHS:
+        _fail(trial, f"{deaths} workers died in it, perhaps for want of memory")
     try:
         recipe = space.recipe(space.values(trial), f"{space.name}-{trial.number:04}")
-    except RecipeError as fault:
-        return Outcome("refused", why=str(fault))
-    notes = {"recipe": to_toml(recipe), "key": key_of(recipe)}
-    twin = next((t for t in search.finished() if t.user_attrs.get("key") == notes["key"]), None)
-    if twin is None:
-        engine = choose_engine(device=plan.device, precision=recipe.training.precision, threads=plan.threads)
-        cost = weigh(recipe, space, plan.data, engine)
-        notes |= asdict(cost)
-    else:
-        notes |= {"repeats": twin.number}
-        notes |= {name: twin.user_attrs[name] for name in COSTS if name in twin.user_attrs}
-    for name, value in notes.items():
-        trial.set_user_attr(name, value)
-    if twin is not None:
-        return _repeated(trial, twin)
-    if over := over_budget(cost, space.budget):
-        return Outcome("refused", why=over)
-    folder = plan.folder / "trials" / f"trial-{trial.number:04}"
-    look = partial(_look, search, trial, recipe.training.epochs)
-    options = {"seed": plan.seed, "engine": engine, "cost": cost, "stop": stop, "progress": progress}
-    return measure(recipe, space, plan.data, folder, look=look, **options)
+    except RecipeError as error:
+        _refuse(trial, str(error))
+    key = key_of(recipe)
+    _note(trial, recipe=to_toml(recipe), key=key)
+    ended = [t for t in worker.trials() if t.state.is_finished()]
+    if twin := next((t for t in ended if t.user_attrs.get("key") == key), None):
+        return _repeat(trial, twin)
+    engine = choose_engine(device=plan.device, precision=recipe.training.precision, threads=plan.threads)
+    cost = estimate_cost(recipe, space, plan.data, engine)
+    _note(trial, **asdict(cost))
+    if why := over_budget(cost, space.budget):
+        _refuse(trial, why)
+    on_epoch = partial(_report, worker, trial, recipe.training.epochs)
+    options = {"engine": engine, "stop": worker.stop, "progress": worker.progress, "on_epoch": on_epoch}
+    try:
+        return train_trial(recipe, plan, plan.trial_folder(trial.number), cost, **options)
+    except (TrainingDiverged, OutOfMemory) as error:
+        _fail(trial, str(error))
 
 
-def _look(search: Search, trial, epochs: int, row: dict) -> None:
-    """Report an epoch, unless it was reported before the trial was cut off; raises Pruned."""
-    objectives, epoch = search.plan.space.objectives, row["epoch"]
-    known = search.storage.get_trial(search.id_of(trial.number)).intermediate_values
+def train_trial(
+    recipe: Recipe,
+    plan: Plan,
+    folder: Path,
+    cost: Cost,
+    *,
+    engine: Engine,
+    stop: Callable[[], bool],
+    progress: Progress,
+    on_epoch: Callable[[dict], None],
+) -> tuple[float, ...]:
+    """Train the recipe in `folder`, or take its run up, and return its values.
+
+    `on_epoch` gets each epoch's row and raises TrialPruned where it has seen enough; the run's folder then
+    stays as a run that is not complete. Raises Stopped with the run's state saved.
+    """
+    watched = _Watched(progress, on_epoch)
+    try:
+        run = train(recipe, plan.data, folder, seed=plan.seed, engine=engine, stop=stop, progress=watched)
+    except TrialPruned:
+        with_no_error((folder / "state.safetensors").unlink)
+        raise
+    return values_of(run, plan.space.objectives, asdict(cost))
+
+
+class _Watched(Progress):
+    """Hands each epoch's row to `on_epoch` and everything to another Progress."""
+
+    def __init__(self, inner: Progress, on_epoch: Callable[[dict], None]):
+        self._on_epoch = on_epoch
+        self.begin, self.step, self.end, self._epoch = inner.begin, inner.step, inner.end, inner.epoch
+
+    def epoch(self, row):
+        """Pass the row to both."""
+        self._epoch(row)
+        self._on_epoch(row)
+
+
+def values_of(run: Run, objectives: tuple[str, ...], costs: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return a complete run's values: those learnt as its kept epoch reached them on val."""
+    known = {**costs, **run.result()["val"]}
+    return tuple(float(known[name]) for name in objectives)
+
+
+def key_of(recipe: Recipe) -> str:
+    """Return 16 hex digits that two recipes share if, and only if, their runs of one seed are the same."""
+    network = recipe.network
+    if isinstance(network, DenseNet):
+        layers = block_layers(network)
+        growth = network.growth if len(network.growth) > 1 else network.growth * len(layers)
+        peak = dict.fromkeys(("num_blocks", "min_layers", "max_layers"), 0)
+        network = replace(network, layers=layers, growth=growth, **peak)
+    text = to_toml(replace(recipe, name="x", network=network))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _report(worker: Worker, trial: Trial, epochs: int, row: dict) -> None:
+    """Report an epoch, unless it was reported before the trial was cut off; raises TrialPruned."""
+    objectives, epoch = worker.plan.space.objectives, row["epoch"]
+    known = worker.storage.get_trial(worker.id_of(trial.number)).intermediate_values
     if len(objectives) > 1 or epoch in known:
         return
     trial.report(row[REPORTED[objectives[0]]], epoch)
     if epoch < epochs and trial.should_prune():
-        raise Pruned
+        raise TrialPruned
 
 
-def _repeated(trial, twin) -> Outcome:
-    """Return how the trial of the same recipe ended; of a pruned one the curve is repeated too."""
+def _repeat(trial: Trial, twin: FrozenTrial) -> tuple[float, ...]:
+    """End as the trial of the same recipe ended; of a pruned one the curve is repeated too."""
     notes = twin.user_attrs
-    if twin.state.name == "COMPLETE":
-        return Outcome("complete", tuple(twin.values))
-    if "refused" in notes or "fault" in notes:
-        return Outcome(
-            "refused" if "refused" in notes else "failed", why=notes.get("refused", notes.get("fault"))
-        )
+    _note(trial, repeats=twin.number, **{name: notes[name] for name in COSTS if name in notes})
+    if "refused" in notes:
+        _refuse(trial, notes["refused"])
+    if twin.state == TrialState.FAIL:
+        _fail(trial, notes.get("fault", ""))
+    if twin.state == TrialState.COMPLETE:
+        return tuple(twin.values)
     for step, value in twin.intermediate_values.items():
         trial.report(value, step)
-    return Outcome("pruned")
+    raise TrialPruned
 
 
-def _tell(search: Search, trial, outcome: Outcome) -> None:
-    if outcome.why:
-        trial.set_user_attr("refused" if outcome.state == "refused" else "fault", outcome.why)
-    if search.storage.get_trial(search.id_of(trial.number)).state.name == "RUNNING":
-        state = optuna().trial.TrialState[ENDS[outcome.state]]
-        search.study.tell(trial, list(outcome.values) or None, state=state)
+def _note(trial: Trial, **notes: Any) -> None:
+    for name, value in notes.items():
+        trial.set_user_attr(name, value)
 
 
-def _line(search: Search, number: int, outcome: Outcome) -> str:
-    """Return what is said of a trial that has ended."""
-    study = plain(search.study, search.study.get_trials(deepcopy=False), "")
-    told = ", ".join(
-        f"{words.told(study, i)} {words.value(study, value, i)}" for i, value in enumerate(outcome.values)
-    )
-    if told and len(study.objectives) == 1 and study.ranked()[0].number == number:
-        told += ", the best yet"
-    if (twin := study.trials[number].notes.get("repeats")) is not None:
-        told = f"{told or outcome.state}, as trial {twin}"
-    done = len(study.of_state("complete", "pruned", "failed"))
-    told = ": ".join(filter(None, (told or outcome.state, outcome.why)))
-    return f"trial {number}: {told} ({done} of {search.plan.trials})"
+def _refuse(trial: Trial, why: str) -> NoReturn:
+    _note(trial, refused=why)
+    raise TrialPruned
+
+
+def _fail(trial: Trial, why: str) -> NoReturn:
+    _note(trial, fault=why)
+    raise TrialFailed(why)

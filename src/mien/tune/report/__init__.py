@@ -5,31 +5,30 @@ and PNG), `numbers/trials.csv` and `recipes/`, the best as TOML for `mien train`
 mien's; `summary` tells the result in the terminal.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from mien import __version__
 from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
 from mien.pages import render
-from mien.pages.figures import themed
+from mien.pages.figures import Drawn, themed
 from mien.text import filled, quoted
-from mien.tune.report import page, words
-from mien.tune.report.effects import FEWEST_TRIALS, Importance, importances
-from mien.tune.report.figures import MOST_PAIRS, draw, told
+from mien.tune.report import tables, text
+from mien.tune.report.effects import FEWEST_TRIALS, importances
+from mien.tune.report.figures import MOST_PAIRS, draw
 from mien.tune.study import Study, best_recipes, read_study
 
 PAGE = "report.html"
 CONTENTS = {PAGE, "figures", "numbers", "recipes"}
-SECTIONS = (
-    ("trials", "The trials"),
-    ("history", "History"),
-    ("front", "The front"),
-    ("importances", "What matters"),
-    ("contours", "Contours"),
-    ("slices", "Slices"),
-    ("recipe", "The best recipe"),
-    ("method", "How to read this"),
-)
+SECTIONS = {
+    "trials": "The trials",
+    "history": "History",
+    "front": "The front",
+    "importances": "What matters",
+    "contours": "Contours",
+    "slices": "Slices",
+    "recipe": "The best recipe",
+    "method": "How to read this",
+}
 
 
 def report(where: str | Path, out: Path, *, study: str | None = None) -> Study:
@@ -46,73 +45,41 @@ def report(where: str | Path, out: Path, *, study: str | None = None) -> Study:
         for name in sorted(CONTENTS - {PAGE}):
             (folder / name).mkdir()
         ranked = importances(read)
-        drawn = draw(read, ranked, folder / "figures")
-        write_atomic(folder / PAGE, _html(read, ranked, drawn, out))
-        write_csv(folder / "numbers" / "trials.csv", *_rows(read))
-        for name, text in best_recipes(read).items():
-            write_atomic(folder / "recipes" / name, text)
+        figures = draw(read, ranked, folder / "figures")
+        said = text.findings(read, ranked)
+        write_atomic(folder / PAGE, _html(read, said, figures, out))
+        write_csv(folder / "numbers" / "trials.csv", *tables.csv(read))
+        for name, toml in best_recipes(read).items():
+            write_atomic(folder / "recipes" / name, toml)
     return read
 
 
-def _html(study: Study, ranked: Sequence[Importance], drawn: dict, out: Path) -> str:
+def _html(study: Study, said: list, figures: dict[str, list[Drawn]], out: Path) -> str:
     recipes = best_recipes(study)
-    there = {name for name, figures in drawn.items() if figures} | {"trials", "method"}
-    there |= {"recipe"} if recipes else set()
+    filled_sections = {name for name, drawn in figures.items() if drawn} | {"trials", "method"}
+    filled_sections |= {"recipe"} if recipes else set()
     return render(
         "mien.tune.report",
         "report.html",
         study=study,
         title=f"The search {study.name}",
-        lead=words.lead(study),
-        said=words.say(study, ranked),
-        sections=[section for section in SECTIONS if section[0] in there],
-        tables=page.tables(study),
-        drawn=drawn,
-        told=told(study),
+        lead=text.lead(study),
+        said=said,
+        sections=[(name, heading) for name, heading in SECTIONS.items() if name in filled_sections],
+        tables=tables.tables(study),
+        drawn=figures,
+        objective=text.objective(study),
         better="higher" if study.maximized[0] else "lower",
         fewest=FEWEST_TRIALS,
         undrawn=len(study.axes) * (len(study.axes) - 1) // 2 > MOST_PAIRS,
         recipes=recipes,
-        notes=study.told.get("data", {}).get("notes", ()),
+        notes=study.metadata.get("data", {}).get("notes", ()),
         command=f"mien tune report {quoted(study.source)} --study {quoted(study.name)} --out {quoted(out)}",
         version=__version__,
     )
 
 
-def _rows(study: Study) -> tuple[list[str], list[list]]:
-    """Return the header and the rows of `trials.csv`: every trial with all that is known of it but its recipe."""
-    axes = [axis.name for axis in study.axes]
-    notes = ("parameters", "multiply_adds", "memory_mb", "milliseconds", "repeats", "refused", "fault")
-    head = [
-        "trial",
-        "state",
-        *study.objectives,
-        "epochs",
-        "begun",
-        "ended",
-        *axes,
-        *(f"note {n}" for n in notes),
-    ]
-    rows = []
-    for t in study.trials:
-        values = t.values if len(t.values) == len(study.objectives) else [None] * len(study.objectives)
-        params = [t.params.get(name) for name in axes]
-        rows.append(
-            [
-                t.number,
-                t.state,
-                *values,
-                len(t.curve),
-                t.begun,
-                t.ended,
-                *params,
-                *(t.notes.get(n) for n in notes),
-            ]
-        )
-    return head, rows
-
-
 def summary(study: Study) -> str:
     """Return what is said of a search as text of at most 100 columns."""
-    said = words.say(study, importances(study))
+    said = text.findings(study, importances(study))
     return "\n".join(f"{one.head}\n{filled(one.sentence, '  ')}" for one in said)

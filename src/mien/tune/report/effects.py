@@ -1,12 +1,15 @@
-"""What parameters do to the value: places on axes, smooth surfaces, importances. Knows nothing about figures.
+"""What parameters do to the value: importances, places on axes, smooth surfaces. Knows nothing about figures.
 
 Only complete trials count: the values of pruned ones stand at other epochs.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import optuna
 
 from mien.tune.study import Axis, Study, Trial
 
@@ -15,19 +18,19 @@ WIDTHS = (0.05, 0.1, 0.2, 0.4)  # of kernels, in lengths of an axis
 SHUFFLES = 100
 FEWEST_TRIALS = 8
 MOST_TRIALS = 1000
-FIRST_BESIDE_BLOCKS = (("l2", "weight_decay"), ("dropout",))
+FIRST_BESIDE_BLOCKS = (("l2", "weight_decay"), ("dropout",))  # contours that the original study drew
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much of the ranked values one parameter explains beyond those before it, 0 to 1, and how much by chance."""
+    """A parameter's share of all importance, 0 to 1, and the share that chance gives it."""
 
     axis: Axis
     share: float
     by_chance: float  # what 95 % of shuffled values stay below
 
 
-def place(axis: Axis, value) -> float:
+def place(axis: Axis, value: Any) -> float:
     """Return where a value lies on its axis, 0 to 1; logarithmic axes by the logarithm, choices in their order."""
     if axis.choices:
         return axis.choices.index(value) / max(1, len(axis.choices) - 1)
@@ -49,13 +52,16 @@ def surface(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the values smoothed over the unit square, float64 (GRID, GRID), rows by `y`.
 
     A mean weighted by a Gaussian kernel (Nadaraya 1964, Watson 1964), as wide as leaves the least
-    error when each value is told from all others.
+    error when each value is predicted from all others.
     """
     points = np.stack([x, y], 1)
     ticks = np.linspace(0, 1, GRID)
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-    width = min(WIDTHS, key=lambda w: ((_smooth(points, points, values, w, own=False) - values) ** 2).sum())
-    return _smooth(grid, points, values, width).reshape(GRID, GRID)
+
+    def error(width: float) -> float:
+        return ((_smooth(points, points, values, width, own=False) - values) ** 2).sum()
+
+    return _smooth(grid, points, values, min(WIDTHS, key=error)).reshape(GRID, GRID)
 
 
 def smooth_line(x: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -66,53 +72,62 @@ def smooth_line(x: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _smooth(
     at: np.ndarray, points: np.ndarray, values: np.ndarray, width: float, *, own: bool = True
 ) -> np.ndarray:
-    """Return the weighted mean of values (..., N) at places; `own` False leaves each point's own value out."""
+    """Return the weighted mean of the values (N,) at places; `own` False leaves each point's own value out."""
     distance = ((at[:, None] - points[None]) ** 2).sum(-1) / (2 * width**2)
     if not own:
         np.fill_diagonal(distance, np.inf)
     weights = np.exp(distance.min(1, keepdims=True) - distance)
-    return values @ (weights / weights.sum(1, keepdims=True)).T
+    return (weights / weights.sum(1, keepdims=True)) @ values
 
 
 def importances(study: Study) -> list[Importance]:
     """Return every parameter's importance, the greatest first; none where too few trials are complete.
 
-    The share of the values' ranks that a kernel mean over one parameter tells of a trial from all the others,
-    beyond what the parameters before it tell: an additive model, built forward and cross-validated. Ranks,
-    since one diverged value would outweigh all others; forward, since a search draws good values together.
+    Optuna's PED-ANOVA (Watanabe et al., IJCAI 2023): how far the values of the best tenth of the trials differ from
+    those of all. With few trials that were drawn where others did well a share means little without what chance
+    gives, so the trials' values are shuffled, too.
     """
-    trials, rng = study.of_state("complete"), np.random.default_rng(0)
-    trials = trials[:: -(-len(trials) // MOST_TRIALS) or 1]  # the work grows with their square
-    values = np.array([trial.values[0] for trial in trials])
-    rest = (values[:, None] > values).sum(1) + (values[:, None] == values).sum(1) / 2
-    rest = rest - rest.mean() if len(rest) else rest
-    whole = (rest**2).sum() or 1.0
-    left = {axis: np.array([axis.name in trial.params for trial in trials], bool) for axis in study.axes}
-    left = {axis: there for axis, there in left.items() if there.sum() >= FEWEST_TRIALS}
-    at = {axis: places([t for t in trials if axis.name in t.params], axis) for axis in left}
-    found = []
-    while left:
-        gains = {axis: _gain(at[axis], rest[None, there]) for axis, there in left.items()}
-        axis = max(gains, key=lambda axis: gains[axis][0][0])
-        there, (gain, told) = left.pop(axis), gains[axis]
-        shuffled = np.array([rng.permutation(rest[there]) for _ in range(SHUFFLES)])
-        by_chance = np.quantile(_gain(at[axis], shuffled)[0], 0.95)
-        found.append(Importance(axis, float(gain[0] / whole), float(by_chance / whole)))
-        rest[there] -= told if gain[0] > 0 else 0
-    return sorted(found, key=lambda each: -each.share)
+    trials = [t for t in study.of_state("complete") if np.isfinite(t.values[0])]
+    trials = trials[:: -(-len(trials) // MOST_TRIALS) or 1]
+    axes = {a.name: a for a in study.axes if sum(a.name in t.params for t in trials) >= FEWEST_TRIALS}
+    if not axes:
+        return []
+    losses = np.array([t.values[0] * (-1 if study.maximized[0] else 1) for t in trials])
+    with warnings.catch_warnings(action="ignore"):  # Optuna's: experimental, few trials, lists as choices
+        copy = _copy(axes, trials)
+        weights = _ped_anova(copy, losses)
+        rng = np.random.default_rng(0)
+        shuffled = [_ped_anova(copy, rng.permutation(losses)) for _ in range(SHUFFLES)]
+    total = sum(weights.values()) or 1.0
+    ranked = sorted(weights, key=lambda name: -weights[name])
+    chances = {name: np.quantile([each[name] for each in shuffled], 0.95) for name in ranked}
+    return [Importance(axes[n], weights[n] / total, float(chances[n]) / total) for n in ranked]
 
 
-def _gain(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much a kernel mean over `x` lowers the squared error of values (K, N), and what it tells of row 0.
+def _copy(axes: dict[str, Axis], trials: Sequence[Trial]):
+    """Return an Optuna study in memory of these parameters and trials, without their values."""
+    copy = optuna.create_study(storage=optuna.storages.InMemoryStorage())
+    distributions = {name: _distribution(axis) for name, axis in axes.items()}
+    for trial in trials:
+        params = {name: value for name, value in trial.params.items() if name in axes}
+        drawn = {name: distributions[name] for name in params}
+        copy.add_trial(optuna.trial.create_trial(params=params, distributions=drawn, value=0.0))
+    return copy
 
-    Each value is told from all others; the rival is their plain mean, and a gain is at least 0.
-    """
-    told = np.array([_smooth(x[:, None], x[:, None], values, width, own=False) for width in WIDTHS])
-    errors = ((told - values) ** 2).sum(2)
-    plain = ((values - values.mean(1, keepdims=True)) ** 2).sum(1)
-    rival = plain * (values.shape[1] / (values.shape[1] - 1)) ** 2  # the mean of all others
-    share = 1 - errors.min(0) / np.maximum(rival, 1e-12)
-    return plain * np.maximum(0, share), told[errors[:, 0].argmin(), 0]
+
+def _distribution(axis: Axis):
+    kinds = optuna.distributions
+    if axis.choices:
+        return kinds.CategoricalDistribution(axis.choices)
+    if axis.whole:
+        return kinds.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return kinds.FloatDistribution(axis.low, axis.high, log=axis.log)
+
+
+def _ped_anova(copy, losses: np.ndarray) -> dict[str, float]:
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    options = {"evaluator": evaluator, "target": lambda t: losses[t.number], "normalize": False}
+    return optuna.importance.get_param_importances(copy, **options)
 
 
 def pairs(study: Study, ranked: Sequence[Importance]) -> list[tuple[Axis, Axis]]:
@@ -128,7 +143,5 @@ def pairs(study: Study, ranked: Sequence[Importance]) -> list[tuple[Axis, Axis]]
 
 def _turn(one: Axis, other: Axis) -> int:
     """Return 0 and 1 for the pairs that the original study drew, 2 for all others."""
-    told = (any(w in other.name for w in words) for words in FIRST_BESIDE_BLOCKS)
-    return next(
-        (i for i, drawn in enumerate(told) if drawn and "num_blocks" in one.name), len(FIRST_BESIDE_BLOCKS)
-    )
+    drawn = [any(name in other.name for name in names) for names in FIRST_BESIDE_BLOCKS]
+    return drawn.index(True) if "num_blocks" in one.name and any(drawn) else len(drawn)
