@@ -473,7 +473,7 @@ def test_results_are_saved_as_predict_writes_them(tab, recognizer, pictures):
     images = {
         "several": pictures["several"],
         "nobody": encoded(np.full((90, 120), 128, np.uint8)),
-        '=a "b", \u200b.png': b"no picture",
+        '=a "b", \u200e\x07.png': b"no picture",
     }
     give(tab, "drop", images)
     got_csv = list(csv.reader(io.StringIO(saved(tab, "Save as CSV").decode())))

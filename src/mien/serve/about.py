@@ -68,6 +68,7 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "labels": list(model.labels),
         "side": model.side,
         "threshold": model.threshold,
+        "prior": dict(zip(model.labels, model.prior, strict=True)),
         "temperature": model.temperature,
         "crop": model.crop,
         "reading": model.reading,

@@ -61,6 +61,7 @@ class About(BaseModel):
     labels: list[str] = Field(description="the classes, in the order of the graph's probabilities")
     side: int = Field(description="pixels of the square grey faces that it reads")
     threshold: float = Field(description="a lower highest probability makes the label uncertain")
+    prior: dict[str, float] = Field(description="the share that the probabilities take each class to have")
     temperature: float = Field(description="in the graph already")
     crop: dict = Field(description="where the marks of a face belong in the square, as shares of its side")
     reading: dict = Field(

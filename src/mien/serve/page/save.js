@@ -8,7 +8,7 @@ const POINTS = ["eye1", "eye2", "nose", "mouth1", "mouth2"];
 const BOX = ["left", "top", "width", "height"];
 const NO_FACE = "no face found";
 const FORMAT = 2; // of the JSON lines
-const NOT_PRINTED = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
+const CONTROL = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu; // as in labels.py
 const SMALLEST_SIDE = 480; // pixels of a labeled image's long side; what is smaller is drawn larger
 const LARGEST_SIDE = 4096; // what is larger is made smaller, as some browsers draw no larger ones
 
@@ -34,9 +34,9 @@ function csvRows({ name, faces = [], problem = NO_FACE }, model, columns) {
 
 const cell = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
 
-/** A name without signs that do not print, and none that a spreadsheet takes for a formula. */
+/** A name whose control characters are escaped, and none that a spreadsheet takes for a formula. */
 function cellName(name) {
-  const text = name.replace(NOT_PRINTED, escaped);
+  const text = name.replace(CONTROL, escaped);
   return /^[=+\-@]/.test(text) && text !== "-" ? `./${text}` : text;
 }
 
@@ -49,8 +49,8 @@ function escaped(sign) {
 
 /** One object a line, an image each, which names the model that classified it. */
 export function jsonLines(results, model) {
-  const { name, sha256, threshold, card_url: card, mien } = model;
-  const origin = { model: name, sha256, uncertain_below: threshold, card, mien, format: FORMAT };
+  const { name, sha256, threshold, prior, card_url: card, mien } = model;
+  const origin = { model: name, sha256, uncertain_below: threshold, prior, card, mien, format: FORMAT };
   return results.map((result) => `${JSON.stringify({ ...object(result, model), ...origin })}\n`).join("");
 }
 
