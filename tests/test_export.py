@@ -43,6 +43,8 @@ NETWORKS = {
     ),
     "residual": (recipe.DenseNet(layers=(2, 1), growth=(4,), connection="add", stochastic_depth=0.5), 16),
     "resnet": (recipe.ResNet(layers=(1, 1), width=4, block="bottleneck"), 32),
+    "face-resnet": (recipe.FaceResNet(), 24),
+    "efficientnet-lite": (recipe.EfficientNetLite(upsample=1), 33),
 }
 VIEWS = [Evaluation(), Evaluation(mirror=True), Evaluation(mirror=True, shift=2)]
 

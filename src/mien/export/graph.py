@@ -60,6 +60,12 @@ def onnx_graph(reader: Reader, side: int) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
+        warnings.simplefilter(
+            "ignore", torch.jit.TracerWarning
+        )  # sides of a face are constants, and meant to be
+        warnings.filterwarnings(
+            "ignore", "Constant folding", UserWarning
+        )  # of paddings: onnxruntime folds them
         torch.onnx.export(
             reader,
             (torch.zeros(2, 1, side, side, dtype=torch.uint8),),

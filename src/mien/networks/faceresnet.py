@@ -45,7 +45,7 @@ class FaceResidual(nn.Module):
         """Return (B, outputs, H, W), or half of H and W, of (B, inputs, H, W)."""
         if not self.halve:
             return self.relu(self.path(x) + x)
-        height, width = x.shape[2:]
+        height, width = map(int, x.shape[2:])
         residual = self.path(F.pad(x, (0, 1 - width % 2, 0, 1 - height % 2)))
         shortcut = F.avg_pool2d(x, 2)
         return self.relu(residual + F.pad(shortcut, (0, 0, 0, 0, 0, self.more)))
@@ -95,7 +95,7 @@ class FaceResNet(nn.Module):
 
 def enlarged(x: torch.Tensor, factor: float) -> torch.Tensor:
     """Return faces (B, C, S, S) with `factor` times as many pixels a side, between which is interpolated linearly."""
-    side = round(x.shape[-1] * factor)
+    side = round(int(x.shape[-1]) * factor)  # int: a constant of the exported graph
     if side == x.shape[-1]:
         return x
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)

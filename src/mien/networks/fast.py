@@ -80,7 +80,7 @@ class DepthwiseConv2d(nn.Conv2d):
 def same_padding(x: torch.Tensor, kernel: int, stride: int) -> list[int]:
     """Return the pixels (left, right, top, bottom) that let a convolution give ceil(side / stride) of each side."""
     pads = []
-    for side in (x.shape[3], x.shape[2]):
+    for side in (int(x.shape[3]), int(x.shape[2])):
         total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
         pads += [total // 2, total - total // 2]
     return pads
