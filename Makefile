@@ -3,11 +3,13 @@
 # make test                      environment, then the tests (MIEN_FER2013=fer2013.tar.gz for those on real faces)
 
 SEEDS ?= 1
+PYTHON ?= python3
 NAME = $(if $(DATA),$(firstword $(subst ., ,$(notdir $(patsubst %/,%,$(DATA))))),rendered)
 MIEN = .venv/bin/mien
+OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all bench results weights teachers study study-page wheel clean
+.PHONY: run test test-all test-lowest test-python bench results weights teachers study study-page wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -30,6 +32,16 @@ test: .venv/with-test
 
 test-all: .venv/with-test
 	.venv/bin/python -m pytest -n 2 --dist loadscope -m 'slow or not slow'
+
+# the fast tests with the lowest versions of what pyproject.toml names, which uv finds
+test-lowest:
+	UV_RESOLUTION=lowest-direct scripts/environment .venv-lowest test
+	.venv-lowest/bin/python -m pytest -n 2 --dist loadscope
+
+# make test-python PYTHON=python3.13: the fast tests with another Python
+test-python:
+	PYTHON="$(PYTHON)" scripts/environment $(OTHER) test
+	$(OTHER)/bin/python -m pytest -n 2 --dist loadscope
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test
@@ -109,4 +121,4 @@ wheel: .venv/with-test
 	touch $@
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-* build dist

@@ -55,7 +55,6 @@ if [ -f "$data/strip0.png" ]; then
     [ -d "$out/data" ] || "$python" bench/unstrip.py "$data" "$out/data" || exit 2
     data=$out/data
 fi
-item tests 60 "$python" -m pytest tests/test_engine.py -q -k graphs
 bench quick-densenet
 train densenet-blink
 train densenet-fast

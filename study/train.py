@@ -26,29 +26,14 @@ from mien.networks.inside import feature_reuse, gradients
 from mien.progress import Terminal
 from mien.recipe import read_recipe
 from mien.train import train
-from mien.train.loop import derive_seed, make_optimizer
+from mien.train.seeds import derive_seed
 from mien.train.state import load_state
+from mien.train.step import make_optimizer
 from study.plan import FULL_SEEDS, PLAN, Planned
 from study.swapped import swapped
 
 PROBED_FACES = 1024
 KNOWN = [planned.name for planned in PLAN]
-
-
-class Epochs(Terminal):
-    """Shows how far training has come and remembers the last epoch that ended."""
-
-    done = 0
-
-    def begin(self, name, epochs, steps_per_epoch, epoch, step) -> None:
-        """Note where a run is taken up."""
-        self.done = epoch
-        super().begin(name, epochs, steps_per_epoch, epoch, step)
-
-    def epoch(self, row: dict) -> None:
-        """Note an epoch's end."""
-        self.done = row["epoch"]
-        super().epoch(row)
 
 
 @cache
@@ -64,20 +49,20 @@ def make(planned: Planned, seed: int, faces: Path, threads: int | None, asked) -
     engine = choose_engine(precision=recipe.training.precision, threads=threads)
     folder = planned.folder(seed)
 
-    def go_on(stop) -> None:
-        train(recipe, data, folder, seed=seed, engine=engine, stop=stop, progress=progress)
+    def go_on(stop, on_epoch=lambda row: None) -> None:
+        options = {"seed": seed, "engine": engine, "stop": stop, "on_epoch": on_epoch, "progress": Terminal()}
+        train(recipe, data, folder, **options)
 
-    progress = Epochs()
     if planned.probed:
         _probe(folder, "start", data, lambda: _fresh(recipe, data, seed))
-        middle = recipe.training.epochs // 2
+        middle, epochs = recipe.training.epochs // 2, [_epochs_done(recipe, data, folder)]
         try:
-            if not _told(folder, "middle").exists():
-                go_on(lambda: asked() or progress.done >= middle)
+            if not _told(folder, "middle").exists() and epochs[-1] < middle:
+                go_on(lambda: asked() or epochs[-1] >= middle, lambda row: epochs.append(row["epoch"]))
         except Stopped:
             if asked():
                 raise
-        _probe(folder, "middle", data, lambda: _standing(recipe, data, folder))
+        _probe(folder, "middle", data, lambda: _half_trained(recipe, data, folder)[0])
     go_on(asked)
     for split in ("val", "test"):
         evaluate(folder, split=split)
@@ -96,10 +81,17 @@ def _fresh(recipe, data, seed):
     return _build(recipe, data)
 
 
-def _standing(recipe, data, folder):
+def _half_trained(recipe, data, folder):
+    """Return the network of a run that is not complete, and its state."""
     network = _build(recipe, data)
-    load_state(folder / "state.safetensors", network, network, make_optimizer(network, recipe.optimizer))
-    return network
+    optimizer = make_optimizer(network, recipe.optimizer)
+    _, state = load_state(folder / "state.safetensors", network, network, optimizer)
+    return network, state
+
+
+def _epochs_done(recipe, data, folder) -> int:
+    begun = (folder / "state.safetensors").exists()
+    return _half_trained(recipe, data, folder)[1].epoch if begun else 0
 
 
 def _trained(recipe, data, folder):

@@ -12,10 +12,9 @@ from test_cli import mien
 from test_train import TOY, toy_recipe
 from torch import nn
 
-from mien.bench import GRAPHS, PLAIN, Bench, bench, others, random_faces, variants
+from mien.bench import PLAIN, Bench, bench, others, random_faces, variants
 from mien.bench.clock import STAGES, Speed, gain, race
 from mien.bench.device import Traffic, demand
-from mien.bench.loop import loop_share
 from mien.bench.own import INFERENCE_FACES, Variant, own_step
 from mien.bench.plain import Faces, plain_step
 from mien.bench.report import CONTENTS, write
@@ -24,7 +23,6 @@ from mien.errors import StorageError
 from mien.networks.engine import Engine, choose_engine
 from mien.progress import Counting
 from mien.recipe import Augment
-from mien.train import loop
 
 PLAIN_ENGINE = Engine("cpu", "fp32", "channels-first", 1)
 
@@ -49,7 +47,6 @@ def told() -> Bench:
         },
         reading={"plain": speed(0.4), "mien": speed(0.1)},
         others={},
-        loop_share=0.012,
         operations=10**11,
         traffic_bytes=5 * 10**9,
         operations_per_second={"fp32": 1e12},
@@ -76,19 +73,10 @@ def test_the_words_hold_every_figure(told):
 
     assert {"plain loop 125 1.00", "+ channels-last 250 2.00 2.00", "+ fast parts 500 2.00 4.00"} <= rows
     assert f"mien {INFERENCE_FACES / 0.1:,.0f} 4.00" in rows
-    assert "the loop itself: 1.2% of a step of `mien train`" in rows
+    assert "the loop itself: 25.0% of a step of `mien train`" in rows
     assert any("50% of that compute in fp32, 25% of that bandwidth" in row for row in rows)
     assert "DenseNet-121 of timm and torchvision: not installed" in rows
     assert max(map(len, lines)) <= 120
-
-
-def test_what_is_not_chosen_is_not_called_ours(told):
-    """CUDA graphs are told beside mien's own training and counted in none of its figures."""
-    tried = replace(told, training=told.training | {GRAPHS: speed(0.1, 0.1, 0.125)})
-
-    assert "+ fast parts" == tried.own
-    assert tried.compute_share == told.compute_share
-    assert "with graphs 1,000 2.00 8.00" in {" ".join(line.split()) for line in summary(tried).splitlines()}
 
 
 def test_the_folder_holds_figures_and_numbers(told, tmp_path):
@@ -175,17 +163,6 @@ def test_operations_and_bytes_of_a_product_are_counted():
     assert 2 * 8 * 16 * 4 == operations
     assert 4 * (8 * 16 + 16 * 4 + 8 * 4) == product
     assert 4 * 128 * (2 + 3) == sums.bytes
-
-
-def test_the_loops_share_is_a_share_and_leaves_the_loop_alone():
-    """An epoch of `train` on random faces gives a share between 0 and 1; the loop is as before after it."""
-    before = loop.backward
-    share = loop_share(
-        toy_recipe("quick-cnn", "training.keep=best", "training.patience=3"), PLAIN_ENGINE, side=16, steps=4
-    )
-
-    assert 0 < share < 1
-    assert loop.backward is before
 
 
 def test_other_packages_are_measured_where_they_are(monkeypatch):
@@ -285,7 +262,7 @@ def test_what_waits_for_a_gpu_goes_on_where_it_stopped(tmp_path):
         done.append(subprocess.run(command, **options))
         made.append(calls.read_text().splitlines()[before:])
 
-    assert ["bench quick-densenet", "train densenet-blink"] == made[0][1:3]
+    assert ["bench quick-densenet", "train densenet-blink"] == made[0][:2]
     assert "train-densenet-fast-s0: goes on in the next call" in done[0].stdout
     assert ["train densenet-fast", "evaluate", "bench densenet"] == [call.split(" /")[0] for call in made[1]]
     assert [] == made[2]

@@ -20,8 +20,8 @@ from mien.reading import CHECKSUM
 from mien.recipe import read_recipe
 from mien.run import read_run
 from mien.train import train
-from mien.train.loop import make_optimizer
 from mien.train.state import load_state
+from mien.train.step import make_optimizer
 
 FLIPS, CUTS = 500, 200
 FAST_FLIPS, FAST_CUTS = 16, 8

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_networks import network_of, some_images
-from test_train import TOY, TOY_CNN, toy_recipe
+from test_train import TOY, TOY_CNN
 from torch import nn
 
 from mien.errors import RunError
@@ -21,8 +21,8 @@ from mien.networks import as_input
 from mien.networks.engine import Engine
 from mien.networks.fast import Dropout, Join, make_plain
 from mien.recipe import Optimizer, read_recipe
-from mien.train import together, train
-from mien.train.loop import make_optimizer
+from mien.train import distributed, train
+from mien.train.step import make_optimizer
 
 PLAIN = Engine("cpu", "fp32", "channels-last", 1)
 LAYOUTS = {"channels-first": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -176,12 +176,12 @@ def start_together(*command: str, count: int = 2) -> list[subprocess.Popen]:
 def test_half_of_what_torchrun_tells_is_told(monkeypatch):
     """A WORLD_SIZE that a cluster set for itself is one line that names what is missing."""
     monkeypatch.setenv("WORLD_SIZE", "4")
-    for name in together.TOLD:
+    for name in distributed.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(
         RunError, match="WORLD_SIZE is set and RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT not"
     ):
-        together.join("cpu")
+        distributed.init("cpu")
 
 
 def test_two_processes_equal_one(toy, toy_data, tmp_path):
@@ -231,17 +231,17 @@ def test_torchrun_trains_one_run_that_one_process_takes_up(toy, tmp_path):
 @pytest.fixture
 def two_processes(monkeypatch):
     """Let this process think it is the second of two, which send nothing."""
-    monkeypatch.setattr(together.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(together.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(together.dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "get_rank", lambda: 1)
 
 
 def test_a_batch_is_dealt_whole(two_processes, monkeypatch):
     """The processes' parts are the batch in its order, as many faces in each give or take one."""
     rows, parts = torch.arange(7), []
     for rank in (0, 1):
-        monkeypatch.setattr(together.dist, "get_rank", lambda rank=rank: rank)
-        parts.append(together.own(rows))
+        monkeypatch.setattr(distributed.dist, "get_rank", lambda rank=rank: rank)
+        parts.append(distributed.shard(rows))
 
     assert torch.equal(rows, torch.cat(parts))
     assert [4, 3] == [len(part) for part in parts]
@@ -250,9 +250,13 @@ def test_a_batch_is_dealt_whole(two_processes, monkeypatch):
 def test_processes_ask_each_other_now_and_then(two_processes, monkeypatch):
     """The highest wish counts, each tenth step; between, a wish waits."""
     asked = []
-    monkeypatch.setattr(together.dist, "all_reduce", lambda told, _: asked.append(told.fill_(2)))
+    monkeypatch.setattr(distributed.dist, "all_reduce", lambda told, _: asked.append(told.fill_(2)))
 
-    assert [2, 0, 0] == [together.highest(0, 20), together.highest(2, 21), together.highest(1, 29)]
+    assert [2, 0, 0] == [
+        distributed.all_reduce_max(0, 20),
+        distributed.all_reduce_max(2, 21),
+        distributed.all_reduce_max(1, 29),
+    ]
     assert 1 == len(asked)
 
 
@@ -262,64 +266,15 @@ def test_processes_ask_each_other_now_and_then(two_processes, monkeypatch):
 def test_what_several_processes_cannot_share_is_refused(two_processes, device, batch, told):
     """A batch smaller than their number, and one GPU for all."""
     with pytest.raises(RunError, match=told):
-        together.refuse_misfit(device, batch)
+        distributed.check(device, batch)
 
 
 def test_alone_nothing_is_shared():
     """Without torchrun the parts are the whole, the same tensor, and no norm is exchanged."""
     rows, network = torch.arange(5), nn.Sequential(nn.BatchNorm2d(3))
-    together.join("cpu")
-    together.add_up([rows])
+    distributed.init("cpu")
+    distributed.all_reduce_sum([rows])
 
-    assert rows is together.own(rows)
-    assert type(together.synchronize(network)[0]) is nn.BatchNorm2d
-    assert (1, 2) == (together.highest(1, 3), together.highest(2, 4))
-
-
-# ---- CUDA graphs: by structure here, by result on a GPU
-
-
-def test_recording_graphs_changes_no_number(monkeypatch):
-    """The network is recorded once, in training mode and without a cache of casts, and its statistics are put back."""
-    network, calls = network_of("quick-densenet", 48).eval(), []
-    before = deepcopy(network.state_dict())
-
-    def make(recorded, samples):
-        calls.append((recorded.training, torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()))
-        recorded(*samples)
-
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", make)
-    Engine("cpu", "bf16", "channels-last", 1).record(network, as_input(some_images()))
-    assert [] == calls
-
-    Engine("cpu", "bf16", "channels-last", 1, graphs=True).record(network, as_input(some_images()))
-
-    assert [(True, True, False)] == calls
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
-
-
-@pytest.mark.parametrize(
-    ("change", "records"), [("optimizer.lr=0.1", 1), ("optimizer.sam=0.1", 0), ("training.start_side=8", 0)]
-)
-def test_only_steps_that_are_all_alike_are_recorded(toy_data, tmp_path, monkeypatch, change, records):
-    """Sharpness-aware steps and growing faces are trained without graphs."""
-    calls = []
-    monkeypatch.setattr(Engine, "record", lambda *arguments: calls.append(arguments))
-    recipe = toy_recipe("quick-densenet", "training.epochs=1", "network.stem_stride=1", change)
-    train(recipe, toy_data, tmp_path / "run", engine=PLAIN)
-
-    assert records == len(calls)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream")
-def test_graphs_train_to_the_same_figures(toy_data, tmp_path):
-    """On a GPU a run with CUDA graphs ends where one without them ends."""
-    recipe = toy_recipe("quick-densenet", "training.epochs=3", "training.precision=fp32")
-    losses = []
-    for graphs in (False, True):
-        engine = Engine("cuda", "fp32", "channels-last", 1, graphs=graphs)
-        run = train(recipe, toy_data, tmp_path / str(graphs), engine=engine)
-        losses.append([row["train_loss"] for row in run.metrics()])
-
-    assert np.allclose(*losses, rtol=1e-3)
+    assert rows is distributed.shard(rows)
+    assert type(distributed.sync_batch_norm(network)[0]) is nn.BatchNorm2d
+    assert (1, 2) == (distributed.all_reduce_max(1, 3), distributed.all_reduce_max(2, 4))

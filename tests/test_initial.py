@@ -28,7 +28,7 @@ from mien.networks.initial import DEVIATION, MEAN, grey_first_layer, initial_fil
 from mien.reading import unsealed
 from mien.recipe import CNN, DenseNet, ResNet, read_recipe
 from mien.run import read_run
-from mien.train import loop, train
+from mien.train import step, targets, train
 from mien.train.state import save_weights
 
 SMALL = {
@@ -410,16 +410,16 @@ def test_a_run_begins_with_the_weights_of_another(toy_data, pretrained, tmp_path
     """At the first step the network has the other run's weights to the bit; run.json says whose they were."""
     networks, seen = [], []
 
-    def keep_network(network, options, make=loop.make_optimizer):
+    def keep_network(network, options, make=step.make_optimizer):
         networks.append(network)
         return make(network, options)
 
-    def look(*arguments, change=loop.augment, **options):
+    def look(*arguments, change=targets.augment, **options):
         seen.append({k: v.clone() for k, v in networks[0].state_dict().items()})
         return change(*arguments, **options)
 
-    monkeypatch.setattr(loop, "make_optimizer", keep_network)
-    monkeypatch.setattr(loop, "augment", look)
+    monkeypatch.setattr(step, "make_optimizer", keep_network)
+    monkeypatch.setattr(targets, "augment", look)
     run = train(begun_with(pretrained), toy_data, tmp_path / "run")
     weights = load_file(pretrained)
 
@@ -481,7 +481,7 @@ def test_a_run_without_a_state_begins_with_the_same_weights_or_not_at_all(
     recipe = begun_with(path)
     whole = train(recipe, toy_data, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "augment", lambda *a, **o: 1 / 0)
+        patch.setattr(targets, "augment", lambda *a, **o: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(recipe, toy_data, tmp_path / "run")
     other = load_file(pretrained)

@@ -13,9 +13,9 @@ from mien.networks import as_input, build
 from mien.networks.densenet import Squeeze, leave_out
 from mien.networks.engine import Engine, probabilities, views
 from mien.recipe import read_recipe
-from mien.train import loop, train
-from mien.train.loop import follow, uphill
-from mien.train.schedule import decay_at, side_at
+from mien.train import step, train
+from mien.train.schedule import ema_decay_at, side_at
+from mien.train.step import ema_update, sam_ascent
 
 PLAIN = Engine("cpu", "fp32", "channels-first", 1)
 
@@ -61,7 +61,7 @@ def test_the_average_follows_weights_and_running_statistics():
         for value in network.state_dict().values():
             value.add_(4)
     before = deepcopy(average.state_dict())
-    follow(average, network, 0.75)
+    ema_update(average, network, 0.75)
     for name, value in average.state_dict().items():
         moved = 1 if value.is_floating_point() else 4
 
@@ -70,10 +70,10 @@ def test_the_average_follows_weights_and_running_statistics():
 
 def test_the_average_forgets_the_fresh_weights():
     """Whatever the decay, after 100 steps under a thousandth of the fresh weights is left; later the decay holds."""
-    left = math.prod(decay_at(0.9999, step) for step in range(100))
+    left = math.prod(ema_decay_at(0.9999, step) for step in range(100))
 
     assert left < 0.001
-    assert 0.99 == decay_at(0.99, 2_000)
+    assert 0.99 == ema_decay_at(0.99, 2_000)
 
 
 def test_uphill_the_loss_is_higher_and_all_comes_back():
@@ -83,7 +83,7 @@ def test_uphill_the_loss_is_higher_and_all_comes_back():
     loss.backward()
     before = deepcopy(network.state_dict())
     weights = [p.detach().clone() for p in network.parameters()]
-    with uphill(network, 0.05):
+    with sam_ascent(network, 0.05):
         far = nn.functional.cross_entropy(network(x), target).item()
         moved = sum((p - w).square().sum() for p, w in zip(network.parameters(), weights, strict=True))
 
@@ -185,11 +185,11 @@ def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path, monkeypatch):
     """Progressive resizing trains to the end, each step on faces of its epoch's side."""
     sides = []
 
-    def seen(images, take=loop.as_input):
+    def seen(images, take=step.as_input):
         sides.append(images.shape[-1])
         return take(images)
 
-    monkeypatch.setattr(loop, "as_input", seen)
+    monkeypatch.setattr(step, "as_input", seen)
     recipe = toy_recipe("quick-densenet", "training.epochs=4", "training.start_side=12")
     run = train(recipe, toy_data, tmp_path / "run")
     steps = len(sides) // 4

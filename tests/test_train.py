@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -18,13 +19,18 @@ from hypothesis import strategies as st
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError, OutOfMemory, RunError, Stopped, StorageError, TrainingDiverged
 from mien.locks import locked
+from mien.networks import build
+from mien.networks.engine import Engine
+from mien.progress import Progress
 from mien.reading import unsealed
 from mien.recipe import read_recipe, to_toml
 from mien.run import read_run
 from mien.train import state, train
 from mien.train.augment import flip, shift
-from mien.train.loop import epoch_order
-from mien.train.schedule import Standing, finished, judge_epoch, lr_at
+from mien.train.loop import SaveTimes
+from mien.train.schedule import TrainState, finished, judge_epoch, lr_at
+from mien.train.seeds import epoch_order
+from mien.train.step import Training, set_up, train_step
 from mien.train.targets import class_weights
 
 FINAL = ("weights.safetensors", "metrics.csv", "result.json", "recipe.toml", "network.json", "run.json")
@@ -120,6 +126,9 @@ TRAIN_ONCE = """
 import sys
 from pathlib import Path
 from mien.dataset import read_dataset
+from mien.networks import build
+from mien.networks.engine import Engine
+from mien.progress import Progress
 from mien.recipe import read_recipe, to_toml
 from mien.train import state, train
 
@@ -329,7 +338,7 @@ def test_too_little_memory_is_told(toy_data, tmp_path, monkeypatch, fault):
     def refuse(*_, **__):
         raise fault
 
-    monkeypatch.setattr("mien.train.loop.augment", refuse)
+    monkeypatch.setattr("mien.train.targets.augment", refuse)
     with pytest.raises(OutOfMemory, match="not enough memory; lower training.batch_size"):
         train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
 
@@ -340,9 +349,131 @@ def test_another_fault_is_not_taken_for_too_little_memory(toy_data, tmp_path, mo
     def refuse(*_, **__):
         raise RuntimeError("unsupported memory format option")
 
-    monkeypatch.setattr("mien.train.loop.augment", refuse)
+    monkeypatch.setattr("mien.train.targets.augment", refuse)
     with pytest.raises(RuntimeError, match="memory format"):
         train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
+
+
+def test_a_step_can_be_called_alone(toy_data):
+    """A training is set up and stepped without a run: the loss falls, and the same steps give the same weights."""
+    recipe, faces = toy_recipe("quick-cnn", "training.epochs=40"), toy_data.train
+
+    def stepped(count: int) -> Training:
+        torch.manual_seed(1)
+        network = build(recipe.network, side=toy_data.info.side, classes=len(toy_data.info.labels))
+        training = set_up(
+            recipe, Engine("cpu", "fp32", "channels-first", 1), network, faces, toy_data.info.labels
+        )
+        for _ in range(count):
+            if training.state.step == training.steps_per_epoch:
+                losses.append(training.loss_sum.item() / training.state.seen)
+                training.state.next_epoch()
+            train_step(training, mark=marks.append)
+        return training
+
+    losses, marks = [], []
+    one, other = (stepped(60).network.state_dict() for _ in "12")
+
+    assert losses[-1] < losses[0]
+    assert ["data", "forward", "backward", "step"] * 120 == marks
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_each_epochs_row_is_handed_on(toy_data, tmp_path):
+    """`on_epoch` gets the rows of metrics.csv; what it raises ends the training, which then can go on."""
+    recipe, rows = toy_recipe("quick-cnn", "training.epochs=3"), []
+
+    def enough(row):
+        rows.append(row)
+        if len(rows) == 2:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        train(recipe, toy_data, tmp_path / "run", on_epoch=enough, save_every_seconds=0)
+    run = train(recipe, toy_data, tmp_path / "run", on_epoch=rows.append)
+
+    assert [1, 2, 2, 3] == [row["epoch"] for row in rows]
+    assert run.metrics() == [pytest.approx(row) for row in (rows[0], *rows[2:])]
+
+
+def test_a_state_is_saved_soon_and_then_seldom(monkeypatch):
+    """The first state is saved after two seconds, the next ones after twice as long each, up to what is asked."""
+    now = [0.0]
+    monkeypatch.setattr("mien.train.loop.time.monotonic", lambda: now[0])
+    times, saved = SaveTimes(30), []
+    for now[0] in np.arange(0, 130, 0.25):
+        if times.due():
+            times.done()
+            saved.append(float(now[0]))
+
+    assert [2.25, 6.5, 14.75, 31.0, 61.25, 91.5, 121.75] == saved
+
+
+def test_what_no_face_shows_is_noted(toy_data, tmp_path):
+    """Classes that train or val lack are named before training; faces of one class alone are refused."""
+    notes, recipe = [], toy_recipe("quick-cnn", "training.epochs=1")
+    happy = toy_data.info.labels.index("happy")
+
+    class Notes(Progress):
+        def note(self, text):
+            notes.append(text)
+
+    def without(faces, chosen):
+        return replace(faces, **{f.name: getattr(faces, f.name)[chosen] for f in fields(faces)})
+
+    train_faces, val_faces = toy_data.train, toy_data.val
+    lacking = replace(toy_data, val=without(val_faces, val_faces.labels != happy))
+    train(recipe, lacking, tmp_path / "lacking", progress=Notes())
+    assert 1 == len(notes)
+    assert "happy" in notes[0]
+
+    one_class = replace(toy_data, train=without(train_faces, train_faces.labels == happy))
+    with pytest.raises(DataError, match="happy"):
+        train(recipe, one_class, tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_run_without_a_state_says_that_it_begins_anew(toy_data, tmp_path):
+    """A run that was killed before its first state says so when it is taken up; a complete one that it is complete."""
+    notes, recipe = [], toy_recipe("quick-cnn", "training.epochs=1")
+
+    class Notes(Progress):
+        def note(self, text):
+            notes.append(text)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, toy_data, tmp_path / "run", stop=killed, progress=Notes())
+    assert [] == notes
+    train(recipe, toy_data, tmp_path / "run", progress=Notes())
+    assert 1 == len(notes)
+    train(recipe, toy_data, tmp_path / "run", progress=Notes())
+    assert 2 == len(notes)
+
+
+def test_who_trains_the_same_run_waits(toy_data, tmp_path):
+    """Of two trainings of one run the second waits, then has the first one's run."""
+    recipe = toy_recipe("quick-cnn", "training.epochs=2")
+    with ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(train, recipe, toy_data, tmp_path / "run", waiting=lambda: None) for _ in range(2)
+        ]
+
+    assert both[0].result().result() == both[1].result().result()
+
+
+def test_a_run_of_before_is_taken_up(toy_data, tmp_path):
+    """An engine that was recorded with fields of earlier versions is read."""
+    recipe = toy_recipe("quick-cnn", "training.epochs=2")
+    with pytest.raises(Stopped):
+        train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
+    record = unsealed(json.loads((tmp_path / "run" / "run.json").read_text()))
+    record["engine"]["graphs"] = False
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+
+    assert train(recipe, toy_data, tmp_path / "run").complete
 
 
 def test_a_damaged_state_is_told(toy_data, tmp_path):
@@ -472,8 +603,8 @@ def test_an_epochs_order_holds_every_face_once():
 def test_one_cycle_goes_up_and_down_once():
     """The rate rises linearly over the warm-up, peaks at the recipe's rate and ends near zero."""
     recipe = toy_recipe("quick-densenet", "training.epochs=10")
-    standings = [Standing(lr=0.1, epoch=step // 50, step=step % 50) for step in range(500)]
-    rates = np.array([lr_at(recipe, standing, 50) for standing in standings])
+    states = [TrainState(lr=0.1, epoch=step // 50, step=step % 50) for step in range(500)]
+    rates = np.array([lr_at(recipe, state, 50) for state in states])
 
     assert 99 <= rates.argmax() <= 100
     assert np.isclose(0.1, rates.max(), rtol=0.01)
@@ -490,27 +621,27 @@ def test_the_plateau_halves_the_rate_as_torch_does():
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=1, threshold=1e-4, threshold_mode="abs", min_lr=1e-7, eps=0
     )
-    standing = Standing(lr=1e-3)
+    where = TrainState(lr=1e-3)
     for loss in losses:
-        judge_epoch(recipe, standing, 0.5, loss)
+        judge_epoch(recipe, where, 0.5, loss)
         theirs.step(loss)
 
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(standing.lr)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(where.lr)
 
 
 def test_early_stopping_waits_its_patience():
     """Training ends when so many epochs brought no better val accuracy, or when all are done."""
     recipe = toy_recipe("study-cnn", "training.patience=3", "training.epochs=50")
     accuracies = [0.3, 0.5, 0.4, 0.5, 0.5]
-    standing = Standing(lr=1e-3)
+    where = TrainState(lr=1e-3)
     ends = []
     for accuracy in accuracies:
-        judge_epoch(recipe, standing, accuracy, 1.0)
-        standing.next_epoch()
-        ends.append(finished(recipe, standing))
+        judge_epoch(recipe, where, accuracy, 1.0)
+        where.next_epoch()
+        ends.append(finished(recipe, where))
 
     assert [False, False, False, False, True] == ends
-    assert 2 == standing.best_epoch
+    assert 2 == where.best_epoch
 
 
 def damage(folder, kind: str) -> None:
@@ -553,7 +684,9 @@ def test_a_run_begun_elsewhere_is_told_of_its_device(toy_data, tmp_path):
     with pytest.raises(Stopped):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
     path = tmp_path / "run" / "run.json"
-    path.write_text(path.read_text().replace('"device": "cpu"', '"device": "tpu"'))
+    record = unsealed(json.loads(path.read_text()))
+    record["engine"]["device"] = "tpu"
+    path.write_text(json.dumps(record))
 
     with pytest.raises(RunError, match='device "tpu" is not there'):
         train(recipe, toy_data, tmp_path / "run")

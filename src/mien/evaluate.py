@@ -202,7 +202,7 @@ def load_network(run: Run, weights_sha256: str, device: str):
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as fault:
         raise RunError(f"{path}: not this run's weights ({fault})") from None
-    engine = Engine(**run.engine)
+    engine = Engine.of(run.engine)
     if device not in ("auto", engine.device) or engine.device not in devices():
         precision = run.recipe.training.precision
         engine = replace(choose_engine(device=device, precision=precision), threads=engine.threads)

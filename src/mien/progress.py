@@ -22,6 +22,9 @@ class Progress:
     def begin(self, name: str, epochs: int, steps_per_epoch: int, epoch: int, step: int) -> None:
         """Work on `name` starts or goes on at `epoch` and `step`."""
 
+    def note(self, text: str) -> None:
+        """Take a line about the work, before it begins."""
+
     def step(self, epoch: int, step: int) -> None:
         """`step` steps of `epoch` are done."""
 
@@ -45,10 +48,14 @@ class Terminal(Progress):
         self._first = epoch * steps_per_epoch + step
         self._began = self._said = time.monotonic()
         self._best = ""
+        if self._first:
+            self._say(f"goes on in epoch {epoch + 1}, step {step + 1}")
         if self._stream.isatty():
             self._bar = self._make_bar(name, epochs * steps_per_epoch)
-        elif self._first:
-            self._say(f"goes on in epoch {epoch + 1}, step {step + 1}")
+
+    def note(self, text):
+        """Write the line."""
+        print(text, file=self._stream, flush=True)
 
     def step(self, epoch, step):
         """Move the bar, or write a line when the last one is old."""

@@ -10,7 +10,6 @@ import torch
 
 from mien.bench.clock import Speed, gain, race
 from mien.bench.device import bytes_per_second, demand, operations_per_second
-from mien.bench.loop import loop_share
 from mien.bench.others import other_steps
 from mien.bench.own import Variant, looks, own_step
 from mien.bench.plain import plain_step
@@ -24,8 +23,7 @@ __all__ = ["Bench", "bench", "gain"]
 
 SIDE = 48
 BATCHES = 8  # of random faces
-LOOP_STEPS = 24  # of the epoch in which the loop's share is measured
-PLAIN, GRAPHS = "plain loop", "with graphs"
+PLAIN = "plain loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +34,11 @@ class Bench:
     batch_size: int
     machine: dict
     engine: dict
-    training: dict[
-        str, Speed
-    ]  # a step: the plain loop, then with one gain more each, and what is not chosen yet
+    training: dict[str, Speed]  # a step: the plain loop, then with one gain more each
     reading: dict[str, Speed]  # of own.INFERENCE_FACES faces: "plain" and "mien"
     others: dict[
         str, Speed
     ]  # a step of DenseNet-121 on OTHERS_BATCH faces, by package; {} where there is none
-    loop_share: float  # of an epoch's steps in `train`: all but passes and optimizer, in 0..1
     operations: int  # additions and multiplications of one step, mien's
     traffic_bytes: int  # of all calls of one step, mien's
     operations_per_second: dict[str, float]  # of a large matrix product, by precision
@@ -56,7 +51,13 @@ class Bench:
     @property
     def own(self) -> str:
         """The name of mien's own training: that with all gains which are chosen."""
-        return [name for name in self.training if name != GRAPHS][-1]
+        return list(self.training)[-1]
+
+    @property
+    def loop_share(self) -> float:
+        """The loop's share of a step of `train`, in 0..1: all but the passes and the optimizer."""
+        stages = self.training[self.own].stages
+        return stages["data"] / sum(stages.values())
 
     @property
     def compute_share(self) -> float:
@@ -77,6 +78,7 @@ class Bench:
     def to_dict(self) -> dict:
         """Return the measurements as plain dicts, lists, strings and numbers, ready for JSON."""
         return asdict(self) | {
+            "loop_share": self.loop_share,
             "compute_share": self.compute_share,
             "bandwidth_share": self.bandwidth_share,
         }
@@ -120,7 +122,6 @@ def bench(
             training=race(training, **timed),
             reading=race(looks(recipe, engine, images, len(LABELS)), **timed),
             others=race(other_steps(engine, SIDE), **timed),
-            loop_share=loop_share(recipe, engine, side=SIDE, steps=LOOP_STEPS),
             operations=operations,
             traffic_bytes=traffic,
             operations_per_second={one: operations_per_second(engine.device, one) for one in precisions},
@@ -129,10 +130,7 @@ def bench(
 
 
 def variants(engine: Engine) -> dict[str, Variant]:
-    """Return mien's training with one gain more each, in the order in which they are told, ending with the engine.
-
-    On a GPU with CUDA graphs, too, which nothing chooses yet.
-    """
+    """Return mien's training with one gain more each, in the order in which they are told, ending with the engine."""
     first = Engine(engine.device, "fp32", "channels-first", engine.threads)
     placed = replace(first, layout=engine.layout)
     found = {
@@ -145,8 +143,6 @@ def variants(engine: Engine) -> dict[str, Variant]:
         del found["+ fast parts"]  # of networks/fast.py, which only a CPU has
     if engine != placed:
         found[f"+ {engine.precision}"] = Variant(engine)
-    if engine.device != "cpu":
-        found[GRAPHS] = Variant(replace(engine, graphs=True))
     return found
 
 

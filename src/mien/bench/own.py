@@ -1,20 +1,21 @@
-"""mien's own training step and look at faces, put together so that each of its gains can be left out."""
+"""mien's own training step and inference, set up so that each of its gains can be left out."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from mien.bench.clock import Mark, Step
 from mien.bench.plain import plain_network, plain_optimizer
+from mien.dataset import Faces
+from mien.labels import LABELS
 from mien.networks import as_input, build
 from mien.networks.engine import Engine, probabilities
 from mien.networks.fast import make_plain
 from mien.recipe import Recipe
-from mien.train.augment import augment, mixed
-from mien.train.loop import derive_seed, epoch_order, follow, make_optimizer
+from mien.train.schedule import TrainState
+from mien.train.step import set_up, train_step
 
 INFERENCE_FACES = 512
 
@@ -35,53 +36,23 @@ def own_network(recipe: Recipe, variant: Variant, *, side: int, classes: int) ->
 
 
 def own_step(recipe: Recipe, variant: Variant, images: torch.Tensor, labels: torch.Tensor) -> Step:
-    """Return a function that takes one step as `train` does, but for sharpness-aware ones, and marks its stages.
+    """Return a function that takes a step of `train` and marks its stages.
 
     `images` are uint8 (N, S, S), `labels` int64 (N,); they go to the device whole.
     """
-    engine, batch_size = variant.engine, recipe.training.batch_size
     classes = int(labels.max()) + 1
     network = own_network(recipe, variant, side=images.shape[1], classes=classes)
-    make = make_optimizer if variant.fused else plain_optimizer
-    optimizer = make(network, recipe.optimizer)
-    images, wanted = images.to(engine.device), F.one_hot(labels).float().to(engine.device)
-    judged = deepcopy(network) if recipe.optimizer.ema else None
-    engine.record(network, as_input(images[:batch_size]))
-    generator = torch.Generator(engine.device)
-    done, order = 0, torch.empty(0)
+    ids = np.arange(len(labels)).astype(str)
+    faces = Faces(images.numpy(), labels.numpy(), ids, groups=ids, clean=np.ones(len(ids), bool))
+    optimizer = None if variant.fused else plain_optimizer(network, recipe.optimizer)
+    training = set_up(recipe, variant.engine, network, faces, LABELS[:classes], optimizer=optimizer)
 
     def step(mark: Mark) -> None:
-        nonlocal done, order
-        place = done * batch_size % len(images)
-        if place == 0:
-            order = epoch_order(0, done, len(images), engine.device)
-        generator.manual_seed(derive_seed(0, "step", done))
-        torch.manual_seed(done)
-        batch = order[place : place + batch_size]
-        faces, target = augment(images[batch], recipe.augment, generator=generator), wanted[batch]
-        faces, target = mixed(faces, target, recipe.augment, generator=generator)
-        x = as_input(faces)
-        done += 1
-        mark("data")
-        passes(network, engine, optimizer, x, target, mark)
-        if judged is not None:
-            follow(judged, network, recipe.optimizer.ema)
-            mark("step")
+        if training.state.step == training.steps_per_epoch:
+            training.state = TrainState(lr=recipe.optimizer.lr)  # the first epoch for ever
+        train_step(training, mark=mark)
 
     return step
-
-
-def passes(network: nn.Module, engine: Engine, optimizer, x, target: torch.Tensor, mark: Mark) -> None:
-    """Go forward, backward and a step on, as `train` does, and mark each; `target` are labels or shares of classes."""
-    with engine.autocast():
-        logits = network(x).float()
-    loss = F.cross_entropy(logits, target)
-    mark("forward")
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    mark("backward")
-    optimizer.step()
-    mark("step")
 
 
 def looks(recipe: Recipe, engine: Engine, images: torch.Tensor, classes: int) -> dict[str, Step]:

@@ -1,6 +1,6 @@
 """A measurement in words for the terminal. Computes nothing but ratios."""
 
-from mien.bench import GRAPHS, PLAIN, SIDE, Bench
+from mien.bench import PLAIN, SIDE, Bench
 from mien.bench.clock import STAGES, Speed, gain
 from mien.bench.others import BATCH
 from mien.bench.own import INFERENCE_FACES
@@ -26,8 +26,7 @@ def summary(told: Bench) -> str:
 def _causes(told: Bench) -> str:
     rows, before = [], None
     for name, speed in told.training.items():
-        against = told.training[told.own] if name == GRAPHS else before
-        step = f"{gain(speed, against):.2f}" if against else ""
+        step = f"{gain(speed, before):.2f}" if before else ""
         rows.append((name, f"{told.images_per_second(name):,.0f}", step, _times(speed, told.training[PLAIN])))
         before = speed
     return in_columns([("training", "faces/s", "gain", "in all"), *rows])

@@ -1,6 +1,7 @@
 """The commands that train: train, teach, bench."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,7 @@ def train(
     data = read_dataset(dataset)
     data.development(next(folds_of(folds, val_apart)))  # refused before torch is loaded
     from mien.networks.engine import choose_engine
-    from mien.progress import Terminal
+    from mien.progress import Terminal, TerminalCounting
     from mien.run import folder_name, outcome
     from mien.train import train
     from mien.train.folds import summary
@@ -71,7 +72,8 @@ def train(
             for fold in folds_of(folds, val_apart):
                 development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
                 options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
-                run = train(chosen, development, folder, **options)
+                waiting = partial(TerminalCounting(stop=stop).wait, f"train {folder}")
+                run = train(chosen, development, folder, waiting=waiting, **options)
                 say(f"{folder}: {outcome(run)}")
                 runs.append(run)
                 faces.append(len(development.val))

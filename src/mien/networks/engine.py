@@ -5,7 +5,7 @@ by timing at each start: a choice that flips with the machine's load would chang
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 
 from mien.errors import RunError
 from mien.networks import as_input
+from mien.workers import available_cores
 
 INFERENCE_BATCH = 512
 
@@ -25,7 +26,11 @@ class Engine:
     precision: str  # "fp32" (a GPU's convolutions in TF32, as torch has it) or "bf16"
     layout: str  # "channels-first" or "channels-last"
     threads: int
-    graphs: bool = False  # CUDA graphs; not measured yet, so nothing chooses them
+
+    @classmethod
+    def of(cls, record: dict) -> "Engine":
+        """Return the engine that a run's record names; what earlier versions recorded beside is passed over."""
+        return cls(**{field.name: record[field.name] for field in fields(cls)})
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device in the chosen layout."""
@@ -34,24 +39,7 @@ class Engine:
 
     def autocast(self):
         """Return the context in which the forward pass runs."""
-        return self._autocast(cache=True)
-
-    def _autocast(self, *, cache: bool):
-        device, wanted = self.device.split(":")[0], self.precision == "bf16"
-        return torch.autocast(device, torch.bfloat16, enabled=wanted, cache_enabled=cache)
-
-    def record(self, network: nn.Module, x: torch.Tensor) -> None:
-        """Record a network's training pass on batches like x as CUDA graphs, where the engine wants them.
-
-        Forward and backward are then one call each, and a GPU no longer waits for Python between small kernels.
-        The passes that recording takes change nothing: running statistics are put back.
-        """
-        if not self.graphs:
-            return
-        before = {name: value.clone() for name, value in network.state_dict().items()}
-        with self._autocast(cache=False):
-            torch.cuda.make_graphed_callables(network.train(), (x,))
-        network.load_state_dict(before)
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int | None = None) -> Engine:
@@ -65,7 +53,9 @@ def choose_engine(*, device: str = "auto", precision: str = "auto", threads: int
     require_device(device)
     if precision == "auto":
         precision = "bf16" if _multiplies_bf16(device) else "fp32"
-    return Engine(device, precision, "channels-last", threads or torch.get_num_threads())
+    return Engine(
+        device, precision, "channels-last", threads or min(torch.get_num_threads(), available_cores())
+    )
 
 
 def devices() -> list[str]:

@@ -24,10 +24,14 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
     """Return file name and sha256 of the weights to start from, None for fresh ones, before a folder is made.
 
     Raises RecipeError where these, the network, the tables of targets or the first faces do not fit, DataError for
-    fewer than two train faces.
+    fewer than two train faces, or classes of these.
     """
     if len(data.train) < 2:
         raise DataError(f"{data.info.folder}: at least 2 train faces are needed")
+    if len(there := set(data.train.labels.tolist())) < 2:
+        raise DataError(
+            f"{data.info.folder}: all train faces are {data.info.labels[there.pop()]}; at least 2 classes are needed"
+        )
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
         network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
         _refuse_too_small(recipe, network, data.info.side)
@@ -47,6 +51,20 @@ def _refuse_other_than_chosen(path: Path, sha256: str) -> None:
     """Raise RecipeError where a run's weights are others than those that it ended with."""
     if sha256 != read_run(path.parent).result()["weights_sha256"]:
         raise RecipeError(f"network.init: {path}: changed or cut short since its run ended")
+
+
+def remarks(data: Development) -> list[str]:
+    """Return a sentence on the classes that no face of train has, and one on those that none of val has."""
+    sentences = []
+    for faces, split, follows in (
+        (data.train, "train", "they cannot be learned"),
+        (data.val, "val", "its figures say nothing of them"),
+    ):
+        there = set(faces.labels.tolist())
+        missing = [label for number, label in enumerate(data.info.labels) if number not in there]
+        if missing:
+            sentences.append(f"no face of {split} is {' or '.join(missing)}: {follows}")
+    return sentences
 
 
 def begin_or_take_up(

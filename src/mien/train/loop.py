@@ -1,40 +1,38 @@
 """One `train()` that reads from top to bottom. Knows nothing about the test split or the terminal."""
 
-import hashlib
 import time
-from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
-from copy import deepcopy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from mien.dataset import Development
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
 from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
-from mien.networks import as_input, build
+from mien.networks import build
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
 from mien.reading import sha256_file
-from mien.recipe import Optimizer, Recipe
+from mien.recipe import Recipe
 from mien.run import Run, read_run, write_json, write_metrics
-from mien.train import together
-from mien.train.augment import shrink
-from mien.train.beginning import begin_or_take_up, checked
+from mien.train import distributed
+from mien.train.beginning import begin_or_take_up, checked, remarks
 from mien.train.environment import environment
-from mien.train.schedule import Standing, decay_at, finished, judge_epoch, lr_at, side_at
+from mien.train.schedule import TrainState, finished, judge_epoch
+from mien.train.seeds import derive_seed
 from mien.train.state import load_state, save_state, save_weights
-from mien.train.targets import Lessons
+from mien.train.step import Training, set_up, train_step
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
+FIRST_SAVE_SECONDS = 2.0  # then twice as long each time, up to the above
 NO_MEMORY = ("out of memory", "allocate memory")  # in what torch says of GPUs and of CPUs
+GO_ON, SAVE, STOP = range(3)  # what a process wants after a step; of several the largest holds
 
 
 def train(
@@ -45,6 +43,8 @@ def train(
     seed: int = 0,
     engine: Engine | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_epoch: Callable[[dict], None] = lambda row: None,
+    waiting: Callable[[], None] | None = None,
     progress: Progress | None = None,
     save_every_seconds: float = SAVE_EVERY_SECONDS,
 ) -> Run:
@@ -52,278 +52,229 @@ def train(
 
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
     however often the training was stopped in between. Started by `torchrun`, its processes train one network
-    together, and the first of them writes the run.
+    together, and the first of them writes the run. `on_epoch` gets each epoch's row of `metrics.csv`; what it
+    raises ends the training, and the run stays as it is then. While another process trains this run, `waiting()`
+    is called again and again.
 
-    Raises DataError for fewer than two train faces, RunError when `folder` holds another run, or one begun with other
-    weights or targets than stand in the recipe's files now, RecipeError when such a file is missing or does not fit,
-    StorageError when the folder is in use or the disk is full, TrainingDiverged for a loss that is not finite,
-    Stopped (state saved) when `stop()` is true.
+    Raises DataError for fewer than two train faces or classes, RunError when `folder` holds another run, or one begun
+    with other weights or targets than stand in the recipe's files now, RecipeError when such a file is missing or
+    does not fit, StorageError when the folder is in use (and `waiting` is not given) or the disk is full,
+    TrainingDiverged for a loss that is not finite, Stopped (state saved) when `stop()` is true.
     """
     folder = Path(folder)
     begun = (folder / "run.json").exists()
     init = None if begun else checked(recipe, data)
     make_folder(folder)
-    together.join(engine.device if engine else "auto")
-    with _held(folder), torch.random.fork_rng(devices=[]):
-        progress = (progress if together.first() else None) or Progress()
-        if together.first():
+    distributed.init(engine.device if engine else "auto")
+    with _held(folder, waiting), torch.random.fork_rng(devices=[]):
+        progress = (progress if distributed.is_main() else None) or Progress()
+        if distributed.is_main():
             run = begin_or_take_up(recipe, data, folder, seed, engine, init)
-        together.wait()
-        run = run if together.first() else read_run(folder)
-        state_path = folder / "state.safetensors"
+        distributed.barrier()
+        run = run if distributed.is_main() else read_run(folder)
         if run.complete:
-            with_no_error(state_path.unlink)
+            progress.note(f"{folder.name}: trained before")
+            with_no_error((folder / "state.safetensors").unlink)
             return run
-        engine = Engine(**run.engine)
+        for remark in remarks(data):
+            progress.note(f"{folder.name}: {remark}")
+        engine = Engine.of(run.engine)
         require_device(engine.device)
-        together.refuse_misfit(engine.device, min(recipe.training.batch_size, len(data.train)))
+        distributed.check(engine.device, min(recipe.training.batch_size, len(data.train)))
         try:
-            with on_threads(engine.threads):
-                return _train(run, data, engine, state_path, stop, progress, save_every_seconds)
-        except (MemoryError, RuntimeError) as fault:
-            if not (isinstance(fault, MemoryError) or any(said in str(fault) for said in NO_MEMORY)):
-                raise
-            raise OutOfMemory(
-                f"{folder}: not enough memory; lower training.batch_size or the network's size"
-            ) from fault
+            with on_threads(engine.threads), _enough_memory(folder):
+                _train(run, data, engine, stop, on_epoch, progress, SaveTimes(save_every_seconds), begun)
         finally:
             progress.end()
-
-
-def _train(run, data, engine, state_path, stop, progress, save_every_seconds) -> Run:
-    recipe, seed = run.recipe, run.seed
-
-    # ---- network, optimizer, and where they stand
-    torch.manual_seed(derive_seed(seed, "init", 0))
-    network = engine.place(build(recipe.network, side=run.data.side, classes=len(run.data.labels)))
-    optimizer = make_optimizer(together.synchronize(network), recipe.optimizer)
-    if run.init and not state_path.exists():
-        start_from(initial_file(recipe.network.init), network, run.data.labels, data.train.images)
-    judged = deepcopy(network) if recipe.optimizer.ema else network  # whose weights are looked at and kept
-    best, standing = None, Standing(lr=recipe.optimizer.lr)
-    if state_path.exists():
-        best, standing = load_state(state_path, network, judged, optimizer)
-    started = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0}
-    standing.sessions.append(started | ({"processes": together.count()} if together.count() > 1 else {}))
-    began = saved = time.monotonic()
-
-    # ---- data: uint8 on the device, whole
-    lessons = Lessons(data.train, recipe, data.info.labels, engine.device)
-    labels = torch.from_numpy(data.train.labels).to(engine.device)
-    val_images = torch.from_numpy(data.val.images).to(engine.device)
-    batch_size = min(recipe.training.batch_size, len(data.train))
-    steps_per_epoch = len(data.train) // batch_size
-    generator = torch.Generator(engine.device)
-    ordered_epoch, order = -1, torch.empty(0)
-    changing = recipe.optimizer.sam or recipe.training.start_side or together.count() > 1
-    if not changing:  # a graph holds one kind of pass
-        engine.record(network, as_input(torch.from_numpy(data.train.images[:batch_size]).to(engine.device)))
-
-    def save() -> None:
-        if not together.first():
-            return
-        standing.sessions[-1]["seconds"] = time.monotonic() - began
-        save_state(state_path, network, judged, optimizer, best, standing)
-
-    progress.begin(
-        f"{run.folder.name}", recipe.training.epochs, steps_per_epoch, standing.epoch, standing.step
-    )
-    while not finished(recipe, standing):
-        if ordered_epoch != standing.epoch:
-            ordered_epoch, order = (
-                standing.epoch,
-                epoch_order(seed, standing.epoch, len(data.train), engine.device),
-            )
-            lessons.begin_epoch(standing.epoch)
-            network.train()
-            loss_sum = torch.tensor(standing.loss_sum, dtype=torch.float64, device=engine.device)
-            correct = torch.tensor(standing.correct, device=engine.device)
-
-        # ---- one step
-        number = standing.epoch * steps_per_epoch + standing.step
-        step_seed = derive_seed(seed, "step", number)
-        generator.manual_seed(step_seed)
-        torch.manual_seed(step_seed + together.rank())
-        batch = order[standing.step * batch_size : (standing.step + 1) * batch_size]
-        faces, target = lessons.batch(batch, generator=generator)
-        x = as_input(shrink(faces, side_at(recipe, standing.epoch, run.data.side)))
-        for group in optimizer.param_groups:
-            group["lr"] = lr_at(recipe, standing, steps_per_epoch)
-        loss, right = backward(network, engine, optimizer, x, target, labels[batch])
-        if recipe.optimizer.sam:
-            torch.manual_seed(step_seed + together.rank())
-            with uphill(network, recipe.optimizer.sam):
-                backward(network, engine, optimizer, x, target, labels[batch])
-        optimizer.step()
-        if judged is not network:
-            follow(judged, network, decay_at(recipe.optimizer.ema, number))
-
-        # ---- the epoch's sums stay on the device until someone looks
-        loss_sum += loss.double() * len(batch)
-        correct += right
-        standing.step += 1
-        standing.seen += len(batch)
-        at_end = standing.step == steps_per_epoch
-        wish = together.highest(2 if stop() else int(time.monotonic() - saved > save_every_seconds), number)
-        stopping, saving = wish == 2, wish > 0
-        if at_end or saving or standing.step % CHECK_EVERY_STEPS == 0:
-            standing.loss_sum, standing.correct = loss_sum.item(), correct.item()
-            check_finite(run, standing, optimizer)
-        progress.step(standing.epoch, standing.step)
-
-        # ---- end of the epoch: look at val, keep the best
-        if at_end:
-            probs = together.gathered(probabilities(judged, together.own(val_images), engine), len(data.val))
-            check_finite(run, standing, optimizer, probs)
-            row = metrics_row(standing, optimizer.param_groups[0]["lr"], data.val.labels, probs)
-            if (
-                judge_epoch(recipe, standing, row["val_accuracy"], row["val_loss"])
-                and recipe.training.keep == "best"
-            ):
-                best = {name: value.clone() for name, value in judged.state_dict().items()}
-            standing.rows.append(row)
-            standing.next_epoch()
-            if together.first():
-                write_metrics(run, standing.rows)
-            progress.epoch(row)
-
-        if saving:
-            save()
-            saved = time.monotonic()
-        if stopping and not finished(recipe, standing):
-            raise Stopped(
-                f"{run.folder}: stopped in epoch {standing.epoch + 1}; the same command goes on from here"
-            )
-
-    # ---- the chosen weights, then what marks the run complete
-    standing.sessions[-1]["seconds"] = time.monotonic() - began
-    if together.first():
-        weights = best if best is not None else judged.state_dict()
-        save_weights(run.folder / "weights.safetensors", weights, run.data.labels)
-        write_json(run.folder / "environment.json", environment(engine, standing.sessions))
-        remove_leftovers(run.folder)
-        write_json(run.folder / "result.json", result(run, standing))
-        with_no_error(state_path.unlink)
-    together.wait()
     return run
 
 
-def _held(folder: Path):
+def _train(
+    run: Run,
+    data: Development,
+    engine: Engine,
+    stop: Callable[[], bool],
+    on_epoch: Callable[[dict], None],
+    progress: Progress,
+    saves: "SaveTimes",
+    begun: bool,
+) -> None:
+    # ---- network, optimizer, faces, and where they stand
+    training = begin(run, data, engine)
+    state, steps = training.state, training.steps_per_epoch
+    if begun and not (state.rows or state.step):
+        progress.note(f"{run.folder.name}: begun before, and stopped before its state was saved: begins anew")
+    val_images = torch.from_numpy(data.val.images).to(engine.device)
+    session = _session()
+    state.sessions.append(session)
+    started = time.monotonic()
+    progress.begin(run.folder.name, run.recipe.training.epochs, steps, state.epoch, state.step)
+
+    while not finished(run.recipe, state):
+        # ---- one step
+        train_step(training)
+        session["seconds"] = time.monotonic() - started
+        wish = STOP if stop() else SAVE if saves.due() else GO_ON
+        wish = distributed.all_reduce_max(wish, state.epoch * steps + state.step - 1)
+        at_end = state.step == steps
+        if at_end or wish or state.step % CHECK_EVERY_STEPS == 0:
+            read_sums(training)
+            check_finite(run, training)
+        progress.step(state.epoch, state.step)
+
+        # ---- end of the epoch: judge val, keep the best
+        if at_end:
+            row = end_epoch(run, training, val_images, data.val.labels)
+            if distributed.is_main():
+                write_metrics(run, state.rows)
+            progress.epoch(row)
+            on_epoch(row)
+
+        if wish:
+            if distributed.is_main():
+                save_state(
+                    _state_of(run),
+                    training.network,
+                    training.eval_network,
+                    training.optimizer,
+                    training.best,
+                    state,
+                )
+            saves.done()
+        if wish == STOP and not finished(run.recipe, state):
+            raise Stopped(
+                f"{run.folder}: stopped in epoch {state.epoch + 1}; the same command goes on from here"
+            )
+
+    session["seconds"] = time.monotonic() - started
+    if distributed.is_main():
+        complete(run, training)
+    distributed.barrier()
+
+
+def begin(run: Run, data: Development, engine: Engine) -> Training:
+    """Return the training of a run: from its first step, or from where its state was saved."""
+    torch.manual_seed(derive_seed(run.seed, "init", 0))
+    network = engine.place(build(run.recipe.network, side=run.data.side, classes=len(run.data.labels)))
+    if run.init and not _state_of(run).exists():
+        start_from(initial_file(run.recipe.network.init), network, run.data.labels, data.train.images)
+    training = set_up(run.recipe, engine, network, data.train, data.info.labels, seed=run.seed)
+    if _state_of(run).exists():
+        training.best, training.state = load_state(
+            _state_of(run), training.network, training.eval_network, training.optimizer
+        )
+    return training
+
+
+def end_epoch(run: Run, training: Training, val_images: torch.Tensor, val_labels: np.ndarray) -> dict:
+    """Judge val and return the epoch's row of `metrics.csv`; the best weights so far are kept."""
+    recipe, state = training.recipe, training.state
+    probs = probabilities(training.eval_network, distributed.shard(val_images), training.engine)
+    probs = distributed.all_gather(probs, len(val_labels))
+    check_finite(run, training, probs)
+    row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val_labels, probs)
+    is_best = judge_epoch(recipe, state, row["val_accuracy"], row["val_loss"])
+    if is_best and recipe.training.keep == "best":
+        training.best = {name: value.clone() for name, value in training.eval_network.state_dict().items()}
+    state.rows.append(row)
+    state.next_epoch()
+    return row
+
+
+def complete(run: Run, training: Training) -> None:
+    """Write the chosen weights, and last what marks the run complete."""
+    weights = training.best if training.best is not None else training.eval_network.state_dict()
+    save_weights(run.folder / "weights.safetensors", weights, run.data.labels)
+    write_json(run.folder / "environment.json", environment(training.engine, training.state.sessions))
+    remove_leftovers(run.folder)
+    write_json(run.folder / "result.json", result(run, training.state))
+    with_no_error(_state_of(run).unlink)
+
+
+class SaveTimes:
+    """When a state is to be saved: soon at first, so that little is lost early, then seldom."""
+
+    def __init__(self, longest_seconds: float):
+        self._longest = longest_seconds
+        self._seconds = min(FIRST_SAVE_SECONDS, longest_seconds)
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Tell whether it is time."""
+        return time.monotonic() - self._last > self._seconds
+
+    def done(self) -> None:
+        """Note that a state was saved now."""
+        self._last, self._seconds = time.monotonic(), min(2 * self._seconds, self._longest)
+
+
+def _state_of(run: Run) -> Path:
+    return run.folder / "state.safetensors"
+
+
+def _session() -> dict:
+    """Return what is recorded of this process's share of the training; `seconds` grow."""
+    session = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": 0.0}
+    processes = distributed.world_size()
+    return session | ({"processes": processes} if processes > 1 else {})
+
+
+def _held(folder: Path, waiting: Callable[[], None] | None) -> AbstractContextManager[None]:
     """Return the lock on a run's folder; of several processes the first one holds it."""
-    return locked(folder, "the run") if together.first() else nullcontext()
-
-
-def backward(network, engine, optimizer, x, target, labels) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the gradients of the batch's mean loss into the network; return that loss and how many were read rightly.
-
-    Of several processes each takes its part of the batch, and all end with the same.
-    """
-    part = together.own(x)
-    with engine.autocast():
-        logits = network(part).float()
-    loss = F.cross_entropy(logits, together.own(target)) * (len(part) / len(x))
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    loss, right = loss.detach(), (logits.detach().argmax(1) == together.own(labels)).sum()
-    together.add_up([*(p.grad for p in network.parameters() if p.grad is not None), loss, right])
-    return loss, right
+    return locked(folder, "the run", waiting=waiting) if distributed.is_main() else nullcontext()
 
 
 @contextmanager
-def uphill(network: nn.Module, radius: float):
-    """Stand where the loss is highest nearby, to take the gradients there: sharpness-aware minimization.
-
-    Foret et al. 2021: a step of length `radius` along the gradient, taken back at the end. Running statistics stay
-    those of the weights that are kept.
-    """
-    moved = [p for p in network.parameters() if p.grad is not None]
-    length = torch.stack([p.grad.norm() for p in moved]).norm()
-    steps = [p.grad * (radius / (length + 1e-12)) for p in moved]
-    before = [p.detach().clone() for p in moved]
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [m.momentum for m in norms]
-    with torch.no_grad():
-        torch._foreach_add_(moved, steps)
-    for norm in norms:
-        norm.momentum = 0.0
+def _enough_memory(folder: Path) -> Iterator[None]:
+    """Raise OutOfMemory for what torch says of too little memory."""
     try:
         yield
-    finally:
-        with torch.no_grad():
-            torch._foreach_copy_(moved, before)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)):
+            raise
+        raise OutOfMemory(
+            f"{folder}: not enough memory; lower training.batch_size or the network's size"
+        ) from error
 
 
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the average's weights and running statistics toward the network's (Polyak & Juditsky 1992)."""
-    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
-    moving = [pair for pair in pairs if pair[0].is_floating_point()]
-    torch._foreach_lerp_([kept for kept, _ in moving], [new for _, new in moving], 1 - decay)
-    for kept, new in pairs:
-        if not kept.is_floating_point():
-            kept.copy_(new)
+def read_sums(training: Training) -> None:
+    """Take the epoch's loss and correct answers from the device into the state."""
+    assert training.loss_sum is not None and training.correct is not None
+    training.state.loss_sum, training.state.correct = training.loss_sum.item(), training.correct.item()
 
 
-def derive_seed(seed: int, purpose: str, number: int) -> int:
-    """Return 63 bits for one purpose, so that no two draws of a run share a stream."""
-    digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def epoch_order(seed: int, epoch: int, count: int, device: str) -> torch.Tensor:
-    """Return the faces' order in an epoch, int64 (count,), from the seed and the epoch alone."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
-    return torch.randperm(count, generator=generator).to(device)
-
-
-def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer; weight decay acts on kernels, not on norms and biases."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": kernels, "weight_decay": options.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    rules = {"lr": options.lr, "fused": True}  # a call for all tensors: one each took up to 5 % of a step
-    if options.kind == "adam":
-        return torch.optim.Adam(groups, **rules)
-    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0, **rules)
-
-
-def check_finite(
-    run: Run, standing: Standing, optimizer: torch.optim.Optimizer, probs: np.ndarray | float = 0.0
-) -> None:
-    """Stop a run whose loss, or what it says of val, is broken, before such a state could be saved."""
-    if not (np.isfinite(standing.loss_sum) and np.isfinite(probs).all()):
+def check_finite(run: Run, training: Training, probs: np.ndarray | float = 0.0) -> None:
+    """Stop a run whose loss, or whose answers on val, are not finite, before such a state could be saved."""
+    state = training.state
+    if not (np.isfinite(state.loss_sum) and np.isfinite(probs).all()):
+        lr = training.optimizer.param_groups[0]["lr"]
         raise TrainingDiverged(
-            f"{run.folder}: the loss is not finite by epoch {standing.epoch + 1}, step {standing.step}; "
-            f"lower optimizer.lr (the rate was {optimizer.param_groups[0]['lr']:.3g} here)"
+            f"{run.folder}: the loss is not finite by epoch {state.epoch + 1}, step {state.step}; "
+            f"lower optimizer.lr (the rate was {lr:.3g} here)"
         )
 
 
-def metrics_row(standing: Standing, lr: float, labels: np.ndarray, probs: np.ndarray) -> dict:
+def metrics_row(state: TrainState, lr: float, labels: np.ndarray, probs: np.ndarray) -> dict:
     """Return an epoch's row of `metrics.csv`; train figures are those of the augmented batches."""
     return {
-        "epoch": standing.epoch + 1,
+        "epoch": state.epoch + 1,
         "lr": lr,
-        "train_loss": standing.loss_sum / standing.seen,
-        "train_accuracy": standing.correct / standing.seen,
+        "train_loss": state.loss_sum / state.seen,
+        "train_accuracy": state.correct / state.seen,
         "val_loss": log_loss(labels, probs),
         "val_accuracy": accuracy(labels, probs),
     }
 
 
-def result(run: Run, standing: Standing) -> dict:
+def result(run: Run, state: TrainState) -> dict:
     """Return what `result.json` says: nothing that differs between equal runs."""
     keep_best = run.recipe.training.keep == "best"
-    kept = standing.best_epoch if keep_best else standing.epoch
-    row = standing.rows[kept - 1]
+    kept = state.best_epoch if keep_best else state.epoch
+    row = state.rows[kept - 1]
     return {
         "kept_epoch": kept,
-        "epochs": standing.epoch,
-        "stopped_early": standing.epoch < run.recipe.training.epochs,
+        "epochs": state.epoch,
+        "stopped_early": state.epoch < run.recipe.training.epochs,
         "val": {"accuracy": row["val_accuracy"], "log_loss": row["val_loss"]},
         "weights_sha256": sha256_file(run.folder / "weights.safetensors"),
         "metrics_sha256": sha256_file(run.folder / "metrics.csv"),

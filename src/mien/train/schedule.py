@@ -9,8 +9,8 @@ GROWING_SHARE = 0.75  # of the epochs, in progressive resizing
 
 
 @dataclass(slots=True)
-class Standing:
-    """Where a training stands: all of its state that is no tensor."""
+class TrainState:
+    """All of a training's state that is no tensor."""
 
     lr: float  # the plateau schedule's current rate
     epoch: int = 0  # epochs done
@@ -31,16 +31,16 @@ class Standing:
         self.loss_sum, self.correct, self.seen = 0.0, 0, 0
 
 
-def lr_at(recipe: Recipe, standing: Standing, steps_per_epoch: int) -> float:
+def lr_at(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
     """Return the learning rate of the next step.
 
     One-cycle (Smith & Topin 2018, without the momentum cycle): linear up over the warm-up
     share of all steps, linear down to zero at the last.
     """
     if recipe.schedule.kind != "one-cycle":
-        return standing.lr
+        return state.lr
     steps = recipe.training.epochs * steps_per_epoch
-    done = standing.epoch * steps_per_epoch + standing.step
+    done = state.epoch * steps_per_epoch + state.step
     warm = max(1.0, recipe.schedule.warmup * steps)
     return recipe.optimizer.lr * min((done + 1) / warm, (steps - done) / (steps - warm + 1))
 
@@ -58,7 +58,7 @@ def side_at(recipe: Recipe, epoch: int, side: int) -> int:
     return side if grown >= side else min(side, max(4, 4 * round(grown / 4)))
 
 
-def decay_at(decay: float, step: int) -> float:
+def ema_decay_at(decay: float, step: int) -> float:
     """Return how much of the average of weights stays at a step (from 0): less at first, when it is of fresh ones.
 
     As in TensorFlow's `ExponentialMovingAverage(num_updates=…)`.
@@ -66,23 +66,23 @@ def decay_at(decay: float, step: int) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
-def judge_epoch(recipe: Recipe, standing: Standing, val_accuracy: float, val_loss: float) -> bool:
+def judge_epoch(recipe: Recipe, state: TrainState, val_accuracy: float, val_loss: float) -> bool:
     """Note the best epoch and move the plateau schedule; return whether this epoch is the best yet."""
-    if val_loss < standing.lowest_loss - PLATEAU_MIN_DELTA:
-        standing.lowest_loss, standing.flat_epochs = val_loss, 0
+    if val_loss < state.lowest_loss - PLATEAU_MIN_DELTA:
+        state.lowest_loss, state.flat_epochs = val_loss, 0
     else:
-        standing.flat_epochs += 1
-        if recipe.schedule.kind == "plateau" and standing.flat_epochs >= recipe.schedule.patience:
-            lowered = max(standing.lr * recipe.schedule.factor, recipe.schedule.floor)
-            standing.lr, standing.flat_epochs = min(standing.lr, lowered), 0
-    if val_accuracy <= standing.best_accuracy:
+        state.flat_epochs += 1
+        if recipe.schedule.kind == "plateau" and state.flat_epochs >= recipe.schedule.patience:
+            lowered = max(state.lr * recipe.schedule.factor, recipe.schedule.floor)
+            state.lr, state.flat_epochs = min(state.lr, lowered), 0
+    if val_accuracy <= state.best_accuracy:
         return False
-    standing.best_accuracy, standing.best_epoch = val_accuracy, standing.epoch + 1
+    state.best_accuracy, state.best_epoch = val_accuracy, state.epoch + 1
     return True
 
 
-def finished(recipe: Recipe, standing: Standing) -> bool:
+def finished(recipe: Recipe, state: TrainState) -> bool:
     """Tell whether training is over: all epochs done, or none better for `patience` epochs."""
     patience = recipe.training.patience
-    waited = standing.epoch - standing.best_epoch
-    return standing.epoch >= recipe.training.epochs or (0 < patience <= waited)
+    waited = state.epoch - state.best_epoch
+    return state.epoch >= recipe.training.epochs or (0 < patience <= waited)

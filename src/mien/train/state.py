@@ -19,14 +19,14 @@ from torch import nn
 from mien.errors import RunError
 from mien.files import write_atomic
 from mien.reading import reason, refuse_other_than_file, sealed, unsealed
-from mien.train.schedule import Standing
+from mien.train.schedule import TrainState
 
 FORMAT = 1
 TENSORS = "tensors_sha256"
 
 
 def save_state(
-    path: Path, network: nn.Module, judged: nn.Module, optimizer, best: dict | None, standing: Standing
+    path: Path, network: nn.Module, judged: nn.Module, optimizer, best: dict | None, standing: TrainState
 ) -> None:
     """Write all that the next step depends on; `judged` is the network itself or its moving average."""
     tensors = _prefixed("network", network.state_dict())
@@ -41,7 +41,9 @@ def save_state(
     write_atomic(path, save(tensors, metadata={"standing": json.dumps(sealed(value))}))
 
 
-def load_state(path: Path, network: nn.Module, judged: nn.Module, optimizer) -> tuple[dict | None, Standing]:
+def load_state(
+    path: Path, network: nn.Module, judged: nn.Module, optimizer
+) -> tuple[dict | None, TrainState]:
     """Put a saved state into `network`, `judged` and `optimizer`; return the best weights and the standing."""
     try:
         refuse_other_than_file(path)
@@ -56,7 +58,7 @@ def load_state(path: Path, network: nn.Module, judged: nn.Module, optimizer) -> 
         if judged is not network:
             judged.load_state_dict(_group(tensors, "average"))
         _load_optimizer(optimizer, _group(tensors, "optimizer"))
-        return _group(tensors, "best") or None, Standing(**value)
+        return _group(tensors, "best") or None, TrainState(**value)
     except (
         SafetensorError,
         OSError,

@@ -18,7 +18,7 @@ from mien.dataset import Development
 from mien.errors import TuneError
 from mien.files import make_folder
 from mien.labels import known_words
-from mien.train.loop import derive_seed
+from mien.train.seeds import derive_seed
 from mien.tune import JOURNAL
 from mien.tune.space import OBJECTIVES, Space
 from mien.tune.storage import open_to_work, shown

@@ -125,26 +125,13 @@ def train_trial(
     `on_epoch` gets each epoch's row and raises TrialPruned where it has seen enough; the run's folder then
     stays as a run that is not complete. Raises Stopped with the run's state saved.
     """
-    watched = _Watched(progress, on_epoch)
+    options = {"engine": engine, "stop": stop, "on_epoch": on_epoch, "progress": progress}
     try:
-        run = train(recipe, plan.data, folder, seed=plan.seed, engine=engine, stop=stop, progress=watched)
+        run = train(recipe, plan.data, folder, seed=plan.seed, **options)
     except TrialPruned:
         with_no_error((folder / "state.safetensors").unlink)
         raise
     return values_of(run, plan.space.objectives, asdict(cost))
-
-
-class _Watched(Progress):
-    """Hands each epoch's row to `on_epoch` and everything to another Progress."""
-
-    def __init__(self, inner: Progress, on_epoch: Callable[[dict], None]):
-        self._on_epoch = on_epoch
-        self.begin, self.step, self.end, self._epoch = inner.begin, inner.step, inner.end, inner.epoch
-
-    def epoch(self, row):
-        """Pass the row to both."""
-        self._epoch(row)
-        self._on_epoch(row)
 
 
 def values_of(run: Run, objectives: tuple[str, ...], costs: Mapping[str, Any]) -> tuple[float, ...]:

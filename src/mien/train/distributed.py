@@ -18,14 +18,14 @@ from torch import nn
 from mien.errors import RunError
 
 ASK_EVERY_STEPS = 10
-TOLD = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # by torchrun, to each process
+VARIABLES = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # by torchrun, to each process
 
 
-def join(device: str) -> None:
+def init(device: str) -> None:
     """Become one of the processes that torchrun started, each with a GPU of its own unless `device` is "cpu"."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
         return
-    if missing := [name for name in TOLD if name not in os.environ]:
+    if missing := [name for name in VARIABLES if name not in os.environ]:
         raise RunError(
             f"WORLD_SIZE is set and {', '.join(missing)} not: start several processes by torchrun, or unset it for one"
         )
@@ -39,7 +39,7 @@ def join(device: str) -> None:
     atexit.register(dist.destroy_process_group)
 
 
-def count() -> int:
+def world_size() -> int:
     """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
@@ -49,35 +49,35 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def first() -> bool:
+def is_main() -> bool:
     """Tell whether this is the process that writes files."""
     return rank() == 0
 
 
-def refuse_misfit(device: str, batch_size: int) -> None:
+def check(device: str, batch_size: int) -> None:
     """Raise RunError for a batch with fewer faces than processes, or a device that they would share."""
-    if count() > batch_size:
+    if world_size() > batch_size:
         raise RunError(
-            f"{count()} processes for a batch of {batch_size}; start fewer, or raise training.batch_size"
+            f"{world_size()} processes for a batch of {batch_size}; start fewer, or raise training.batch_size"
         )
-    if count() > 1 and ":" in device:
-        raise RunError(f"{count()} processes take a GPU each, and not all {device}; give --device cuda")
+    if world_size() > 1 and ":" in device:
+        raise RunError(f"{world_size()} processes take a GPU each, and not all {device}; give --device cuda")
 
 
-def wait() -> None:
+def barrier() -> None:
     """Wait until every process has come here."""
-    if count() > 1:
+    if world_size() > 1:
         dist.all_reduce(torch.zeros(1))
 
 
-def own(rows: torch.Tensor) -> torch.Tensor:
-    """Return this process's part of rows (N, …) that all have: as many as the others', give or take one."""
-    return rows if count() == 1 else rows.tensor_split(count())[rank()]
+def shard(rows: torch.Tensor) -> torch.Tensor:
+    """Return this process's rows of the (N, …) that all have: as many as the others', give or take one."""
+    return rows if world_size() == 1 else rows.tensor_split(world_size())[rank()]
 
 
-def add_up(tensors: list[torch.Tensor]) -> None:
+def all_reduce_sum(tensors: list[torch.Tensor]) -> None:
     """Put the sum over all processes into each tensor, in one message of float32."""
-    if count() == 1:
+    if world_size() == 1:
         return
     flat = torch.cat([tensor.detach().flatten().float() for tensor in tensors])
     dist.all_reduce(flat)
@@ -85,37 +85,37 @@ def add_up(tensors: list[torch.Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
-def highest(wish: int, step: int) -> int:
-    """Return the highest wish of any process; each tenth step they ask each other, between them it is 0."""
-    if count() == 1:
-        return wish
+def all_reduce_max(value: int, step: int) -> int:
+    """Return the largest value of any process; they ask each other each tenth step, between them it is 0."""
+    if world_size() == 1:
+        return value
     if step % ASK_EVERY_STEPS:
         return 0
-    told = torch.tensor(wish)
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return int(told)
+    largest = torch.tensor(value)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
 
 
-def gathered(rows: np.ndarray, total: int) -> np.ndarray:
-    """Return all rows (total, C) of which each process has its `own`, the same bytes in each."""
-    if count() == 1:
+def all_gather(rows: np.ndarray, total: int) -> np.ndarray:
+    """Return all rows (total, C) of which each process has its `shard`, the same bytes in each."""
+    if world_size() == 1:
         return rows
     whole = torch.zeros(total, rows.shape[1], dtype=torch.float64)
-    own(whole).copy_(torch.from_numpy(rows))
+    shard(whole).copy_(torch.from_numpy(rows))
     dist.all_reduce(whole)
     return whole.numpy()
 
 
-def synchronize(network: nn.Module) -> nn.Module:
+def sync_batch_norm(network: nn.Module) -> nn.Module:
     """Let a network's batch norms take their statistics over all processes; return it."""
-    if count() > 1:
+    if world_size() > 1:
         for module in network.modules():
-            if type(module) in SHARED:
-                module.__class__ = SHARED[type(module)]
+            if type(module) in SYNCHRONIZED:
+                module.__class__ = SYNCHRONIZED[type(module)]
     return network
 
 
-class _Shared:
+class _SyncBatchNorm:
     """Batch norm over the batches of all processes (torch's own, `nn.SyncBatchNorm`, wants a GPU)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -130,15 +130,15 @@ class _Shared:
         return y
 
 
-class SharedNorm1d(_Shared, nn.BatchNorm1d):
+class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
     """`nn.BatchNorm1d` over all processes."""
 
 
-class SharedNorm2d(_Shared, nn.BatchNorm2d):
+class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
     """`nn.BatchNorm2d` over all processes."""
 
 
-SHARED = {nn.BatchNorm1d: SharedNorm1d, nn.BatchNorm2d: SharedNorm2d}
+SYNCHRONIZED = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
 
 
 class _Normalize(torch.autograd.Function):
@@ -149,7 +149,7 @@ class _Normalize(torch.autograd.Function):
         axes = [axis for axis in range(x.ndim) if axis != 1]
         variance, mean = torch.var_mean(x.float(), axes, correction=0)
         counted = x.numel() // x.shape[1]
-        parts = _of_all(torch.cat([mean, variance, mean.new_tensor([counted])]))
+        parts = _rows_of_all(torch.cat([mean, variance, mean.new_tensor([counted])]))
         means, variances, counts = parts[:, : len(mean)], parts[:, len(mean) : -1], parts[:, -1:]
         total = counts.sum()
         mean = (means * counts).sum(0) / total
@@ -173,8 +173,8 @@ class _Normalize(torch.autograd.Function):
         return moved.to(x.dtype), own[1], own[0], None
 
 
-def _of_all(row: torch.Tensor) -> torch.Tensor:
+def _rows_of_all(row: torch.Tensor) -> torch.Tensor:
     """Return the rows (processes, N) of all processes."""
-    rows = [torch.empty_like(row) for _ in range(count())]
+    rows = [torch.empty_like(row) for _ in range(world_size())]
     dist.all_gather(rows, row)
     return torch.stack(rows)

@@ -1,0 +1,212 @@
+"""One step of training and what it works on; `mien bench` times the same step. Knows nothing about files or val."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mien.dataset import Faces
+from mien.networks import as_input
+from mien.networks.engine import Engine
+from mien.recipe import Optimizer, Recipe
+from mien.train import distributed
+from mien.train.augment import shrink
+from mien.train.schedule import TrainState, ema_decay_at, lr_at, side_at
+from mien.train.seeds import derive_seed, epoch_order
+from mien.train.targets import Lessons
+
+Mark = Callable[[str], None]  # called when a stage of a step is done: data, forward, backward, step
+
+
+def unmarked(stage: str) -> None:
+    """Time nothing."""
+
+
+@dataclass(slots=True)
+class Training:
+    """Network, optimizer and faces on the device, and where the training of one with the others stands."""
+
+    recipe: Recipe
+    engine: Engine
+    seed: int
+    network: nn.Module
+    eval_network: (
+        nn.Module
+    )  # whose weights are judged and kept: the network itself, or its moving average (EMA)
+    optimizer: torch.optim.Optimizer
+    lessons: Lessons  # faces and their targets
+    labels: torch.Tensor  # int64 (N,)
+    side: int  # of the faces, in pixels
+    state: TrainState
+    generator: torch.Generator
+    best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch so far
+    order: torch.Tensor | None = None  # int64 (N,), of the faces in this epoch
+    loss_sum: torch.Tensor | None = None  # over the epoch's faces so far, on the device until somebody asks
+    correct: torch.Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Faces in a step."""
+        return min(self.recipe.training.batch_size, len(self.labels))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch; the faces left over are others each time."""
+        return len(self.labels) // self.batch_size
+
+
+def set_up(
+    recipe: Recipe,
+    engine: Engine,
+    network: nn.Module,
+    faces: Faces,
+    classes: tuple[str, ...],
+    *,
+    seed: int = 0,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Training:
+    """Return a training before its first step; the faces go to the device whole, where the network is.
+
+    The optimizer is the recipe's unless one is given.
+    """
+    network = distributed.sync_batch_norm(network)
+    return Training(
+        recipe=recipe,
+        engine=engine,
+        seed=seed,
+        network=network,
+        eval_network=deepcopy(network) if recipe.optimizer.ema else network,
+        optimizer=optimizer or make_optimizer(network, recipe.optimizer),
+        lessons=Lessons(faces, recipe, classes, engine.device),
+        labels=torch.from_numpy(faces.labels).to(engine.device),
+        side=faces.images.shape[1],
+        state=TrainState(lr=recipe.optimizer.lr),
+        generator=torch.Generator(engine.device),
+    )
+
+
+def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer; weight decay acts on kernels, not on norms and biases."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": kernels, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    rules = {"lr": options.lr, "fused": True}  # a call for all tensors: one each took up to 5 % of a step
+    if options.kind == "adam":
+        return torch.optim.Adam(groups, **rules)
+    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0, **rules)
+
+
+def begin_epoch(training: Training) -> None:
+    """Deal the epoch's faces and take its sums up where they stand, which is within it in a run that goes on."""
+    state, device = training.state, training.engine.device
+    training.order = epoch_order(training.seed, state.epoch, len(training.labels), device)
+    training.lessons.begin_epoch(state.epoch)
+    training.loss_sum = torch.tensor(state.loss_sum, dtype=torch.float64, device=device)
+    training.correct = torch.tensor(state.correct, device=device)
+    training.network.train()
+
+
+def train_step(training: Training, *, mark: Mark = unmarked) -> None:
+    """Take one step: a batch is augmented, goes forward and back, and the optimizer moves the weights.
+
+    All randomness follows from the seed and the step's number, so any step can be replayed.
+    """
+    recipe, state = training.recipe, training.state
+    if state.step == 0 or training.order is None:
+        begin_epoch(training)
+    number = state.epoch * training.steps_per_epoch + state.step
+    step_seed = derive_seed(training.seed, "step", number)
+    training.generator.manual_seed(step_seed)
+    torch.manual_seed(step_seed + distributed.rank())
+    first = state.step * training.batch_size
+    batch = training.order[first : first + training.batch_size]
+    faces, target = training.lessons.batch(batch, generator=training.generator)
+    x = as_input(shrink(faces, side_at(recipe, state.epoch, training.side)))
+    for group in training.optimizer.param_groups:
+        group["lr"] = lr_at(recipe, state, training.steps_per_epoch)
+    mark("data")
+    labels = training.labels[batch]
+    loss, correct = backward(training.network, training.engine, x, target, labels, mark=mark)
+    if recipe.optimizer.sam:
+        torch.manual_seed(step_seed + distributed.rank())
+        with sam_ascent(training.network, recipe.optimizer.sam):
+            backward(training.network, training.engine, x, target, labels, mark=mark)
+    training.optimizer.step()
+    if training.eval_network is not training.network:
+        ema_update(training.eval_network, training.network, ema_decay_at(recipe.optimizer.ema, number))
+    mark("step")
+    training.loss_sum += loss.double() * len(batch)
+    training.correct += correct
+    state.step += 1
+    state.seen += len(batch)
+
+
+def backward(
+    network: nn.Module,
+    engine: Engine,
+    x: torch.Tensor,
+    target: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    mark: Mark = unmarked,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the gradients of the batch's mean loss into the network; return that loss and how many are correct.
+
+    Of several processes each takes its part of the batch, and all end with the same.
+    """
+    part = distributed.shard(x)
+    with engine.autocast():
+        logits = network(part).float()
+    loss = F.cross_entropy(logits, distributed.shard(target)) * (len(part) / len(x))
+    mark("forward")
+    network.zero_grad(set_to_none=True)
+    loss.backward()
+    loss, correct = loss.detach(), (logits.detach().argmax(1) == distributed.shard(labels)).sum()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    distributed.all_reduce_sum([*gradients, loss, correct])
+    mark("backward")
+    return loss, correct
+
+
+@contextmanager
+def sam_ascent(network: nn.Module, radius: float) -> Iterator[None]:
+    """Move the weights to where the loss is highest nearby, and back at the end: sharpness-aware minimization.
+
+    Foret et al. 2021: a step of length `radius` along the gradient. Running statistics stay those of the weights
+    that are kept.
+    """
+    moved = [p for p in network.parameters() if p.grad is not None]
+    length = torch.stack([p.grad.norm() for p in moved]).norm()
+    steps = [p.grad * (radius / (length + 1e-12)) for p in moved]
+    before = [p.detach().clone() for p in moved]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [m.momentum for m in norms]
+    with torch.no_grad():
+        torch._foreach_add_(moved, steps)
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(moved, before)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@torch.no_grad()
+def ema_update(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the average's weights and running statistics toward the network's (Polyak & Juditsky 1992)."""
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    moving = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([kept for kept, _ in moving], [new for _, new in moving], 1 - decay)
+    for kept, new in pairs:
+        if not kept.is_floating_point():
+            kept.copy_(new)
