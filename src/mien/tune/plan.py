@@ -12,6 +12,7 @@ from optuna import Study
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from mien import __version__
 from mien.dataset import Development
@@ -119,10 +120,11 @@ def open_search(plan: Plan) -> Iterator[tuple[BaseStorage, Study]]:
 def _begin_or_join(plan: Plan, storage: BaseStorage) -> Study:
     """Return Optuna's study of a plan, whose METADATA says what the search is."""
     objectives = list(plan.space.objectives)
+    directions = [StudyDirection[OBJECTIVES[name].upper()] for name in objectives]
     options = {"study_name": plan.space.name, "storage": storage, "pruner": make_pruner(plan)}
     with ignore_experimental():
         try:
-            study = optuna.create_study(directions=[OBJECTIVES[name] for name in objectives], **options)
+            study = optuna.create_study(directions=directions, **options)
             study.set_metric_names(objectives)
         except optuna.exceptions.DuplicatedStudyError:
             study = optuna.load_study(**options)

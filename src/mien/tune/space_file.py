@@ -189,8 +189,8 @@ def _parameter(name: str, spec: Any, network: str) -> Parameter:
         raise ValueError("needs choices")
     whole = element is int
     _check_range(spec, _option(field), network, whole)
-    limits = {key: spec.get(key) for key in ("low", "high", "step")}
-    return Parameter(name, field, whole, **limits, log=bool(spec.get("log")), when=when)
+    log, step = bool(spec.get("log")), spec.get("step")
+    return Parameter(name, field, whole, spec["low"], spec["high"], step, log, when=when)
 
 
 def _check_value(name: str, value: Any, option: str, network: str) -> None:
@@ -214,11 +214,11 @@ def _choices(spec: dict, option: str, network: str) -> tuple:
 
 
 def _check_range(spec: dict, option: str, network: str, whole: bool) -> None:
-    low, high, step, log = (spec.get(key) for key in ("low", "high", "step", "log"))
     for key in ("low", "high"):
         if not _is_number(spec.get(key)):
             raise ValueError(f"{key} must be a number and is {spec.get(key)!r}")
         _check_value(key, spec[key], option, network)
+    low, high, step, log = spec["low"], spec["high"], spec.get("step"), spec.get("log")
     if low >= high:
         raise ValueError(f"low {low} must be below high {high}; a single value belongs under fixed")
     if log not in (None, True, False):

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import optuna
@@ -141,7 +142,8 @@ def _is_sqlite(path: Path) -> bool:
 
 
 def _journal(path: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))
+    lock: Any = FileLock(path)  # the base class of Optuna's locks is private
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 def _copy_of_sqlite(path: Path, copy: Path) -> RDBStorage:

@@ -154,11 +154,11 @@ def key_of(recipe: Recipe) -> str:
 
 def _report(worker: Worker, trial: Trial, epochs: int, row: dict) -> None:
     """Report an epoch, unless it was reported before the trial was cut off; raises TrialPruned."""
-    objectives, epoch = worker.plan.space.objectives, row["epoch"]
-    known = worker.storage.get_trial(worker.id_of(trial.number)).intermediate_values
-    if len(objectives) > 1 or epoch in known:
+    first, *others = worker.plan.space.objectives
+    epoch, known = row["epoch"], worker.storage.get_trial(worker.id_of(trial.number)).intermediate_values
+    if others or epoch in known:
         return
-    trial.report(row[REPORTED[objectives[0]]], epoch)
+    trial.report(row[REPORTED[first]], epoch)
     if epoch < epochs and trial.should_prune():
         raise TrialPruned
 
@@ -172,7 +172,7 @@ def _repeat(trial: Trial, twin: FrozenTrial) -> tuple[float, ...]:
     if twin.state == TrialState.FAIL:
         _fail(trial, notes.get("fault", ""))
     if twin.state == TrialState.COMPLETE:
-        return tuple(twin.values)
+        return tuple(twin.values or ())
     for step, value in twin.intermediate_values.items():
         trial.report(value, step)
     raise TrialPruned

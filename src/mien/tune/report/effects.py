@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 
 from mien.tune.study import Axis, Study, Trial
 
@@ -115,7 +116,7 @@ def _copy(axes: dict[str, Axis], trials: Sequence[Trial]):
     return copy
 
 
-def _distribution(axis: Axis):
+def _distribution(axis: Axis) -> BaseDistribution:
     kinds = optuna.distributions
     if axis.choices:
         return kinds.CategoricalDistribution(axis.choices)
