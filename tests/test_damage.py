@@ -1,10 +1,12 @@
 """Flipped bits and cut ends in each kind of file that mien writes: told, or harmless, and never another answer."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from conftest import train_toy, write_toy
@@ -22,6 +24,8 @@ from mien.run import read_run
 from mien.train import train
 from mien.train.state import load_state
 from mien.train.step import make_optimizer
+from mien.tune.storage import _journal
+from mien.tune.study import read_study
 
 FLIPS, CUTS = 500, 200
 FAST_FLIPS, FAST_CUTS = 16, 8
@@ -35,6 +39,7 @@ class Kind:
     folder: Path
     files: tuple[str, ...]
     read: Callable[[Path], object]
+    grows: bool = False  # line by line, so that one cut short may be whole, of an earlier moment
 
 
 def answer(value) -> object:
@@ -133,6 +138,32 @@ def predictions_kind(folder: Path, run: Path) -> Kind:
     )
 
 
+def search_kind(folder: Path) -> Kind:
+    """A search's journal with a few trials; one that lost its last lines is of an earlier moment."""
+    path = folder / "journal.log"
+    study = optuna.create_study(study_name="s", storage=_journal(path), direction="maximize")
+    for number in range(4):
+        trial = study.ask()
+        value = trial.suggest_float("lr", 0.001, 0.1) + trial.suggest_int("layers", 1, 9)
+        trial.report(value, 1)
+        trial.set_user_attr("recipe", f"name = {number}")
+        study.tell(trial, value)
+    lines = path.read_bytes().splitlines(keepends=True)
+    earlier = []
+    for number in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:number]))
+        with suppress(MienError):
+            earlier.append(answer(read_study(path)))
+    path.write_bytes(b"".join(lines))
+    whole = answer(read_study(path))
+
+    def read(folder: Path):
+        study = answer(read_study(folder / "journal.log"))
+        return whole if study in earlier else study
+
+    return Kind(folder, ("journal.log",), read, grows=True)
+
+
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory, toy_model) -> dict[str, Kind]:
     """A whole example of each kind."""
@@ -144,10 +175,11 @@ def kinds(tmp_path_factory, toy_model) -> dict[str, Kind]:
         "state": state_kind(place["state"]),
         "model": model_kind(place["model"], toy_model),
         "predictions": predictions_kind(place["predictions"], run.folder),
+        "search": search_kind(place["search"]),
     }
 
 
-NAMES = ("dataset", "run", "state", "model", "predictions")
+NAMES = ("dataset", "run", "state", "model", "predictions", "search")
 
 
 def flipped(data: bytes, rng: np.random.Generator) -> bytes:
@@ -156,10 +188,10 @@ def flipped(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
 
 
-def refuse_other_answers(kind: Kind, damages: int, damage: Callable[[bytes, int, int], bytes]) -> None:
-    """Damage each file in turn, so many times in all, and hold what is read then against what was read before."""
+def detected(kind: Kind, damages: int, damage: Callable[[bytes, int, int], bytes]) -> int:
+    """Damage each file in turn, so many times in all; hold what is read against the whole, count what is told."""
     whole = kind.read(kind.folder)
-    detected = 0
+    told = 0
     for number in range(damages):
         path = kind.folder / kind.files[number % len(kind.files)]
         data = path.read_bytes()
@@ -168,24 +200,26 @@ def refuse_other_answers(kind: Kind, damages: int, damage: Callable[[bytes, int,
             assert whole == kind.read(kind.folder), f"{path.name}, damage {number}"
         except MienError as error:
             assert "\n" not in str(error)
-            detected += 1
+            told += 1
         finally:
             path.write_bytes(data)
     assert kind.read(kind.folder) == whole
-    assert detected > damages / 2
+    return told
 
 
 def flip_bits(kind: Kind, flips: int) -> None:
     """Flip so many bits, one at a time."""
     rng = np.random.default_rng(11)
-    refuse_other_answers(kind, flips, lambda data, number, of: flipped(data, rng))
+    assert detected(kind, flips, lambda data, number, of: flipped(data, rng)) > flips / 2
 
 
 def cut_short(kind: Kind, cuts: int) -> None:
     """Cut files at so many places, the first byte and the last one too."""
-    refuse_other_answers(
-        kind, cuts, lambda data, number, of: data[: round((len(data) - 1) * number / max(1, of - 1))]
-    )
+
+    def cut(data: bytes, number: int, of: int) -> bytes:
+        return data[: round((len(data) - 1) * number / max(1, of - 1))]
+
+    assert detected(kind, cuts, cut) > cuts / 2 or kind.grows
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mien.errors import MienError, TuneError
-from mien.reading import open_file
+from mien.reading import open_file, sealed, unsealed
 from mien.tune import JOURNAL
 
 SQLITE_HEADER = b"SQLite format 3\0"
@@ -112,7 +112,7 @@ def open_to_read(where: str | Path) -> Iterator[BaseStorage]:
         elif _is_sqlite(path := _file_of(where)):
             storage = _copy_of_sqlite(path, Path(folder) / "copy.db")
         else:
-            storage = JournalStorage(JournalFileBackend(str(path)))
+            storage = JournalStorage(SealedJournal(str(path)))
         with _closing(storage):
             yield storage
 
@@ -143,7 +143,19 @@ def _is_sqlite(path: Path) -> bool:
 
 def _journal(path: Path) -> JournalStorage:
     lock: Any = FileLock(path)  # the base class of Optuna's locks is private
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    return JournalStorage(SealedJournal(str(path), lock_obj=lock))
+
+
+class SealedJournal(JournalFileBackend):
+    """A journal whose lines carry a checksum, of which Optuna takes no notice; those that others wrote have none."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Yield the lines from a number on; ValueError for one that was changed."""
+        yield from map(unsealed, super().read_logs(log_number_from))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write lines, each with its checksum."""
+        super().append_logs([sealed(log) for log in logs])
 
 
 def _copy_of_sqlite(path: Path, copy: Path) -> RDBStorage:
