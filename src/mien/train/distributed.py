@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mien.errors import RunError
 
@@ -115,18 +116,21 @@ def sync_batch_norm(network: nn.Module) -> nn.Module:
     return network
 
 
-class _SyncBatchNorm:
+class _SyncBatchNorm(_BatchNorm):
     """Batch norm over the batches of all processes (torch's own, `nn.SyncBatchNorm`, wants a GPU)."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x, normalized by the statistics of all processes in training, by the running ones otherwise."""
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return the input, normalized by the statistics of all processes in training, else by the running ones."""
         if not self.training:
-            return super().forward(x)
-        y, mean, variance, counted = _Normalize.apply(x, self.weight, self.bias, self.eps)
+            return super().forward(input)
+        y, mean, variance, counted = _Normalize.apply(input, self.weight, self.bias, self.eps)
+        running, momentum = (self.num_batches_tracked, self.running_mean, self.running_var), self.momentum
+        assert running[0] is not None and running[1] is not None and running[2] is not None
+        assert momentum is not None  # as in all networks here
         with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (counted / (counted - 1)), self.momentum)
+            running[0].add_(1)
+            running[1].lerp_(mean, momentum)
+            running[2].lerp_(variance * (counted / (counted - 1)), momentum)
         return y
 
 
@@ -159,12 +163,12 @@ class _Normalize(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), mean, variance, total
 
     @staticmethod
-    def backward(ctx, gradient, *_):
+    def backward(ctx, *gradients):
         x, weight, mean, scale, total = ctx.saved_tensors
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
         normal = (x.float() - mean.view(shape)) * scale.view(shape)
-        gradient = gradient.float()
+        gradient = gradients[0].float()
         sums = torch.stack([gradient.sum(axes), (gradient * normal).sum(axes)])
         own = sums.clone()  # the weights' gradients are added up with all others
         dist.all_reduce(sums)

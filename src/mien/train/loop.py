@@ -68,10 +68,10 @@ def train(
     distributed.init(engine.device if engine else "auto")
     with _held(folder, waiting), torch.random.fork_rng(devices=[]):
         progress = (progress if distributed.is_main() else None) or Progress()
-        if distributed.is_main():
-            run = begin_or_take_up(recipe, data, folder, seed, engine, init)
+        is_main = distributed.is_main()
+        run = begin_or_take_up(recipe, data, folder, seed, engine, init) if is_main else None
         distributed.barrier()
-        run = run if distributed.is_main() else read_run(folder)
+        run = run or read_run(folder)
         if run.complete:
             progress.note(f"{folder.name}: trained before")
             with_no_error((folder / "state.safetensors").unlink)
@@ -239,8 +239,7 @@ def _enough_memory(folder: Path) -> Iterator[None]:
 
 def read_sums(training: Training) -> None:
     """Take the epoch's loss and correct answers from the device into the state."""
-    assert training.loss_sum is not None and training.correct is not None
-    training.state.loss_sum, training.state.correct = training.loss_sum.item(), training.correct.item()
+    training.state.loss_sum, training.state.correct = training.loss_sum.item(), int(training.correct.item())
 
 
 def check_finite(run: Run, training: Training, probs: np.ndarray | float = 0.0) -> None:

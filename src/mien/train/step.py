@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +44,15 @@ class Training:
     state: TrainState
     generator: torch.Generator
     best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch so far
-    order: torch.Tensor | None = None  # int64 (N,), of the faces in this epoch
-    loss_sum: torch.Tensor | None = None  # over the epoch's faces so far, on the device until somebody asks
-    correct: torch.Tensor | None = None
+    order: torch.Tensor = field(
+        default_factory=lambda: torch.empty(0)
+    )  # int64 (N,), of the faces in this epoch
+    loss_sum: torch.Tensor = field(
+        default_factory=lambda: torch.zeros(1)
+    )  # float64, over the epoch's faces so far
+    correct: torch.Tensor = field(
+        default_factory=lambda: torch.zeros(1)
+    )  # int64, likewise; both on the device
 
     @property
     def batch_size(self) -> int:
@@ -119,7 +125,7 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
     All randomness follows from the seed and the step's number, so any step can be replayed.
     """
     recipe, state = training.recipe, training.state
-    if state.step == 0 or training.order is None:
+    if state.step == 0 or not len(training.order):
         begin_epoch(training)
     number = state.epoch * training.steps_per_epoch + state.step
     step_seed = derive_seed(training.seed, "step", number)
@@ -182,21 +188,20 @@ def sam_ascent(network: nn.Module, radius: float) -> Iterator[None]:
     Foret et al. 2021: a step of length `radius` along the gradient. Running statistics stay those of the weights
     that are kept.
     """
-    moved = [p for p in network.parameters() if p.grad is not None]
-    length = torch.stack([p.grad.norm() for p in moved]).norm()
-    steps = [p.grad * (radius / (length + 1e-12)) for p in moved]
-    before = [p.detach().clone() for p in moved]
+    pairs = [(p.detach(), p.grad) for p in network.parameters() if p.grad is not None]
+    moved = [weights for weights, _ in pairs]
+    length = torch.stack([gradient.norm() for _, gradient in pairs]).norm()
+    steps = [gradient * (radius / (length + 1e-12)) for _, gradient in pairs]
+    before = [weights.clone() for weights in moved]
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [m.momentum for m in norms]
-    with torch.no_grad():
-        torch._foreach_add_(moved, steps)
+    torch._foreach_add_(moved, steps)  # pyright: ignore[reportPrivateImportUsage]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        with torch.no_grad():
-            torch._foreach_copy_(moved, before)
+        torch._foreach_copy_(moved, before)  # pyright: ignore[reportPrivateImportUsage]
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
@@ -206,7 +211,8 @@ def ema_update(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the average's weights and running statistics toward the network's (Polyak & Juditsky 1992)."""
     pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
     moving = [pair for pair in pairs if pair[0].is_floating_point()]
-    torch._foreach_lerp_([kept for kept, _ in moving], [new for _, new in moving], 1 - decay)
+    ours, theirs = [kept for kept, _ in moving], [new for _, new in moving]
+    torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
     for kept, new in pairs:
         if not kept.is_floating_point():
             kept.copy_(new)
