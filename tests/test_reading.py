@@ -22,7 +22,7 @@ from mien.reading import misfit, read_bytes, read_json, read_lines, sealed
 from mien.recipe import read_recipe
 from mien.run import read_run
 from mien.text import escaped, escaped_lines
-from mien.tune.space import read_space
+from mien.tune.space_file import read_space
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
