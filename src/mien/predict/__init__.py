@@ -1,41 +1,38 @@
 """Predicting: pictures in, faces with their expression out. Knows nothing about training or judging.
 
 `recognizer.py` detects and classifies the faces, `images.py` takes what callers have as images, `occlusion.py` tells
-why; `sources.py` says which pictures a PATH means, `rows.py`, `annotate.py` and `page.py` show the answers,
-`growing.py` keeps tables that grow.
+why; `sources.py` says which pictures a PATH means, `rows.py`, `annotate.py` and `page.py` show the answers.
 """
 
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import TextIO
+from typing import Self
 
 import numpy as np
 
-from mien.errors import DataError, PictureError, Stopped
+from mien.errors import DataError, PictureError
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
+from mien.growing import STANDARD_OUTPUT, Kept, Place, Tables, check_resume
 from mien.model import Model, Prior
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import NOTICE, Answer, card_at
-from mien.predict.growing import GrowingTable, go_on_together
 from mien.predict.page import Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
-from mien.text import joined, many, thousands
 from mien.workers import spread
 
 __all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
 
-STANDARD_OUTPUT = "-"
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
 LARGEST_LONG_SIDE = 4096
 LONGEST_STEM = 200  # bytes of the name of what is drawn
@@ -96,35 +93,29 @@ def predict(
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     thumbnails = 0 if page is None else thumbnail_bytes(len(found))
     outputs = Outputs(crop, read, *_as_paths(annotate, explain), thumbnail=thumbnails)
-    forms: list[tuple[str | Path | None, Csv | Json]]
-    forms = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
+    formats: list[tuple[Place, Csv | Json]]
+    formats = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
+    drawn = {"annotate": outputs.annotate, "explain": outputs.explain}
+    options = run_options(recognizer, drawn, crop=crop)
+    names = [source.name for source in found]
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        names, asked = [source.name for source in found], _asked(recognizer, outputs)
-        tables = [
-            stack.enter_context(GrowingTable(where, form, names, asked, resume=resume))
-            for where, form in forms
-            if where not in (None, STANDARD_OUTPUT)
-        ]
-        kept = go_on_together(tables)
-        if kept.pictures:
-            print(f"mien: {_in_words(tables, kept.pictures, len(found))}", file=sys.stderr)
-        sinks = [table.add for table in tables]
-        sinks += [_on_standard_output(form) for where, form in forms if where == STANDARD_OUTPUT]
+        tables = stack.enter_context(Tables(formats, names, options, things="pictures", resume=resume))
+        tally, rest = Tally.of(tables.kept), found[tables.kept.items :]
+        sinks = []
         if STANDARD_OUTPUT not in (csv, json):
             shown = [source.shown for source in found]
             sinks.append(Lines(sys.stdout, shown, recognizer.model.labels, width).add)
         page_file, sheet = stack.enter_context(appearing_file(page)) if page is not None else None, Sheet()
         if page_file is not None:
             sinks.append(sheet.add)
-        tally = Tally(kept.counts.copy(), kept.labels.copy())
-        answers = _answers(recognizer, found[kept.pictures :], outputs, workers)
-        counted = (progress or Counting()).over("predict", len(found) - kept.pictures, answers)
-        with _saying_what_was_kept(tables, tally.counts, len(found)):
-            for answer in counted:
-                for sink in sinks:
-                    sink(answer)
-                tally.add(answer)
+        answers = _answers(recognizer, rest, outputs, workers)
+        for answer in (progress or Counting()).over("predict", len(rest), answers):
+            tables.write(lambda form, answer=answer: form.rows(answer))
+            tables.end_item()
+            for sink in sinks:
+                sink(answer)
+            tally.add(answer)
         if page_file is not None:
             page_file.write(page_of(sheet, tally.counts, tally.labels, recognizer.model, card))
     if STANDARD_OUTPUT not in (csv, json):
@@ -138,6 +129,13 @@ class Tally:
 
     counts: Counter  # pictures, faces, empty and failed ones
     labels: Counter
+
+    @classmethod
+    def of(cls, kept: Kept) -> Self:
+        """Return what is counted of the pictures that tables keep."""
+        return cls(
+            Counter(pictures=kept.items, faces=kept.labels.total()) + kept.outcomes, kept.labels.copy()
+        )
 
     def add(self, answer: Answer) -> None:
         """Count a picture, and say on standard error what is odd about it."""
@@ -161,8 +159,7 @@ def _check(paths: list, csv, json, long_side: int) -> None:
 
 def _check_resume(resume: bool, csv, json, page) -> None:
     """Raise DataError where there is nothing to go on with."""
-    if resume and not {csv, json} - {None, STANDARD_OUTPUT}:
-        raise DataError("--resume goes on with a table in a file; name it with --csv or --json")
+    check_resume(resume, csv, json)
     if resume and page is not None:
         raise DataError("--page shows the pictures of one whole run; make it without --resume")
 
@@ -192,9 +189,8 @@ def _as_paths(*folders: str | Path | None) -> list[Path | None]:
     return [None if folder is None else Path(folder) for folder in folders]
 
 
-def _asked(recognizer: Recognizer, outputs: Outputs) -> dict[str, str | float | bool | None]:
-    """Return all that decides what stands in a table, and what is drawn beside it, for a run that is resumed."""
-    folders = {"annotate": outputs.annotate, "explain": outputs.explain}
+def run_options(recognizer: Recognizer, drawn: Mapping[str, Place], **others) -> dict[str, object]:
+    """Return all that decides what stands in a table, and where what is `drawn` beside it goes, for a resumed run."""
     return {
         "model": recognizer.model.sha256,
         "threshold": recognizer.model.threshold,
@@ -202,41 +198,9 @@ def _asked(recognizer: Recognizer, outputs: Outputs) -> dict[str, str | float | 
         "long_side": recognizer.long_side,
         "min_score": recognizer.min_score,
         "min_face": recognizer.min_face,
-        "crop": outputs.crop,
-        **{option: folder and os.path.realpath(folder) for option, folder in folders.items()},
+        **others,
+        **{option: path and os.path.realpath(path) for option, path in drawn.items()},
     }
-
-
-def _on_standard_output(form: Csv | Json) -> Callable[[Answer], None]:
-    """Begin a table on standard output, and return what adds a picture to it."""
-    out = sys.stdout
-    out.write(form.head)
-
-    def add(answer: Answer) -> None:
-        out.write(form.rows(answer))
-        out.flush()
-
-    return add
-
-
-def _in_words(tables: Sequence[GrowingTable], done: int, pictures: int) -> str:
-    """Return what tables keep: "faces.csv keeps 120 of 2,000 pictures"."""
-    names = joined([str(table.path) for table in tables])
-    return (
-        f"{names} {'keeps' if len(tables) == 1 else 'keep'} {thousands(done)} of {many(pictures, 'picture')}"
-    )
-
-
-@contextmanager
-def _saying_what_was_kept(tables: Sequence[GrowingTable], counts: Counter, pictures: int) -> Iterator[None]:
-    """Say, where the user stops the work, which tables keep it."""
-    try:
-        yield
-    except Stopped:
-        if not tables:
-            raise
-        kept = _in_words(tables, counts["pictures"], pictures)
-        raise Stopped(f"predict: stopped; {kept}, --resume goes on") from None
 
 
 def real_places(names: Iterable[str]) -> frozenset[str]:
@@ -257,16 +221,6 @@ def check_outputs(outputs: Mapping[str, str | PathLike | None], read: frozenset[
         if place in taken:
             raise DataError(f"{taken[place]} and {option} would both write {path}; name another file")
         taken[place] = option
-
-
-@contextmanager
-def written(where: str | Path, out: TextIO) -> Iterator[TextIO]:
-    """Yield the text file that appears at a place, or `out` for `-`."""
-    if where == STANDARD_OUTPUT:
-        yield out
-        return
-    with appearing_file(Path(where)) as file:
-        yield file
 
 
 def _answers(

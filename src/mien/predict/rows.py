@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from mien import __version__
+from mien.growing import Line
 from mien.model import Model
 from mien.predict.answer import LIMITS, Answer
-from mien.predict.growing import Line
 from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.text import escaped, joined, many, percent, shortened, thousands
 
@@ -66,22 +66,24 @@ class Lines:
 class Csv:
     """A row a face; a picture without a face, and one that could not be used, has one row, face 0."""
 
+    sparse = False
+
     def __init__(self, model: Model):
         self._labels = model.labels
         points = (f"{point}_{axis}" for point in POINTS for axis in "xy")
         box = ("left", "top", "width", "height", "score")
         chosen = ("label", "best", "confidence", *(f"p_{label}" for label in model.labels))
         self._columns = ("picture", "face", *chosen, *box, *points, "problem")
-        self.head = _csv(self._columns)
+        self.head = csv_line(self._columns)
 
     def rows(self, answer: Answer) -> str:
         """Return the rows of a picture."""
         name = encodable(answer.source.name)
         if not answer.faces:
             empty = [""] * (len(self._columns) - 3)
-            return _csv((name, 0, *empty, answer.problem or NO_FACE))
+            return csv_line((name, 0, *empty, answer.problem or NO_FACE))
         return "".join(
-            _csv((name, number, *self._cells(face))) for number, face in enumerate(answer.faces, start=1)
+            csv_line((name, number, *self._cells(face))) for number, face in enumerate(answer.faces, start=1)
         )
 
     def _cells(self, face: FaceExpression) -> Iterator[str]:
@@ -105,24 +107,19 @@ class Csv:
         if len(cells) != len(self._columns) or not cells[1].isdecimal():
             return None
         if cells[1] == "0":
-            return Line(cells[0], True, True, [], "empty" if cells[-1] == NO_FACE else "failed")
-        return Line(cells[0], cells[1] == "1", False, [cells[2]])
+            outcome = "empty" if cells[-1] == NO_FACE else "failed"
+            return Line(cells[0], begins=True, ends=True, outcome=outcome)
+        return Line(cells[0], begins=cells[1] == "1", labels=[cells[2]])
 
 
 class Json:
     """One object a line, a picture each, which names the model it comes from."""
 
     head = ""
+    sparse = False
 
     def __init__(self, model: Model, card: str):
-        self._origin = {
-            "model": model.name,
-            "sha256": model.sha256,
-            "uncertain_below": model.threshold,
-            "prior": dict(zip(model.labels, model.prior, strict=True)),
-            "card": card,
-        }
-        self._origin |= {"mien": __version__, "format": LINE_FORMAT}
+        self._origin = origin(model, card)
 
     def rows(self, answer: Answer) -> str:
         """Return the line of a picture."""
@@ -144,10 +141,18 @@ class Json:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         outcome = "failed" if "problem" in value else "" if faces else "empty"
-        return Line(name, True, True, labels, outcome)
+        return Line(name, begins=True, ends=True, labels=labels, outcome=outcome)
 
 
-def _csv(cells: Iterable) -> str:
+def origin(model: Model, card: str) -> dict[str, object]:
+    """Return what a line of JSON says of the model that it comes from."""
+    named = {"model": model.name, "sha256": model.sha256, "uncertain_below": model.threshold}
+    prior = dict(zip(model.labels, model.prior, strict=True))
+    return {**named, "prior": prior, "card": card, "mien": __version__, "format": LINE_FORMAT}
+
+
+def csv_line(cells: Iterable) -> str:
+    """Return a row of a CSV table."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()

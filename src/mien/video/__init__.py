@@ -9,24 +9,22 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
-from mien.errors import DataError, Stopped
+from mien.errors import DataError
 from mien.faces.finder import LONG_SIDE
+from mien.growing import STANDARD_OUTPUT, Place, Tables, check_resume
 from mien.model import Model, Prior
-from mien.predict import STANDARD_OUTPUT, check_options, check_outputs, open_recognizer, real_places
+from mien.predict import check_options, check_outputs, open_recognizer, real_places, run_options
 from mien.predict.answer import NOTICE, card_at
-from mien.predict.rows import encodable
 from mien.progress import Counting
-from mien.text import joined, many
 from mien.video.camera import Device
 from mien.video.footage import HIGHEST_RATE, LOWEST_RATE, RATE, Frame
+from mien.video.rows import Csv, Json, PeopleCsv, Table
 from mien.video.run import Limits, Run
 from mien.video.seen import Region, TrackedFace, TrackedFrame, Watcher
-from mien.video.sources import Source, placed
+from mien.video.sources import placed
 from mien.video.sources import sources as find_sources
-from mien.video.tables import Tables, open_tables
 
 __all__ = ["Frame", "Region", "TrackedFrame", "TrackedFace", "Watcher", "video"]
 
@@ -62,60 +60,51 @@ def video(
     taken. `threshold`, `prior`, `min_score` and `min_face` are `Recognizer`'s; only faces in `region`, left, top,
     width and height in pixels, count. `rate` is that of numbered pictures, in frames a second. `csv` and `json` are
     files, or `-` for standard output, which has a summary otherwise; `people` is a file with a row a person. They
-    grow row by row; `resume` keeps the videos that they hold whole and reads the others. `annotate` is a video file
-    and `timeline` a figure, .svg or .png; each may be a folder instead, and must be one for several sources. A
-    source that cannot be used, or not to its end, is a line on standard error; what was read of it is written and
-    the others are done. Raises DataError, ModelError or StorageError in one line where nothing can be done at all,
-    Stopped where `progress` says so, with the rows so far kept.
+    grow row by row; with `resume` those that a stopped run left go on behind the last video whose end they hold.
+    `annotate` is a video file and `timeline` a figure, .svg or .png; each may be a folder instead, and must be one for
+    several sources. A source that cannot be used, or not to its end, is a line on standard error; what was read of it
+    is written and the others are done. Videos and failed ones are counted in all, frames and people of what is read
+    now. Raises DataError, ModelError or StorageError in one line where nothing can be done at all, Stopped where
+    `progress` says so, with the rows so far kept.
     """
     import cv2  # noqa: F401 (missing, it is told before anything is written)
 
-    tables = {"csv": csv, "json": json, "people": people}
+    tables = {"--csv": csv, "--json": json, "--people": people}
     check_options(csv, json, long_side)
+    check_resume(resume, csv, json)
     limits = Limits(seconds, frames, every)
-    _check(tables, limits, region, rate, resume)
+    limits.check()
+    _check(people, region, rate)
     found = find_sources(sources, camera, stop=stop, rate=rate, written=Path(annotate) if annotate else None)
+    if resume and found[-1].live:
+        raise DataError("--resume reads an interrupted video once more, and a camera cannot be; leave it out")
     found = placed(found, annotate, timeline)
-    real = real_places(source.name for source in found)
-    check_outputs({f"--{kind}": path for kind, path in tables.items()}, real)
+    check_outputs(tables, real_places(source.name for source in found))
     settings = {"threshold": threshold, "prior": prior, "min_score": min_score, "min_face": min_face}
     recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
-    with ExitStack() as stack:
-        writers, done = open_tables(stack, tables, recognizer.model, card, resume=resume)
-        run = Run(recognizer, limits, region, progress or Counting(), writers, out)
-        _read(
-            run, found, done, [str(path) for path in tables.values() if path not in (None, STANDARD_OUTPUT)]
-        )
+    formats: list[tuple[Place, Table]] = [(people, PeopleCsv(recognizer.model)), (csv, Csv(recognizer.model))]
+    formats.append((json, Json(recognizer.model, card)))
+    options = run_options(
+        recognizer, {"annotate": annotate, "timeline": timeline}, region=region, every=every, seconds=seconds,
+        frames=frames, rate=rate,
+    )  # fmt: skip
+    names = [source.name for source in found]
+    with Tables(formats, names, options, things="videos", resume=resume, sync_seconds=0) as growing:
+        run = Run(recognizer, limits, region, progress or Counting(), growing, out)
+        for source in found[growing.kept.items :]:
+            run.read(source)
     if out and run.counts["frames"]:
         print(f"{NOTICE} {card}", file=out)
     return run.counts
 
 
-def _check(tables: Tables, limits: Limits, region: Region | None, rate: float, resume: bool) -> None:
+def _check(people: Place, region: Region | None, rate: float) -> None:
     """Raise DataError for what cannot be asked."""
-    limits.check()
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise DataError(f"--rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} and is {rate:g}")
     if region is not None and not (min(region[:2]) >= 0 and min(region[2:]) > 0):
         raise DataError(f"--region must be x,y,width,height in pixels and is {','.join(map(str, region))}")
-    if tables["people"] == STANDARD_OUTPUT:
+    if people == STANDARD_OUTPUT:
         raise DataError("--people: give the name of a file")
-    if resume and (STANDARD_OUTPUT in tables.values() or not (tables["csv"] or tables["json"])):
-        raise DataError("--resume goes on with a file: give it with --csv or --json")
-
-
-def _read(run: Run, found: list[Source], done: frozenset[str], files: list[str]) -> None:
-    """Read the sources but those done before; where that is stopped, say which files keep what was read."""
-    if done:
-        print(f"mien: {many(len(done), 'video')} of an earlier run kept", file=sys.stderr)
-    try:
-        for source in found:
-            if encodable(source.name) not in done:
-                run.read(source)
-    except Stopped:
-        if not files:
-            raise
-        verb = "keeps" if len(files) == 1 else "keep"
-        raise Stopped(f"stopped; {joined(files)} {verb} what was read, and --resume goes on") from None

@@ -5,9 +5,14 @@ quarter of a second a frame, and neither can be told otherwise. Knows nothing ab
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +33,7 @@ WITH_OPENCV = {".mp4": ("avc1", "mp4v"), ".mov": ("avc1", "mp4v"), ".mkv": ("MJP
                ".avi": ("MJPG",)}  # fmt: skip
 NOT_IN_BROWSERS = "mp4v"
 ASK_SECONDS = 20.0  # in which ffmpeg answers a question
+FRAME_SECONDS = 60.0  # in which it takes a frame
 END_SECONDS = 300.0  # in which it writes the end of a file
 
 
@@ -68,6 +74,7 @@ class FfmpegEncoder:
     def __init__(
         self, path: Path, size: tuple[int, int], rate: float, codec: tuple[str, ...], sound: list[str]
     ) -> None:
+        self._hangs = ""  # why it was ended
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-video_size", f"{size[0]}x{size[1]}"]
         frames = [*raw, "-framerate", f"{rate:.6f}", "-i", "pipe:0"]
@@ -84,7 +91,8 @@ class FfmpegEncoder:
         """Hand over a frame."""
         assert self._process.stdin
         try:
-            self._process.stdin.write(np.ascontiguousarray(pixels).data)
+            with self._at_most(FRAME_SECONDS):
+                self._process.stdin.write(np.ascontiguousarray(pixels).data)
         except BrokenPipeError:
             self._process.wait()
             raise self._failed() from None
@@ -92,28 +100,47 @@ class FfmpegEncoder:
     def close(self) -> None:
         """Wait until the file is whole."""
         assert self._process.stdin
-        with_no_error(self._process.stdin.close)
-        try:
-            status = self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            status = None
+        with self._at_most(END_SECONDS):
+            with_no_error(self._process.stdin.close)
+            status = self._process.wait()
         if status != 0:
             raise self._failed()
         self._errors.close()
 
     def abort(self) -> None:
         """End the process."""
-        self._process.kill()
+        self._kill()
         assert self._process.stdin
         with_no_error(self._process.stdin.close)
         self._process.wait()
         self._errors.close()
 
+    @contextmanager
+    def _at_most(self, seconds: float) -> Iterator[None]:
+        """End the process, and with it the wait for it, where the block takes longer."""
+        timer = threading.Timer(seconds, self._give_up, [seconds])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self, seconds: float) -> None:
+        self._hangs = f"it hangs, and was ended after {seconds:g} s"
+        self._kill()
+
+    def _kill(self) -> None:
+        """End the process and those that it started, which could hold the pipe open."""
+        if self._process.returncode is None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
     def _failed(self) -> StorageError:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
         why = next((line for line in reversed(lines) if line.strip()), "it ended too soon")
-        return StorageError(f"ffmpeg could not write it ({why.strip()})")
+        return StorageError(f"ffmpeg could not write it ({self._hangs or why.strip()})")
 
 
 class OpenCvEncoder:

@@ -2,12 +2,12 @@
 
 import csv
 import json
-from typing import Protocol, TextIO
+from collections.abc import Iterable, Mapping
 
-from mien import __version__
+from mien.growing import Line
 from mien.model import Model
 from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import LINE_FORMAT, encodable, in_words
+from mien.predict.rows import NO_FACE, csv_line, encodable, in_words, origin
 from mien.text import joined, many, percent, thousands
 from mien.video.people import People, Person
 from mien.video.seen import TrackedFace, TrackedFrame
@@ -17,118 +17,145 @@ REMEMBERED = 1000  # people whose last label is known
 RARE = 0.05  # share of a person's time from which on a label is told
 
 
-class Writer(Protocol):
-    """Takes what is known of a video as it comes."""
+class Table:
+    """A table: the lines that stand for what is known of a video as it comes."""
 
-    def add(self, name: str, tracked: TrackedFrame) -> None:
-        """Take a frame's faces."""
+    head = ""
+    sparse = False
 
-    def left(self, name: str, person: Person) -> None:
-        """Take a person who stayed and has left."""
+    def name(self, video: str) -> str:
+        """Return a video's name as a line has it."""
+        return encodable(video)
 
-    def end(self, name: str, people: People | None, problem: str) -> None:
-        """Take the end of a video: its people, None where it could not be opened, and what ended it too early."""
+    def parse(self, line: str) -> Line | None:
+        """Return what a line says; None for what is none of this table."""
+        raise NotImplementedError
+
+    def frame(self, name: str, tracked: TrackedFrame) -> str:
+        """Return what is said of a frame and its faces."""
+        return ""
+
+    def person(self, name: str, person: Person) -> str:
+        """Return what is said of a person who stayed and has left."""
+        return ""
+
+    def end(self, name: str, people: People | None, problem: str) -> str:
+        """Return what is said at a video's end: its people, None where it could not be opened, and what ended it."""
+        return ""
 
 
-class Csv:
-    """A row a face and frame; a video that could not be used, or not to its end, has a row with the reason more."""
+class Csv(Table):
+    """A row a face and frame; a video without a face, or that could not be used to its end, has a row that says so."""
 
-    def __init__(self, out: TextIO, model: Model, *, begun: bool = False) -> None:
-        self._out, self._labels = out, model.labels
-        self._table = csv.writer(out, lineterminator="\n")
+    def __init__(self, model: Model) -> None:
+        self._labels = model.labels
         shares = (f"{kind}_{label}" for kind in ("p", "raw") for label in model.labels)
         self._columns = ("video", "frame", "seconds", "person", "label", "best", "confidence", *shares,
                          "left", "top", "width", "height", "score", "problem")  # fmt: skip
-        if not begun:
-            self._table.writerow(self._columns)
+        self.head = csv_line(self._columns)
 
-    def add(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the rows of a frame."""
-        name, frame = encodable(name), tracked.frame
-        for face in tracked.faces:
-            shares = [
-                f"{kind[label]:.6f}" for kind in (face.probabilities, face.raw) for label in self._labels
-            ]
-            box = [f"{value:.2f}" for value in face.box]
-            label = face.person, face.label, face.best, f"{face.confidence:.6f}"
-            self._table.writerow((name, frame.number, f"{frame.seconds:.4f}", *label, *shares, *box,
-                                  f"{face.score:.4f}", ""))  # fmt: skip
-        self._out.flush()
+    def frame(self, name: str, tracked: TrackedFrame) -> str:
+        """Return the rows of a frame."""
+        at = (encodable(name), tracked.frame.number, f"{tracked.frame.seconds:.4f}")
+        return "".join(csv_line((*at, *self._cells(face), "")) for face in tracked.faces)
 
-    def left(self, name: str, person: Person) -> None:
-        """Write nothing."""
+    def _cells(self, face: TrackedFace) -> Iterable[object]:
+        yield from (face.person, face.label, face.best, f"{face.confidence:.6f}")
+        yield from (f"{kind[label]:.6f}" for kind in (face.probabilities, face.raw) for label in self._labels)
+        yield from (f"{value:.2f}" for value in face.box)
+        yield f"{face.score:.4f}"
 
-    def end(self, name: str, people: People | None, problem: str) -> None:
-        """Write what ended a video before its end, if anything did."""
-        if problem:
-            self._table.writerow((encodable(name), *[""] * (len(self._columns) - 2), problem))
-            self._out.flush()
+    def end(self, name: str, people: People | None, problem: str) -> str:
+        """Return the row of a video that ended too early or has no other one."""
+        if people is not None and not people.count:
+            problem = problem or NO_FACE
+        return csv_line((encodable(name), *[""] * (len(self._columns) - 2), problem)) if problem else ""
+
+    def parse(self, line: str) -> Line | None:
+        """Return what a row says; None for what is none of this table."""
+        cells = _cells_of(line)
+        if len(cells) != len(self._columns):
+            return None
+        return Line(cells[0], outcome="failed" if cells[-1] not in ("", NO_FACE) else "")
 
 
-class PeopleCsv:
-    """A row a person who stayed, written when they have left: when, how long, share of the time with each label."""
+class PeopleCsv(Table):
+    """A row a person who stayed, when they have left: first and last moment, share of the time with each label."""
 
-    def __init__(self, out: TextIO, model: Model, *, begun: bool = False) -> None:
-        self._out, self._labels = out, (*model.labels, UNCERTAIN)
-        self._table = csv.writer(out, lineterminator="\n")
-        if not begun:
-            times = ("person", "first", "last", "seconds", "frames", "label")
-            shares = (f"share_{label}" for label in self._labels)
-            means = (f"p_{label}" for label in model.labels)
-            self._table.writerow(("video", *times, *shares, *means))
+    sparse = True
 
-    def add(self, name: str, tracked: TrackedFrame) -> None:
-        """Write nothing."""
+    def __init__(self, model: Model) -> None:
+        self._labels = (*model.labels, UNCERTAIN)
+        times = ("person", "first", "last", "seconds", "frames", "label")
+        shares, means = (f"share_{label}" for label in self._labels), (f"p_{label}" for label in model.labels)
+        self._columns = ("video", *times, *shares, *means)
+        self.head = csv_line(self._columns)
 
-    def left(self, name: str, person: Person) -> None:
-        """Write a person's row."""
+    def person(self, name: str, person: Person) -> str:
+        """Return a person's row."""
         shares, means = dict(person.shares()), person.probabilities()
         times = (f"{value:.4f}" for value in (person.first, person.last, person.seconds))
         values = (f"{value:.6f}" for value in (*(shares[label] for label in self._labels), *means.values()))
         label = person.shares()[0][0]
-        self._table.writerow((encodable(name), person.number, *times, person.frames, label, *values))
-        self._out.flush()
+        return csv_line((encodable(name), person.number, *times, person.frames, label, *values))
 
-    def end(self, name: str, people: People | None, problem: str) -> None:
-        """Write nothing."""
+    def parse(self, line: str) -> Line | None:
+        """Return what a row says; None for what is none of this table."""
+        cells = _cells_of(line)
+        return Line(cells[0]) if len(cells) == len(self._columns) else None
 
 
-class Json:
+class Json(Table):
     """One object a line: a frame with faces, a person who stayed, a video's end, which names the model too."""
 
-    def __init__(self, out: TextIO, model: Model, card: str) -> None:
-        self._out = out
-        origin = {"model": model.name, "sha256": model.sha256, "uncertain_below": model.threshold}
-        self._origin = {**origin, "card": card, "mien": __version__, "format": LINE_FORMAT}
+    def __init__(self, model: Model, card: str) -> None:
+        self._origin = origin(model, card)
 
-    def add(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the line of a frame."""
-        if tracked.faces:
-            at = {"video": name, "frame": tracked.frame.number, "seconds": round(tracked.frame.seconds, 4)}
-            self._write(at | {"faces": [_face(face) for face in tracked.faces]})
+    def frame(self, name: str, tracked: TrackedFrame) -> str:
+        """Return the line of a frame."""
+        at = {"video": name, "frame": tracked.frame.number, "seconds": round(tracked.frame.seconds, 4)}
+        return _json_line(at | {"faces": [_face(face) for face in tracked.faces]}) if tracked.faces else ""
 
-    def left(self, name: str, person: Person) -> None:
-        """Write the line of a person who stayed."""
+    def person(self, name: str, person: Person) -> str:
+        """Return the line of a person who stayed."""
         times = {"first": person.first, "last": person.last, "on_screen": person.seconds}
-        self._write(
+        return _json_line(
             {"video": name, "person": person.number}
             | {key: round(value, 4) for key, value in times.items()}
             | {"labels": _rounded(dict(person.shares())), "probabilities": _rounded(person.probabilities())}
         )
 
-    def end(self, name: str, people: People | None, problem: str) -> None:
-        """Write how much of a video was read, how many people there were, and what ended it before its end."""
+    def end(self, name: str, people: People | None, problem: str) -> str:
+        """Return how much of a video was read, how many people there were, and what ended it before its end."""
         line: dict[str, object] = {"video": name, "frames": 0, "seconds": 0.0}
         if people is not None:
             line |= {"frames": people.frames, "seconds": round(people.seconds, 4)}
             line |= {"people": people.staying, "passing": people.passing}
-        self._write(line | ({"problem": problem} if problem else {}) | self._origin)
+        return _json_line(line | ({"problem": problem} if problem else {}) | self._origin)
 
-    def _write(self, value: dict) -> None:
-        print(json.dumps(value, allow_nan=False), file=self._out, flush=True)
+    def parse(self, line: str) -> Line | None:
+        """Return what a line says; None for what is none of this table."""
+        try:
+            value = json.loads(line)
+            outcome = "failed" if "problem" in value else ""
+            return Line(encodable(value["video"]), ends="frames" in value, outcome=outcome)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
 
-def _face(face: TrackedFace) -> dict:
+def _cells_of(line: str) -> list[str]:
+    """Return the cells of a CSV row, none of what is no row."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
+
+
+def _json_line(value: Mapping[str, object]) -> str:
+    return json.dumps(value, allow_nan=False) + "\n"
+
+
+def _face(face: TrackedFace) -> dict[str, object]:
     return {
         "person": face.person,
         "box": [round(value, 2) for value in face.box],
@@ -148,33 +175,24 @@ def _rounded(shares: dict[str, float]) -> dict[str, float]:
 class Changes:
     """A line where a person comes or the label changes: what somebody in front of a camera wants to see."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self) -> None:
         self._labels: dict[int, str] = {}
 
-    def add(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the lines of a frame, mostly none."""
+    def lines(self, tracked: TrackedFrame) -> str:
+        """Return the lines of a frame, mostly none."""
+        at, lines = clock(tracked.frame.seconds), []
         for face in tracked.faces:
             if self._labels.pop(face.person, None) != face.label:
-                print(
-                    f"{clock(tracked.frame.seconds)}  person {face.person}: {in_words(face)}",
-                    file=self._out,
-                    flush=True,
-                )
+                lines.append(f"{at}  person {face.person}: {in_words(face)}\n")
             self._labels[face.person] = face.label
         while len(self._labels) > REMEMBERED:
             self._labels.pop(next(iter(self._labels)))
-
-    def left(self, name: str, person: Person) -> None:
-        """Write nothing."""
-
-    def end(self, name: str, people: People | None, problem: str) -> None:
-        """Write nothing."""
+        return "".join(lines)
 
 
 def summary(name: str, people: People, *, missed: int = 0) -> str:
     """Return what is said of a whole video, a line a person who stays, those longest on screen; `missed` are frames."""
-    count = f"{many(people.staying, 'person', 'people')}" if people.count else "no face found"
+    count = f"{many(people.staying, 'person', 'people')}" if people.count else NO_FACE
     skipped = f" ({thousands(missed)} missed)" if missed else ""
     lines = [f"{name}: {many(people.frames, 'frame')}{skipped}, {clock(people.seconds)}, {count}"]
     longest = people.longest(MOST_PEOPLE)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError, VideoError
+from mien.growing import Tables
 from mien.pack.tree import shown
 from mien.predict import Recognizer
 from mien.progress import Counting
 from mien.video.film import Film
 from mien.video.footage import Footage, Frame
 from mien.video.people import People, Person
-from mien.video.rows import Changes, Writer, summary
-from mien.video.seen import Region, Watcher
+from mien.video.rows import Changes, Table, summary
+from mien.video.seen import Region, TrackedFrame, Watcher
 from mien.video.sources import Source
 from mien.video.timeline import write as write_timeline
 
@@ -68,17 +69,18 @@ class Run:
         limits: Limits,
         region: Region | None,
         progress: Counting,
-        writers: list[Writer],
+        tables: Tables[Table],
         out: TextIO | None,
     ) -> None:
         self._recognizer, self._limits, self._region = recognizer, limits, region
-        self._progress, self._writers, self._out = progress, writers, out
+        self._progress, self._tables, self._out = progress, tables, out
+        self._changes: Changes | None = None  # told of a camera
         self._notes: set[str] = set()  # those on films, each told once
-        self.counts: Counter = Counter()
+        self.counts = Counter(videos=tables.kept.items, failed=tables.kept.outcomes["failed"])
 
     def read(self, source: Source) -> None:
         """Read a source and tell all that is to be told of it."""
-        writers = [*self._writers, *([Changes(self._out)] if self._out and source.live else [])]
+        self._changes = Changes() if self._out and source.live else None
         people, notes = None, []
         try:
             footage = source.open()
@@ -87,10 +89,10 @@ class Run:
         else:
             with closing(footage):
                 people = People(self._recognizer.model.labels, footage.rate / self._limits.every)
-                problem = self._frames(source, footage, people, writers)
+                problem = self._frames(source, footage, people)
             notes = footage.notes
-        for one in writers:
-            one.end(source.name, people, problem)
+        self._tables.write(lambda table: table.end(source.name, people, problem))
+        self._tables.end_item()
         for note in (*notes, problem):
             _tell(shown(source.name), note)
         self.counts.update(videos=1, failed=int(bool(problem)))
@@ -100,7 +102,7 @@ class Run:
                 missed = people.missed if source.live and self._limits.every == 1 else 0
                 print(summary(shown(source.name), people, missed=missed), file=self._out, flush=True)
 
-    def _frames(self, source: Source, footage: Footage, people: People, writers: Sequence[Writer]) -> str:
+    def _frames(self, source: Source, footage: Footage, people: People) -> str:
         """Read the frames; return why they are not all, or ""."""
         watcher, problem = Watcher(self._recognizer, region=self._region), ""
         frames = self._limits.within(footage.frames())
@@ -111,14 +113,12 @@ class Run:
             try:
                 for frame in frames:
                     tracked = watcher.see(frame)
-                    for one in writers:
-                        one.add(source.name, tracked)
-                    _leave(source.name, people.add(tracked), writers)
+                    self._write(source.name, tracked, people.add(tracked))
                     if film:
                         film.add(tracked)
             except VideoError as error:
                 problem = str(error)
-            _leave(source.name, people.end(), writers)
+            self._write(source.name, None, people.end())
         if film and film.note not in self._notes:
             self._notes.add(film.note)
             _tell(str(source.film), film.note)
@@ -126,11 +126,14 @@ class Run:
             write_timeline(people, source.timeline, shown(Path(source.name).name))
         return problem
 
-
-def _leave(name: str, people: Iterable[Person], writers: Iterable[Writer]) -> None:
-    for person in people:
-        for one in writers:
-            one.left(name, person)
+    def _write(self, name: str, tracked: TrackedFrame | None, left: Sequence[Person]) -> None:
+        """Write a frame, and the people who stayed and have left."""
+        if tracked is not None:
+            self._tables.write(lambda table: table.frame(name, tracked))
+            if self._out and self._changes:
+                print(self._changes.lines(tracked), end="", file=self._out, flush=True)
+        for person in left:
+            self._tables.write(lambda table, person=person: table.person(name, person))
 
 
 def _tell(name: str, note: str) -> None:
