@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.errors import DataError, MissingExtra, Stopped, StorageError, VideoError
+from mien.errors import DataError, MissingExtra, StorageError, VideoError
 from mien.faces import Finder
 from mien.info import info
 from mien.labels import LABELS
 from mien.predict import Recognizer, predict
-from mien.progress import Counting
 from mien.render.clips import avi, render_clip
-from mien.video import Frame, TrackedFace, TrackedFrame, Watcher, video
+from mien.video import Frame, TrackedFace, TrackedFrame, Watcher, encoder, video
 from mien.video.camera import CameraFootage, camera_number
 from mien.video.film import LONGEST_STILL_SECONDS, Film
 from mien.video.follow import FULL_EVERY_SECONDS, GAP_SECONDS, Follower
@@ -478,7 +477,7 @@ def test_small_and_doubtful_faces_can_be_dropped(mp4, tmp_path):
         video([mp4], min_score=7)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+@pytest.mark.parametrize("suffix", [".mp4", pytest.param(".webm", marks=pytest.mark.slow)])
 def test_an_annotated_film_plays_in_a_browser(suffix, h264, tmp_path, browser):
     """With ffmpeg a film plays in Chromium, with its sound, and takes no more bytes than four times its source."""
     film = tmp_path / f"film{suffix}"
@@ -508,6 +507,29 @@ def test_without_ffmpeg_a_film_says_where_it_does_not_play(clip, tmp_path, monke
     assert all("a.mp4: " in line and "browsers do not play" in line for line in errors)
     for name in ("a.mp4", "a.webm", "a.avi"):
         assert 2 == sum(1 for _ in FileFootage(tmp_path / name).frames())
+
+
+@pytest.mark.parametrize("works", ["exec sleep 60", "sleep 60"], ids=["itself", "a program that it started"])
+def test_an_ffmpeg_that_hangs_is_ended(clip, tmp_path, monkeypatch, works):
+    """Where ffmpeg takes no more frames, it and what it started is ended in time, and one line says so."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n[ $# = 2 ] && echo ' V libx264' || {works}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("mien.video.encoder.FRAME_SECONDS", 0.3)
+    monkeypatch.setattr("mien.video.encoder.END_SECONDS", 0.3)
+    encoder._encoders.cache_clear()
+    began = time.monotonic()
+    for size in (64, 2000):  # frames that the pipe holds, and that it does not
+        with (
+            pytest.raises(StorageError, match=r"a\.mp4: ffmpeg could not write it \(it hangs"),
+            Film(tmp_path / "a.mp4", 10) as film,
+        ):
+            film.add(TrackedFrame(Frame(0, 0.0, np.zeros((size, size, 3), np.uint8)), []))
+    encoder._encoders.cache_clear()
+
+    assert time.monotonic() - began < 10
+    assert [program] == list(tmp_path.iterdir())
 
 
 def test_rows_on_a_terminal_have_no_bar_between_them(clip):
@@ -664,71 +686,6 @@ def test_so_much_is_read_as_is_asked_for(clip):
 
     assert (3, 0) == (some["frames"], some["failed"])
     assert (5, 0) == (less["frames"], less["failed"])
-
-
-def test_stopped_in_the_middle_rows_are_kept(clip, tmp_path):
-    """Ctrl-C in the middle of a file leaves its rows so far, and no half video or figure."""
-
-    class Stopping(Counting):
-        def over(self, name, total, things):
-            for number, thing in enumerate(things):
-                yield thing
-                if number == 4:
-                    raise Stopped("enough")
-
-    with pytest.raises(Stopped):
-        video([clip], csv=tmp_path / "a.csv", annotate=tmp_path / "a.mp4", timeline=tmp_path / "a.svg",
-              progress=Stopping())  # fmt: skip
-
-    assert [tmp_path / "a.csv"] == list(tmp_path.iterdir())
-    assert 5 == len(rows_of(tmp_path / "a.csv"))
-
-
-def tables(folder: Path) -> dict[str, Path]:
-    """Where the tables of a run go."""
-    return {"csv": folder / "a.csv", "json": folder / "a.json", "people": folder / "p.csv"}
-
-
-def test_a_killed_run_is_taken_up_again(clip, tmp_path):
-    """After SIGKILL the rows so far are there; --resume gives the tables of an undisturbed run, byte for byte."""
-    for name in ("a", "b", "c"):
-        (tmp_path / f"{name}.avi").write_bytes(clip.read_bytes())
-    (tmp_path / "whole").mkdir()
-    video([tmp_path / "a.avi", tmp_path / "b.avi", tmp_path / "c.avi"], **tables(tmp_path / "whole"))
-    options = [part for kind, path in tables(tmp_path).items() for part in (f"--{kind}", path)]
-    command = [
-        sys.executable,
-        "-m",
-        "mien",
-        "video",
-        tmp_path / "a.avi",
-        tmp_path / "b.avi",
-        tmp_path / "c.avi",
-    ]
-    with subprocess.Popen(
-        [*map(str, command), *map(str, options)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        process.stdout.readline()  # of the first video's summary
-        process.kill()
-    before = rows_of(tmp_path / "a.csv")
-    done = mien(*command[3:], *options, "--resume")
-
-    assert 10 <= len(before) < 30
-    assert 0 == done.returncode
-    assert f"{tmp_path / 'a.avi'}: " not in done.stdout
-    for kind, path in tables(tmp_path / "whole").items():
-        assert path.read_bytes() == tables(tmp_path)[kind].read_bytes()
-
-
-def test_a_table_of_another_kind_is_not_taken_up(clip, tmp_path):
-    """A file that another command wrote is refused and stays as it is; --resume without a table is refused."""
-    (tmp_path / "a.csv").write_text("picture,face\nx.jpg,1\n")
-
-    with pytest.raises(DataError, match="a.csv"):
-        video([clip], csv=tmp_path / "a.csv", resume=True)
-    with pytest.raises(DataError, match="--resume"):
-        video([clip], resume=True)
-    assert "picture,face\nx.jpg,1\n" == (tmp_path / "a.csv").read_text()
 
 
 class Played:

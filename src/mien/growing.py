@@ -102,7 +102,9 @@ def scan(
     head, kept, lines = form.head.encode(), Kept(), list[Line]()
     kept.end = end = len(head)
     with open(path, "rb") as file:
-        if file.read(len(head)) != head:
+        if (begins := file.read(len(head))) != head:
+            if head.startswith(begins):  # torn there
+                return Kept()
             raise DataError(f"{path}: not begun by this command and model; give another name, or remove it")
         for raw in file:
             line = form.parse(raw.decode(errors="replace")) if raw.endswith(b"\n") else None
@@ -258,8 +260,8 @@ class GrowingTable:
 class Tables(Generic[AnyFormat]):
     """The tables of one run: those in files, which go on together behind the same item, and one on standard output.
 
-    To be entered: `kept` says then what stands in every file already. Stopped, from within, says which files keep what
-    was done. The arguments are GrowingTable's.
+    To be entered: `kept` says then what stands in every file already, as the first one has it. Stopped, from within,
+    says which files keep what was done. The arguments are GrowingTable's.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ def video(
     frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
     rate: Annotated[float, typer.Option(help="frames a second of numbered pictures")] = 25.0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="keep the videos that the tables hold whole, read the others")
+        bool, typer.Option("--resume", help="go on with the tables that a stopped run left")
     ] = False,
 ) -> None:
     """Track faces and their expression in videos or a camera.

@@ -52,11 +52,13 @@ def in_words(path: Path) -> str:
                     counts["empty" if row[place["problem"]] == NO_FACE else "failed"] += 1
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{path}: {_not_as_written(head)}") from None
-    if "person" in place:
-        told = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}"
-        return f"{path}: of mien video, {told}, {many(labels.total(), 'row')}{by_label(labels)}."
-    counts |= Counter(pictures=len(sources), faces=labels.total())
     unfinished = "; unfinished, --resume goes on" if Path(f"{path}{SUFFIX}").exists() else ""
+    if "person" in place:
+        persons = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}"
+        return (
+            f"{path}: of mien video, {persons}, {many(labels.total(), 'row')}{by_label(labels)}{unfinished}."
+        )
+    counts |= Counter(pictures=len(sources), faces=labels.total())
     return f"{path}: of mien predict, {summary(counts, labels, 0).removesuffix('.')}{unfinished}."
 
 

@@ -84,8 +84,8 @@ def video(
     recognizer = open_recognizer(model, long_side=long_side, **settings)
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
-    formats: list[tuple[Place, Table]] = [(people, PeopleCsv(recognizer.model)), (csv, Csv(recognizer.model))]
-    formats.append((json, Json(recognizer.model, card)))
+    formats: list[tuple[Place, Table]] = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
+    formats.append((people, PeopleCsv(recognizer.model)))
     options = run_options(
         recognizer, {"annotate": annotate, "timeline": timeline}, region=region, every=every, seconds=seconds,
         frames=frames, rate=rate,
