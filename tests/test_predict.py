@@ -329,7 +329,7 @@ def test_odd_places_are_a_line_each(photos, toy_model, tmp_path, capsys):
     for place in (tmp_path / "pipe.csv", "/dev/null"):
         with pytest.raises(StorageError, match="a pipe or a device"):
             predict([photos / "empty.png"], model=toy_model, csv=place)
-    with pytest.raises(ModelError, match="pipe.onnx: a pipe, not a file"):
+    with pytest.raises(ModelError, match=r"pipe\.onnx"):
         predict([photos / "empty.png"], model=tmp_path / "pipe.onnx")
 
 

@@ -657,7 +657,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_written(clip, tmp_pa
         ({"sources": [other], "annotate": other}, "that is the source itself"),
         ({"sources": [clip], "annotate": tmp_path / "a.gif"}, "give a .mp4, .mov, .avi, .mkv, .webm file"),
         ({"sources": [clip], "timeline": tmp_path / "a.pdf"}, "give a .svg, .png file"),
-        ({"sources": [clip], "timeline": tmp_path / "none" / "a.svg"}, "there is no folder"),
+        ({"sources": [clip], "timeline": tmp_path / "none" / "a.svg"}, "none: no such folder"),
         ({"sources": [clip], "csv": "-", "json": "-"}, "both write to standard output"),
         ({"sources": [clip], "frames": 0}, "--frames must be above 0"),
         ({"sources": [clip], "long_side": 9}, "--long-side must be from"),

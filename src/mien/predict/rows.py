@@ -6,7 +6,7 @@ import json
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from mien import __version__
@@ -174,21 +174,30 @@ def told(name: str, faces: Sequence[FaceExpression], size: tuple[int, int], prob
     """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
     if problem:
         return {"picture": name, "problem": problem}
-    return {"picture": name, "width": size[0], "height": size[1], "faces": [_object(f) for f in faces]}
+    return {"picture": name, "width": size[0], "height": size[1], "faces": [_object(face) for face in faces]}
 
 
-def _object(face: FaceExpression) -> dict:
+def _object(face: FaceExpression) -> dict[str, object]:
     """Return a face as JSON has it; what is not known of a crop is null."""
     known = not math.isnan(face.score)
+    return {"landmarks": face.landmarks.round(2).tolist() if known else None, **answer_object(face)}
+
+
+def answer_object(face: FaceExpression) -> dict[str, object]:
+    """Return where a face is and what is said of it, as JSON has it."""
     return {
         "box": [round(value, 2) for value in face.box],
-        "landmarks": face.landmarks.round(2).tolist() if known else None,
-        "score": round(face.score, 4) if known else None,
+        "score": None if math.isnan(face.score) else round(face.score, 4),
         "label": face.label,
         "best": face.best,
         "confidence": round(face.confidence, 6),
-        "probabilities": {label: round(p, 6) for label, p in face.probabilities.items()},
+        "probabilities": rounded(face.probabilities),
     }
+
+
+def rounded(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return shares by class, or by label, as JSON has them."""
+    return {label: round(share, 6) for label, share in shares.items()}
 
 
 def in_words(face: FaceExpression) -> str:

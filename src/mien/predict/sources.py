@@ -48,7 +48,7 @@ def sources(paths: Iterable[str | os.PathLike], *, written: Sequence[Path] = ())
     found: dict[str, Source] = {}
     passed_over = 0
     for path in paths:
-        for name in _matching(os.fspath(path)):
+        for name in matching(os.fspath(path)):
             inside, others = _inside(name, written)
             passed_over += others
             found |= {source.name: source for source in inside if source.name not in found}
@@ -56,7 +56,8 @@ def sources(paths: Iterable[str | os.PathLike], *, written: Sequence[Path] = ())
     return [replace(one, place=place) for one, place in zip(found.values(), places, strict=True)], passed_over
 
 
-def _matching(path: str) -> list[str]:
+def matching(path: str) -> list[str]:
+    """Return the names that a pattern matches; the path itself where it is none, or nothing matches."""
     if path == STANDARD_INPUT or os.path.lexists(path) or not glob.has_magic(path):
         return [path]
     return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (it may be absolute)

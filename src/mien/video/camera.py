@@ -73,7 +73,8 @@ class CameraFootage:
         stop: Callable[[], bool] = lambda: False,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        self.rate, self.total = device.rate, None
+        self.rate = device.rate
+        self.total: int | None = None
         self.notes: list[str] = []
         self._device, self._stop, self._silent_seconds = device, stop, silent_seconds
         self._news = threading.Condition()

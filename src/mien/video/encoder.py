@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -37,24 +36,9 @@ FRAME_SECONDS = 60.0  # in which it takes a frame
 END_SECONDS = 300.0  # in which it writes the end of a file
 
 
-class Encoder(Protocol):
-    """Something that takes frames and writes a file."""
-
-    note: str  # what a user should know of the file, or ""
-
-    def write(self, pixels: np.ndarray) -> None:
-        """Take a frame, uint8 (H, W, 3) BGR; StorageError, with the reason alone, where it cannot be written."""
-
-    def close(self) -> None:
-        """Write the rest; StorageError where the file is not whole."""
-
-    def abort(self) -> None:
-        """Let go of a file that nobody wants."""
-
-
 def open_encoder(
     path: Path, size: tuple[int, int], rate: float, *, sound: Path | None = None, begins: float = 0.0
-) -> Encoder:
+) -> "FfmpegEncoder | OpenCvEncoder":
     """Return what writes a video of frames of that size (width, height) at a constant rate.
 
     Its kind is the suffix's, one of `WITH_FFMPEG`. `sound` is a file whose sound goes with it, from `begins` seconds
@@ -67,9 +51,9 @@ def open_encoder(
 
 
 class FfmpegEncoder:
-    """A process of ffmpeg that is given raw frames."""
+    """A process of ffmpeg that is given raw frames. Errors are StorageError, with the reason alone."""
 
-    note = ""
+    note = ""  # what a user should know of the file
 
     def __init__(
         self, path: Path, size: tuple[int, int], rate: float, codec: tuple[str, ...], sound: list[str]
@@ -88,7 +72,7 @@ class FfmpegEncoder:
         )
 
     def write(self, pixels: np.ndarray) -> None:
-        """Hand over a frame."""
+        """Hand over a frame, uint8 (H, W, 3) BGR; one that is not taken in time ends the process."""
         assert self._process.stdin
         try:
             with self._at_most(FRAME_SECONDS):

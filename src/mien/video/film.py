@@ -13,7 +13,7 @@ import numpy as np
 from mien.errors import StorageError
 from mien.files import sync_folder, with_no_error
 from mien.predict.annotate import annotated
-from mien.video.encoder import WITH_FFMPEG, Encoder, open_encoder
+from mien.video.encoder import WITH_FFMPEG, FfmpegEncoder, OpenCvEncoder, open_encoder
 from mien.video.seen import TrackedFrame
 
 SUFFIXES = tuple(WITH_FFMPEG)
@@ -32,12 +32,11 @@ class Film:
         self._hidden = self._path.with_name(
             f".{self._path.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.tmp{self._path.suffix}"
         )
-        self._encoder: Encoder | None = None
+        self._encoder: FfmpegEncoder | OpenCvEncoder | None = None
         self._last: np.ndarray | None = None
         self._size = (0, 0)
-        self._written = self._left_out = (
-            0  # frames; the latter before the first one, and of stills that were too long
-        )
+        self._written = 0  # frames
+        self._left_out = 0  # frames before the first one, and of stills that were too long
         self.note = ""  # what a user should know of the file
 
     def __enter__(self) -> "Film":
@@ -45,8 +44,7 @@ class Film:
 
     def add(self, tracked: TrackedFrame) -> None:
         """Draw a frame and write it, once or as often as the time since the one before takes."""
-        # how many frames there should be before this one
-        due = round(tracked.frame.seconds * self._rate) - self._left_out
+        due = round(tracked.frame.seconds * self._rate) - self._left_out  # frames that should stand before it
         if self._last is not None:
             for _ in range(min(due - self._written, round(LONGEST_STILL_SECONDS * self._rate))):
                 self._write(self._last)
@@ -64,10 +62,8 @@ class Film:
         )
         pixels = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
         if self._encoder is None:
-            height, width = (
-                max(2, length - length % 2) for length in pixels.shape[:2]
-            )  # codecs want even sides
-            self._size = width, height
+            height, width = (max(2, length - length % 2) for length in pixels.shape[:2])
+            self._size = width, height  # even, as codecs need them
             with self._named():
                 self._encoder = open_encoder(
                     self._hidden, self._size, self._rate, sound=self._sound, begins=tracked.frame.seconds

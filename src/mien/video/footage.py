@@ -41,20 +41,9 @@ class Frame:
 class Footage(Protocol):
     """Something with frames: a file, numbered pictures or a camera."""
 
-    @property
-    def rate(self) -> float:
-        """Frames a second, about."""
-        ...
-
-    @property
-    def total(self) -> int | None:
-        """How many frames there are, about; None where nobody knows."""
-        ...
-
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know of it, complete when all frames are read."""
-        ...
+    rate: float  # frames a second, about
+    total: int | None  # how many frames there are, about; None where nobody knows
+    notes: list[str]  # what a user should know of it, complete when all frames are read
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in order; VideoError, after the last good one, where they do not reach the end."""

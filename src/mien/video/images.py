@@ -16,7 +16,8 @@ class ImageFootage:
     """Numbered pictures, each a frame; their numbers tell the time, so a missing one is a gap."""
 
     def __init__(self, files: Sequence[tuple[int, Path]], rate: float) -> None:
-        self._files, self.rate, self.total = files, rate, len(files)
+        self._files, self.rate = files, rate
+        self.total: int | None = len(files)
         self.notes: list[str] = []
 
     def frames(self) -> Iterator[Frame]:

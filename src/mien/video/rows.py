@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from mien.growing import Line
 from mien.model import Model
 from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import NO_FACE, csv_line, encodable, in_words, origin
+from mien.predict.rows import NO_FACE, answer_object, csv_line, encodable, in_words, origin, rounded
 from mien.text import joined, many, percent, thousands
 from mien.video.people import People, Person
 from mien.video.seen import TrackedFace, TrackedFrame
@@ -114,7 +114,10 @@ class Json(Table):
     def frame(self, name: str, tracked: TrackedFrame) -> str:
         """Return the line of a frame."""
         at = {"video": name, "frame": tracked.frame.number, "seconds": round(tracked.frame.seconds, 4)}
-        return _json_line(at | {"faces": [_face(face) for face in tracked.faces]}) if tracked.faces else ""
+        faces = [
+            {"person": face.person, **answer_object(face), "raw": rounded(face.raw)} for face in tracked.faces
+        ]
+        return _json_line(at | {"faces": faces}) if faces else ""
 
     def person(self, name: str, person: Person) -> str:
         """Return the line of a person who stayed."""
@@ -122,7 +125,7 @@ class Json(Table):
         return _json_line(
             {"video": name, "person": person.number}
             | {key: round(value, 4) for key, value in times.items()}
-            | {"labels": _rounded(dict(person.shares())), "probabilities": _rounded(person.probabilities())}
+            | {"labels": rounded(dict(person.shares())), "probabilities": rounded(person.probabilities())}
         )
 
     def end(self, name: str, people: People | None, problem: str) -> str:
@@ -153,23 +156,6 @@ def _cells_of(line: str) -> list[str]:
 
 def _json_line(value: Mapping[str, object]) -> str:
     return json.dumps(value, allow_nan=False) + "\n"
-
-
-def _face(face: TrackedFace) -> dict[str, object]:
-    return {
-        "person": face.person,
-        "box": [round(value, 2) for value in face.box],
-        "score": round(face.score, 4),
-        "label": face.label,
-        "best": face.best,
-        "confidence": round(face.confidence, 6),
-        "probabilities": _rounded(face.probabilities),
-        "raw": _rounded(face.raw),
-    }
-
-
-def _rounded(shares: dict[str, float]) -> dict[str, float]:
-    return {label: round(share, 6) for label, share in shares.items()}
 
 
 class Changes:

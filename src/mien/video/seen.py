@@ -111,16 +111,8 @@ class Watcher:
         labels = self._recognizer.model.labels
         by_class = dict(zip(labels, smoothed.tolist(), strict=True))
         label = UNCERTAIN if place is None else labels[place]
-        return TrackedFace(
-            face.box,
-            face.score,
-            face.landmarks,
-            face.crop,
-            by_class,
-            label,
-            person.number,
-            face.probabilities,
-        )
+        measured = (face.box, face.score, face.landmarks, face.crop)
+        return TrackedFace(*measured, by_class, label, person.number, face.probabilities)
 
 
 def _moved(face: Face, left: int, top: int) -> Face:

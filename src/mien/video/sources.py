@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from mien.errors import DataError, StorageError, VideoError
-from mien.files import make_folder
+from mien.files import make_folder, require_place
 from mien.pack.folders import is_picture
 from mien.pack.tree import walk
-from mien.predict.sources import VIDEOS, apart
+from mien.predict.sources import VIDEOS, apart, matching
 from mien.video.camera import CameraFootage, Device, OpenCvDevice, camera_number
 from mien.video.film import SUFFIXES
 from mien.video.footage import FileFootage, Footage, for_opencv
@@ -80,9 +79,7 @@ def _named(name: str, stop: Callable[[], bool], rate: float, written: Path | Non
         return [_file(name)]
     if PATTERN.search(name):
         return [Source(name, lambda: ImageFootage(of_pattern(name), rate))]
-    matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []  # noqa: PTH207 (may be absolute)
-    files = [match for match in matches if os.path.isfile(match)]  # noqa: PTH113
-    return [_file(file) for file in files] or [_file(name)]
+    return [_file(file) for file in matching(name) if os.path.isfile(file)] or [_file(name)]  # noqa: PTH113
 
 
 def _in_folder(folder: Path, rate: float, written: Path | None) -> list[Source]:
@@ -92,16 +89,14 @@ def _in_folder(folder: Path, rate: float, written: Path | None) -> list[Source]:
         return [_refused(str(folder), str(error).removeprefix(f"{folder}: "))]
     ours = os.path.realpath(written) if written is not None else None
     videos = [folder / file for file in tree.files if file.suffix.lower() in ENDINGS]
-    videos = [
-        file for file in videos if not (OURS.search(file.name) and os.path.realpath(file.parent) == ours)
-    ]
-    if videos:
+    if videos := [one for one in videos if not OURS.search(one.name) or os.path.realpath(one.parent) != ours]:
         return [_file(str(file)) for file in videos]
-    pictures = [folder / file for file in tree.files if is_picture(file)]
-    groups = [(parent, list(files)) for parent, files in groupby(pictures, key=lambda file: file.parent)]
+    pictures: dict[Path, list[Path]] = {}
+    for file in filter(is_picture, tree.files):
+        pictures.setdefault((folder / file).parent, []).append(folder / file)
     numbered = [
         Source(str(parent), lambda files=files: ImageFootage(of_names(files), rate))
-        for parent, files in groups
+        for parent, files in pictures.items()
     ]
     return numbered or [_refused(str(folder), "a folder without a video or numbered pictures in it")]
 
@@ -158,7 +153,13 @@ def _places(
         raise DataError(f"{flag}: an empty name; a file or a folder is wanted")
     path = Path(where)
     if path.suffix and not path.is_dir():
-        _check_file(path, flag, suffixes, len(found))
+        if path.suffix.lower() not in suffixes:
+            raise DataError(f"{flag} {path}: give a {', '.join(suffixes)} file, or a folder")
+        if len(found) > 1:
+            raise DataError(
+                f"{flag} {path}: one file for {len(found)} sources; give a folder, each gets its own there"
+            )
+        require_place(path)
         places = [path]
     else:
         make_folder(path)
@@ -171,15 +172,3 @@ def _places(
         if place.exists() and Path(source.name).exists() and place.samefile(source.name):
             raise DataError(f"{flag} {place}: that is the source itself; give another name")
     return [*places]
-
-
-def _check_file(path: Path, flag: str, suffixes: Sequence[str], count: int) -> None:
-    """Raise DataError or StorageError where one file cannot be written for so many sources."""
-    if path.suffix.lower() not in suffixes:
-        raise DataError(f"{flag} {path}: give a {', '.join(suffixes)} file, or a folder")
-    if count > 1:
-        raise DataError(
-            f"{flag} {path}: one file for {count} sources; give a folder, each gets its own there"
-        )
-    if not path.parent.is_dir():
-        raise StorageError(f"{path}: there is no folder {path.parent}")
