@@ -204,9 +204,13 @@ class Recognizer:
         faces = [
             face
             for face in self._finder.find(pixels, long_side=self.long_side)
-            if face.score >= self.min_score and reduction * min(face.box[2:]) >= self.min_face
+            if self.accepts(face, reduction=reduction)
         ]
         return self.crop_faces(pixels, faces, reduction=reduction, about=about)
+
+    def accepts(self, face: Face, *, reduction: int = 1) -> bool:
+        """Whether a detected face is certain and large enough, in a picture shrunk by `reduction`."""
+        return face.score >= self.min_score and reduction * min(face.box[2:]) >= self.min_face
 
     def crop_faces(
         self, pixels: np.ndarray, faces: list[Face], *, reduction: int = 1, about: Any = None

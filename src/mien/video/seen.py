@@ -69,7 +69,10 @@ class Watcher:
 
     def see(self, frame: Frame) -> TrackedFrame:
         """Return what is said of the next frame."""
-        tracked = self._tracked(frame)
+        in_frame = (
+            self._in_region(frame) if self._region else self._follower.step(frame.pixels, frame.seconds)
+        )
+        tracked = [one for one in in_frame if self._recognizer.accepts(one[1])]
         detections = self._recognizer.crop_faces(frame.pixels, [face for _, face in tracked])
         faces = [
             self._smoothed(self._person(number, frame.seconds), face, frame.seconds)
@@ -78,15 +81,8 @@ class Watcher:
         self._known = {n: one for n, one in self._known.items() if frame.seconds - one.seconds <= GAP_SECONDS}
         return TrackedFrame(frame, faces)
 
-    def _tracked(self, frame: Frame) -> list[tuple[int, Face]]:
-        """Return the faces of a frame that are large and certain enough, with the follower's numbers."""
-        tracked = (
-            self._follower.step(frame.pixels, frame.seconds) if not self._region else self._in_region(frame)
-        )
-        least_score, least_side = self._recognizer.min_score, self._recognizer.min_face
-        return [one for one in tracked if one[1].score >= least_score and min(one[1].box[2:]) >= least_side]
-
     def _in_region(self, frame: Frame) -> list[tuple[int, Face]]:
+        """Return the faces in the region, as they are in the frame, with the follower's numbers."""
         assert self._region
         left, top, width, height = self._region
         part = frame.pixels[top : top + height, left : left + width]
