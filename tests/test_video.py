@@ -864,7 +864,9 @@ def test_who_is_on_screen_for_a_moment_is_told_apart():
 
 
 def test_a_film_stands_still_where_nothing_comes_and_goes_where_it_fails(tmp_path):
-    """A frame stands until the next one; after an error no file and no hidden one is left."""
+    """A frame stands until the next one; after an error no file and no hidden one is left, nor what a kill left."""
+    (tmp_path / ".a.avi.0123.tmp.avi").touch()
+    os.utime(tmp_path / ".a.avi.0123.tmp.avi", (0, 0))
     with Film(tmp_path / "a.avi", 10) as film:
         for number, seconds in enumerate((0, 0.1, 0.5, 0.52, 1.0)):
             film.add(tracked(number, seconds, face()))

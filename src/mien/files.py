@@ -28,7 +28,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
     Raises StorageError where the disk refuses.
     """
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
 
 
@@ -38,7 +38,7 @@ def appearing_file(path: Path) -> Iterator[TextIO]:
 
     Raises StorageError where the disk refuses.
     """
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         try:
             yield text
@@ -47,15 +47,17 @@ def appearing_file(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, ending: str = "") -> Iterator[BinaryIO]:
     """Yield a new hidden file that is synced and takes the place of `path`, and its mode, when the block ends well.
 
-    Each has a name of its own and is made anew, so two processes never write one file, and no link is followed.
+    Each has a name of its own, which ends in `ending`, and is made anew, so two processes never write one file, and no
+    link is followed. What killed processes left of the file goes. Raises StorageError where the disk refuses.
     """
     path = _file_named(path)
-    hidden = path.with_name(f".{path.name[:LONGEST_PREFIX]}.{secrets.token_hex(8)}{TEMPORARY}")
+    hidden = path.with_name(f".{path.name[:LONGEST_PREFIX]}.{secrets.token_hex(8)}{TEMPORARY}{ending}")
+    prefix = glob.escape(path.name[:LONGEST_PREFIX])
     try:
-        for leftover in path.parent.glob(f".{glob.escape(path.name[:LONGEST_PREFIX])}.*{TEMPORARY}"):
+        for leftover in path.parent.glob(f".{prefix}.*{TEMPORARY}{glob.escape(ending)}"):
             if is_abandoned(leftover):
                 with_no_error(leftover.unlink)
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None

@@ -3,22 +3,21 @@
 It has a constant rate: a frame of the source stands until the next one comes, so it runs as long as the source did.
 """
 
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from mien.errors import StorageError
-from mien.files import sync_folder, with_no_error
+from mien.files import whole_file
 from mien.predict.annotate import annotated
 from mien.video.encoder import WITH_FFMPEG, FfmpegEncoder, OpenCvEncoder, open_encoder
 from mien.video.seen import TrackedFrame
 
 SUFFIXES = tuple(WITH_FFMPEG)
 LONGEST_STILL_SECONDS = 60.0  # for so long at most a frame stands
-LONGEST_STEM = 40  # characters of a file's name that its hidden file repeats
 
 
 class Film:
@@ -29,9 +28,7 @@ class Film:
 
     def __init__(self, path: Path, rate: float, *, sound: Path | None = None) -> None:
         self._path, self._rate, self._sound = Path(path), rate, sound
-        self._hidden = self._path.with_name(
-            f".{self._path.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.tmp{self._path.suffix}"
-        )
+        self._stack = ExitStack()
         self._encoder: FfmpegEncoder | OpenCvEncoder | None = None
         self._last: np.ndarray | None = None
         self._size = (0, 0)
@@ -64,9 +61,10 @@ class Film:
         if self._encoder is None:
             height, width = (max(2, length - length % 2) for length in pixels.shape[:2])
             self._size = width, height  # even, as codecs need them
+            hidden = self._stack.enter_context(whole_file(self._path, ending=self._path.suffix)).name
             with self._named():
                 self._encoder = open_encoder(
-                    self._hidden, self._size, self._rate, sound=self._sound, begins=tracked.frame.seconds
+                    Path(hidden), self._size, self._rate, sound=self._sound, begins=tracked.frame.seconds
                 )
             self.note = self._encoder.note
         return pixels if pixels.shape[1::-1] == self._size else cv2.resize(pixels, self._size)
@@ -77,27 +75,26 @@ class Film:
             self._encoder.write(pixels)
         self._written += 1
 
-    def __exit__(self, kind, error, trace) -> None:
-        try:
-            if self._encoder is not None and kind is None:
-                with self._named():
-                    self._encoder.close()
-                    self._hidden.replace(self._path)
-                    sync_folder(self._path.parent)
-                self._encoder = None
-        finally:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._encoder is None or error is not None:
             if self._encoder is not None:
                 self._encoder.abort()
-            with_no_error(self._hidden.unlink)
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:  # the file takes its name, or goes where an error comes by
+            try:
+                with self._named():
+                    self._encoder.close()
+            except BaseException:
+                self._encoder.abort()
+                raise
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Give an error of the file its name."""
+        """Give an error of the encoder the file's name."""
         try:
             yield
         except StorageError as error:
             raise StorageError(f"{self._path}: {error}; nothing was changed") from None
-        except OSError as error:
-            raise StorageError(
-                f"{self._path}: could not be written ({error.strerror}); nothing was changed"
-            ) from None
