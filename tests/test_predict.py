@@ -377,7 +377,7 @@ def test_without_a_model_the_one_that_ships_reads(photos, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "cannot be read as a mien model (No such file or directory)"),
+        (None, "cannot be read as a mien model (no such file)"),
         (b"", "not a mien model, nor any ONNX file, or cut short"),
         (bytes(range(256)) * 9, "not a mien model, nor any ONNX file, or cut short"),
         ("whole", "the file was changed after it was exported"),
