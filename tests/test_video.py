@@ -823,6 +823,7 @@ def test_cameras_go_by_number_and_path():
     ]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_time():
     """Ten hours of hundreds of people keep so many bins of so many people, those longest seen; shares stay right."""
     people, left = People(LABELS, 1), []
