@@ -95,8 +95,9 @@ def member(package: Path, name: str) -> bytes:
     if zipfile.is_zipfile(package):
         with zipfile.ZipFile(package) as file:
             return file.read(name)
-    with tarfile.open(package) as file:
-        return file.extractfile(name).read()
+    with tarfile.open(package) as archive:
+        file = archive.extractfile(name)
+        return b"" if file is None else file.read()  # of what is no file the sha256 is another
 
 
 def dequantized(entries: list[dict], content: bytes) -> Tensors:

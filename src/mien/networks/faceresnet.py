@@ -31,9 +31,9 @@ class FaceResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, halve: bool):
         super().__init__()
         self.halve, self.more = halve, outputs - inputs
-        padding = {"stride": 2} if halve else {"padding": 1}
+        stride, padding = (2, 0) if halve else (1, 1)
         self.path = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, bias=False, **padding),
+            nn.Conv2d(inputs, outputs, 3, stride, padding, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
@@ -87,8 +87,8 @@ class FaceResNet(nn.Module):
     def stages(self) -> list[tuple[str, str, nn.Module]]:
         """Return (kind, label, module) from input to output, for the drawing and the cost table."""
         blocks = [
-            ("block", f"{len(stage)} residual layers, width {width}", stage)
-            for stage, width in zip(self.layers, WIDTHS, strict=True)
+            ("block", f"{count} residual layers, width {width}", stage)
+            for stage, width, count in zip(self.layers, WIDTHS, LAYERS, strict=True)
         ]
         return [("stem", "enlarged, stem", self.stem), *blocks, ("head", "average pool, classes", self.head)]
 

@@ -97,8 +97,9 @@ class Depthwise(torch.autograd.Function):
         return F.conv2d(x, weight, stride=stride, groups=len(weight))
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def backward(ctx, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         """Return the gradients of x and of the kernel: of a weight the sum of what it read times what came of it."""
+        (gradient,) = gradients
         (x, weight), stride, size = ctx.saved_tensors, ctx.stride, ctx.saved_tensors[1].shape[-1]
         height, width = (
             stride * (side - 1) + 1 for side in gradient.shape[2:]

@@ -105,12 +105,15 @@ def match_norms(network: nn.Module, x: torch.Tensor) -> None:
     """
 
     def match(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+        own_mean, own_variance = norm.running_mean, norm.running_var
+        if own_mean is None or own_variance is None:
+            return
         variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3), correction=0)
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        norm.bias.add_(gain * (mean - norm.running_mean))
+        gain = norm.weight / (own_variance + norm.eps).sqrt()
+        norm.bias.add_(gain * (mean - own_mean))
         norm.weight.copy_(gain * (variance + norm.eps).sqrt())
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+        own_mean.copy_(mean)
+        own_variance.copy_(variance)
 
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     hooks = [norm.register_forward_pre_hook(match) for norm in norms]

@@ -60,7 +60,7 @@ def view_fields(options: Augment) -> dict:
 def faces_sha256(faces: Faces) -> str:
     """Return a hash of faces and their ids, in their order."""
     digest = hashlib.sha256("\n".join(faces.ids.tolist()).encode())
-    digest.update(np.ascontiguousarray(faces.images))
+    digest.update(np.ascontiguousarray(faces.images).data)
     return digest.hexdigest()
 
 
@@ -83,10 +83,16 @@ def read_views(path: Path) -> Views:
         with safe_open(path, "np") as file:
             metadata = json.loads(file.metadata()["views"])
             probs = file.get_tensor("probs")
-        if metadata.pop("format") > FORMAT:
+        if metadata["format"] > FORMAT:
             raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
-        lists = {name: tuple(metadata.pop(name)) for name in ("classes", "teachers")}
-        return Views(**metadata, **lists, probs=probs)
+        return Views(
+            classes=tuple(metadata["classes"]),
+            augment=metadata["augment"],
+            faces=metadata["faces"],
+            teachers=tuple(metadata["teachers"]),
+            total=metadata["total"],
+            probs=probs,
+        )
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise RecipeError(
             f"{path}: not a file of answers to views ({' '.join(str(error).split())})"
