@@ -33,6 +33,7 @@ http {{
       proxy_pass http://127.0.0.1:{server}/;
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
+      {headers}
     }}
   }}
 }}
@@ -40,10 +41,10 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, server: int, prefix: str = "/mien/") -> Iterator[str]:
+def nginx(folder: Path, server: int, prefix: str = "/mien/", headers: str = "") -> Iterator[str]:
     """Yield the address of what listens at the port `server`, below a prefix; skips where there is no nginx.
 
-    The proxy takes the prefix off, so the server does not know of it.
+    The proxy takes the prefix off, so the server knows of it by `headers` alone.
     """
     if NGINX is None:
         pytest.skip("no nginx is installed")
@@ -51,7 +52,9 @@ def nginx(folder: Path, server: int, prefix: str = "/mien/") -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     file = folder / "nginx.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, prefix=prefix, server=server))
+    file.write_text(
+        CONFIGURATION.format(folder=folder, port=port, prefix=prefix, server=server, headers=headers)
+    )
     process = subprocess.Popen([NGINX, "-e", "stderr", "-c", str(file)], stderr=subprocess.PIPE, text=True)
     try:
         wait_for(process, port)

@@ -64,9 +64,11 @@ class Server:
         finally:
             connection.close()
 
-    def post(self, body: bytes, query: str = "", kind: str = "image/png", **headers: str) -> Answer:
-        """Have a body read."""
-        return self.ask(f"/v1/predict{query}", "POST", body, content_type=kind, **headers)
+    def post(
+        self, body: bytes, query: str = "", kind: str = "image/png", prefix: str = "", **headers: str
+    ) -> Answer:
+        """Have a body classified."""
+        return self.ask(f"{prefix}/v1/predict{query}", "POST", body, content_type=kind, **headers)
 
     def raw(self, data: bytes) -> socket.socket:
         """Send bytes; return the socket."""
@@ -85,6 +87,21 @@ class Server:
         return self.process.wait(30)
 
 
+def children(process: int) -> list[int]:
+    """Return the processes that a process has started."""
+    try:
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def descendants(process: int) -> list[int]:
+    """Return all processes below a process."""
+    below = children(process)
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
 def command(*options: str, first: str = "") -> list[str]:
     """Return the command line of a server at a free port; `first` is code that runs before it."""
     start = ["-c", f"{first}\nfrom mien.cli import main; main()"] if first else ["-m", "mien"]
@@ -98,7 +115,7 @@ def serving(*options: str, first: str = "", **environment: str):
     process = subprocess.Popen(command(*options, first=first), **streams, env={**os.environ, **environment})
     try:
         line = process.stdout.readline()
-        found = re.search(r":(\d+)/ ", line)
+        found = re.search(r":(\d+)/", line)
         assert found, line + process.stderr.read()
         yield Server(process, int(found[1]))
     finally:
@@ -126,6 +143,15 @@ def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
         parts += b'--xYz\r\nContent-Disposition: form-data; name="picture"; filename="%s"\r\n' % name.encode()
         parts += b"Content-Type: image/png\r\n\r\n" + data + b"\r\n"
     return parts + b"--xYz--\r\n", "multipart/form-data; boundary=xYz"
+
+
+def problem(answer: Answer, status: int, words: str) -> bool:
+    """Tell whether an answer is a problem with this status and words."""
+    detail = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status, detail["status"]) == (status, status), detail
+    assert words in detail["detail"], detail
+    return detail["title"] != ""
 
 
 def soon(holds, seconds: float = 20) -> None:

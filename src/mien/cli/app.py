@@ -100,7 +100,18 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
     extras |= {"onnx": "train", "optuna": "tune", "cv2": "video"}
     extras |= dict.fromkeys(
-        ("fastapi", "starlette", "uvicorn", "httptools", "pydantic", "markdown_it"), "serve"
+        (
+            "fastapi",
+            "starlette",
+            "uvicorn",
+            "h11",
+            "pydantic",
+            "pebble",
+            "prometheus_client",
+            "markdown_it",
+            "python_multipart",
+        ),
+        "serve",
     )
     package = (error.name or "").partition(".")[0]
     if package not in extras:

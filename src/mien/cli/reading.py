@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
+from mien.pictures import LARGEST_PIXELS
 
 FORBIDDEN = "Not for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."
 SAID = f"It says how people would label a face, not what a person feels; limits: mien info MODEL. {FORBIDDEN}"
@@ -117,10 +118,10 @@ def serve(
     model: ModelOption = "pocket",
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
-    workers: Annotated[int, typer.Option(help="processes that share the port")] = 1,
-    threads: Annotated[
+    workers: Annotated[int, typer.Option(help="processes that answer requests")] = 1,
+    processes: Annotated[
         int | None,
-        typer.Option(help="threads of a process that find faces; all cores are shared out by default"),
+        typer.Option(help="of a worker, that classify pictures; by default the cores are shared out"),
     ] = None,
     reports: Annotated[
         Path | None,
@@ -137,17 +138,24 @@ def serve(
         typer.Option(help="a name the server goes by, beside this machine's; may be repeated"),
     ] = None,
     proxy: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="the proxy whose X-Forwarded-For is believed")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="the proxy, or its network, whose X-Forwarded-… is believed"),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PREFIX", help="of all paths behind a proxy, as /mien")
+    ] = "",
     max_bytes: Annotated[int, typer.Option(help="of a request's body")] = 16 * 2**20,
-    max_pixels: Annotated[int, typer.Option(help="of a picture")] = 32_000_000,
+    max_pixels: Annotated[int, typer.Option(help="of a picture")] = LARGEST_PIXELS,
     max_pictures: Annotated[int, typer.Option(help="in a request")] = 32,
     max_faces: Annotated[int, typer.Option(help="in a picture")] = 200,
-    time_limit: Annotated[float, typer.Option(help="seconds from a request to its answer")] = 30.0,
+    time_limit: Annotated[
+        float, typer.Option(help="seconds from a request to its answer, a third of them for a picture")
+    ] = 30.0,
     queue: Annotated[int, typer.Option(help="pictures that wait at once, half of them of one address")] = 128,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="a line a request on standard error, without names")
     ] = False,
+    threads: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve a page and an API that classify faces.
 
@@ -156,6 +164,8 @@ def serve(
     from mien.serve import Limits, Settings, serve
     from mien.serve.settings import read_key
 
+    if threads is not None:
+        raise typer.BadParameter("--threads was renamed to --processes")
     taken = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
     serve(
         Settings(
@@ -163,12 +173,13 @@ def serve(
             host=host,
             port=port,
             workers=workers,
-            threads=threads,
+            processes=processes,
             reports=reports,
             api_key=read_key(api_key_file),
             allow_origins=tuple(allow_origin or ()),
             allow_hosts=tuple(allow_host or ()),
             proxy=proxy,
+            root_path=root_path.rstrip("/"),
             access_log=access_log,
             limits=Limits(**taken, seconds=time_limit, waiting=queue),
         )

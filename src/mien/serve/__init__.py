@@ -1,9 +1,8 @@
-"""Serving: the page and the recognizer behind HTTP, on this machine. Knows nothing about training or judging.
+"""Serving: the page and the recognizer behind HTTP. Knows nothing about training or judging.
 
-`settings.py` says what may be asked of a server, `processes.py` starts and stops it, `connection.py` is one client's
-connection, `guard.py` stands before every route, `app.py` has the routes. Of these `uploads.py` takes pictures in,
-`reading.py` reads them on threads and in batches, `assets.py` and `reports.py` give files, `about.py` tells of the
-model, `gallery.py` of the samples, `metrics.py` counts.
+`launch.py` has uvicorn run the application of `app.py` on the connections of `connection.py`. A request passes
+`middleware.py`, then a route; for predictions `uploads.py` takes images in, `admission.py` bounds what waits, and
+`pool.py` has them classified in other processes (`worker.py`).
 """
 
 from mien.serve.settings import Limits, Settings
@@ -12,10 +11,10 @@ __all__ = ["Limits", "Settings", "serve"]
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight is finished first.
+    """Serve until SIGTERM or SIGINT; requests in flight are answered first.
 
-    Prints one line with the address once it answers. Raises ServeError or ModelError in one line where it cannot begin.
+    Prints one line with the address once it listens. Raises ServeError or ModelError in one line where it cannot begin.
     """
-    from mien.serve.processes import run
+    from mien.serve.launch import run
 
     run(settings)

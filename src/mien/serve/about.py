@@ -1,4 +1,4 @@
-"""What a server tells of its model: all that a page needs to read faces by itself, and the card. Reads no picture."""
+"""What a server says of its model: all that a page needs to classify by itself, and the card. Reads no picture."""
 
 from dataclasses import asdict
 
@@ -12,53 +12,19 @@ from mien.serve.settings import Settings
 from mien.video import follow, steady
 
 CARD = "GET /v1/model"  # where an answer says that the card stands
-MODEL_FILE, DETECTOR_FILE = "model.onnx", "detector.onnx"  # beside `/v1/model`, whose answer names them
-DETECTOR = {
-    "long_side": finder.LONG_SIDE,
-    "close_side": finder.CLOSE_SIDE,
-    "close_border": finder.CLOSE_BORDER,
-    "threshold": finder.THRESHOLD,
-    "most_overlap": finder.MOST_OVERLAP,
-    "multiple": finder.MULTIPLE,
-    "doubtful": finder.DOUBTFUL,
-    "sure_of_two": finder.SURE_OF_TWO,
-    "sure_of_three": finder.SURE_OF_THREE,
-    "mirrored_sizes": finder.MIRRORED_SIZES,
-    "mirrored_points": finder.MIRRORED_POINTS,
-    "again_around": finder.AGAIN_AROUND,
-    "again_side": finder.AGAIN_SIDE,
-    "again_border": finder.AGAIN_BORDER,
-    "most_again": finder.MOST_AGAIN,
-    "near_side": finder.NEAR_SIDE,
-    "near_room": finder.NEAR_ROOM,
-}
-SMALL_FACES = {
-    "small": small.SMALL,
-    "small_in_larger": small.SMALL_IN_LARGER,
-    "few": small.FEW,
-    "enlarged": small.ENLARGED,
-    "most_times": small.MOST_TIMES,
-    "tile": small.TILE,
-    "overlap": small.OVERLAP,
-    "worth_a_larger_view": finder.WORTH_A_LARGER_VIEW,
-}
-FOLLOW = {
-    "full_every_seconds": follow.FULL_EVERY_SECONDS,
-    "kept_score": follow.KEPT_SCORE,
-    "gap_seconds": follow.GAP_SECONDS,
-    "most_moved": follow.MOST_MOVED,
-    "moved_a_second": follow.MOVED_A_SECOND,
-    "most_grown": follow.MOST_GROWN,
-    "thumb": follow.THUMB,
-    "cut_below": follow.CUT_BELOW,
-    "flat": follow.FLAT,
-}
-STEADY = {**asdict(steady.Settings()), "faintest": steady.FAINTEST}
-EXPLAIN = {"across": occlusion.ACROSS, "steps": occlusion.STEPS, "reach": occlusion.REACH}
+DETECTOR = (
+    "long_side", "close_side", "close_border", "threshold", "most_overlap", "multiple", "doubtful", "sure_of_two",
+    "sure_of_three", "mirrored_sizes", "mirrored_points", "again_around", "again_side", "again_border", "most_again",
+    "near_side", "near_room",
+)  # fmt: skip
+FOLLOW = ("full_every_seconds", "kept_score", "gap_seconds", "most_moved", "moved_a_second", "most_grown", "thumb",
+          "cut_below", "flat")  # fmt: skip
+SMALL_FACES = ("small", "small_in_larger", "few", "enlarged", "most_times", "tile", "overlap")
+EXPLAIN = ("across", "steps", "reach")
 
 
 def about(model: Model, settings: Settings, model_version: str, detector_version: str) -> dict:
-    """Return the JSON of `GET /v1/model`."""
+    """Return the JSON of `GET /v1/model`; the addresses in it are relative to its own."""
     limits = settings.limits
     return {
         "mien": __version__,
@@ -76,13 +42,13 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "limits": LIMITS,
         "card": model.card,
         "card_html": card_html(model.card),
-        "model_url": f"{MODEL_FILE}?v={model_version}",
-        "detector_url": f"{DETECTOR_FILE}?v={detector_version}",
-        "detector": DETECTOR,
-        "small_faces": SMALL_FACES,
-        "explain": EXPLAIN,
-        "follow": FOLLOW,
-        "steady": STEADY,
+        "model_url": f"model.onnx?v={model_version}",
+        "detector_url": f"detector.onnx?v={detector_version}",
+        "detector": _constants(finder, DETECTOR),
+        "small_faces": _constants(small, SMALL_FACES) | _constants(finder, ("worth_a_larger_view",)),
+        "explain": _constants(occlusion, EXPLAIN),
+        "follow": _constants(follow, FOLLOW),
+        "steady": {**asdict(steady.Settings()), "faintest": steady.FAINTEST},
         "max_body_bytes": limits.body_bytes,
         "max_pixels": limits.pixels,
         "max_pictures": limits.pictures,
@@ -92,6 +58,10 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "key": settings.api_key is not None,
         "reports": settings.reports is not None,
     }
+
+
+def _constants(module, names: tuple[str, ...]) -> dict:
+    return {name: getattr(module, name.upper()) for name in names}
 
 
 def card_html(card: str) -> str:

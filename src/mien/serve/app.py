@@ -1,172 +1,155 @@
 """The routes of a server, each a few lines around what does the work. Knows nothing about processes and sockets."""
 
-import json
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from pathlib import Path
 
-from fastapi import FastAPI, Request
-from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp
 
 from mien import __version__
-from mien.errors import ServeError
 from mien.faces import finder
+from mien.model import Model, read_model
 from mien.pages import render
-from mien.pictures import quiet
-from mien.predict import Recognizer
 from mien.predict.answer import LIMITS
-from mien.serve import problems
-from mien.serve.about import DETECTOR_FILE, MODEL_FILE, about
-from mien.serve.assets import Asset, folder
-from mien.serve.gallery import samples
-from mien.serve.guard import Guard
-from mien.serve.metrics import MEDIA_TYPE, Metrics
-from mien.serve.offline import SCRIPT, service_worker
-from mien.serve.predicting import Predict, document
-from mien.serve.reading import Reading
+from mien.serve import files, metrics
+from mien.serve.about import about
+from mien.serve.middleware import around
+from mien.serve.pool import PicturePool
+from mien.serve.predict import Access, add_predict
+from mien.serve.problems import Problem, add_handlers
 from mien.serve.reports import add_reports
-from mien.serve.schema import About, Sample
+from mien.serve.schema import Sample
 from mien.serve.settings import Settings
+from mien.serve.worker import give_memory_back
 
 
-def application(settings: Settings, recognizer: Recognizer, metrics: Metrics) -> Guard:
-    """Return the ASGI application that does all of it."""
-    reading = Reading(recognizer, settings.threads_each, settings.limits, metrics)
+def application(settings: Settings) -> ASGIApp:
+    """Return the ASGI application that does all of it, for one process."""
+    give_memory_back()
+    files.add_types()
+    model, access = read_model(settings.model, threads=1), Access(settings)
+    pool = PicturePool(settings, model)
 
     @asynccontextmanager
-    async def lifespan(app):
-        with quiet():
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        _end_with_parent()
+        metrics.INFO.labels(model.name, __version__).set(1)
+        try:
             yield
-            reading.close()
+        finally:  # also where a second signal has cancelled all
+            pool.close()
 
     app = FastAPI(
         title="mien",
         version=__version__,
-        description=f"Reads facial expressions in pictures. {LIMITS}",
+        description=f"Classifies facial expressions in pictures. {LIMITS}",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
+        lifespan=running,
     )
-    _add_faults(app)
-    document(app)
-    answers = _add_model(app, settings, recognizer) | _add_samples(app)
-    _add_service(app, recognizer, metrics)
-    _add_page(app, answers)
+    add_handlers(app)
+    add_predict(app, settings, access, model, pool)
+    _add_page(app, _add_model(app, settings, model))
+    _add_service(app, access)
     if settings.reports is not None:
-        add_reports(app, settings.reports)
-    predict = Predict(settings.limits, recognizer.model, reading, metrics)
-    return Guard(app, predict, settings, metrics)
+        add_reports(app, settings.reports, access)
+    return around(app, settings)
 
 
-def _add_faults(app: FastAPI) -> None:
-    """Have every fault told as a problem."""
+def _end_with_parent() -> None:
+    """Have this process stop when the one that started it, with other workers, is gone."""
+    loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
 
-    async def of_http(request: Request, fault: HTTPException) -> Response:
-        detail = {404: "nothing is here; the API stands at /docs", 405: "not with this method"}
-        return problems.response(
-            fault.status_code, detail.get(fault.status_code, fault.detail), fault.headers
-        )
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        signal.raise_signal(signal.SIGTERM)
 
-    async def of_bug(request: Request, fault: Exception) -> Response:
-        return problems.response(500, "a fault of the server; it is noted there")  # by the guard
-
-    app.add_exception_handler(Exception, of_bug)
-    app.add_exception_handler(HTTPException, of_http)
+    if parent is not None:
+        loop.add_reader(parent.sentinel, stop)
 
 
-def _add_model(app: FastAPI, settings: Settings, recognizer: Recognizer) -> dict[str, Asset]:
-    """Have the model and the face detector given; return them by their addresses below the root."""
-    model = Asset.of(recognizer.model.path.read_bytes(), ".onnx")
-    detector = Asset.of(finder.MODEL.read_bytes(), ".onnx")
-    if model.sha256 != recognizer.model.sha256:
-        raise ServeError(
-            f"{recognizer.model.path}: the model's file changed while the server started; start it again"
-        )
-    said = json.dumps(about(recognizer.model, settings, model.version, detector.version))
-    card = Asset.of(said.encode(), ".json")
+def _add_model(app: FastAPI, settings: Settings, model: Model) -> dict[str, bytes]:
+    """Have the model, the detector and the samples given; return all by their addresses below the root."""
+    data = {"model.onnx": model.path.read_bytes(), "detector.onnx": finder.MODEL.read_bytes()}
+    versions = {name: files.version(content) for name, content in data.items()}
+    description = JSONResponse(about(model, settings, versions["model.onnx"], versions["detector.onnx"]))
+    listed = JSONResponse(files.samples())
 
-    told = {200: {"model": About}}
+    @app.get(
+        "/v1/model",
+        summary="The model, this server's limits, and all that a client needs to classify by itself",
+    )
+    async def describe_model() -> Response:
+        return description
 
-    @app.get("/v1/model", summary="The model, and all that reading by oneself needs", responses=told)
-    async def tell_model(request: Request) -> Response:
-        return card.response(request)
+    @app.get("/v1/samples", summary="Rendered pictures to try", responses={200: {"model": list[Sample]}})
+    async def list_samples() -> Response:
+        return listed
 
-    _give(app, f"/v1/{MODEL_FILE}", model)
-    _give(app, f"/v1/{DETECTOR_FILE}", detector)
-    return {
-        "v1/model": card,
-        f"v1/{MODEL_FILE}?v={model.version}": model,
-        f"v1/{DETECTOR_FILE}?v={detector.version}": detector,
-    }
+    _give(app, "/v1/model.onnx", model.path, versions["model.onnx"])
+    _give(app, "/v1/detector.onnx", finder.MODEL, versions["detector.onnx"])
+    app.mount("/v1/samples", files.Files(directory=files.SAMPLES))
+    addresses = {f"v1/{name}?v={versions[name]}": content for name, content in data.items()}
+    addresses |= {f"v1/{sample['url']}": sample["url"].encode() for sample in files.samples()}
+    return addresses | {"v1/model": description.body, "v1/samples": listed.body}  # type: ignore[dict-item]
 
 
-def _give(app: FastAPI, path: str, asset: Asset) -> None:
-    """Have an asset given at a path."""
+def _give(app: FastAPI, path: str, file: Path, version: str) -> None:
+    """Have a file given as it was when the server started."""
+    modified = file.stat().st_mtime_ns
 
     async def give(request: Request) -> Response:
-        return asset.response(request)
+        if file.stat().st_mtime_ns != modified:
+            raise Problem(503, "the file has changed since the server started; start it again")
+        headers = {"cache-control": files.FOREVER} if request.query_params.get("v") == version else None
+        return FileResponse(file, headers=headers, media_type=files.TYPES[".onnx"])
 
     app.add_route(path, give, include_in_schema=False)
 
 
-def _add_samples(app: FastAPI) -> dict[str, Asset]:
-    """Have the samples given; return them by their addresses below the root."""
-    listed, pictures = samples()
-    asset = Asset.of(json.dumps(listed).encode(), ".json")
-
-    @app.get("/v1/samples", summary="Rendered pictures to try", responses={200: {"model": list[Sample]}})
-    async def list_samples(request: Request) -> Response:
-        return asset.response(request)
-
-    _give_folder(app, "/v1/samples", pictures)
-    by_address = {f"v1/samples/{name}?v={picture.version}": picture for name, picture in pictures.items()}
-    return {"v1/samples": asset, **by_address}
-
-
-def _give_folder(app: FastAPI, path: str, assets: dict[str, Asset]) -> None:
-    """Have assets given below a path, by their ways and nothing else."""
-
-    async def give(request: Request) -> Response:
-        asset = assets.get(request.path_params["way"])
-        if asset is None:
-            raise HTTPException(404)
-        return asset.response(request)
-
-    app.add_route(f"{path}/{{way:path}}", give, include_in_schema=False)
-
-
-def _add_service(app: FastAPI, recognizer: Recognizer, metrics: Metrics) -> None:
+def _add_service(app: FastAPI, access: Access) -> None:
     @app.get("/healthz", summary="Whether the server answers", response_class=PlainTextResponse)
     async def health() -> Response:
         return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
 
-    @app.get("/metrics", summary="Counts for Prometheus", response_class=PlainTextResponse)
+    @app.get("/metrics", summary="Counts for Prometheus", response_class=PlainTextResponse,
+             dependencies=[Depends(access.key)])  # fmt: skip
     async def count() -> Response:
-        text = metrics.text(__version__, recognizer.model.name)
-        return Response(text, media_type=MEDIA_TYPE, headers={"cache-control": "no-store"})
+        return metrics.response()
 
+    @app.get("/docs", include_in_schema=False)
     async def describe(request: Request) -> Response:
-        page = render("mien.serve", "docs.html", api=app.openapi(), address=str(request.base_url).rstrip("/"))
-        return Asset.of(page.encode(), ".html").response(request)
+        address = str(request.base_url).rstrip("/")
+        page = render("mien.serve", "docs.html", api=app.openapi(), address=address, root="")
+        return Response(page, media_type="text/html")
 
-    style = Asset.of(render("mien.serve", "house.css").encode(), ".css")
-    app.add_route("/docs", describe, include_in_schema=False)
-    _give(app, "/house.css", style)
+    style = render("mien.serve", "house.css")
+
+    @app.get("/house.css", include_in_schema=False)
+    async def give_style() -> Response:
+        return Response(style, media_type="text/css")
 
 
-def _add_page(app: FastAPI, answers: dict[str, Asset]) -> None:
+def _add_page(app: FastAPI, answers: dict[str, bytes]) -> None:
     """Have the page given; `answers` are what it asks for, by their addresses below the root."""
-    page = files("mien.serve") / "page"
-    assets = folder(page)
+    script = files.service_worker(answers)
 
-    async def open_page(request: Request) -> Response:
-        return assets["index.html"].response(request)
+    @app.get("/", include_in_schema=False)
+    async def open_page() -> Response:
+        return FileResponse(files.PAGE / "index.html")
 
-    async def leave(request: Request) -> Response:
-        return RedirectResponse("/", 307)
+    @app.get(f"/{files.SERVICE_WORKER}", include_in_schema=False)
+    async def give_script() -> Response:
+        return Response(script, media_type=files.TYPES[".js"])
 
-    app.add_route("/", open_page, include_in_schema=False)
-    _give(app, f"/{SCRIPT}", service_worker(assets, answers))
-    app.add_route("/page/", leave, include_in_schema=False)
-    _give_folder(app, "/page", assets)
+    @app.get("/page/", include_in_schema=False)
+    async def leave() -> Response:
+        return RedirectResponse("../", 307)
+
+    app.mount("/page", files.Files(directory=files.PAGE))

@@ -1,170 +1,115 @@
-"""One client's connection: uvicorn's HTTP/1.1 with patience that ends. Knows no route.
+"""One client's connection: uvicorn's, on h11, with the bounds that it does not have. Knows no route.
 
-uvicorn itself waits forever for the head of a request, for a client that reads nothing, and for the rest of a body that
-was refused, and takes a head of any length. Here each of these has a bound, and so have connections. Bodies are timed
-in `uploads.py`.
+uvicorn waits forever for the head of a request and for the rest of a body that was refused, takes any number of
+connections, hangs up on a client that has closed its sending half, and counts nothing that is no HTTP. (A client that
+does not read is the kernel's: `launch.STALL_SECONDS`.)
 """
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import asyncio
+import resource
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mien.serve import problems
-from mien.serve.guard import HEADERS
-from mien.serve.uploads import WHOLE
+from mien.serve.metrics import count_request
+from mien.serve.middleware import HEADERS, OTHER
+from mien.serve.settings import trusts
 
 HEAD_SECONDS = 15.0  # for the head of a request, and for the rest of a body that nobody wants
-STALL_SECONDS = 60.0  # for a client to read on
-MOST_CONNECTIONS = 1000  # of a process
 HEAD_BYTES = 16 * 1024
-PACKET_BYTES = 64 * 1024  # of what is sent along with a head; more would be copied for little
+MOST_CONNECTIONS = 2000  # of a process, half of them of one address
+BACKLOG = 512  # that the kernel keeps for us, and asyncio accepts at once
+OTHER_FILES = 64  # that a process opens beside its connections
 
 
-class HeadTooLong(Exception):
-    """Raised in the parser's callbacks, to end the parsing."""
+def connections_allowed() -> tuple[int, int]:
+    """Return how many connections and how large a backlog the open files of this process allow."""
+    wanted = MOST_CONNECTIONS + BACKLOG + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < wanted:  # -1 has no limit
+        soft = min(wanted, hard) if hard >= 0 else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return (soft // 4, soft // 8) if 0 <= soft < wanted else (MOST_CONNECTIONS, BACKLOG)
 
 
-class Connection(HttpToolsProtocol):
-    """A connection; uvicorn makes one for each client."""
+class Connection(H11Protocol):
+    """A connection; uvicorn makes one for each client. `proxy` may have all there are, another address half."""
 
-    head_timer = stall_timer = None
-    in_head = in_body = body_came = False  # of the request that is on its way
-    head_bytes = 0  # since the last byte of a body: what stands between chunks and behind them counts, too
+    deadline: asyncio.TimerHandle | None = None
+    half_closed = False
 
-    def connection_made(self, transport) -> None:
-        """Begin to wait for a request; where too many wait already, say so and close."""
-        super().connection_made(_Together(transport))
-        if len(self.connections) > MOST_CONNECTIONS:
-            self._say(503, f"{MOST_CONNECTIONS} connections are open; try again")
-            return
-        self._watch()
+    def __init__(self, *args, most: int, proxy: str | None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.most = most
+        self.proxy = proxy
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes in."""
-        if self.transport.is_closing():
-            return
-        super().data_received(data)
-        self.head_bytes = 0 if self.body_came else self.head_bytes + len(data)
-        self.body_came = False
-        if (self.in_head or self.in_body) and self.head_bytes > HEAD_BYTES:
-            self.send_400_response("")
-        self._watch()
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
 
-    def on_message_begin(self) -> None:
-        """Begin with a request's head."""
-        super().on_message_begin()
-        self.in_head, self.head_bytes = True, 0
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; where too many connections are open, say so and close."""
+        super().connection_made(transport)
+        own = self.client[0] if self.client else ""
+        same = sum(1 for other in self.connections if other.client and other.client[0] == own)
+        if len(self.connections) > self.most or same > self.most // 2 and not trusts(self.proxy, own):
+            self._refuse(503, "too many connections are open; try again")
+        else:
+            self._expect_head()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; one behind a body tells nothing that is wanted here, and would never end."""
-        if not self.in_head:
-            raise HeadTooLong
-        super().on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self.body_came = True
-        super().on_body(body)
-
-    def on_headers_complete(self) -> None:
-        """Have the request answered."""
-        if self.parser.should_upgrade() and self.parser.get_method() == b"POST":
-            self._say(400, "no upgrade of HTTP is taken; ask in HTTP/1.1 without one (curl --http1.1)")
-            return  # the parser takes no body behind such a head
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
-            raise HeadTooLong
-        self.in_head, self.in_body = False, True
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Note that the request is whole, before its answering begins where it came in one go."""
-        self.in_body = False
-        if self.transport.is_closing():
-            return
-        self.scope[WHOLE] = True
-        super().on_message_complete()
+    def handle_events(self) -> None:
+        """Go on with what the client sent; while it is answered the client need send nothing."""
+        super().handle_events()
+        if self.busy:
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, or wait for the rest of this one."""
-        self.transport.flush()
+        """Go on with the next request, or wait for it."""
         super().on_response_complete()
-        self.head_timer = _stopped(self.head_timer)
-        if self.in_body:
-            self._watch()
+        if not self.busy:
+            self._expect_head()
+            if self.half_closed:
+                self.transport.close()
 
-    def _watch(self) -> None:
-        """Keep a timer running while nothing is answered: a head, or a body that nobody wants, is on its way."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.head_timer = _stopped(self.head_timer)
-        elif self.head_timer is None and not self.transport.is_closing():
-            self.head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that has sent all and waits for its answer."""
+        self.half_closed = True
+        return self.busy and not self.cycle.more_body
 
-    def pause_writing(self) -> None:
-        """Note that the client does not read."""
-        super().pause_writing()
-        self.stall_timer = self.stall_timer or self.loop.call_later(STALL_SECONDS, self._give_up)
-
-    def resume_writing(self) -> None:
-        """Note that it does."""
-        super().resume_writing()
-        self.stall_timer = _stopped(self.stall_timer)
-
-    def connection_lost(self, exc) -> None:
-        """Stop all timers."""
-        self.head_timer, self.stall_timer = _stopped(self.head_timer), _stopped(self.stall_timer)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or has too long a head."""
-        self._say(
-            400, f"this is no HTTP/1.1 that can be read, or its head has more than {HEAD_BYTES:,} bytes"
-        )
+        """Answer what is no HTTP/1.1, or has too long a head; uvicorn calls it."""
+        if self.busy:
+            self.scope[problems.BROKEN] = (
+                True  # for the application, which waits for the body and counts the request
+            )
+        words = f"this is no HTTP/1.1 that can be read, or its head has more than {HEAD_BYTES:,} bytes"
+        self._refuse(400, words)
 
-    def _say(self, status: int, detail: str) -> None:
-        """Write a problem and close, past the parser, which may have given up on this connection."""
-        told = problems.body(status, detail)
-        head = {**HEADERS, "content-type": problems.MEDIA_TYPE, "content-length": str(len(told))}
-        lines = [f"HTTP/1.1 {status} {problems.title(status)}", *(f"{n}: {v}" for n, v in head.items())]
-        self.transport.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + told)
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer with a problem where no answer has begun, and close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            if not self.busy:
+                count_request(OTHER, status)
+            body = problems.body(status, detail)
+            headers = HEADERS | {"content-type": problems.MEDIA_TYPE, "content-length": str(len(body))}
+            headers["connection"] = "close"
+            head = h11.Response(status_code=status, headers=list(headers.items()))
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _give_up(self) -> None:
-        self.transport.abort()
+    def _expect_head(self) -> None:
+        self._stop_waiting()
+        self.deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
-
-class _Together:
-    """A transport that sends an answer's head along with what follows it: one packet, one waking of the client."""
-
-    def __init__(self, transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def __getattr__(self, name: str):
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; a head, which uvicorn writes by itself, is kept until more comes or the answer is complete."""
-        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
-            self._head += data
-        elif len(data) <= PACKET_BYTES:
-            self._transport.write(self._taken() + data)
-        else:
-            self.flush()
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Send what is kept."""
-        if self._head:
-            self._transport.write(self._taken())
-
-    def close(self) -> None:
-        """Send what is kept and close."""
-        self.flush()
-        self._transport.close()
-
-    def _taken(self) -> bytes:
-        head, self._head = self._head, b""
-        return head
-
-
-def _stopped(timer) -> None:
-    if timer is not None:
-        timer.cancel()
+    def _stop_waiting(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None

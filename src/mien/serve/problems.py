@@ -1,45 +1,60 @@
-"""Faults as clients get them: RFC 9457 problem bodies. Knows no route."""
+"""Errors as clients get them: RFC 9457 problem bodies, for what the framework raises, too. Knows no route."""
 
 import json
 from http import HTTPStatus
 
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 2
+RETRY_AFTER = {"retry-after": "2"}  # seconds
+CLIENT_GONE = 499  # in counts and log alone
+BROKEN = "mien.broken"  # in the scope of a request whose body turned out to be no HTTP
+DETAILS = {404: "nothing is here; /docs describes the API", 405: "this address does not take this method"}
+INTERNAL = "an error of the server; it is logged there"
 
 
-class Problem(Exception):
-    """A request that is answered with a fault; `detail` is a sentence for whoever sent it."""
+class Problem(HTTPException):
+    """A request that is refused; `detail` is a sentence for whoever sent it."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None):
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = dict(headers or {})
-        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            self.headers.setdefault("retry-after", str(RETRY_SECONDS))
-
-
-class ClientGone(Exception):
-    """The client closed the connection; nobody waits for an answer."""
-
-
-def title(status: int) -> str:
-    """Return a status in words."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Fault"
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, (RETRY_AFTER if status in (429, 503) else {}) | (headers or {}))
 
 
 def body(status: int, detail: str) -> bytes:
     """Return the JSON of a problem."""
-    told = {"type": "about:blank", "title": title(status), "status": status, "detail": detail}
-    return json.dumps(told).encode()
+    title = HTTPStatus(status).phrase
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
 
 
-def response(status: int, detail: str, headers: dict[str, str] | None = None):
-    """Return the response that tells a problem."""
-    from starlette.responses import Response
+def response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return the response that describes a problem."""
+    headers = {"cache-control": "no-store", **(headers or {})}
+    return Response(body(status, detail), status, headers, media_type=MEDIA_TYPE)
 
-    told = {"cache-control": "no-store", **(headers or {})}
-    return Response(body(status, detail), status, told, media_type=MEDIA_TYPE)
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error of an application answered as a problem."""
+
+    @app.exception_handler(HTTPException)
+    async def refuse(request: Request, error: HTTPException) -> Response:
+        detail = error.detail if isinstance(error, Problem) else DETAILS.get(error.status_code, error.detail)
+        return response(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_parameter(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return response(422, f"the parameter {first['loc'][-1]!s:.40}: {first['msg'].lower()}")
+
+    @app.exception_handler(ClientDisconnect)
+    async def note(request: Request, error: ClientDisconnect) -> Response:
+        return Response(
+            status_code=400 if request.scope.get(BROKEN) else CLIENT_GONE
+        )  # counted; nobody reads it
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> Response:
+        return response(500, INTERNAL)  # `middleware.Observer` logs it

@@ -79,7 +79,7 @@ function draw(run) {
 async function refresh() {
   let wait = IDLE_MS;
   try {
-    const answer = await fetch("/reports/runs.json", { cache: "no-store" });
+    const answer = await fetch("runs.json", { cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const runs = await answer.json();
     told.replaceChildren(...(runs.length ? [] : ["None yet. ", maker, " makes them."]));

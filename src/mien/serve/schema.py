@@ -1,17 +1,27 @@
-"""The shapes of requests and answers, for the API's documentation. Only `Switches` is checked at run time."""
+"""The shapes of requests and answers, for the API's documentation. Only requests are checked at run time."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Switches(BaseModel):
-    """What the query of a request to read pictures switches on."""
+    """What the query of a request for predictions switches on."""
 
-    crop: bool = Field(False, description="the picture is a face already: its middle square is read")
+    model_config = ConfigDict(extra="forbid")
+
+    crop: bool = Field(False, description="the picture is a face already: its middle square is classified")
     explain: bool = Field(False, description="tell for the largest faces what the answer depends on")
 
 
+class Base64Images(BaseModel):
+    """Images in JSON, for clients that can send nothing else; files take a quarter less."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    pictures: list[str] = Field(description="image files as base64, or as data URIs")
+
+
 class Face(BaseModel):
-    """A face and the expression that is read in it."""
+    """A face and its expression."""
 
     box: list[float] = Field(description="left, top, width, height in pixels of the upright picture")
     landmarks: list[list[float]] | None = Field(
@@ -20,6 +30,7 @@ class Face(BaseModel):
     score: float | None = Field(description="how sure the finder is of the face, 0 to 1; null with crop")
     label: str = Field(description="the most probable class, or uncertain")
     best: str = Field(description="the most probable class, certain or not")
+    confidence: float = Field(description="the probability of the most probable class")
     probabilities: dict[str, float] = Field(description="by class; they sum to 1")
     explanation: list[list[float]] | None = Field(
         None,
@@ -37,7 +48,7 @@ class Picture(BaseModel):
     problem: str | None = Field(None, description="why it could not be used, among several pictures")
 
 
-class Reading(BaseModel):
+class Answer(BaseModel):
     """The answer to pictures, in their order."""
 
     mien: str = Field(description="the version")
@@ -51,44 +62,7 @@ class Reading(BaseModel):
     pictures: list[Picture]
 
 
-class About(BaseModel):
-    """The model, all that a page needs to read faces by itself, and this server's limits."""
-
-    mien: str = Field(description="the version")
-    format: int = Field(description="of the answers of /v1/predict")
-    name: str
-    sha256: str = Field(description="of the model's file")
-    labels: list[str] = Field(description="the classes, in the order of the graph's probabilities")
-    side: int = Field(description="pixels of the square grey faces that it reads")
-    threshold: float = Field(description="a lower highest probability makes the label uncertain")
-    prior: dict[str, float] = Field(description="the share that the probabilities take each class to have")
-    temperature: float = Field(description="in the graph already")
-    crop: dict = Field(description="where the marks of a face belong in the square, as shares of its side")
-    reading: dict = Field(
-        description="the views that a face is read in, and the precision; in the graph already"
-    )
-    licence: str
-    limits: str = Field(description="what an answer does not mean, in a sentence")
-    card: str = Field(description="the model card, Markdown")
-    card_html: str = Field(description="the same as HTML without scripts, styles and pictures")
-    model_url: str = Field(description="the model's file, ONNX, relative to this answer's own address")
-    detector_url: str = Field(description="the face detector's file, ONNX, relative in the same way")
-    detector: dict[str, float | list[float]] = Field(description="how faces are looked for")
-    small_faces: dict[str, float] = Field(description="when and how small faces are searched enlarged")
-    explain: dict[str, int] = Field(description="how places are hidden")
-    follow: dict = Field(description="how a face is followed from frame to frame")
-    steady: dict = Field(description="how readings are steadied over time")
-    max_body_bytes: int = Field(description="of a request")
-    max_pixels: int = Field(description="of a picture")
-    max_pictures: int = Field(description="in a request")
-    max_faces: int = Field(description="in a picture")
-    max_explained: int = Field(description="faces of a picture that are explained, the largest")
-    max_seconds: float = Field(description="from a request to its answer")
-    key: bool = Field(description="whether /v1/predict wants an API key")
-    reports: bool = Field(description="whether there are /reports/")
-
-
-class Fault(BaseModel):
+class ProblemDetail(BaseModel):
     """A problem (RFC 9457)."""
 
     type: str = Field(description="about:blank, as the status says it all")

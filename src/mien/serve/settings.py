@@ -3,18 +3,20 @@
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mien.errors import ServeError
 from mien.pictures import LARGEST_PIXELS
 from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"
-SHORTEST_KEY = 16  # characters
-MOST_WORKERS, MOST_THREADS = 64, 256
+KEY = re.compile(r"[!-~]{16,}")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.IGNORECASE)
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE)
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")  # of all paths, behind a proxy that gives the server below one
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +24,13 @@ class Limits:
     """What one request, and all that wait at once, may take."""
 
     body_bytes: int = 16 * 2**20
-    pixels: int = 32_000_000  # of one picture
+    pixels: int = LARGEST_PIXELS  # of one picture
     pictures: int = 32  # in one request
     faces: int = 200  # in one picture
     explained: int = 4  # faces of one picture that are explained, the largest
-    seconds: float = 30.0  # from a whole request to its answer
-    waiting: int = 128  # pictures that wait or are read at once
-    waiting_bytes: int = 256 * 2**20  # of bodies that are held at once
-
-    @property
-    def of_one_client(self) -> int:
-        """How many of the pictures that wait may be of one address."""
-        return max(self.pictures, self.waiting // 2)
-
-    @property
-    def bytes_of_one_client(self) -> int:
-        """How many of the bytes that are held may be of one address."""
-        return max(self.body_bytes, self.waiting_bytes // 2)
+    seconds: float = 30.0  # from a whole request to its answer, a third of them for one picture
+    waiting: int = 128  # pictures that wait or are classified at once, half of them of one address
+    waiting_bytes: int = 256 * 2**20  # of bodies that are held at once, half of them of one address
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,110 +40,92 @@ class Settings:
     model: str = "pocket"
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
-    workers: int = 1  # processes
-    threads: int | None = None  # of one process, decode pictures and find faces; None shares out all cores
+    workers: int = 1  # processes that answer requests
+    processes: int | None = None  # of a worker, that classify pictures; None shares out all cores
     reports: Path | None = None
     api_key: str | None = field(default=None, repr=False)
     allow_origins: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
-    proxy: str | None = None  # the address whose X-Forwarded-For is believed
+    proxy: str | None = None  # the address or network whose X-Forwarded-… headers are believed
+    root_path: str = ""  # the prefix of all paths behind a proxy, as /mien
     access_log: bool = False
     limits: Limits = Limits()
 
     @property
-    def threads_each(self) -> int:
-        """Threads of one process."""
-        return self.threads or max(1, available_cores() // self.workers)
+    def processes_each(self) -> int:
+        """Processes of one worker that classify pictures."""
+        return self.processes or max(1, available_cores() // self.workers)
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return (
-            self.host.lower() == "localhost"
-            or _address(self.host) is not None
-            and _address(self.host).is_loopback
-        )
+        return trusts("127.0.0.0/8", self.host) or self.host.lower() in LOCAL
 
 
 BOUNDS = {
-    "body_bytes": (1024, 256 * 2**20),
-    "pixels": (4096, LARGEST_PIXELS),
-    "pictures": (1, 1000),
-    "faces": (1, 1000),
-    "explained": (0, 100),
-    "seconds": (1, 600),
-    "waiting": (1, 10_000),
-    "waiting_bytes": (1024, 64 * 2**30),
+    "--port": (lambda s: s.port, 0, 65535),
+    "--workers": (lambda s: s.workers, 1, 64),
+    "--processes": (lambda s: s.processes_each, 1, 256),
+    "--max-bytes": (lambda s: s.limits.body_bytes, 1024, 256 * 2**20),
+    "--max-pixels": (lambda s: s.limits.pixels, 4096, LARGEST_PIXELS),
+    "--max-pictures": (lambda s: s.limits.pictures, 1, 1000),
+    "--max-faces": (lambda s: s.limits.faces, 1, 1000),
+    "--time-limit": (lambda s: s.limits.seconds, 1, 600),
+    "--queue": (lambda s: s.limits.waiting, 1, 10_000),
 }
-OPTIONS = {"body_bytes": "--max-bytes", "pixels": "--max-pixels", "pictures": "--max-pictures", "faces": "--max-faces",
-           "seconds": "--time-limit", "waiting": "--queue"}  # fmt: skip
 
 
 def check(settings: Settings) -> Settings:
     """Return the settings; ServeError in one line where they ask for what cannot be."""
-    for name, (low, high) in BOUNDS.items():
-        _within(OPTIONS.get(name, name), getattr(settings.limits, name), low, high)
-    if settings.limits.pictures > settings.limits.waiting:
+    for option, (value_of, low, high) in BOUNDS.items():
+        value = value_of(settings)
+        if not low <= value <= high:
+            raise ServeError(f"{option} must be from {low:,} to {high:,} and is {value:,}")
+    limits = settings.limits
+    if limits.pictures > limits.waiting:
         raise ServeError(
-            f"--max-pictures is {settings.limits.pictures:,} and --queue {settings.limits.waiting:,}: "
+            f"--max-pictures is {limits.pictures:,} and --queue {limits.waiting:,}: "
             f"a request that never fits would be refused forever"
         )
-    _within("--port", settings.port, 0, 65535)
-    _within("--workers", settings.workers, 1, MOST_WORKERS)
-    if settings.threads is not None:
-        _within("--threads", settings.threads, 1, MOST_THREADS)
-    if settings.api_key is not None and len(settings.api_key) < SHORTEST_KEY:
-        raise ServeError(f"the API key has {len(settings.api_key)} characters; {SHORTEST_KEY} at least")
+    if settings.api_key is not None and not KEY.fullmatch(settings.api_key):
+        raise ServeError("the API key must have 16 letters, digits and signs at least, and no spaces")
     for origin in settings.allow_origins:
-        _check_origin(origin)
+        _match("--allow-origin", origin, ORIGIN, "an origin; give it as https://example.org, no path behind")
     for host in settings.allow_hosts:
-        if not HOST_NAME.fullmatch(host):
-            raise ServeError(f'--allow-host "{host}" is no name of a host; give it as faces.example.org')
-    if settings.proxy is not None and _address(settings.proxy) is None:
-        raise ServeError(f'--proxy "{settings.proxy}" is no IP address; give that of the proxy')
+        _match("--allow-host", host, HOST_NAME, "the name of a host; give it as faces.example.org")
+    _match("--root-path", settings.root_path, PREFIX, "the prefix of a path; give it as /mien")
+    if settings.proxy is not None and _network(settings.proxy) is None:
+        raise ServeError(f'--proxy "{settings.proxy}" is no IP address or network; give that of the proxy')
     if settings.reports is not None and not settings.reports.is_dir():
         raise ServeError(f"{settings.reports}: no folder; --reports wants one with reports or runs in it")
     return settings
 
 
+def _match(option: str, value: str, pattern: re.Pattern[str], what: str) -> None:
+    if not pattern.fullmatch(value):
+        raise ServeError(f'{option} "{value}" is not {what}')
+
+
 def read_key(file: Path | None) -> str | None:
     """Return the API key of a file or of the environment, None where neither gives one."""
+    if file is None:
+        return os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
-        key = (os.environ.get(KEY_VARIABLE, "") if file is None else file.read_text(encoding="utf-8")).strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ServeError(
-            f"{file}: the API key cannot be read ({getattr(fault, 'strerror', 'no text')})"
-        ) from None
-    if file is None and not key:
-        return None
-    if not key or any(not "!" <= c <= "~" for c in key):
-        where = file or KEY_VARIABLE
-        raise ServeError(f"{where}: wants one key, a line of letters, digits and signs without spaces")
-    return key
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        words = getattr(error, "strerror", "no text")
+        raise ServeError(f"{file}: the API key cannot be read ({words})") from None
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ServeError(f"{name} must be from {low:,} to {high:,} and is {value:,}")
+def trusts(proxy: str | None, client: str) -> bool:
+    """Tell whether a client is the proxy, or in the network, whose headers are believed."""
+    network, address = _network(proxy or ""), _network(client)
+    return network is not None and address is not None and address.network_address in network
 
 
-def _check_origin(origin: str) -> None:
+@lru_cache(maxsize=1024)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
-        parts = urlsplit(origin)
-        whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        whole = False
-    if not whole or origin != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
-        raise ServeError(
-            f'--allow-origin "{origin}" is no origin; give it as https://example.org, no path behind'
-        )
-
-
-def _address(text: str):
-    try:
-        return ipaddress.ip_address(text)
+        return ipaddress.ip_network(text, strict=False)
     except ValueError:
         return None
-
-
-assert {f.name for f in fields(Limits)} == set(BOUNDS)

@@ -1,164 +1,138 @@
-"""Pictures taken in from requests: one as the body, or several as multipart/form-data. Writes nothing to a disk.
+"""Images taken in from requests: one as the body, several as multipart/form-data, or base64 in JSON. Writes no file.
 
 A body is held in memory up to the limit and no further, and has to come in time; so a client that sends slowly, or
 without an end, costs a connection and no more.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import base64
+import binascii
+import logging
+from collections.abc import AsyncGenerator, Callable
 from email.message import Message
-from functools import lru_cache
 
-from mien.serve.problems import ClientGone, Problem
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from mien.serve.problems import Problem
+from mien.serve.schema import Base64Images
 from mien.serve.settings import Limits
 
 BODY_SECONDS = 60.0  # for a whole body
 IDLE_SECONDS = 10.0  # without a byte of it
-WHOLE = "mien.whole"  # in the scope of a request whose body came along with its head
-RAW = "application/octet-stream"
+RAW, FORM, JSON = "application/octet-stream", "multipart/form-data", "application/json"
+WANTED = f"send one image as the body (image/… or {RAW}), files as {FORM}, or base64 in {JSON}"
 LONGEST_NAME = 200
-BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
-PART_HEAD_BYTES = 4096
+MORE_FIELDS = 8  # of a form, beside its pictures
+
+Image = tuple[str, bytes]  # a file's name and what is in it
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of every odd byte
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A picture file as it came."""
+class FormParser(MultiPartParser):
+    """Starlette's, but all in memory, and it knows whether a form came to its end."""
 
-    name: str
-    data: bytes
+    spool_max_size = 2**40  # bytes of a part that stay in memory: the body has a bound already
+    complete = False
+
+    def on_end(self) -> None:
+        """Note the last boundary."""
+        self.complete = True
 
 
-async def uploads(scope: dict, receive, hold: Callable[[int], None], limits: Limits) -> list[Upload]:
-    """Return the pictures of a request, at least one; Problem with the status for what cannot be taken.
+async def read_images(request: Request, hold: Callable[[int], None], limits: Limits) -> list[Image]:
+    """Return the images of a request, at least one; Problem with the status for what cannot be taken.
 
-    `hold` is told of the bytes as they come, and may raise Problem.
+    `hold` is called with the number of bytes as they come, and may raise Problem.
     """
-    headers = dict(scope["headers"])
-    boundary = _boundary(headers.get(b"content-type", RAW.encode()))
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    if scope.get(WHOLE):
-        body = await _body(receive, hold, limits)
+    content_type = Message()
+    content_type["content-type"] = request.headers.get("content-type", RAW)
+    media, body = content_type.get_content_type(), _body(request, hold, limits)
+    if media == FORM:
+        images = await _of_form(request, body, limits)
+    elif media == JSON:
+        images = _of_json(b"".join([chunk async for chunk in body]), limits)
+    elif media == RAW or media.startswith("image/"):
+        images = [("picture 1", b"".join([chunk async for chunk in body]))]
     else:
-        body = await _body_in_time(receive, hold, limits)
-    if boundary is None:
-        found = [Upload("picture 1", body)]
-    else:
-        found = list(_parts(body, boundary, limits.pictures))
-    if not found or not found[0].data and len(found) == 1:
-        raise Problem(422, "no picture came: send one as the body, or files as multipart/form-data")
-    return found
+        raise Problem(415, f"{media} cannot be read; {WANTED}")
+    if len(images) > limits.pictures:
+        raise Problem(413, f"more than {limits.pictures} pictures in one request")
+    if not images or not images[0][1] and len(images) == 1:
+        raise Problem(422, f"no picture came; {WANTED}")
+    return images
 
 
-@lru_cache(maxsize=64)
-def _boundary(content_type: bytes) -> bytes | None:
-    """Return the boundary of a multipart body, None for a picture as the body; Problem for anything else."""
-    kind = Message()
-    kind["content-type"] = content_type.decode("latin-1")
-    media = kind.get_content_type()
-    if media.startswith("image/") or media == RAW:
-        return None
-    if media != "multipart/form-data":
-        raise Problem(
-            415,
-            f"a picture is wanted as image/… or {RAW}, or several as multipart/form-data; this says {media}",
-        )
-    try:
-        boundary = kind.get_param("boundary")
-    except (TypeError, ValueError):  # of email's reader of RFC 2231
-        boundary = None
-    if not isinstance(boundary, str) or not BOUNDARY.fullmatch(boundary):
-        raise Problem(422, "multipart/form-data without a boundary that can be used")
-    return boundary.encode()
-
-
-async def _body_in_time(receive, hold: Callable[[int], None], limits: Limits) -> bytes:
-    """Return a request's body, which has to come in time."""
-    now = asyncio.get_running_loop().time
+async def _body(request: Request, hold: Callable[[int], None], limits: Limits) -> AsyncGenerator[bytes, None]:
+    """Yield a request's body as it comes; Problem where it is too large or too slow."""
+    chunks, total, now = request.stream(), 0, asyncio.get_running_loop().time
+    too_large = Problem(413, f"the body has more than {limits.body_bytes:,} bytes")
+    if int(request.headers.get("content-length", 0)) > limits.body_bytes:
+        raise too_large
     end = now() + BODY_SECONDS
-    try:
-        async with asyncio.timeout(IDLE_SECONDS) as patience:
-            return await _body(
-                receive, hold, limits, lambda: patience.reschedule(min(end, now() + IDLE_SECONDS))
-            )
-    except TimeoutError:
-        raise Problem(408, f"the body did not come: {IDLE_SECONDS:.0f} s went by without a byte, or "
-                           f"{BODY_SECONDS:.0f} s in all", {"connection": "close"}) from None  # fmt: skip
-
-
-async def _body(
-    receive, hold: Callable[[int], None], limits: Limits, came: Callable[[], None] = lambda: None
-) -> bytes:
-    """Return a request's body; `came` is called for each part that is not the last."""
-    chunks, total, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk, more = message.get("body", b""), message.get("more_body", False)
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(chunks, None), min(IDLE_SECONDS, end - now()))
+        except TimeoutError:
+            words = f"{IDLE_SECONDS:.0f} s went by without a byte of the body, or {BODY_SECONDS:.0f} s in all"
+            raise Problem(408, words, {"connection": "close"}) from None
+        if chunk is None:
+            return
         total += len(chunk)
         if total > limits.body_bytes:
-            raise _too_large(limits)
+            raise too_large
         hold(len(chunk))
-        chunks.append(chunk)
-        if more:
-            came()
-    return b"".join(chunks)
+        yield chunk
 
 
-def _too_large(limits: Limits) -> Problem:
-    return Problem(413, f"the body has more than {limits.body_bytes:,} bytes")
-
-
-def _parts(body: bytes, boundary: bytes, most: int) -> Iterator[Upload]:
-    """Yield the files of a multipart body (RFC 7578), in order; a field that is no file is passed over."""
-    mark = b"\r\n--" + boundary
-    whole = b"\r\n" + body
-    at = whole.find(mark)
-    if at < 0:
-        raise Problem(422, "the multipart body does not hold its boundary")
-    number = 0
-    while True:
-        at += len(mark)
-        if whole.startswith(b"--", at):
-            return
-        end = whole.find(mark, at)
-        if end < 0:
-            raise Problem(422, "the multipart body ends in the middle")
-        name = _file_name(whole, at, end)
-        if name is not None:
-            number += 1
-            if number > most:
-                raise Problem(413, f"more than {most} pictures in one request")
-            start = whole.find(b"\r\n\r\n", at, end) + 4
-            yield Upload(name or f"picture {number}", whole[start:end])
-        at = end
-
-
-def _file_name(whole: bytes, at: int, end: int) -> str | None:
-    """Return the file name of a part, "" where it has none but is a picture, None where it is no file."""
-    stop = whole.find(b"\r\n\r\n", at, min(end, at + PART_HEAD_BYTES))
-    if stop < 0:
-        raise Problem(422, "a part of the multipart body has no head, or one that is too long")
-    head = Message()
-    for line in whole[at:stop].decode("utf-8", "replace").split("\r\n"):
-        name, colon, value = line.partition(":")
-        if colon and name.strip().lower() in ("content-disposition", "content-type"):
-            head[name.strip()] = value.strip()
+async def _of_form(request: Request, body: AsyncGenerator[bytes, None], limits: Limits) -> list[Image]:
+    """Return the files of a form, and the base64 of its fields named `picture`, in order."""
+    most = {"max_files": limits.pictures, "max_fields": limits.pictures + MORE_FIELDS}
+    parser = FormParser(request.headers, body, **most, max_part_size=limits.body_bytes)
     try:
-        name = head.get_filename()
-    except (TypeError, ValueError):  # of email's reader of RFC 2231
-        raise Problem(422, "a part of the multipart body has a file name that cannot be read") from None
-    if name is None:
-        return "" if head.get_content_type().startswith("image/") else None
-    return _readable(name)
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Problem(
+            413 if error.message.startswith("Too many") else 422, f"{FORM}: {error.message}"
+        ) from None
+    if not parser.complete:
+        raise Problem(422, f"{FORM} that ends in the middle")
+    images = []
+    for name, value in form.multi_items():
+        number = f"picture {len(images) + 1}"
+        if isinstance(value, UploadFile):
+            images.append((_readable(value.filename or "") or number, value.file.read()))
+        elif name == "picture":
+            images.append((number, _decoded(number, value)))
+    return images
+
+
+def _of_json(body: bytes, limits: Limits) -> list[Image]:
+    """Return the images of a JSON body; so many values that reading them would take long are refused unread."""
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > 4 * limits.pictures + MORE_FIELDS:
+        raise Problem(413, f"more values than {limits.pictures} pictures need")
+    try:
+        texts = Base64Images.model_validate_json(body).pictures
+    except ValidationError as error:
+        words = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise Problem(422, f'{JSON}: {words}; send {{"pictures": ["base64", …]}}') from None
+    numbers = (f"picture {number}" for number in range(1, len(texts) + 1))
+    return [(number, _decoded(number, text)) for number, text in zip(numbers, texts, strict=True)]
+
+
+def _decoded(name: str, text: str) -> bytes:
+    """Return the bytes of base64, which may stand in a data URI."""
+    encoded = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(422, f"{name} is neither a file nor base64") from None
 
 
 def _readable(name: str) -> str:
-    """Return a name without ways and signs that do not print; it goes back to the client alone."""
+    """Return a file's name without folders and signs that do not print; it goes back to the client alone."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(c for c in last if c.isprintable())[:LONGEST_NAME]
+    return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]
