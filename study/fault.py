@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from mien import recipe
-from mien.networks.densenet import DenseNet, Layer, Stem, Transition
+from mien.networks.densenet import DenseBlock, DenseNet, Layer, Stem, Transition
+from mien.networks.network import Modules
 
 
-class DoublingBlock(nn.Sequential):
+class DoublingBlock(DenseBlock):
     """A dense block with the study's dropout at its end."""
 
     def __init__(self, layers: list[Layer], dropout: float):
@@ -32,14 +33,16 @@ class FaultyDenseNet(DenseNet):
         counts, growth = recipe.block_layers(options), options.growth[0]
         channels, side = 2 * growth, side // 4
         self.stem = Stem(channels, options)
-        self.blocks, self.transitions = nn.ModuleList(), nn.ModuleList()
+        self.blocks: Modules[DenseBlock] = Modules()
+        self.transitions: Modules[Transition] = Modules()
         for number, count in enumerate(counts):
             layers = [Layer(channels + n * growth, growth, options) for n in range(count)]
             self.blocks.append(DoublingBlock(layers, options.dropout))
             channels = 2 * (channels + count * growth)
             if number < len(counts) - 1:
-                kept = int(channels * options.reduction)
-                self.transitions.append(Transition(channels, kept, side, options))
-                channels, side = kept, self.transitions[-1].side
+                reduced = int(channels * options.reduction)
+                transition = Transition(channels, reduced, side, options)
+                self.transitions.append(transition)
+                channels, side = reduced, transition.side
         last = (nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.head = nn.Sequential(*last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

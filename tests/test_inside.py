@@ -7,7 +7,7 @@ from torch import nn
 from mien.errors import RecipeError
 from mien.networks import as_input, build
 from mien.networks.inside import feature_reuse, gradients
-from mien.recipe import DenseNet
+from mien.recipe import DenseNet, EfficientNetLite
 
 
 def small(**options) -> nn.Module:
@@ -50,6 +50,14 @@ def test_looking_at_gradients_changes_nothing():
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert all(p.grad is None for p in network.parameters())
     assert not network.training
+
+
+def test_gradients_drop_no_path():
+    """Stochastic depth adds no noise to the gradients of an EfficientNet-lite either."""
+    torch.manual_seed(0)
+    network, (images, labels) = build(EfficientNetLite(drop_path=0.9), side=16, classes=3), faces()
+
+    assert gradients(network, images, labels) == gradients(network, images, labels)
 
 
 def test_feature_reuse_shows_which_weights_were_planted():

@@ -10,7 +10,7 @@ from mien.errors import RecipeError
 from mien.evaluate import evaluate
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
-from mien.networks.densenet import Squeeze, leave_out
+from mien.networks.densenet import DropPath, Squeeze
 from mien.networks.engine import Engine, probabilities, views
 from mien.recipe import read_recipe
 from mien.train import step, train
@@ -129,24 +129,24 @@ def test_squeezing_costs_its_parameters():
     assert count[1] - count[0] == 2 * (8 * 4 + 4 + 4 * 8 + 8)
 
 
-def test_left_out_layers_keep_the_mean():
-    """Of many faces the chance is left out whole, and the mean over faces stays."""
+def test_drop_path_keeps_the_mean():
+    """A share of many faces is dropped whole, and the mean over faces stays."""
     torch.manual_seed(0)
-    left = leave_out(torch.ones(4000, 2, 1, 1), 0.25)
+    dropped = DropPath(0.25)(torch.ones(4000, 2, 1, 1))
 
-    assert {0.0, round(1 / 0.75, 4)} == {round(v, 4) for v in left.unique().tolist()}
-    assert torch.equal(left[:, 0], left[:, 1])
-    assert abs(left.mean() - 1) < 0.03
+    assert {0.0, round(1 / 0.75, 4)} == {round(v, 4) for v in dropped.unique().tolist()}
+    assert torch.equal(dropped[:, 0], dropped[:, 1])
+    assert abs(dropped.mean() - 1) < 0.03
 
 
 def test_depth_is_stochastic_in_training_alone():
-    """In training the answers vary, the first layer is never left out; reading a face, all layers count."""
+    """In training the answers vary, the first layer is never dropped; reading a face, all layers count."""
     network = small("network.stochastic_depth=0.9")
     layers = [layer for block in network.blocks for layer in block]
     first, second = network(faces(32)), network(faces(32))
     network.eval()
 
-    assert [0.0, 0.9] == [layer.left_out for layer in layers]
+    assert [0.0, 0.9] == [layer.drop_path.p for layer in layers]
     assert not torch.equal(first, second)
     assert torch.equal(network(faces()), network(faces()))
 

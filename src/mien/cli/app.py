@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -17,7 +17,8 @@ LONGEST_REASON = 300  # characters of what a package says
 EXIT_LEFT_OUT = 1
 EXIT_ERROR = 2
 EXIT_STOPPED = 130
-USAGE_ERROR = typer.BadParameter.__base__  # of click, which typer carries in itself or not
+# click's UsageError, which typer carries in itself or not; a BadParameter is one of a single option
+USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="mien",
@@ -36,7 +37,8 @@ def main() -> None:
     # this once, when torch loads it.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _open_standard_streams()
-    sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     if sys.stdout.isatty():
         sys.stdout = _Terminal(
             sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
@@ -49,20 +51,20 @@ def main() -> None:
     except USAGE_ERROR as error:
         sys.exit(_misused(error))
     except Stopped as stopped:
-        sys.exit(_said(str(stopped), EXIT_STOPPED))
+        sys.exit(_print_error(str(stopped), EXIT_STOPPED))
     except KeyboardInterrupt:
-        sys.exit(_said("stopped; nothing half-done was kept", EXIT_STOPPED))
+        sys.exit(_print_error("stopped; nothing half-done was kept", EXIT_STOPPED))
     except MienError as error:
-        sys.exit(_said(str(error), EXIT_ERROR))
+        sys.exit(_print_error(str(error), EXIT_ERROR))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went, as `head` does
         sys.exit(EXIT_ERROR)
     except OSError as error:
-        sys.exit(_said(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
+        sys.exit(_print_error(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_ERROR))
     except ModuleNotFoundError as error:
-        sys.exit(_said(str(missing_extra(error)), EXIT_ERROR))
+        sys.exit(_print_error(str(missing_extra(error)), EXIT_ERROR))
     except ImportError as error:
-        sys.exit(_said(_not_loaded(error), EXIT_ERROR))
+        sys.exit(_print_error(_not_loaded(error), EXIT_ERROR))
 
 
 def _open_standard_streams() -> None:
@@ -119,17 +121,17 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     return MissingExtra(f"{package} is not installed: pip install 'mien[{extras[package]}]'")
 
 
-def _misused(error) -> int:
+def _misused(error: typer.BadParameter) -> int:
     """Say in one line what is wrong with a command's options; a command without any shows its help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return error.exit_code
-    said = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
-    named = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-    return _said(f"{said[:1].lower()}{said[1:]}{named}", error.exit_code)
+    message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+    hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+    return _print_error(f"{message[:1].lower()}{message[1:]}{hint}", error.exit_code)
 
 
-def _said(text: str, status: int) -> int:
+def _print_error(text: str, status: int) -> int:
     print(f"mien: {escaped(' '.join(text.split()))}", file=sys.stderr)
     return status
 

@@ -98,22 +98,21 @@ def render(
     options = {"faces": faces, "side": 48 if side is None else side, "seed": seed}
     options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
     _refuse_stray(context, clip)
-    if dataset is None and (clip is not None or not is_default(**options)):
-        raise DataError("give a folder: only the default set has a place of its own, in the cache")
+    if dataset is None:
+        if clip is not None or not is_default(**options):
+            raise DataError("give a folder: only the default set has a place of its own, in the cache")
+        dataset = cached_folder()
     with stop_asked() as stop:
         if clip is not None:
             from mien.render.clips import render_clip
 
-            shown = {"label": label, "second": second, "seconds": seconds, "rate": rate}
-            made = {
-                "side": 128 if side is None else side,
-                "seed": seed,
-                "progress": TerminalCounting(stop=stop),
-            }
-            total = render_clip(dataset, clip, **shown, **made)
+            content = {"label": label, "second": second, "seconds": seconds, "rate": rate}
+            size = 128 if side is None else side
+            progress = TerminalCounting(stop=stop)
+            total = render_clip(dataset, clip, **content, side=size, seed=seed, progress=progress)
             print(f"{dataset}: {total} frames, truth.csv and clip.avi")
             return
-        _render_dataset(dataset or cached_folder(), options, page, TerminalCounting(stop=stop))
+        _render_dataset(dataset, options, page, TerminalCounting(stop=stop))
 
 
 def _refuse_stray(context: typer.Context, clip: str | None) -> None:
@@ -122,7 +121,8 @@ def _refuse_stray(context: typer.Context, clip: str | None) -> None:
 
     why = "a clip; give --clip, too" if clip is None else "a data set, and --clip makes none"
     for name in OF_CLIPS if clip is None else OF_FACES:
-        if context.get_parameter_source(name).name == "COMMANDLINE":
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
             raise DataError(f"--{name.replace('_', '-')} is of {why}")
 
 

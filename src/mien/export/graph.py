@@ -1,9 +1,10 @@
 """Networks as one ONNX graph: views of a face, scale, mean, temperature. Knows nothing about runs or metadata."""
 
-import io
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ class Reader(nn.Module):
     "Uncertainty quantification and deep ensembles", NeurIPS 2021), so a temperature never changes the answer. `gains`,
     one a class, bring the answers to another prior (mien/model/prior.py): they do change it.
     """
+
+    losses: torch.Tensor | None
 
     def __init__(
         self,
@@ -57,12 +60,12 @@ def onnx_graph(reader: Reader, side: int) -> bytes:
     Torch's older exporter writes it: the newer one needs another package, and half a minute for a second's work.
     """
     reader.eval()
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        file = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
-        warnings.simplefilter(
-            "ignore", torch.jit.TracerWarning
-        )  # sides of a face are constants, and meant to be
+        # sides of a face are constants, and meant to be; torch.jit has the class and does not list it in __all__
+        tracer = torch.jit.TracerWarning  # pyright: ignore[reportPrivateImportUsage]
+        warnings.simplefilter("ignore", tracer)
         warnings.filterwarnings(
             "ignore", "Constant folding", UserWarning
         )  # of paddings: onnxruntime folds them
@@ -76,4 +79,4 @@ def onnx_graph(reader: Reader, side: int) -> bytes:
             opset_version=OPSET,
             dynamo=False,
         )
-    return file.getvalue()
+        return file.read_bytes()

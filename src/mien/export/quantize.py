@@ -10,10 +10,14 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.model import INPUT
+
+if TYPE_CHECKING:
+    from onnxruntime.quantization import CalibrationDataReader
 
 FACES, BATCH = 512, 32  # of train, whose activations give the ranges
 OPERATORS = (
@@ -30,16 +34,19 @@ OPERATORS = (
 )
 
 
-class _Batches:
-    """Batches of faces in the way in which onnxruntime's calibration asks for them."""
+def _calibration_data(images: np.ndarray) -> "CalibrationDataReader":
+    """Return batches of faces in the way in which onnxruntime's calibration asks for them."""
+    from onnxruntime.quantization import CalibrationDataReader
 
-    def __init__(self, images: np.ndarray):
-        starts = range(0, len(images), BATCH)
-        self._batches = iter([{INPUT: images[start : start + BATCH, None]} for start in starts])
+    starts = range(0, len(images), BATCH)
+    batches = iter([{INPUT: images[start : start + BATCH, None]} for start in starts])
 
-    def get_next(self) -> dict | None:
-        """Return the next batch, None after the last."""
-        return next(self._batches, None)
+    class Batches(CalibrationDataReader):
+        # onnxruntime annotates a dict, while it stops at None
+        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return next(batches, None)
+
+    return Batches()
 
 
 def quantized(graph: bytes, images: np.ndarray) -> bytes:
@@ -57,7 +64,7 @@ def quantized(graph: bytes, images: np.ndarray) -> bytes:
         quantize_static(
             prepared,
             done,
-            _Batches(images[::every][:FACES]),
+            _calibration_data(images[::every][:FACES]),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -177,9 +177,10 @@ class Finder:
     def _look(self, picture: np.ndarray, side: int, border: int, threshold: float) -> list[Face]:
         """Return what the network sees of a picture in a size, the surest face first."""
         seen = view(picture, side, border)
-        boxes, scores, landmarks = decode(*self._run(seen.pixels), threshold)
+        heat, scale, offset, points = self._run(seen.pixels)
+        boxes, scores, landmarks = decode(heat, scale, offset, points, threshold)
         kept = distinct(boxes, MOST_OVERLAP)
-        faces = [_face(seen, boxes[i], scores[i], landmarks[i]) for i in kept]
+        faces = [_face(seen, boxes[i], float(scores[i]), landmarks[i]) for i in kept]
         height, width = picture.shape[:2]
         return [face for face in faces if _middle_inside(face.box, width, height)]
 
@@ -189,7 +190,7 @@ class Finder:
             if self._session is None:
                 self._session = open_session(self._threads)
         outputs = self._session.run(["537", "538", "539", "540"], {"input.1": pixels})
-        return [output[0] for output in outputs]
+        return [np.asarray(output)[0] for output in outputs]
 
 
 def open_session(threads: int = 1):
@@ -242,7 +243,7 @@ def _face(seen: View, box: np.ndarray, score: float, landmarks: np.ndarray) -> F
     size = box[2:] * seen.scale
     points = (landmarks - seen.origin) * seen.scale
     points.flags.writeable = False
-    return Face((*corner.tolist(), *size.tolist()), float(score), points)
+    return Face((*corner.tolist(), *size.tolist()), score, points)
 
 
 def _moved(face: Face, across: int, down: int) -> Face:

@@ -6,12 +6,13 @@ from torch import nn
 from mien import recipe
 from mien.errors import RecipeError
 from mien.networks.fast import Dropout
+from mien.networks.network import Modules, Network, Stage
 
 LEAK = 0.01
 PLAIN_BLOCKS = 2  # the first blocks have ReLU, the later ones leaky ReLU
 
 
-class CNN(nn.Module):
+class CNN(Network):
     """Blocks of conv 3x3, ReLU, batch norm, max pool, dropout; then a hidden layer and the classes.
 
     With the default options, 48-pixel faces and 7 classes it is the study's network, with
@@ -23,11 +24,10 @@ class CNN(nn.Module):
         if side < 2 ** len(options.channels):
             raise RecipeError(f"network.channels halves a side of {side} too often for {options.channels}")
         inputs = (1, *options.channels[:-1])
-        self.blocks = nn.Sequential(
-            *(
-                self._block(i, o, options.dropout, plain=n < PLAIN_BLOCKS)
-                for n, (i, o) in enumerate(zip(inputs, options.channels, strict=True))
-            )
+        self.channels = options.channels
+        self.blocks: Modules[nn.Sequential] = Modules(
+            self._block(i, o, options.dropout, plain=n < PLAIN_BLOCKS)
+            for n, (i, o) in enumerate(zip(inputs, options.channels, strict=True))
         )
         features = options.channels[-1] * (side // 2 ** len(options.channels)) ** 2
         self.head = nn.Sequential(
@@ -52,12 +52,16 @@ class CNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, classes) of float faces (B, 1, S, S)."""
-        x = self.blocks(x)  # (B, 256, 1, 1) at S = 48
+        for block in self.blocks:
+            x = block(x)  # (B, 256, 1, 1) at S = 48 after the last
         return self.head(x)  # (B, classes)
 
-    def stages(self) -> list[tuple[str, str, nn.Module]]:
-        """Return (kind, label, module) from input to output, for the drawing and the cost table."""
-        blocks = [("conv", f"conv {block[0].out_channels}, pool", block) for block in self.blocks]
+    def stages(self) -> list[Stage]:
+        """Return the blocks and the head."""
+        blocks = [
+            ("conv", f"conv {channels}, pool", block)
+            for channels, block in zip(self.channels, self.blocks, strict=True)
+        ]
         return [*blocks, ("head", "hidden layer, classes", self.head)]
 
 
@@ -65,4 +69,5 @@ def init_glorot(module: nn.Module) -> None:
     """Draw a kernel as Glorot & Bengio (2010) do and set its bias to 0: Keras's default, the study's."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

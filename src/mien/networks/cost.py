@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mien.networks import as_input
+from mien.networks.network import Network
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -11,7 +12,7 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def describe(network: nn.Module, side: int) -> dict:
+def describe(network: Network, side: int) -> dict:
     """Return parameters, multiply-adds of one face and the stages, as written to `network.json`.
 
     A multiply-add is one multiplication with its addition in a convolution or a linear layer;

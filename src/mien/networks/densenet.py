@@ -3,11 +3,14 @@
 Knows nothing about how it is trained.
 """
 
+from itertools import zip_longest
+
 import torch
 from torch import nn
 
 from mien import recipe
 from mien.networks.fast import Dropout, Join
+from mien.networks.network import Modules, Network, Stage
 
 SMALLEST_POOLED_SIDE = 3  # a transition pools only while the side is above 2
 UNITS = {"bottleneck": 1, "grow": 2}  # a layer's units as torchvision counts them
@@ -44,7 +47,7 @@ class Layer(nn.Module):
     "none" hands on nothing else.
     """
 
-    def __init__(self, inputs: int, growth: int, options: recipe.DenseNet, *, left_out: float = 0.0):
+    def __init__(self, inputs: int, growth: int, options: recipe.DenseNet, *, drop_path: float = 0.0):
         super().__init__()
         self.connection = options.connection
         self.fast = options.activation == "post"  # dense gradients do not pay where a norm reads first
@@ -53,19 +56,18 @@ class Layer(nn.Module):
         self.bottleneck = Unit(inputs, inner, 1, **rules)
         self.grow = Unit(inner, growth, 3, **rules)
         self.squeeze = Squeeze(growth, max(1, round(options.squeeze * growth))) if options.squeeze else None
-        self.left_out = left_out
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (B, C + growth, H, W) of (B, C, H, W) for "dense", else (B, growth, H, W) of as many channels."""
-        made = self.grow(self.bottleneck(x))
+        features = self.grow(self.bottleneck(x))
         if self.squeeze is not None:
-            made = self.squeeze(made)
-        if self.training and self.left_out:
-            made = leave_out(made, self.left_out)
+            features = self.squeeze(features)
+        features = self.drop_path(features)
         if self.connection == "dense":
             fast = self.fast and self.training and x.device.type == "cpu"
-            return Join.apply(x, made) if fast else torch.cat([x, made], 1)
-        return x + made if self.connection == "add" else made
+            return Join.apply(x, features) if fast else torch.cat([x, features], 1)
+        return x + features if self.connection == "add" else features
 
 
 class Squeeze(nn.Module):
@@ -81,10 +83,42 @@ class Squeeze(nn.Module):
         return x * weights[:, :, None, None]
 
 
-def leave_out(made: torch.Tensor, chance: float) -> torch.Tensor:
-    """Stochastic depth (Huang et al. 2016): what a layer made is 0 for some faces and larger for the others."""
-    kept = torch.rand(len(made), 1, 1, 1, device=made.device) >= chance
-    return made * (kept / (1 - chance)).to(made.dtype)
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training a layer's output is 0 for a share `p` of the faces.
+
+    For the others it is divided by 1 - p, so that the mean stays.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, H, W) of the same; x itself outside training."""
+        if not (self.training and self.p):
+            return x
+        keep = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.p
+        return x * (keep / (1 - self.p)).to(x.dtype)
+
+
+class DenseBlock(nn.Sequential):
+    """Layers of one growth, connected in one way."""
+
+    def __init__(self, *layers: Layer):
+        super().__init__(*layers)
+
+    def layers(self) -> list[Layer]:
+        """Return the layers, first to last."""
+        return [layer for layer in self if isinstance(layer, Layer)]
+
+    def stage(self) -> Stage:
+        """Return the block's kind and label, and the block."""
+        first = self.layers()[0]
+        growth = first.grow.conv.out_channels
+        if first.connection == "dense":
+            return ("dense", f"{len(self)} dense layers, growth {growth}", self)
+        name = {"add": "residual", "none": "plain"}[first.connection]
+        return ("block", f"{len(self)} {name} layers, width {growth}", self)
 
 
 class Stem(nn.Sequential):
@@ -107,7 +141,7 @@ class Transition(nn.Sequential):
         super().__init__(unit, *pool)
 
 
-class DenseNet(nn.Module):
+class DenseNet(Network):
     """Stem, blocks with transitions between them, global average pooling, one linear layer.
 
     Between blocks, channels are reduced by a share when they are connected densely; otherwise they are brought to
@@ -117,27 +151,29 @@ class DenseNet(nn.Module):
     def __init__(self, options: recipe.DenseNet, *, side: int, classes: int):
         super().__init__()
         layers = recipe.block_layers(options)
-        growths = options.growth if len(options.growth) > 1 else options.growth * len(layers)
+        growths = options.growth * (1 if len(options.growth) > 1 else len(layers))
         dense = options.connection == "dense"
         channels = options.stem_channels or (2 * growths[0] if dense else growths[0])
         side = -(-side // options.stem_stride)
         side = -(-side // 2) if options.stem_pool else side
         self.stem = Stem(channels, options)
-        self.blocks, self.transitions = nn.ModuleList(), nn.ModuleList()
+        self.blocks: Modules[DenseBlock] = Modules()
+        self.transitions: Modules[Transition] = Modules()
         for number, (count, growth) in enumerate(zip(layers, growths, strict=True)):
             added = growth if dense else 0
             first = sum(layers[:number])
             chances = [options.stochastic_depth * (first + n) / max(1, sum(layers) - 1) for n in range(count)]
-            made = (
-                Layer(channels + n * added, growth, options, left_out=chance)
+            block = (
+                Layer(channels + n * added, growth, options, drop_path=chance)
                 for n, chance in enumerate(chances)
             )
-            self.blocks.append(nn.Sequential(*made))
+            self.blocks.append(DenseBlock(*block))
             channels += count * added
             if number < len(layers) - 1:
-                kept = max(1, int(channels * options.reduction)) if dense else growths[number + 1]
-                self.transitions.append(Transition(channels, kept, side, options))
-                channels, side = kept, self.transitions[-1].side
+                reduced = max(1, int(channels * options.reduction)) if dense else growths[number + 1]
+                transition = Transition(channels, reduced, side, options)
+                self.transitions.append(transition)
+                channels, side = reduced, transition.side
         last = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)] if options.activation == "pre" else []
         self.head = nn.Sequential(*last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
         self.apply(init_he)
@@ -151,14 +187,14 @@ class DenseNet(nn.Module):
                 x = self.transitions[number](x)
         return self.head(x)
 
-    def stages(self) -> list[tuple[str, str, nn.Module]]:
-        """Return (kind, label, module) from input to output, for the drawing and the cost table."""
-        found = [("stem", "stem", self.stem)]
-        for number, block in enumerate(self.blocks):
-            found.append(_told(block))
-            if number < len(self.transitions):
-                found.append(("transition", "transition", self.transitions[number]))
-        return [*found, ("head", "average pool, classes", self.head)]
+    def stages(self) -> list[Stage]:
+        """Return the stem, each block with the transition behind it, and the head."""
+        stages: list[Stage] = [("stem", "stem", self.stem)]
+        for block, transition in zip_longest(self.blocks, self.transitions):
+            stages.append(block.stage())
+            if transition is not None:
+                stages.append(("transition", "transition", transition))
+        return [*stages, ("head", "average pool, classes", self.head)]
 
     @staticmethod
     def torchvision_name(key: str) -> str:
@@ -176,14 +212,6 @@ class DenseNet(nn.Module):
             case _:
                 place = "classifier"
         return f"{place}.{tensor}"
-
-
-def _told(block: nn.Sequential) -> tuple[str, str, nn.Module]:
-    growth = block[0].grow.conv.out_channels
-    if block[0].connection == "dense":
-        return ("dense", f"{len(block)} dense layers, growth {growth}", block)
-    named = {"add": "residual", "none": "plain"}[block[0].connection]
-    return ("block", f"{len(block)} {named} layers, width {growth}", block)
 
 
 def init_he(module: nn.Module) -> None:

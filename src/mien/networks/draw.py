@@ -16,12 +16,12 @@ def draw(*recipes: Recipe, side: int = 48, classes: int = 7) -> Figures:
     Raises MissingExtra without matplotlib.
     """
     with torch.random.fork_rng(devices=[]):
-        told = [describe(build(recipe.network, side=side, classes=classes), side) for recipe in recipes]
-    found = []
+        networks = [describe(build(recipe.network, side=side, classes=classes), side) for recipe in recipes]
+    figures = []
     with themed():
-        for number, (recipe, network) in enumerate(zip(recipes, told, strict=True)):
-            look = {"side": side, "most_channels": drawing.widest(told), "color": series(number)[0]}
+        for number, (recipe, network) in enumerate(zip(recipes, networks, strict=True)):
+            look = {"side": side, "most_channels": drawing.widest(networks), "color": series(number)[0]}
             stages = ", ".join(stage["label"] for stage in network["stages"])
             figure = drawing.network(recipe.name, network, **look)
-            found.append(drawn(figure, f"network-{recipe.name}", f"Drawing of {recipe.name}: {stages}"))
-    return Figures(found)
+            figures.append(drawn(figure, f"network-{recipe.name}", f"Drawing of {recipe.name}: {stages}"))
+    return Figures(figures)

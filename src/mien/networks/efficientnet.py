@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from mien import recipe
-from mien.networks.densenet import init_he, leave_out
+from mien.networks.densenet import DropPath, init_he
 from mien.networks.faceresnet import enlarged
 from mien.networks.fast import DepthwiseConv2d, Dropout, same_padding
+from mien.networks.network import Modules, Network, Stage
 
 # expansion, channels, layers, stride of the first, kernel: a stage each (table 1 of the paper)
 STAGES = (
@@ -40,9 +41,9 @@ class StemConv2d(nn.Conv2d):
     def __init__(self):
         super().__init__(1, STEM, 3, 2, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return (B, 32, ceil(H / 2), ceil(W / 2)) of (B, 1, H, W)."""
-        return super().forward(F.pad(x, same_padding(x, 3, 2)))
+        return super().forward(F.pad(input, same_padding(input, 3, 2)))
 
 
 def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
@@ -61,26 +62,22 @@ class InvertedResidual(nn.Module):
         expand = [Unit(pointwise(inputs, inner))] if expansion > 1 else []
         depthwise = Unit(DepthwiseConv2d(inner, kernel, stride))
         self.path = nn.Sequential(*expand, depthwise, Unit(pointwise(inner, outputs), act=False))
-        self.adds, self.drop_path = stride == 1 and inputs == outputs, drop_path
+        self.adds, self.drop_path = stride == 1 and inputs == outputs, DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (B, outputs, H / stride, W / stride) of (B, inputs, H, W)."""
         y = self.path(x)
-        if not self.adds:
-            return y
-        if self.training and self.drop_path:
-            y = leave_out(y, self.drop_path)
-        return x + y
+        return x + self.drop_path(y) if self.adds else y
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Network):
     """Enlarging, stem, seven stages of inverted residuals, a wide 1x1 convolution, pooling, one linear layer."""
 
     def __init__(self, options: recipe.EfficientNetLite, *, side: int, classes: int):
         super().__init__()
         self.upsample = options.upsample
         self.stem = Unit(StemConv2d())
-        self.layers = nn.ModuleList()
+        self.layers: Modules[nn.Sequential] = Modules()
         channels, number, last = STEM, 0, sum(stage[2] for stage in STAGES) - 1
         for expansion, width, count, stride, kernel in STAGES:
             stage = nn.Sequential()
@@ -104,8 +101,8 @@ class EfficientNetLite(nn.Module):
             x = stage(x)  # 56, 28, 14, 7, 7, 4 and 4 pixels a side
         return self.head(self.top(x))  # (B, classes)
 
-    def stages(self) -> list[tuple[str, str, nn.Module]]:
-        """Return (kind, label, module) from input to output, for the drawing and the cost table."""
+    def stages(self) -> list[Stage]:
+        """Return the stem, the seven stages, the wide convolution and the head."""
         blocks = [
             ("block", f"{count} inverted residuals, width {width}", stage)
             for stage, (_, width, count, _, _) in zip(self.layers, STAGES, strict=True)

@@ -13,6 +13,7 @@ from torch import nn
 
 from mien.errors import RunError
 from mien.networks import as_input
+from mien.networks.network import Kind
 from mien.workers import available_cores
 
 INFERENCE_BATCH = 512
@@ -32,10 +33,11 @@ class Engine:
         """Return the engine that a run's record names; what earlier versions recorded beside is passed over."""
         return cls(**{field.name: record[field.name] for field in fields(cls)})
 
-    def place(self, network: nn.Module) -> nn.Module:
+    def place(self, network: Kind) -> Kind:
         """Move a network to the device in the chosen layout."""
         layout = torch.channels_last if self.layout == "channels-last" else torch.contiguous_format
-        return network.to(self.device, memory_format=layout)
+        # torch's overloads lack memory_format without a dtype, which its documentation and its code take
+        return network.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 
     def autocast(self):
         """Return the context in which the forward pass runs."""
@@ -100,13 +102,13 @@ def views(images: torch.Tensor, mirror: bool, shift: int) -> list[torch.Tensor]:
 
     The ten crops of Krizhevsky et al. (2012), with the face's edge repeated where nothing is left to see.
     """
-    found = [images]
+    crops = [images]
     if shift:
         side = images.shape[1]
         places = torch.arange(side, device=images.device)
-        moved = [(places + by).clamp(0, side - 1) for by in (-shift, shift)]
-        found += [images[:, rows][:, :, columns] for rows in moved for columns in moved]
-    return found + [view.flip(2) for view in found] if mirror else found
+        shifted = [(places + by).clamp(0, side - 1) for by in (-shift, shift)]
+        crops += [images[:, rows][:, :, columns] for rows in shifted for columns in shifted]
+    return crops + [view.flip(2) for view in crops] if mirror else crops
 
 
 @contextmanager

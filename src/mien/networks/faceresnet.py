@@ -10,6 +10,7 @@ from torch import nn
 from mien import recipe
 from mien.networks.densenet import init_he
 from mien.networks.fast import Dropout
+from mien.networks.network import Modules, Network, Stage
 
 WIDTHS = (32, 64, 128, 256)  # channels of the stages
 LAYERS = (
@@ -51,7 +52,7 @@ class FaceResidual(nn.Module):
         return self.relu(residual + F.pad(shortcut, (0, 0, 0, 0, 0, self.more)))
 
 
-class FaceResNet(nn.Module):
+class FaceResNet(Network):
     """Enlarging, a strided stem, thirteen residual layers in four stages, average pooling, one linear layer."""
 
     def __init__(self, options: recipe.FaceResNet, *, side: int, classes: int):
@@ -63,7 +64,7 @@ class FaceResNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),
         )
-        self.layers = nn.ModuleList()
+        self.layers: Modules[nn.Sequential] = Modules()
         channels = WIDTHS[0]
         for width, count in zip(WIDTHS, LAYERS, strict=True):
             first = FaceResidual(channels, width, halve=width > channels)
@@ -84,8 +85,8 @@ class FaceResNet(nn.Module):
             x = stage(x)  # (B, 32, 22, 22), (B, 64, 11, 11), (B, 128, 5, 5), (B, 256, 2, 2)
         return self.head(x)  # (B, classes)
 
-    def stages(self) -> list[tuple[str, str, nn.Module]]:
-        """Return (kind, label, module) from input to output, for the drawing and the cost table."""
+    def stages(self) -> list[Stage]:
+        """Return the stem, the four stages and the head."""
         blocks = [
             ("block", f"{count} residual layers, width {width}", stage)
             for stage, width, count in zip(self.layers, WIDTHS, LAYERS, strict=True)

@@ -3,9 +3,13 @@
 A module that has a fast path carries `fast`; `make_plain` turns it off, to measure and to test against.
 """
 
+from typing import Protocol, runtime_checkable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from mien.networks.network import Network
 
 DRAWS = 1 << 16  # an element of a mask is decided by 16 random bits
 
@@ -17,16 +21,17 @@ class Dropout(nn.Dropout):
     other than Intel's torch's masks take a seventh of the study DenseNet's step.
     """
 
-    fast = True
+    fast: bool = True
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x with elements set to 0 by chance `p` and the others divided by 1 - p; x itself outside training."""
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return it with elements set to 0 by chance `p` and the others divided by 1 - p; itself outside training."""
+        x = input
         if not (self.training and self.p and self.fast and x.device.type == "cpu"):
             return F.dropout(x, self.p, self.training)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        kept = torch.empty_like(x)  # dense, in any layout
-        kept.as_strided((x.numel(),), (1,)).copy_(draws[: x.numel()].ge_(round(self.p * DRAWS) - DRAWS // 2))
-        return x * kept.mul_(1 / (1 - self.p))
+        mask = torch.empty_like(x)  # dense, in any layout
+        mask.as_strided((x.numel(),), (1,)).copy_(draws[: x.numel()].ge_(round(self.p * DRAWS) - DRAWS // 2))
+        return x * mask.mul_(1 / (1 - self.p))
 
 
 class Join(torch.autograd.Function):
@@ -37,18 +42,20 @@ class Join(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+    def forward(ctx, x: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Return (B, C + M, H, W) of (B, C, H, W) and (B, M, H, W)."""
         ctx.channels = x.shape[1]
         last = x.is_contiguous(memory_format=torch.channels_last)
         ctx.layout = torch.channels_last if last else torch.contiguous_format
-        return torch.cat([x, made], 1)
+        return torch.cat([x, features], 1)
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def backward(ctx, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gradients of both, each of its own memory in the layout of `x`."""
-        parts = gradient[:, : ctx.channels], gradient[:, ctx.channels :]
-        return tuple(part.contiguous(memory_format=ctx.layout) for part in parts)
+        (gradient,) = gradients
+        of_x = gradient[:, : ctx.channels].contiguous(memory_format=ctx.layout)
+        of_features = gradient[:, ctx.channels :].contiguous(memory_format=ctx.layout)
+        return of_x, of_features
 
 
 SMALL_SIDE = 8  # pixels up to which a depthwise 5x5 convolution of stride 1 gains
@@ -61,15 +68,15 @@ class DepthwiseConv2d(nn.Conv2d):
     small; `Depthwise` takes 1/1.2 to 1/20 of it there.
     """
 
-    fast = True
+    fast: bool = True
 
     def __init__(self, channels: int, kernel: int, stride: int):
         super().__init__(channels, channels, kernel, stride, groups=channels, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return (B, C, ceil(H / stride), ceil(W / stride)) of (B, C, H, W)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        x = F.pad(x, same_padding(x, kernel, stride))
+        x = F.pad(input, same_padding(input, kernel, stride))
         small = kernel > 3 and x.shape[-1] - kernel < SMALL_SIDE
         if not (self.training and self.fast and x.device.type == "cpu" and (stride > 1 or small)):
             return super().forward(x)
@@ -121,9 +128,16 @@ class Depthwise(torch.autograd.Function):
         return of_input, torch.stack(of_kernel, 1).view(weight.shape), None
 
 
-def make_plain(network: nn.Module) -> nn.Module:
+@runtime_checkable
+class HasFastPath(Protocol):
+    """A module that can do without its fast path."""
+
+    fast: bool
+
+
+def make_plain(network: Network) -> Network:
     """Turn the fast paths of a network off, and return it."""
     for module in network.modules():
-        if hasattr(module, "fast"):
+        if isinstance(module, HasFastPath):
             module.fast = False
     return network

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import nn
 from mien.errors import RecipeError
 from mien.model.onnx_file import NotOnnx, read_onnx
 from mien.networks import GREY_ONE, GREY_ZERO, as_input
+from mien.networks.network import Network
 from mien.reading import reason, refuse_other_than_file
 from mien.shipped import shipped
 
@@ -32,7 +34,16 @@ FIXED = "fixed"  # metadata "norms": scales and shifts of a network that had no 
 MATCHED_FACES = 512  # of which the norms take statistics then
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints keep a state dict
 WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")  # before the names of DataParallel and of torch.compile
-NAMED = 3  # names told of each kind of fault
+NAMED = 3  # names listed of each kind of fault
+
+
+@runtime_checkable
+class TorchvisionNames(Protocol):
+    """A network that knows what torchvision calls its tensors."""
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name of the tensor that the state dict names `key`."""
+        ...
 
 
 def initial_file(where: str) -> Path:
@@ -40,12 +51,12 @@ def initial_file(where: str) -> Path:
     return shipped("weights", ".safetensors").get(where, Path(where))
 
 
-def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ()) -> dict[str, torch.Tensor]:
     """Return a file's tensors under the network's own names, in its shapes and dtypes, on the CPU.
 
     `labels` are the network's classes. Where the file names its own, the classifier takes them over by name, and is
-    left out unless it has them all; where it does not, the classifier is left out if their numbers differ. Norms'
-    counters are left out where the file has none. Raises RecipeError when the file is missing, not safetensors or
+    skipped unless it has them all; where it does not, the classifier is skipped if their numbers differ. Norms'
+    counters are skipped where the file has none. Raises RecipeError when the file is missing, not safetensors or
     not of this network.
     """
     path = Path(path)
@@ -53,27 +64,27 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
     with _opened(path) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
         places, of_torchvision = _places(shapes, network)
-        wanted = {key: tuple(value.shape) for key, value in own.items()}
+        expected = {key: tuple(value.shape) for key, value in own.items()}
         if of_torchvision:
-            wanted[FIRST_KERNEL] = _with_channels(
-                wanted[FIRST_KERNEL], shapes.get(places.get(FIRST_KERNEL), ())
+            expected[FIRST_KERNEL] = _with_channels(
+                expected[FIRST_KERNEL], shapes.get(places.get(FIRST_KERNEL), ())
             )
         classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
         if not any(key in places for key in classifier):  # features alone: a fresh classifier goes on top
-            wanted = {key: shape for key, shape in wanted.items() if key not in classifier}
+            expected = {key: shape for key, shape in expected.items() if key not in classifier}
             classifier = []
         named = _labels_of(path, file)
         there = shapes.get(places.get(classifier[0]), ()) if classifier else ()
-        rows = _classes_there(named, labels, wanted[classifier[0]], there) if classifier else []
+        rows = _classes_there(named, labels, expected[classifier[0]], there) if classifier else []
         for key in classifier if rows is not None else ():
-            wanted[key] = shapes.get(places.get(key), ())
-        name = network.torchvision_name if of_torchvision else str
-        faults = _misfits(wanted, shapes, places, name)
+            expected[key] = shapes.get(places.get(key), ())
+        name = network.torchvision_name if isinstance(network, TorchvisionNames) and of_torchvision else str
+        faults = _misfits(expected, shapes, places, name)
         tensors = {} if faults else {key: file.get_tensor(place) for key, place in places.items()}
     broken = [places[key] for key, value in tensors.items() if not _usable(value, own[key])]
-    faults += _told(broken, "not of finite numbers")
+    faults += _listed(broken, "not of finite numbers")
     if faults:
-        others = ", or with torchvision's names" if hasattr(network, "torchvision_name") else ""
+        others = ", or with torchvision's names" if isinstance(network, TorchvisionNames) else ""
         raise RecipeError(
             f"network.init: {path} does not fit this {type(network).__name__}: {'; '.join(faults)}; it takes "
             f"the weights.safetensors of a run of the same network{others}"
@@ -81,12 +92,12 @@ def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = (
     if of_torchvision:
         first = tensors[FIRST_KERNEL], tensors[FIRST_MEAN]
         tensors[FIRST_KERNEL], tensors[FIRST_MEAN] = grey_first_layer(*first)
-    taken_over = {key: tensors.pop(key)[rows] for key in classifier}
-    tensors |= taken_over if rows else {}
+    classifier_rows = {key: tensors.pop(key)[rows] for key in classifier}
+    tensors |= classifier_rows if rows else {}
     return {key: value.to(own[key].dtype) for key, value in tensors.items()}
 
 
-def start_from(path: Path, network: nn.Module, labels: Sequence[str], images: np.ndarray) -> None:
+def start_from(path: Path, network: Network, labels: Sequence[str], images: np.ndarray) -> None:
     """Put a file's tensors into a network; norms that lack statistics take them from the first of the uint8 faces."""
     network.load_state_dict(read_initial(path, network, labels), strict=False)
     with _opened(path) as file:
@@ -107,7 +118,7 @@ def match_norms(network: nn.Module, x: torch.Tensor) -> None:
     def match(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
         own_mean, own_variance = norm.running_mean, norm.running_var
         if own_mean is None or own_variance is None:
-            return
+            return  # it normalizes by the batch at all times
         variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3), correction=0)
         gain = norm.weight / (own_variance + norm.eps).sqrt()
         norm.bias.add_(gain * (mean - own_mean))
@@ -197,10 +208,10 @@ def _pickled(path: Path) -> bool:
         return False
 
 
-def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], bool]:
+def _places(names: Iterable[str], network: Network) -> tuple[dict[str, str], bool]:
     """Return the file's name for each of the network's own that it has, and whether they are torchvision's."""
     own = list(network.state_dict())
-    if hasattr(network, "torchvision_name"):
+    if isinstance(network, TorchvisionNames):
         theirs = {network.torchvision_name(key): key for key in own}
         places: dict[str, str] = {}
         for name in names:
@@ -217,44 +228,44 @@ def _labels_of(path: Path, file) -> list[str]:
     """Return the classes that weights name, or a model of that name beside them, as ships; none where neither does."""
     model = path.with_suffix(".onnx")
     try:
-        told = file.metadata() or (read_onnx(model.read_bytes()).metadata if model.is_file() else {})
-        labels = json.loads(told.get("labels") or told.get("mien.labels", "[]"))
+        metadata = file.metadata() or (read_onnx(model.read_bytes()).metadata if model.is_file() else {})
+        labels = json.loads(metadata.get("labels") or metadata.get("mien.labels", "[]"))
         return labels if isinstance(labels, list) else []
     except (OSError, ValueError, NotOnnx):
         return []
 
 
 def _classes_there(
-    named: Sequence[str], labels: Sequence[str], wanted: tuple, there: tuple
+    named: Sequence[str], labels: Sequence[str], expected: tuple, there: tuple
 ) -> list[int] | None:
     """Return the row of the file's classifier, of shape `there`, that each class takes over; [] where they stay fresh.
 
     By name where both sides have names, else all or none by their number. None where the classifier does not fit.
     """
-    if not there or there[1:] != wanted[1:]:
+    if not there or there[1:] != expected[1:]:
         return None
     if not labels or len(named) != there[0]:
-        return list(range(there[0])) if there == wanted else []
+        return list(range(there[0])) if there == expected else []
     return [named.index(label) for label in labels] if set(labels) <= set(named) else []
 
 
-def _misfits(wanted: dict, shapes: dict, places: dict, name) -> list[str]:
+def _misfits(expected: dict, shapes: dict, places: dict, name) -> list[str]:
     """Return what is missing, surplus or of another shape, in the file's names."""
-    missing = [name(key) for key in wanted if key not in places and not key.endswith(COUNTER)]
+    missing = [name(key) for key in expected if key not in places and not key.endswith(COUNTER)]
     surplus = sorted(set(shapes) - set(places.values()))
     shaped = [
-        f"{place} {_shape(shapes[place])} where {_shape(wanted[key])} belongs"
+        f"{place} {_shape(shapes[place])} where {_shape(expected[key])} belongs"
         for key, place in places.items()
-        if shapes[place] != wanted[key]
+        if shapes[place] != expected[key]
     ]
     return [
-        *_told(missing, "missing"),
-        *_told(surplus, "surplus"),
-        *_told(shaped, "of another shape"),
+        *_listed(missing, "missing"),
+        *_listed(surplus, "surplus"),
+        *_listed(shaped, "of another shape"),
     ]
 
 
-def _told(names: list[str], fault: str) -> list[str]:
+def _listed(names: list[str], fault: str) -> list[str]:
     """Return no line or one: how many tensors have a fault, and the first of them."""
     if not names:
         return []

@@ -5,6 +5,8 @@ Knows nothing about recipes, files or runs.
 
 import copy
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from torch import nn
 
 from mien.errors import RecipeError
 from mien.networks import as_input
+from mien.networks.densenet import DenseBlock, DropPath
+from mien.networks.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,44 +35,55 @@ def gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     from these faces and nothing is dropped. The network itself is left as it is.
     """
     network = copy.deepcopy(network).float().train()
-    order: list[str] = []
+    kernels: dict[str, torch.Tensor] = {}  # in the order in which they run
+
+    def note(name: str, conv: nn.Conv2d, _: tuple[torch.Tensor]) -> None:
+        kernels.setdefault(name, conv.weight)
+
     for name, module in network.named_modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.Dropout | DropPath):
             module.eval()
-        if hasattr(module, "left_out"):  # of stochastic depth
-            module.left_out = 0.0
         if isinstance(module, nn.Conv2d):
-            module.register_forward_pre_hook(lambda *_, name=name: order.append(name))
-    F.cross_entropy(network(as_input(images)), labels).backward()
-    kernels = {name: network.get_submodule(name).weight for name in order}
+            module.register_forward_pre_hook(partial(note, name))
+    loss = F.cross_entropy(network(as_input(images)), labels)
+    norms = [gradient.norm() for gradient in torch.autograd.grad(loss, list(kernels.values()))]
     return [
-        Gradient(name, float(kernel.grad.norm()), float(kernel.grad.norm() / kernel.detach().norm()))
-        for name, kernel in kernels.items()
+        Gradient(name, float(norm), float(norm / kernel.detach().norm()))
+        for (name, kernel), norm in zip(kernels.items(), norms, strict=True)
     ]
 
 
-def feature_reuse(network: nn.Module) -> list[np.ndarray]:
+def feature_reuse(network: Network) -> list[np.ndarray]:
     """Return how much each layer of each dense block reads of what stood before it, float64 (L + 1, L + 1) a block.
 
     Row 0 is the block's input, row s its layer s; column t - 1 is what layer t reads, the last column what follows
     the block. A value is the mean absolute weight that joins the two, nan where nothing can (Huang et al. 2017,
     figure 5). Raises RecipeError for a network without dense blocks.
     """
-    blocks = [block for kind, _, block in network.stages() if kind == "dense"]
+    blocks = [
+        (block, after)
+        for (kind, _, block), (_, _, after) in pairwise(network.stages())
+        if kind == "dense" and isinstance(block, DenseBlock)
+    ]
     if not blocks:
         raise RecipeError("feature reuse is shown of densely connected blocks, and the network has none")
-    readers = [transition[0].conv.weight for transition in network.transitions] + [network.head[-1].weight]
-    return [_reuse(block, reader) for block, reader in zip(blocks, readers, strict=True)]
+    return [_reuse(block, _kernel(after)) for block, after in blocks]
 
 
-def _reuse(block: nn.Sequential, after: torch.Tensor) -> np.ndarray:
-    growth = block[0].grow.conv.out_channels
-    kernels = [layer.bottleneck.conv.weight for layer in block] + [after]
-    taken = kernels[0].shape[1]
-    told = np.full((len(kernels), len(kernels)), np.nan)
+def _kernel(module: nn.Module) -> torch.Tensor:
+    """Return the kernel of a transition or a head, which has a single one."""
+    return next(part.weight for part in module.modules() if isinstance(part, nn.Conv2d | nn.Linear))
+
+
+def _reuse(block: DenseBlock, after: torch.Tensor) -> np.ndarray:
+    layers = block.layers()
+    growth = layers[0].grow.conv.out_channels
+    kernels = [*(layer.bottleneck.conv.weight for layer in layers), after]
+    inputs = kernels[0].shape[1]
+    reuse = np.full((len(kernels), len(kernels)), np.nan)
     for column, kernel in enumerate(kernels):
         weights = kernel.detach().abs().flatten(1).mean(0).double().numpy()  # (channels read,)
-        edges = [0, *range(taken, len(weights) + 1, growth)]
+        edges = [0, *range(inputs, len(weights) + 1, growth)]
         for row in range(column + 1):
-            told[row, column] = weights[edges[row] : edges[row + 1]].mean()
-    return told
+            reuse[row, column] = weights[edges[row] : edges[row + 1]].mean()
+    return reuse

@@ -8,6 +8,7 @@ from torch import nn
 
 from mien import recipe
 from mien.networks.densenet import Stem, init_he
+from mien.networks.network import Modules, Network, Stage
 
 EXPANSION = {"basic": 1, "bottleneck": 4}  # channels that a layer gives, in widths
 
@@ -43,7 +44,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Mo
     return [conv, nn.BatchNorm2d(outputs)]
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Stem, stages of residual layers, global average pooling, one linear layer.
 
     Each stage after the first has half the side and twice the width.
@@ -52,7 +53,8 @@ class ResNet(nn.Module):
     def __init__(self, options: recipe.ResNet, *, side: int, classes: int):
         super().__init__()
         self.stem = Stem(options.width, options)
-        self.layers = nn.ModuleList()
+        self.layers: Modules[nn.Sequential] = Modules()
+        self.widths: list[int] = []  # channels that each stage gives
         channels = options.width
         for number, count in enumerate(options.layers):
             width = options.width * 2**number
@@ -60,6 +62,7 @@ class ResNet(nn.Module):
             first = Residual(channels, width, 2 if number else 1, options.block)
             others = (Residual(outputs, width, 1, options.block) for _ in range(count - 1))
             self.layers.append(nn.Sequential(first, *others))
+            self.widths.append(outputs)
             channels = outputs
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
         self.apply(init_he)
@@ -71,12 +74,13 @@ class ResNet(nn.Module):
             x = stage(x)  # ResNet-18: (B, 64, 12, 12), (B, 128, 6, 6), (B, 256, 3, 3), (B, 512, 2, 2)
         return self.head(x)  # (B, classes)
 
-    def stages(self) -> list[tuple[str, str, nn.Module]]:
-        """Return (kind, label, module) from input to output, for the drawing and the cost table."""
-        found = [
-            ("block", f"{len(s)} residual layers, width {s[0].path[-1].num_features}", s) for s in self.layers
+    def stages(self) -> list[Stage]:
+        """Return the stem, the stages and the head."""
+        blocks = [
+            ("block", f"{len(stage)} residual layers, width {width}", stage)
+            for stage, width in zip(self.layers, self.widths, strict=True)
         ]
-        return [("stem", "stem", self.stem), *found, ("head", "average pool, classes", self.head)]
+        return [("stem", "stem", self.stem), *blocks, ("head", "average pool, classes", self.head)]
 
     @staticmethod
     def torchvision_name(key: str) -> str:

@@ -2,12 +2,17 @@
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from mien.pages.theme import DARK, LIGHT
 from mien.predict.recognizer import FaceExpression
 from mien.predict.rows import in_words
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
 
 SMALLEST = 480  # pixels of the long side; what is smaller is drawn larger, or no label could be read
 QUALITY = 92  # of JPEG files
@@ -38,8 +43,10 @@ def annotated(pixels: np.ndarray, faces: Sequence[FaceExpression], *, numbers: S
     thick = max(2, round(max(image.size) / 320))
     for face, box in zip(faces, boxes, strict=True):
         _frame(draw, box, thick, _color(face))
-    numbers = numbers or (range(1, len(faces) + 1) if len(faces) > 1 else [""] * len(faces))
-    labels = [f"{number} {in_words(face)}".lstrip() for number, face in zip(numbers, faces, strict=True)]
+    labels = [in_words(face) for face in faces]
+    if numbers or len(labels) > 1:
+        numbers = numbers or range(1, len(labels) + 1)
+        labels = [f"{number} {label}" for number, label in zip(numbers, labels, strict=True)]
     fonts = [_font(draw, label, box, max(image.size)) for label, box in zip(labels, boxes, strict=True)]
     sizes = [_plate_size(draw, label, font) for label, font in zip(labels, fonts, strict=True)]
     places = label_places(boxes, sizes, image.size)
@@ -60,7 +67,7 @@ def _color(face: FaceExpression) -> str:
     return DARK["series1"] if face.certain else DARK["series6"]
 
 
-def _frame(draw, box: Box, thick: int, color: str) -> None:
+def _frame(draw: "ImageDraw", box: Box, thick: int, color: str) -> None:
     """Draw a box in a bright color between dark lines, so that it is seen on any picture."""
     edge = max(1, thick // 3)
     draw.rectangle(
@@ -69,17 +76,18 @@ def _frame(draw, box: Box, thick: int, color: str) -> None:
     draw.rectangle(box, outline=color, width=thick)
 
 
-def _font(draw, label: str, box: Box, long_side: int):
+def _font(draw: "ImageDraw", label: str, box: Box, long_side: int) -> "FreeTypeFont":
     """Return a font in which a label is about as wide as its box, within what can be read in a picture so large."""
     from PIL import ImageFont
 
     smallest, largest = (max(SMALLEST_TEXT, round(long_side * share)) for share in TEXT_SHARE)
     font = ImageFont.load_default(largest)
     size = largest * LABEL_WIDTH * (box[2] - box[0]) / max(1, draw.textlength(label, font))
-    return ImageFont.load_default(min(largest, max(smallest, round(size))))
+    font = ImageFont.load_default(min(largest, max(smallest, round(size))))
+    return cast("FreeTypeFont", font)  # asked for a size, Pillow gives no other
 
 
-def _plate_size(draw, label: str, font) -> tuple[float, float]:
+def _plate_size(draw: "ImageDraw", label: str, font: "FreeTypeFont") -> tuple[float, float]:
     return draw.textlength(label, font) + font.size, 1.45 * font.size
 
 

@@ -35,6 +35,7 @@ def is_ours(path: Path) -> bool:
 def in_words(path: Path) -> str:
     """Return a line about such a file; DataError, with the row if it can, for one that is damaged or cut short."""
     counts, labels, sources, people = Counter(), Counter(), set(), set()
+    head: list[str] = []
     try:
         with _opened(path) as file:
             rows = csv.reader(file)
@@ -63,4 +64,5 @@ def in_words(path: Path) -> str:
 
 
 def _not_as_written(head: list[str]) -> str:
-    return f"not as {MAKERS[head[0]]} writes it; make the file anew"
+    maker = MAKERS[head[0]] if head else " or ".join(MAKERS.values())
+    return f"not as {maker} writes it; make the file anew"

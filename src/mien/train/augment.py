@@ -84,7 +84,8 @@ def erase(images: torch.Tensor, chance: float, *, generator: torch.Generator) ->
     """Random erasing (Zhong et al. 2020): with this chance a rectangle of 2 to 20 % of a face becomes noise."""
     count, side, _ = images.shape
     area = _between(*ERASED_AREA, count, generator)
-    aspect = _between(*map(math.log, ERASED_ASPECT), count, generator).exp()
+    narrowest, widest = map(math.log, ERASED_ASPECT)
+    aspect = _between(narrowest, widest, count, generator).exp()
     height, width = (area * aspect).sqrt(), (area / aspect).sqrt()
     hit = _uniform(count, generator) < chance
     lost = _rectangles(side, height, width, generator) & hit[:, None, None]
@@ -144,7 +145,7 @@ def _partners(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def _beta(alpha: float, generator: torch.Generator) -> float:
     """Draw from Beta(alpha, alpha)."""
     seed = torch.randint(2**62, (1,), device=generator.device, generator=generator).item()
-    return np.random.default_rng(seed).beta(alpha, alpha)
+    return np.random.default_rng(int(seed)).beta(alpha, alpha)
 
 
 def _between(low: float, high: float, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mien.dataset import Development, same_faces
 from mien.errors import DataError, RecipeError, RunError
@@ -13,6 +12,7 @@ from mien.networks import build
 from mien.networks.cost import describe
 from mien.networks.engine import Engine, choose_engine
 from mien.networks.initial import initial_file, read_initial
+from mien.networks.network import Network
 from mien.reading import sha256_file
 from mien.recipe import Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
@@ -105,7 +105,7 @@ def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold
         raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")
 
 
-def _refuse_too_small(recipe: Recipe, network: nn.Module, side: int) -> None:
+def _refuse_too_small(recipe: Recipe, network: Network, side: int) -> None:
     """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
     smallest = side_at(recipe, 0, side)
     if smallest == side:
