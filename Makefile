@@ -28,6 +28,7 @@ runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"
 test: .venv/with-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/basedpyright --level error
 	.venv/bin/python -m pytest -n 2 --dist loadscope
 
 test-all: .venv/with-test

@@ -65,13 +65,14 @@ def application(settings: Settings) -> ASGIApp:
 def _end_with_parent() -> None:
     """Have this process stop when the one that started it, with other workers, is gone."""
     loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
+    if parent is None:
+        return
 
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
+    def stop(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
         signal.raise_signal(signal.SIGTERM)
 
-    if parent is not None:
-        loop.add_reader(parent.sentinel, stop)
+    loop.add_reader(parent.sentinel, stop, parent.sentinel)
 
 
 def _add_model(app: FastAPI, settings: Settings, model: Model) -> dict[str, bytes]:

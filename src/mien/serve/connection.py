@@ -53,7 +53,8 @@ class Connection(H11Protocol):
         """Begin to wait for a request; where too many connections are open, say so and close."""
         super().connection_made(transport)
         own = self.client[0] if self.client else ""
-        same = sum(1 for other in self.connections if other.client and other.client[0] == own)
+        clients = (other.client for other in self.connections if isinstance(other, Connection))
+        same = sum(1 for client in clients if client and client[0] == own)
         if len(self.connections) > self.most or same > self.most // 2 and not trusts(self.proxy, own):
             self._refuse(503, "too many connections are open; try again")
         else:
@@ -86,9 +87,8 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP/1.1, or has too long a head; uvicorn calls it."""
         if self.busy:
-            self.scope[problems.BROKEN] = (
-                True  # for the application, which waits for the body and counts the request
-            )
+            # for the application, which waits for the body and counts the request
+            self.scope.setdefault("extensions", {})[problems.BROKEN] = {}
         words = f"this is no HTTP/1.1 that can be read, or its head has more than {HEAD_BYTES:,} bytes"
         self._refuse(400, words)
 

@@ -147,9 +147,9 @@ class _Supervisor:
         ended: deque[float] = deque(maxlen=MOST_SOON)
         statuses = [0]
         while self._workers:
-            for sentinel in wait(list(self._workers)):
-                worker = self._workers.pop(sentinel)
-                worker.join()
+            wait(list(self._workers))
+            for worker in [one for one in self._workers.values() if one.exitcode is not None]:
+                del self._workers[worker.sentinel]
                 mark_process_dead(worker.pid)  # its gauges are forgotten, its counts stay
                 statuses.append(worker.exitcode or 0)
                 if self._signals:
@@ -174,7 +174,8 @@ class _Supervisor:
         """Pass a signal on; the second one ends the workers at once."""
         self._signals.append(number)
         for worker in self._workers.values():
-            os.kill(worker.pid, signal.SIGTERM if len(self._signals) == 1 else signal.SIGINT)
+            if worker.pid is not None:
+                os.kill(worker.pid, signal.SIGTERM if len(self._signals) == 1 else signal.SIGINT)
 
 
 def _worker(settings: Settings, listener: socket.socket) -> None:

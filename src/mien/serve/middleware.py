@@ -147,7 +147,7 @@ class Observer:
 
 def _with_get(scope: Scope) -> Scope:
     """Return a request with HEAD as one with GET, of whose answer uvicorn sends the head alone."""
-    return scope | {"method": "GET"} if scope["method"] == "HEAD" else scope
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _below_prefix(scope: Scope) -> str:

@@ -60,7 +60,8 @@ class PicturePool:
     def _new_pool(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
-        pool = ProcessPool(self._processes, initializer=worker.start, initargs=self._model, context=context)
+        # pebble declares that it takes the module multiprocessing; what it takes is any context of it
+        pool = ProcessPool(self._processes, initializer=worker.start, initargs=self._model, context=context)  # pyright: ignore[reportArgumentType]
         pool.schedule(os.getpid)  # starts it
         return pool
 

@@ -3,7 +3,7 @@
 import hmac
 import json
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.security import (
@@ -90,12 +90,15 @@ def add_predict(app: FastAPI, settings: Settings, access: Access, model: Model, 
     pictures = Share("pictures", limits.waiting, limits.pictures, metrics.PICTURES_WAITING)
     held_bytes = Share("bytes", limits.waiting_bytes, limits.body_bytes, metrics.BYTES_WAITING)
 
+    responses: dict[int | str, dict[str, Any]] = {200: {"model": Answer}}
+    for status, words in REFUSALS.items():
+        responses[status] = {"model": ProblemDetail, "description": words}
+
     @app.post(
         "/v1/predict",
         summary="Classify the faces in one picture or several",
         dependencies=[Depends(access.site), Depends(access.key), Depends(_each_once)],
-        responses={200: {"model": Answer}}
-        | {status: {"model": ProblemDetail, "description": words} for status, words in REFUSALS.items()},
+        responses=responses,
         openapi_extra={"requestBody": {"required": True, "content": BODY}},
     )
     async def predict(request: Request, switches: Annotated[Switches, Query()]) -> Response:
