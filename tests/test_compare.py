@@ -311,6 +311,7 @@ def test_without_the_data_set_there_are_no_pictures(lonely):
     assert {row["figure"] for row in rows(lonely, "faces")} == {"random", f"mistakes-{B}"}
 
 
+@pytest.mark.slow
 def test_a_page_that_would_be_too_large_leaves_its_pictures_out(runs, tmp_path, monkeypatch):
     """Where the faces would make the page too large, they stay in `figures/` and the page says so."""
     monkeypatch.setattr("mien.compare.LARGEST_PAGE_BYTES", 300_000)

@@ -329,6 +329,7 @@ def test_the_pooled_accuracy_is_that_of_all_faces(runs):
         assert ("flatters the figures: the epoch kept and when training ended." in told) == (name == "chosen")
 
 
+@pytest.mark.slow
 def test_folds_that_started_from_weights_do_not_claim_unseen_faces(runs, tmp_path):
     """Weights to start from may have learned the fold: neither summary says that its network had not seen it."""
     copies = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
@@ -492,6 +493,7 @@ def test_the_command_trains_all_folds_and_goes_on(faces, tmp_path):
     assert kept == (first / "weights.safetensors").stat().st_mtime_ns
 
 
+@pytest.mark.slow
 def test_the_command_keeps_val_apart(faces, tmp_path):
     """`--val-apart` deals train alone, of which the last line counts the faces; without --folds it is refused."""
     given = ("train", "quick-cnn", faces, *SMALL, "name=plain", "--out", tmp_path, "--val-apart")

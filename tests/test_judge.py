@@ -189,10 +189,15 @@ class TestIntervals:
         assert faces_only / 250 < 0.92
 
     @staticmethod
+    def accuracy(sums: Sums) -> np.ndarray:
+        """Return the accuracy of sums, (..., 1)."""
+        return metrics.METRICS["accuracy"].of(sums)[..., None]
+
+    @staticmethod
     def covers(sample: Sample, truth: float) -> bool:
         """Whether the interval of accuracy holds the truth."""
-        (values,) = bootstrap([sample], scores_of, draws=200, seed=0)
-        point = scores_of(sample.total()).mean(0)[0]
+        (values,) = bootstrap([Sample(sample.groups)], TestIntervals.accuracy, draws=200, seed=0)
+        point = TestIntervals.accuracy(sample.total()).mean()
         found = interval(point, values[:, 0], lowest=0, highest=1)
         return found.low <= truth <= found.high
 

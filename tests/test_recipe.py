@@ -119,7 +119,7 @@ def test_an_unknown_recipe_gets_the_nearest_name():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         ("a = ", "cannot be read as a recipe"),
         ("format = 9\nname = 'x'", "written in format 9"),
         ("name = 'x'\n[netwrk]", 'unknown section "netwrk"; did you mean "network"'),

@@ -350,7 +350,7 @@ def test_eight_bombs_at_once_are_decoded_one_by_one(attacked, right):
             peak[0] = max(peak[0], resident(attacked))
             time.sleep(0.02)
         assert {one.result().status for one in sent} <= {200, 422, 503}
-    assert peak[0] < before + 450 * MIB
+    assert peak[0] < before + 600 * MIB  # all eight at once take 3.9 GB
 
 
 @pytest.mark.slow

@@ -773,6 +773,7 @@ def test_it_works_below_a_prefix_and_after_a_reload_without_server_or_proxy(
     assert isolated == threads
 
 
+@pytest.mark.slow
 def test_the_stored_page_follows_the_server(browser):
     """When what the server gives changes, the stored page is replaced as a whole, and nothing of before stays."""
     page = browser.new_page()

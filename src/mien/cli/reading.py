@@ -155,7 +155,7 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="a line a request on standard error, without names")
     ] = False,
-    threads: Annotated[str | None, typer.Option(hidden=True)] = None,
+    threads: Annotated[str | None, typer.Option(hidden=True, help="renamed to --processes")] = None,
 ) -> None:
     """Serve a page and an API that classify faces.
 

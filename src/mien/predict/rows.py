@@ -179,8 +179,9 @@ def told(name: str, faces: Sequence[FaceExpression], size: tuple[int, int], prob
 
 def _object(face: FaceExpression) -> dict[str, object]:
     """Return a face as JSON has it; what is not known of a crop is null."""
-    known = not math.isnan(face.score)
-    return {"landmarks": face.landmarks.round(2).tolist() if known else None, **answer_object(face)}
+    landmarks = None if math.isnan(face.score) else face.landmarks.round(2).tolist()
+    answer = answer_object(face)
+    return {"box": answer["box"], "landmarks": landmarks, **answer}
 
 
 def answer_object(face: FaceExpression) -> dict[str, object]:
