@@ -820,7 +820,12 @@ def test_the_camera_is_read_frame_by_frame(tab):
         (document.getElementById("timeline"))"""
     )
     named = tab.locator("#stage .plate").first.text_content()
-    drawn, video = tab.locator("#stage svg").bounding_box(), tab.locator("#video").bounding_box()
+    drawn, video = tab.wait_for_function(  # in one turn, since each frame draws anew
+        """() => document.querySelector("#stage svg") && ["#stage svg", "#video"].map((place) => {
+            const box = document.querySelector(place).getBoundingClientRect();
+            return [box.x, box.y, box.width, box.height];
+        })"""
+    ).json_value()
     shares, label = tab.inner_text("#shares"), tab.get_attribute("#timeline", "aria-label")
     stops = tab.get_by_role("button", name="Stop the camera").count(), tab.is_visible("#camera")
     axe = serious(tab)
