@@ -34,7 +34,6 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "src" / "mien" / "serve" / "samples"
 CLIENTS = (1, 8, 64)
 TURNS = 6  # of the load and of `predict`, of a row
-REST = 0.3  # seconds, for the server to be done with what nobody waits for any more
 SCENE, FACE = "call.png", "happy-1.png"
 
 
@@ -180,10 +179,19 @@ class Server:
         )
         return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
+    def metrics(self) -> str:
+        """Return the text of /metrics."""
+        return urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30).read().decode()
+
+    def finish(self) -> None:
+        """Wait until the server is done with what nobody waits for any more."""
+        while not re.search(r"^mien_pictures_waiting 0", self.metrics(), re.MULTILINE):
+            time.sleep(0.1)
+
     def counts(self) -> dict[tuple[str, str], int]:
         """Return the requests that /metrics has counted, by route and status."""
-        text = urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30).read().decode()
-        rows = re.findall(r'^mien_requests_total{route="(.*)",status="(.*)"} (\S+)$', text, re.MULTILINE)
+        pattern = r'^mien_requests_total{route="(.*)",status="(.*)"} (\S+)$'
+        rows = re.findall(pattern, self.metrics(), re.MULTILINE)
         return {(route, status): int(float(count)) for route, status, count in rows}
 
     def kill_worker(self) -> None:
@@ -234,7 +242,7 @@ def row(words: str, clients: int, server: Server, predict: Alone, path: Path, cr
         rates.append(rate)
         bases.append(base)
         costs.append(cost)
-        time.sleep(REST)
+        server.finish()
     rate, base, cost = map(statistics.median, (rates, bases, costs))
     used /= len(all_of_it.times)
     told = f"{rate:8.1f}  {base:8.1f}  {rate / base:12.0%}  {used:8.2f}  {cost:8.2f}  {cost / used:4.0%}"
@@ -261,6 +269,7 @@ def throughput(server_core: int, own_core: int, seconds: float) -> None:
             path, query = SAMPLES / name, "?crop=true" if crop else ""
             message = request(path.read_bytes(), query)
             load(server.port, message, 4, 0.5)
+            server.finish()
             for clients in CLIENTS:
                 print(row(words, clients, server, predict, path, crop, message, seconds), flush=True)
     finally:
