@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mien.recipe import Augment
 from mien.train.augment import augment, cutmix, erase, flip, mixed, mixup, relight, shift, shrink, turn
+from mien.train.outliers import KINDS, with_outliers
 
 ALL = Augment(
     flip=True, shift=4, rotation=20, zoom=0.2, brightness=30, contrast=0.3, erasing=0.7, mixup=0.4, cutmix=1
@@ -216,3 +217,26 @@ def test_shrinking_keeps_the_mean():
 
     assert torch.equal(wanted, shrink(faces, 4).float())
     assert shrink(faces, 8) is faces
+
+
+def test_outliers_take_their_share_of_a_batch_with_equal_targets():
+    """Of 40 faces a quarter become other pictures, two of each kind, with equal targets; the rest stay as they are."""
+    faces, targets = some_faces(40, 48), torch.eye(7)[torch.arange(40) % 7]
+
+    pictures, changed = with_outliers(faces, targets, 0.25, generator=stream())
+
+    even = (changed == 1 / 7).all(1)
+    assert even.sum() == 10
+    assert torch.equal(pictures[~even], faces[~even])
+    assert torch.equal(changed[~even], targets[~even])
+    assert all(not torch.equal(new, old) for new, old in zip(pictures[even], faces[even], strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(count=st.integers(1, 5), side=st.integers(6, 65), seed=st.integers(0, 99))
+def test_every_kind_of_outlier_fits_its_batch(kind, count, side, seed):
+    """Pictures of faces of any side are made to outliers of the same shape, all numbers finite."""
+    pictures = kind(some_faces(count, side, seed), stream(seed))
+
+    assert pictures.shape == (count, side, side)
+    assert pictures.isfinite().all()

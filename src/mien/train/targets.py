@@ -11,6 +11,7 @@ from mien.predictions import read_predictions
 from mien.reading import sha256_file
 from mien.recipe import Recipe, Teacher
 from mien.train.augment import augment, mixed
+from mien.train.outliers import with_outliers
 from mien.train.views import SUFFIX, draw_view, view_targets
 
 
@@ -34,11 +35,12 @@ class Lessons:
         self._targets = self._all_targets[number].to(self._device)
 
     def batch(self, rows: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the faces uint8 (B, S, S) and targets (B, C) of a batch, blended where the recipe says so."""
+        """Return the faces uint8 (B, S, S) and targets (B, C) of a batch, blended and with outliers where the recipe says so."""
         faces, wanted = self._images[rows], self._targets[rows]
         if not self._with_views:
             faces = augment(faces, self._augment, generator=generator)
-        return mixed(faces, wanted, self._augment, generator=generator)
+        faces, wanted = mixed(faces, wanted, self._augment, generator=generator)
+        return with_outliers(faces, wanted, self._augment.outliers, generator=generator)
 
 
 def targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:

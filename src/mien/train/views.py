@@ -25,7 +25,7 @@ from mien.train.augment import augment
 FORMAT = 1
 SUFFIX = ".safetensors"
 CHUNK = 2048  # faces that are augmented together
-BLENDS = ("mixup", "cutmix", "mixed")  # of two faces, which a student's batches still may be
+IN_THE_STEP = ("mixup", "cutmix", "mixed", "outliers")  # what a batch of views may still become
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Views:
     """Answers of teachers to views of each train face."""
 
     classes: tuple[str, ...]
-    augment: dict  # fields of the recipe's section, without those that blend two faces
+    augment: dict  # fields of the recipe's section, without what is done to a batch of views
     faces: str  # sha256 of the train faces
     teachers: tuple[str, ...]  # of their weights, sha256
     total: int  # views that the file shall have
@@ -54,7 +54,7 @@ def draw_view(images: np.ndarray, options: Augment, number: int) -> np.ndarray:
 
 def view_fields(options: Augment) -> dict:
     """Return the fields on which a view depends."""
-    return {name: value for name, value in asdict(options).items() if name not in BLENDS}
+    return {name: value for name, value in asdict(options).items() if name not in IN_THE_STEP}
 
 
 def faces_sha256(faces: Faces) -> str:
