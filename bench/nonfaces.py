@@ -22,7 +22,22 @@ from mien.dataset import read_dataset
 
 EACH = 100
 SIDE = 96  # pixels, before a model shrinks it
-WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "0123", ";", ":", "?", "48.20", "EUR")
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "0123",
+    ";",
+    "?",
+    "48.20",
+    "EUR",
+)
 TEXTURES = [place for place in BACKGROUNDS if any(name in place[1] for name in ("gravel", "brick", "grass"))]
 PHOTOS = [place for place in BACKGROUNDS if place not in TEXTURES]
 COVERED = 0.1  # at most this share of a square beside a face

@@ -163,7 +163,7 @@ class Augment:
     mixup: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): how two faces are blended; 0: never
     cutmix: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): a rectangle of another face; 0: never
     mixed: float = number(1.0, 0, 1)  # share of the batches that mixup or CutMix touch
-    outliers: float = number(0.0, 0, 0.5)  # share of a batch that becomes pictures of no face, with equal targets
+    outliers: float = number(0.0, 0, 0.5)  # share of a batch that becomes what is no face
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

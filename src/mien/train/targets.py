@@ -35,7 +35,7 @@ class Lessons:
         self._targets = self._all_targets[number].to(self._device)
 
     def batch(self, rows: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the faces uint8 (B, S, S) and targets (B, C) of a batch, blended and with outliers where the recipe says so."""
+        """Return faces uint8 (B, S, S) and targets (B, C) of a batch, blended or made outliers as the recipe says."""
         faces, wanted = self._images[rows], self._targets[rows]
         if not self._with_views:
             faces = augment(faces, self._augment, generator=generator)
