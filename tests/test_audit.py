@@ -120,7 +120,7 @@ def test_splits_that_differ_are_told(tmp_path):
         rows.add(brightened(face, 0.6) if split == "test" else face, LABELS[number % 7], split)
     made = audit(rows.write(tmp_path / "faces"), tmp_path / "audit")
     worth = {(c.measure, c.split, c.other): c.worth for c in made.quality.contrasts}
-    (said,) = [said for said in made.said if said.head.startswith("The splits")]
+    (said,) = [said for said in made.conclusions if said.head.startswith("The splits")]
 
     assert "clear" == worth["brightness", "test", "train"]
     assert "none" == worth["brightness", "val", "train"]

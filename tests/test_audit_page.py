@@ -150,7 +150,7 @@ def test_the_summary_fits_a_terminal(made, fine):
 
         assert max(len(line) for line in lines if "/" not in line) <= 100
         assert str(one.page) == last
-        assert all(said.head in lines for said in one.said)
+        assert all(said.head in lines for said in one.conclusions)
     assert "without 12 faces" in " ".join(summary(made).split())
 
 

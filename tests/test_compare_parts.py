@@ -1,4 +1,3 @@
-import csv
 import subprocess
 import sys
 
@@ -6,12 +5,11 @@ import numpy as np
 import pytest
 from report_runs import write_fake_runs
 
-from mien.compare.csv_tables import write_numbers
-from mien.compare.figures import Results
+from mien.compare import tables as compare_tables
 from mien.compare.galleries import DISAGREEMENTS, choose
-from mien.compare.inputs import gather
+from mien.compare.inputs import Results, gather
 from mien.compare.shares import binomial_band, normalized, probability_shares, reliability_bins
-from mien.compare.text import findings
+from mien.compare.text import conclude
 from mien.dataset import Dataset
 from mien.judge import METRICS, differences, judge, reliability
 from mien.labels import LABELS
@@ -29,7 +27,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """Three networks of two seeds, results, with their numbers written into the folder."""
+    """The results of three networks of two seeds."""
     folder = tmp_path_factory.mktemp("three")
     inputs = gather(write_fake_runs(folder, (A, B, "study-cnn"), seeds=2), "test")
     tables = {part: inputs.tables(part) for part in ("clean", "all")}
@@ -38,16 +36,13 @@ def three(tmp_path_factory):
         for net in inputs.networks
     }
     found = {part: differences(tables[part], draws=100) for part in tables}
-    results = Results(inputs, verdicts, found, folder / "numbers")
-    results.folder.mkdir()
-    write_numbers(results, [], results.folder)
-    return results
+    return Results(inputs, verdicts, found)
 
 
 def numbers(results, name: str, keys: tuple[str, ...], values: tuple[str, ...]) -> dict[tuple, list[float]]:
     """Return columns of one of the tables of numbers by other columns, which tell its rows apart."""
-    with open(results.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    head, cells = compare_tables.data(results, [])[name].csv()
+    rows = [dict(zip(head, map(str, row), strict=True)) for row in cells]
     cells = {tuple(row[key] for key in keys): [row[value] for value in values] for row in rows}
     assert len(rows) == len(cells)
     return {key: list(map(float, row)) for key, row in cells.items() if any(row)}
@@ -114,7 +109,7 @@ def test_the_head_names_the_better_network_first(runs, tmp_path):
     for folders, conclusion in ((runs, "better"), (runs[::-1], "worse")):
         inputs = gather(folders, "test")
         found = {part: differences(inputs.tables(part), draws=100) for part in ("clean", "all")}
-        told = findings(Results(inputs, {}, found, tmp_path))
+        told = conclude(Results(inputs, {}, found))
 
         assert [conclusion] == [difference.conclusion for difference in found["clean"]]
         assert [f"{A} is better than {B}"] == [one.head for one in told]

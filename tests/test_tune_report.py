@@ -20,13 +20,13 @@ from mien.errors import StorageError, TuneError
 from mien.info import info
 from mien.recipe import read_recipe
 from mien.tune import trial
+from mien.tune.effects import importances, pairs, surface
+from mien.tune.figures import limits
 from mien.tune.report import report, summary
-from mien.tune.report.effects import importances, pairs, surface
-from mien.tune.report.figures import limits
-from mien.tune.report.text import busy, luck, number
 from mien.tune.search import tune
 from mien.tune.storage import shown
 from mien.tune.study import Axis, read_study
+from mien.tune.text import busy, luck, number
 
 
 def somebodys(address: str, trials: int = 24, name: str = "theirs") -> None:
@@ -226,7 +226,7 @@ def test_importances_need_no_scikit_learn(theirs):
     """Optuna's PED-ANOVA ranks the parameters in a process that has no scikit-learn."""
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
-        "from mien.tune.report.effects import importances\n"
+        "from mien.tune.effects import importances\n"
         "from mien.tune.study import read_study\n"
         "print(importances(read_study(sys.argv[1]))[0].axis.name)"
     )

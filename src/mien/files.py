@@ -10,9 +10,10 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -235,6 +236,24 @@ def _restore(old: Path, target: Path) -> None:
         with_no_error(old.rename, target)
     if target.exists():
         shutil.rmtree(old, ignore_errors=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain dicts, lists, strings and numbers, ready for JSON.
+
+    Of a dataclass the fields count that its repr shows; a key of several parts is joined by "in"; nan becomes None.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {" in ".join(k) if isinstance(k, tuple) else k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def to_json(value) -> str:

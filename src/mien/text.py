@@ -14,11 +14,12 @@ WIDTH = 100  # characters in a line of a terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that a page says at its head: a few words, and the sentences behind them."""
+class Conclusion:
+    """One thing that a page says at its head: in a few words, in full, and what stands quietly beside it."""
 
     head: str
     sentence: str
+    beside: str = ""
 
 
 def capitalized(text: str) -> str:

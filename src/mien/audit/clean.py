@@ -7,7 +7,7 @@ cleaning are judged on the same faces, and no face of train or val stands in tes
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,10 @@ class Dropped:
 
     folder: Path | None  # None where nothing was written
     kinds: tuple[str, ...]
-    reasons: dict[int, tuple[str, int | None]]  # row -> kind, and the row of the face it is like
+    reasons: dict[int, tuple[str, int | None]] = field(
+        repr=False
+    )  # row -> kind, and the row of the face it is like
     counts: dict[str, dict[str, int]]  # split -> kind -> faces
-
-    def to_dict(self) -> dict:
-        """Return the counts as plain values."""
-        return {"folder": str(self.folder), "kinds": list(self.kinds), "counts": self.counts}
 
 
 def chosen_kinds(kinds: Sequence[str]) -> tuple[str, ...]:

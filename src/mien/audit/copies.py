@@ -21,16 +21,6 @@ class Copies:
     across: dict[tuple[str, str], int]  # faces of the later split that stand in the earlier one too
     copied: dict[str, int]  # split -> its faces that stand in any earlier split too
 
-    def to_dict(self) -> dict:
-        """Return the counts as plain values."""
-        return {
-            "groups": self.groups,
-            "redundant": self.redundant,
-            "conflicting": self.conflicting,
-            "across": {f"{later} in {earlier}": n for (later, earlier), n in self.across.items()},
-            "copied": self.copied,
-        }
-
 
 def pairs_of_splits() -> list[tuple[str, str]]:
     """Return (later, earlier) for every two splits: a network that saw the earlier may know the later."""

@@ -26,19 +26,6 @@ class Near:
     conflicting: int  # families with more than one label
     limited: bool  # were there too many candidates to look at all?
 
-    def to_dict(self) -> dict:
-        """Return the counts as plain values."""
-        return {
-            "pairs": self.pairs,
-            "across": {f"{later} in {earlier}": n for (later, earlier), n in self.across.items()},
-            "copied": self.copied,
-            "redundant": self.redundant,
-            "families": self.families,
-            "largest": self.largest,
-            "conflicting": self.conflicting,
-            "limited": self.limited,
-        }
-
 
 def tell_pairs(data: AuditData, pairs: Sequence[Pair]) -> list[Finding]:
     """Return a finding a pair; of identical pictures, the two stand for it whose splits lie furthest apart."""

@@ -1,19 +1,18 @@
 """Draws every figure of an audit. Counts and finds nothing."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from mien.audit.audited import Audited
 from mien.audit.data import Finding
 from mien.audit.quality import MEASURES
+from mien.audit.result import Audit
 from mien.audit.votes import VoteCheck
 from mien.labels import FERPLUS_NAMES, SPLITS
 from mien.pages import charts
 from mien.pages.faces import Tile, sheet
-from mien.pages.figures import Drawn, save
 from mien.pages.legend import Series
+from mien.pages.report import Report
 from mien.pages.theme import series
 from mien.text import percent, thousands
 
@@ -30,53 +29,50 @@ SHEETS = (
 )
 
 
-def draw(audited: Audited, folder: Path) -> dict[str, list[Drawn]]:
-    """Draw, write and return the figures by section; draw inside `themed()`."""
-    _sheets(audited, folder)
-    return {
-        "classes": [_classes(audited, folder)],
-        "measures": [_measure(audited, folder, name) for name in MEASURES],
-        "votes": _votes(audited.votes, audited.data.info.labels, folder) if audited.votes else [],
-    }
+def draw(report: Report, audit: Audit) -> None:
+    """Draw the figures by section; draw inside `themed()`."""
+    _sheets(report, audit)
+    _classes(report, audit)
+    for name in MEASURES:
+        _measure(report, audit, name)
+    if audit.votes:
+        _agreement(report, audit.votes)
+        _confusion(report, audit.votes, audit.data.info.labels)
 
 
-def _looks(audited: Audited) -> list[tuple[str, Series]]:
+def _looks(audit: Audit) -> list[tuple[str, Series]]:
     """Return the splits that have faces, each with its look."""
-    there = [s for i, s in enumerate(SPLITS) if (audited.data.stage == i).any()]
+    there = [s for i, s in enumerate(SPLITS) if (audit.data.stage == i).any()]
     return [(split, Series(split, *series(SPLITS.index(split)))) for split in there]
 
 
-def _classes(audited: Audited, folder: Path) -> Drawn:
-    info = audited.data.info
+def _classes(report: Report, audit: Audit) -> None:
+    info = audit.data.info
     looks = [
         Series(split, look.color, "s", [info.counts[split][label] for label in info.labels])
-        for split, look in _looks(audited)
+        for split, look in _looks(audit)
     ]
-    figure = charts.bars("Faces by class", f"{thousands(len(audited.data))} faces", info.labels, looks)
-    return save(figure, folder, "classes", "Faces by class and split")
+    figure = charts.bars("Faces by class", f"{thousands(len(audit.data))} faces", info.labels, looks)
+    report.draw("classes", figure, "classes", "Faces by class and split")
 
 
-def _measure(audited: Audited, folder: Path, name: str) -> Drawn:
-    values = audited.quality.values[name]
+def _measure(report: Report, audit: Audit, name: str) -> None:
+    values = audit.quality.values[name]
     known = values[~np.isnan(values)]
     low, high = np.quantile(known, (0.001, 0.999)) if len(known) else (0, 1)
     if high - low < 1e-3 * max(1, abs(low)):  # (nearly) one value: a bar in the middle
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, BINS + 1)
     looks = []
-    for split, look in _looks(audited):
-        own = values[(audited.data.stage == SPLITS.index(split)) & ~np.isnan(values)]
+    for split, look in _looks(audit):
+        own = values[(audit.data.stage == SPLITS.index(split)) & ~np.isnan(values)]
         shares = np.histogram(own.clip(edges[0], edges[-1]), edges)[0] / max(1, len(own))
         looks.append(Series(split, look.color, "s", shares.tolist()))
     figure = charts.outlines(name.capitalize(), "share of each split's faces", looks, edges, MEASURES[name])
-    return save(figure, folder, name, f"Distribution of {name} by split")
+    report.draw("measures", figure, name, f"Distribution of {name} by split")
 
 
-def _votes(votes: VoteCheck, labels: Sequence[str], folder: Path) -> list[Drawn]:
-    return [_agreement(votes, folder), _confusion(votes, labels, folder)]
-
-
-def _agreement(votes: VoteCheck, folder: Path) -> Drawn:
+def _agreement(report: Report, votes: VoteCheck) -> None:
     by_class = votes.by_class
     looks = [
         Series("all faces", *series(5)[:1], "s", [faces for _, faces in by_class.values()]),
@@ -84,10 +80,10 @@ def _agreement(votes: VoteCheck, folder: Path) -> Drawn:
     ]
     rest = f"{percent(votes.share)} of {thousands(votes.faces)} faces agree"
     figure = charts.bars("Labels that most voters give", rest, list(by_class), looks)
-    return save(figure, folder, "agreement", "Faces whose label has the most votes, by class")
+    report.draw("votes", figure, "agreement", "Faces whose label has the most votes, by class")
 
 
-def _confusion(votes: VoteCheck, labels: Sequence[str], folder: Path) -> Drawn:
+def _confusion(report: Report, votes: VoteCheck, labels: Sequence[str]) -> None:
     own = [FERPLUS_NAMES.get(label, label) for label in labels]
     columns = own + [name for name in votes.confusion[labels[0]] if name not in own]
     counts = np.array([[votes.confusion[label][c] for c in columns] for label in labels], float)
@@ -102,20 +98,20 @@ def _confusion(votes: VoteCheck, labels: Sequence[str], folder: Path) -> Drawn:
         columns=columns,
         sides=("labeled", "most votes"),
     )
-    return save(figure, folder, "votes", "What most voters say, by label")
+    report.draw("votes", figure, "votes", "What most voters say, by label")
 
 
-def _sheets(audited: Audited, folder: Path) -> None:
+def _sheets(report: Report, audit: Audit) -> None:
     for name, kinds, title in SHEETS:
-        findings = audited.of_kind(*kinds)
+        findings = audit.of_kind(*kinds)
         if findings:
             rest = f"{thousands(min(len(findings), ON_A_SHEET))} of {thousands(len(findings))}"
-            tiles = [tile for finding in findings[:ON_A_SHEET] for tile in _tiles(audited, finding)]
-            save(sheet(title, rest, tiles, 8), folder, f"faces-{name}", title)
+            tiles = [tile for finding in findings[:ON_A_SHEET] for tile in _tiles(audit, finding)]
+            report.draw("sheets", sheet(title, rest, tiles, 8), f"faces-{name}", title)
 
 
-def _tiles(audited: Audited, finding: Finding) -> Sequence[Tile]:
-    data = audited.data
+def _tiles(audit: Audit, finding: Finding) -> Sequence[Tile]:
+    data = audit.data
     rows = [finding.row] if finding.other is None else [finding.row, finding.other]
     return [
         Tile(

@@ -1,7 +1,7 @@
 """Flat and blurred pictures, and splits that differ in brightness, contrast or sharpness."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,10 +29,6 @@ class Spread:
     deviation: float
     quantiles: tuple[float, ...]  # 5, 25, 50, 75 and 95 %
 
-    def to_dict(self) -> dict:
-        """Return the numbers as plain values."""
-        return {"mean": self.mean, "deviation": self.deviation, "quantiles": list(self.quantiles)}
-
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
@@ -43,45 +39,20 @@ class Contrast:
     other: str
     effect: float  # (mean of split - mean of other) / pooled standard deviation
     error: float  # its standard error
-
-    @property
-    def worth(self) -> str:
-        """Return "none", "slight" or "clear"."""
-        size = abs(self.effect)
-        if size < SLIGHT or size < ERRORS * self.error:
-            return "none"
-        return "clear" if size >= CLEAR else "slight"
-
-    def to_dict(self) -> dict:
-        """Return the numbers as plain values."""
-        return {
-            "measure": self.measure,
-            "split": self.split,
-            "other": self.other,
-            "effect": self.effect,
-            "error": self.error,
-            "worth": self.worth,
-        }
+    worth: str  # saying: "none", "slight" or "clear"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quality:
     """The measures of all faces and what they say."""
 
-    values: dict[str, np.ndarray]  # measure -> float64 (N,); sharpness is nan for flat pictures
+    values: dict[str, np.ndarray] = field(
+        repr=False
+    )  # measure -> float64 (N,); sharpness is nan for flat pictures
     spreads: dict[str, dict[str, Spread]]  # measure -> split -> spread
     contrasts: tuple[Contrast, ...]
     flat: int
     blurred: int
-
-    def to_dict(self) -> dict:
-        """Return the counts and spreads as plain values."""
-        return {
-            "flat": self.flat,
-            "blurred": self.blurred,
-            "spreads": {m: {s: v.to_dict() for s, v in of.items()} for m, of in self.spreads.items()},
-            "contrasts": [contrast.to_dict() for contrast in self.contrasts],
-        }
 
 
 def measure(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,16 +82,16 @@ def find_poor(data: AuditData, counting: Callable) -> tuple[Quality, list[Findin
     flat = np.flatnonzero(np.isnan(values["sharpness"]))
     blurred = np.flatnonzero(values["sharpness"] < BLURRED_BELOW)
     blurred = blurred[np.argsort(values["sharpness"][blurred], kind="stable")]
-    found = [
+    findings = [
         Finding("flat", int(row), None, None, f"every pixel is {data.images[row, 0, 0]}") for row in flat
     ]
-    found += [
+    findings += [
         Finding("blurred", row, None, float(values["sharpness"][row]), "the score is its sharpness")
         for row in blurred.tolist()
     ]
     spreads = {name: _spreads(data, values[name]) for name in MEASURES}
     contrasts = _contrasts(data, values)
-    return Quality(values, spreads, contrasts, len(flat), len(blurred)), found
+    return Quality(values, spreads, contrasts, len(flat), len(blurred)), findings
 
 
 def _of_split(data: AuditData, values: np.ndarray, split: str) -> np.ndarray:
@@ -129,18 +100,18 @@ def _of_split(data: AuditData, values: np.ndarray, split: str) -> np.ndarray:
 
 
 def _spreads(data: AuditData, values: np.ndarray) -> dict[str, Spread]:
-    found = {}
+    spreads = {}
     for split in SPLITS:
         own = _of_split(data, values, split)
         if len(own):
             quantiles = np.quantile(own, (0.05, 0.25, 0.5, 0.75, 0.95))
-            found[split] = Spread(float(own.mean()), float(own.std()), tuple(map(float, quantiles)))
-    return found
+            spreads[split] = Spread(float(own.mean()), float(own.std()), tuple(map(float, quantiles)))
+    return spreads
 
 
 def _contrasts(data: AuditData, values: dict[str, np.ndarray]) -> tuple[Contrast, ...]:
     """Compare val and test with train, and test with val, where both have faces."""
-    found = []
+    contrasts = []
     for name, of_all in values.items():
         for split, other in (("val", "train"), ("test", "train"), ("test", "val")):
             a, b = (_of_split(data, of_all, s) for s in (split, other))
@@ -148,5 +119,12 @@ def _contrasts(data: AuditData, values: dict[str, np.ndarray]) -> tuple[Contrast
                 pooled = np.sqrt((len(a) * a.var() + len(b) * b.var()) / (len(a) + len(b)))
                 effect = (a.mean() - b.mean()) / pooled if pooled else 0.0
                 error = np.sqrt(1 / len(a) + 1 / len(b))
-                found.append(Contrast(name, split, other, float(effect), float(error)))
-    return tuple(found)
+                worth = _worth(abs(float(effect)), float(error))
+                contrasts.append(Contrast(name, split, other, float(effect), float(error), worth))
+    return tuple(contrasts)
+
+
+def _worth(size: float, error: float) -> str:
+    if size < SLIGHT or size < ERRORS * error:
+        return "none"
+    return "clear" if size >= CLEAR else "slight"

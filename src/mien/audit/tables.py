@@ -1,4 +1,4 @@
-"""The tables and galleries of an audit's page. Draws nothing and finds nothing."""
+"""The numbers, tables and galleries of an audit. Draws nothing and finds nothing."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.audit import text
-from mien.audit.audited import Audited
-from mien.audit.data import KINDS, Finding
+from mien.audit.data import KINDS, AuditData, Finding
 from mien.audit.quality import MEASURES
+from mien.audit.result import Audit
 from mien.labels import SPLITS
 from mien.pages.faces import data_uri
-from mien.pages.tables import Table
-from mien.text import decimal, percent, thousands
+from mien.pages.tables import Column, Data, Table
+from mien.text import decimal, percent, signed, thousands
 
 MOST_SHOWN = {
     "near": 100,
@@ -55,115 +54,184 @@ class Gallery:
     all: int
 
 
-def galleries(audited: Audited) -> dict[str, Gallery]:
+def galleries(audit: Audit) -> dict[str, Gallery]:
     """Return what the page shows of each kind."""
     kinds = {name: (name, f"{name}-across") for name in ("near", "augmented")}
     kinds |= {"across": ("identical-across",)}
-    findings = {name: audited.of_kind(*kinds.get(name, (name,))) for name in MOST_SHOWN}
-    findings["conflict"] = _one_a_group(audited, findings["conflict"])
-    return {name: _gallery(audited, of, MOST_SHOWN[name]) for name, of in findings.items()}
+    findings = {name: audit.of_kind(*kinds.get(name, (name,))) for name in MOST_SHOWN}
+    findings["conflict"] = _one_a_group(audit, findings["conflict"])
+    return {name: _gallery(audit, of, MOST_SHOWN[name]) for name, of in findings.items()}
 
 
-def _gallery(audited: Audited, findings: Sequence[Finding], most: int) -> Gallery:
+def _gallery(audit: Audit, findings: Sequence[Finding], most: int) -> Gallery:
     pieces = []
     for finding in findings[:most]:
         rows = [finding.row] if finding.other is None else [finding.row, finding.other]
-        pieces.append(Piece([_shown(audited, row) for row in rows], finding.detail, finding.score))
+        pieces.append(Piece([_shown(audit, row) for row in rows], finding.detail, finding.score))
     return Gallery(pieces, len(findings))
 
 
-def _one_a_group(audited: Audited, findings: Sequence[Finding]) -> list[Finding]:
+def _one_a_group(audit: Audit, findings: Sequence[Finding]) -> list[Finding]:
     groups = {}
     for finding in findings:
-        groups.setdefault(int(audited.data.first[finding.row]), finding)
+        groups.setdefault(int(audit.data.first[finding.row]), finding)
     return list(groups.values())
 
 
-def _shown(audited: Audited, row: int) -> Shown:
-    table = audited.data.table
-    picture = data_uri(np.asarray(audited.data.images[row]))
+def _shown(audit: Audit, row: int) -> Shown:
+    table = audit.data.table
+    picture = data_uri(np.asarray(audit.data.images[row]))
     identity, split, label = (str(table[name][row]) for name in ("id", "split", "label"))
     return Shown(identity, split, label, picture)
 
 
-def largest_families(audited: Audited) -> list[Piece]:
+def largest_families(audit: Audit) -> list[Piece]:
     """Return the families with the most different pictures, each with some of them."""
-    pictures = np.unique(audited.data.first)
+    pictures = np.unique(audit.data.first)
     members = defaultdict(list)
     for row in pictures.tolist():
-        members[int(audited.family[row])].append(row)
+        members[int(audit.family[row])].append(row)
     largest = sorted(members.values(), key=lambda rows: (-len(rows), rows[0]))[:LARGEST_FAMILIES]
     return [
-        Piece([_shown(audited, row) for row in rows[:FAMILY_FACES]], f"{thousands(len(rows))} pictures")
+        Piece([_shown(audit, row) for row in rows[:FAMILY_FACES]], f"{thousands(len(rows))} pictures")
         for rows in largest
         if len(rows) > 2
     ]
 
 
-def tables(audited: Audited) -> dict[str, Table]:
+FINDING_COLUMNS = (
+    *("kind", "id", "split", "label", "source"),
+    *("other_id", "other_split", "other_label", "other_source", "score", "detail"),
+)
+ANY = "any earlier"  # split
+
+
+def findings(audit: Audit) -> Data:
+    """Return a row a finding; the score of copies is their likeness, of votes the majority's share."""
+    rows = []
+    for one in audit.findings:
+        other = _face(audit.data, one.other) if one.other is not None else ("",) * 4
+        rows.append((one.kind, *_face(audit.data, one.row), *other, one.score, one.detail))
+    return Data.of(FINDING_COLUMNS, rows)
+
+
+def _face(data: AuditData, row: int) -> tuple[str, ...]:
+    return tuple(str(data.table[name][row]) for name in ("id", "split", "label", "source"))
+
+
+def data(audit: Audit) -> dict[str, Data]:
+    """Return every count of an audit, by the name of its file."""
+    subjects = {
+        "copies": _copies(audit),
+        "families": _families(audit),
+        "measures": _measures(audit),
+        "splits": _splits(audit),
+        "classes": _by_split("label", audit.data.info.counts),
+        "findings": _kinds(audit),
+        "dropped": _by_split("kind", audit.dropped.counts),
+    }
+    if votes := audit.votes:
+        by_class = [(label, faces, agreeing) for label, (agreeing, faces) in votes.by_class.items()]
+        subjects["votes"] = Data.of(("label", "faces", "agreeing"), by_class)
+        names = next(iter(votes.confusion.values()))
+        rows = [(label, *of.values()) for label, of in votes.confusion.items()]
+        subjects["confusion"] = Data.of(("label", *names), rows)
+    return subjects
+
+
+def tables(audit: Audit, data: dict[str, Data]) -> dict[str, Table]:
     """Return every table of the page by name."""
     return {
-        "copies": _copies(audited),
-        "redundant": _redundant(audited),
-        "measures": _measures(audited),
-        "contrasts": _contrasts(audited),
-        "classes": _classes(audited),
-        "findings": _findings(audited),
-        "dropped": _dropped(audited),
+        "copies": _copies_table(data["copies"]),
+        "redundant": _redundant(audit),
+        "measures": _measures_table(data["measures"]),
+        "contrasts": data["splits"].table("Differences of means, in standard deviations"),
+        "classes": _classes(audit),
+        "findings": data["findings"].table("Everything in findings.csv"),
+        "dropped": _dropped(audit),
     }
 
 
-def _copies(audited: Audited) -> Table:
-    copies, near = audited.copies, audited.near
+def _copies(audit: Audit) -> Data:
+    copies, near = audit.copies, audit.near
+    rows = [(*pair, copies.across[pair], near.across[pair]) for pair in copies.across]
+    rows += [(split, ANY, copies.copied[split], near.copied[split]) for split in SPLITS[1:]]
+    return Data.of(("split", "stands_in", "identical", "identical_or_near"), rows)
+
+
+def _copies_table(copies: Data) -> Table:
     rows = [
-        (f"{later} in {earlier}", thousands(n), thousands(near.across[later, earlier]))
-        for (later, earlier), n in copies.across.items()
+        (f"{split} in {'train or val' if other == ANY else other}", *map(thousands, counts))
+        for split, other, *counts in copies.rows
+        if (split, other) != ("val", ANY)  # train alone is earlier
     ]
-    rows.append(("test in train or val", thousands(copies.copied["test"]), thousands(near.copied["test"])))
     head = ("", "identical", "with near and altered copies")
     return Table("Faces that stand in an earlier split too", head, [("", rows)])
 
 
-def _redundant(audited: Audited) -> Table:
-    stage, first = audited.data.stage, audited.data.first
+def _redundant(audit: Audit) -> Table:
+    stage, first = audit.data.stage, audit.data.first
     rows = []
     for i, split in enumerate(SPLITS):
         faces = int((stage == i).sum())
         identical = faces - len(np.unique(first[stage == i]))
-        rows.append((split, thousands(faces), thousands(identical), thousands(audited.near.redundant[split])))
+        rows.append((split, thousands(faces), thousands(identical), thousands(audit.near.redundant[split])))
     head = ("", "faces", "identical to another of the split", "identical, near or altered")
     return Table("Faces that are there again within a split", head, [("", rows)])
 
 
-def _measures(audited: Audited) -> Table:
-    bodies = []
-    for name, of in audited.quality.spreads.items():
-        places = 2 if name == "sharpness" else 1
-        rows = [
-            (
-                split,
-                decimal(s.mean, places),
-                decimal(s.deviation, places),
-                *(decimal(q, places) for q in s.quantiles),
-            )
-            for split, s in of.items()
-        ]
-        bodies.append((f"{name}: {MEASURES[name]}", rows))
-    head = ("", "mean", "sd", "5%", "25%", "median", "75%", "95%")
-    return Table("Brightness, contrast and sharpness by split", head, bodies)
-
-
-def _contrasts(audited: Audited) -> Table:
+def _families(audit: Audit) -> Data:
+    data, family = audit.data, audit.family
+    sizes = np.bincount(family, minlength=len(data))[family]
     rows = [
-        (f"{c.measure}, {c.split} minus {c.other}", text.effect(c.effect), decimal(c.error, 2), c.worth)
-        for c in audited.quality.contrasts
+        (data.ids[family[row]], *_face(data, row)[:3], data.table["group"][row])
+        for row in np.lexsort((np.arange(len(family)), family))
+        if sizes[row] > 1
     ]
-    head = ("", "difference", "standard error", "worth a word")
-    return Table("Differences of means, in standard deviations", head, [("", rows)])
+    return Data.of(("family", "id", "split", "label", "group"), rows)
 
 
-def _classes(audited: Audited) -> Table:
-    info = audited.data.info
+def _measures(audit: Audit) -> Data:
+    rows = [
+        (measure, split, spread.mean, spread.deviation, *spread.quantiles)
+        for measure, of in audit.quality.spreads.items()
+        for split, spread in of.items()
+    ]
+    return Data.of(("measure", "split", "mean", "deviation", "q05", "q25", "q50", "q75", "q95"), rows)
+
+
+def _measures_table(measures: Data) -> Table:
+    bodies: dict[str, list[tuple[str, ...]]] = {}
+    for name, split, *values in measures.rows:
+        places = 2 if name == "sharpness" else 1
+        body = bodies.setdefault(f"{name}: {MEASURES[name]}", [])
+        body.append((split, *(decimal(value, places) for value in values)))
+    head = ("", "mean", "sd", "5%", "25%", "median", "75%", "95%")
+    return Table("Brightness, contrast and sharpness by split", head, list(bodies.items()))
+
+
+def _splits(audit: Audit) -> Data:
+    columns = (
+        Column("between", "", str, in_file=False),
+        *map(Column, ("measure", "split", "other")),
+        Column("effect", "difference", lambda value: signed(value, 2)),
+        Column("error", "standard error", lambda value: decimal(value, 2)),
+        Column("worth", "worth a word"),
+    )
+    rows = [
+        (f"{c.measure}, {c.split} minus {c.other}", c.measure, c.split, c.other, c.effect, c.error, c.worth)
+        for c in audit.quality.contrasts
+    ]
+    return Data(columns, rows)
+
+
+def _by_split(what: str, counts: dict[str, dict[str, int]]) -> Data:
+    rows = [(split, one, n) for split in SPLITS for one, n in counts[split].items()]
+    return Data.of(("split", what, "faces"), rows)
+
+
+def _classes(audit: Audit) -> Table:
+    info = audit.data.info
     rows = []
     for label in info.labels:
         counts = [(info.counts[split][label], info.count(split)) for split in SPLITS]
@@ -171,18 +239,22 @@ def _classes(audited: Audited) -> Table:
     return Table("Classes by split", ("", *SPLITS), [("", rows)])
 
 
-def _findings(audited: Audited) -> Table:
-    counts = audited.counts()
-    rows = [(what.capitalize(), kind, thousands(counts[kind])) for kind, what in KINDS.items()]
-    return Table("Everything in findings.csv", ("", "kind", "findings"), [("", rows)])
+def _kinds(audit: Audit) -> Data:
+    columns = (
+        Column("capitalized", "", str, in_file=False),
+        Column("kind", "kind"),
+        Column("findings", "findings", thousands),
+        Column("what"),
+    )
+    return Data(columns, [(what.capitalize(), k, audit.counts[k], what) for k, what in KINDS.items()])
 
 
-def _dropped(audited: Audited) -> Table:
-    dropped = audited.dropped
+def _dropped(audit: Audit) -> Table:
+    dropped = audit.dropped
     rows = [
         (kind, *(thousands(dropped.counts[split].get(kind, 0)) for split in SPLITS)) for kind in dropped.kinds
     ]
     sums = [sum(dropped.counts[split].values()) for split in SPLITS]
-    left = [audited.data.info.count(split) - n for split, n in zip(SPLITS, sums, strict=True)]
+    left = [audit.data.info.count(split) - n for split, n in zip(SPLITS, sums, strict=True)]
     rows += [("all", *map(thousands, sums)), ("left", *map(thousands, left))]
     return Table("Faces that are dropped, by the first reason that holds", ("", *SPLITS), [("", rows)])

@@ -5,14 +5,17 @@ from mien.audit.copies import Copies
 from mien.audit.data import AuditData
 from mien.audit.families import Near
 from mien.audit.quality import Quality
+from mien.audit.result import Audit
 from mien.audit.votes import VoteCheck
 from mien.labels import SPLITS
-from mien.text import Said, decimal, joined, many, percent, signed, thousands
+from mien.text import Conclusion, decimal, filled, joined, many, percent, thousands
 
 SAME_SHARE = 0.005  # of a split's faces
 
 
-def say(data: AuditData, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None) -> list[Said]:
+def conclude(
+    data: AuditData, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None
+) -> list[Conclusion]:
     """Return all that is said at the head of the page and in the terminal."""
     sizes = {split: int((data.stage == i).sum()) for i, split in enumerate(SPLITS)}
     conclusions = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
@@ -20,10 +23,10 @@ def say(data: AuditData, copies: Copies, near: Near, quality: Quality, votes: Vo
     return [*conclusions, _labels(votes)] if votes else conclusions
 
 
-def _across(copies: Copies, sizes: dict[str, int]) -> Said:
+def _across(copies: Copies, sizes: dict[str, int]) -> Conclusion:
     if not any(copies.across.values()):
         sentence = "Pixel for pixel, train, val and test share no face; near and altered copies stand below."
-        return Said("No picture stands in two splits", sentence)
+        return Conclusion("No picture stands in two splits", sentence)
     head = f"{_of(copies.copied['test'], sizes['test'], 'test')} {_stand(copies.copied['test'])} in train or val too"
     if not copies.copied["test"]:
         head = "No test face stands in train or val, but train and val share faces"
@@ -31,28 +34,28 @@ def _across(copies: Copies, sizes: dict[str, int]) -> Said:
     verb = "is" if sum(copies.across.values()) == 1 else "are"
     sentence = f"Pixel for pixel there {verb} {joined(parts)}. A network may have memorized those"
     clean = sizes["test"] - copies.copied["test"]
-    return Said(head, f"{sentence}; the clean part of test has {thousands(clean)} faces.")
+    return Conclusion(head, f"{sentence}; the clean part of test has {thousands(clean)} faces.")
 
 
-def _identical(copies: Copies) -> Said:
+def _identical(copies: Copies) -> Conclusion:
     if not copies.groups:
-        return Said("No picture is there twice", "There are no two faces with the same pixels.")
+        return Conclusion("No picture is there twice", "There are no two faces with the same pixels.")
     hold = "holds" if copies.groups == 1 else "hold"
     sentence = f"{many(copies.groups, 'group')} of identical pictures {hold} {many(copies.redundant, 'redundant row')}."
     if copies.conflicting:
         sentence += f" The labels of {many(copies.conflicting, 'group')} disagree."
     else:
         sentence += " Within each group the labels agree."
-    return Said(
+    return Conclusion(
         f"{many(copies.redundant, 'picture')} {'is' if copies.redundant == 1 else 'are'} there again",
         sentence,
     )
 
 
-def _near(near: Near, sizes: dict[str, int]) -> Said:
+def _near(near: Near, sizes: dict[str, int]) -> Conclusion:
     plain, moved = near.pairs["near"], near.pairs["augmented"]
     if not plain + moved:
-        return Said(
+        return Conclusion(
             "No near copies",
             "No two pictures are mirrored, brightened, recompressed, shifted or turned copies.",
         )
@@ -72,37 +75,43 @@ def _near(near: Near, sizes: dict[str, int]) -> Said:
             f" With identical ones counted, {_of(copied, sizes['test'], 'test')} "
             f"{'has' if copied == 1 else 'have'} a copy of some kind in train or val."
         )
-    return Said(f"{many(plain + moved, 'pair')} of near or altered copies", sentence)
+    return Conclusion(f"{many(plain + moved, 'pair')} of near or altered copies", sentence)
 
 
-def _inflated(near: Near, sizes: dict[str, int]) -> Said:
+def _inflated(near: Near, sizes: dict[str, int]) -> Conclusion:
     redundant, faces = near.redundant["train"], sizes["train"]
     if not redundant:
-        return Said("Every train face is a photograph of its own", "None is a copy of another train face.")
+        return Conclusion(
+            "Every train face is a photograph of its own", "None is a copy of another train face."
+        )
     are = (
         "is an identical, near or altered copy" if redundant == 1 else "are identical, near or altered copies"
     )
-    return Said(
+    return Conclusion(
         f"{percent(redundant / faces)} of train is there again",
         f"Of {thousands(faces)} train faces, {thousands(redundant)} {are} of another train face: train holds "
         f"{many(faces - redundant, 'different photograph')}.",
     )
 
 
-def _poor(quality: Quality) -> Said:
+def _poor(quality: Quality) -> Conclusion:
     if not quality.flat + quality.blurred:
-        return Said("No picture is flat or blurred", "Every picture shows something, none is out of focus.")
+        return Conclusion(
+            "No picture is flat or blurred", "Every picture shows something, none is out of focus."
+        )
     head = f"{many(quality.flat, 'flat picture')}, {thousands(quality.blurred)} blurred"
     sentence = "A flat picture is one single grey" if quality.flat else "No picture is one single grey"
-    return Said(head, f"{sentence}; a blurred one has hardly any detail between neighboring pixels.")
+    return Conclusion(head, f"{sentence}; a blurred one has hardly any detail between neighboring pixels.")
 
 
-def _splits(quality: Quality) -> Said:
+def _splits(quality: Quality) -> Conclusion:
     contrasts = [c for c in quality.contrasts if c.worth != "none"]
     if not quality.contrasts:
-        return Said("There is nothing to compare splits by", "One split alone has faces that show anything.")
+        return Conclusion(
+            "There is nothing to compare splits by", "One split alone has faces that show anything."
+        )
     if not contrasts:
-        return Said(
+        return Conclusion(
             "The splits look alike",
             "In brightness, contrast and sharpness the means of the splits differ by less than a tenth of a "
             "standard deviation, or by less than chance can do.",
@@ -113,25 +122,25 @@ def _splits(quality: Quality) -> Said:
         for c in contrasts
     ]
     clear = any(c.worth == "clear" for c in contrasts)
-    return Said(
+    return Conclusion(
         "The splits differ" if clear else "The splits differ slightly",
         f"The mean {joined(parts)}.{' A network can tell such splits apart by their looks.' if clear else ''}",
     )
 
 
-def _classes(data: AuditData) -> Said:
+def _classes(data: AuditData) -> Conclusion:
     counts = {label: int((data.labels == label).sum()) for label in data.info.labels}
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if not counts[least]:
         empty = [label for label, count in counts.items() if not count]
         head = "A class is empty" if len(empty) == 1 else f"{len(empty)} classes are empty"
-        return Said(head, f"No face is labeled {joined(empty, 'or')}.")
+        return Conclusion(head, f"No face is labeled {joined(empty, 'or')}.")
     ratio = counts[most] / counts[least]
     if ratio == 1:
         each = f"Each has {many(counts[most], 'face')}. {shifted_classes(data)}"
-        return Said("The classes are equal in size", each)
+        return Conclusion("The classes are equal in size", each)
     head = "The classes are about equal in size" if ratio < 1.5 else "The classes are unequal"
-    return Said(
+    return Conclusion(
         head,
         f"{most.capitalize()} has {thousands(counts[most])} faces, {least} {thousands(counts[least])}: "
         f"a ratio of {decimal(ratio, 1)}. {shifted_classes(data)}",
@@ -158,12 +167,12 @@ def shifted_classes(data: AuditData) -> str:
     return f"Between splits the share of {widest} differs most: {shares_of_class}."
 
 
-def _labels(votes: VoteCheck) -> Said:
+def _labels(votes: VoteCheck) -> Conclusion:
     voted = [label for label, (_, n) in votes.by_class.items() if n]
     if not voted:
-        return Said("The votes tell no emotion", "No face has a vote for any of FER+'s eight emotions.")
+        return Conclusion("The votes tell no emotion", "No face has a vote for any of FER+'s eight emotions.")
     worst, best = (of(voted, key=lambda label: _share(votes, label)) for of in (min, max))
-    return Said(
+    return Conclusion(
         f"{percent(votes.share, 0)} of the labels are the majority's",
         f"FER+'s voters agree most with the label {best} ({percent(_share(votes, best), 0)}) and least with {worst} "
         f"({percent(_share(votes, worst), 0)}). Of {many(votes.unvoted, 'face')} the label got no vote at all, though "
@@ -182,11 +191,6 @@ def _of(count: int, faces: int, split: str) -> str:
 
 def _stand(count: int) -> str:
     return "stands" if count == 1 else "stand"
-
-
-def effect(value: float) -> str:
-    """Return a difference in standard deviations, with its sign."""
-    return signed(value, 2)
 
 
 def about_cleaning(data: AuditData, dropped: Dropped) -> str:
@@ -211,3 +215,19 @@ def about_dropped(dropped: Dropped) -> str:
     if not dropped.reasons:
         return f"{dropped.folder} holds the whole data set: nothing needed to be dropped."
     return f"{dropped.folder} holds the data set without {faces} ({counts}), listed in its left-out.csv."
+
+
+def lead(data: AuditData) -> str:
+    """Return how many faces there are, of which side, in which splits."""
+    splits = joined([f"{thousands(data.info.count(split))} in {split}" for split in SPLITS])
+    return f"{thousands(len(data))} faces of {data.info.side} × {data.info.side} pixels: {splits}."
+
+
+def summary(audit: Audit) -> str:
+    """Return the result as text of at most 100 columns: what was found, and the page's path."""
+    lines = []
+    for one in audit.conclusions:
+        lines += [one.head, filled(one.sentence, "  "), ""]
+    if audit.dropped.folder:
+        lines += [filled(about_dropped(audit.dropped), "  "), ""]
+    return "\n".join([*lines, str(audit.page)])

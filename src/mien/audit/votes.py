@@ -28,17 +28,6 @@ class VoteCheck:
         """Share of faces whose label is the majority's."""
         return self.agreeing / self.faces if self.faces else float("nan")
 
-    def to_dict(self) -> dict:
-        """Return the counts as plain values."""
-        return {
-            "faces": self.faces,
-            "agreeing": self.agreeing,
-            "by_class": {label: list(counts) for label, counts in self.by_class.items()},
-            "confusion": self.confusion,
-            "not_a_face": self.not_a_face,
-            "unvoted": self.unvoted,
-        }
-
 
 def find_label_noise(data: AuditData) -> tuple[VoteCheck | None, list[Finding]]:
     """Compare labels with votes; (None, []) without votes or where voters were not asked for a class."""

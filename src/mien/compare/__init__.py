@@ -5,45 +5,25 @@ SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import Markup
 
-from mien import __version__, notebook
-from mien.compare import tables, text
-from mien.compare.csv_tables import write_numbers
-from mien.compare.faces import place_faces
-from mien.compare.figures import MOST_PAIRS, Results, draw
-from mien.compare.galleries import choose
-from mien.compare.inputs import ComparisonInput, gather
+from mien import notebook
+from mien.compare import text
+from mien.compare.inputs import ComparisonInput, Results, gather
+from mien.compare.report import PAGE, fill
 from mien.errors import DataError
-from mien.files import refuse_other_contents, replacing_folder, write_atomic
+from mien.files import plain
 from mien.judge import Difference, Verdict, differences, judge, table
 from mien.judge.text import table_html
 from mien.labels import known_words
-from mien.pages import render
-from mien.pages.figures import Drawn, Figures, themed
-from mien.pages.theme import LIGHT
-from mien.text import NO_BREAK, filled, joined, percent, quoted
+from mien.pages.figures import Drawn, Figures
+from mien.pages.report import writing_report
+from mien.text import NO_BREAK, filled, joined, percent
 
 __all__ = ["Comparison", "compare", "summary"]
-
-PAGE = "report.html"
-CONTENTS = {PAGE, "figures", "numbers"}
-LARGEST_PAGE_BYTES = 6_000_000
-SECTIONS = (
-    ("results", "Results"),
-    ("differences", "Differences"),
-    ("data", "The faces"),
-    ("training", "Training"),
-    ("confusion", "Confusions"),
-    ("classes", "Class by class"),
-    ("probabilities", "Probabilities"),
-    ("faces", "Face by face"),
-    ("networks", "The networks"),
-    ("method", "How this was done"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +38,7 @@ class Comparison:
     differences: dict[str, list[Difference]]  # "all" or "clean" -> every pair of networks
     missing: str  # why the report has no pictures of faces, or ""
     notes: tuple[str, ...]  # sentences on how the data set was made, and on the folds
-    drawn: dict[str, list[Drawn]] = field(default_factory=dict)  # the report's figures by kind
+    drawn: dict[str, list[Drawn]] = field(default_factory=dict, repr=False)  # the report's figures by kind
 
     def figures(self, *kinds: str) -> Figures:
         """Return the report's figures of some kinds, all without any, for a notebook to show.
@@ -76,22 +56,13 @@ class Comparison:
         return f"Comparison({', '.join(self.verdicts)} on {self.where}: {self.page})"
 
     def _repr_html_(self) -> str:
-        caption, clean, sentences = _told(self)
+        caption, clean, sentences = _summary(self)
         report = Markup("<p>The whole report: {}</p>").format(notebook.link(self.page))
         return notebook.html(table_html(clean, caption), *sentences, report)
 
     def to_dict(self) -> dict:
         """Return the comparison as plain dicts, lists, strings and numbers, ready for JSON."""
-        return {
-            "folder": str(self.folder),
-            "page": str(self.page),
-            "split": self.split,
-            "where": self.where,
-            "verdicts": {n: {p: v.to_dict() for p, v in parts.items()} for n, parts in self.verdicts.items()},
-            "differences": {part: [d.to_dict() for d in pairs] for part, pairs in self.differences.items()},
-            "missing": self.missing,
-            "notes": list(self.notes),
-        }
+        return plain(self)
 
 
 def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int = 2000) -> Comparison:
@@ -104,22 +75,14 @@ def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int 
     holds anything else, MissingExtra without matplotlib.
     """
     out = Path(out)
-    refuse_other_contents(out, CONTENTS)
-    with themed():
+    with writing_report(out, PAGE, extra="compare") as report:
         inputs = gather(runs, split)
-        verdicts = _judge(inputs, draws)
-        pairs = _differences(inputs, draws)
-        with replacing_folder(out) as folder:
-            for name in ("figures", "numbers"):
-                (folder / name).mkdir()
-            results = Results(inputs, verdicts, pairs, folder / "figures")
-            galleries = choose(inputs)
-            drawn, faces = draw(results), place_faces(results, galleries)
-            write_atomic(folder / PAGE, _html(results, drawn, faces, runs=runs, out=out, draws=draws))
-            write_numbers(results, galleries, folder / "numbers")
+        results = Results(inputs, _judge(inputs, draws), _differences(inputs, draws))
+        fill(report, results, runs=runs, out=out, draws=draws)
     notes_on_runs = (text.about_folds(inputs), text.about_starts(inputs))
     notes = (*inputs.data.notes, *filter(None, notes_on_runs))
-    drawn |= {kind: [pieces.sheet for pieces in placed] for kind, placed in faces.items() if placed}
+    drawn = {kind: figures for kind, figures in report.figures.items() if figures}
+    verdicts, pairs = results.verdicts, results.differences
     return Comparison(out, out / PAGE, split, inputs.where, verdicts, pairs, inputs.missing, notes, drawn)
 
 
@@ -136,62 +99,14 @@ def _differences(inputs: ComparisonInput, draws: int) -> dict[str, list[Differen
     return {"all": whole, "clean": clean}
 
 
-def _html(
-    results: Results, drawn: dict, galleries: dict, *, runs: Sequence[Path], out: Path, draws: int
-) -> str:
-    """Return the page; where it would be too large, the one without pictures of faces."""
-    inputs = results.inputs
-    networks = inputs.networks
-    one_seed = [net.name for net in networks if len(net.tables) == 1]
-    pairs = len(results.differences["all"])
-    options = "" if inputs.split == "test" else f" --split {inputs.split}"
-    names = {color: name for name, color in LIGHT.items()}
-    classes_of = {net.name: names[net.color] for net in networks}
-    html = render(
-        "mien.compare",
-        "report.html",
-        inputs=inputs,
-        title=text.report_title(results),
-        compared=text.compared(results),
-        findings=text.findings(results),
-        about_clean=text.about_clean(results),
-        about_data=text.about_data(results),
-        about_folds=text.about_folds(inputs),
-        about_starts=text.about_starts(inputs),
-        about_dealing=text.about_dealing(inputs),
-        sections=[s for s in SECTIONS if pairs or s[0] != "differences"],
-        several_seeds=len(one_seed) < len(networks),
-        one_seed=one_seed,
-        drawn=drawn,
-        galleries=galleries,
-        undrawn=max(0, pairs - MOST_PAIRS),
-        classes_of=classes_of,
-        bar_classes=list(classes_of.values()),
-        tables=tables.tables(results),
-        chosen=[(net.name, tables.chosen_by(net.runs[0].recipe)) for net in networks],
-        recipes=tables.recipes(inputs),
-        origin=tables.origin(inputs),
-        draws=draws,
-        command=" \\\n  ".join(
-            ["mien compare", *map(quoted, runs), f"--out {quoted(out)}{options} --draws {draws}"]
-        ),
-        version=__version__,
-    )
-    if len(html.encode()) <= LARGEST_PAGE_BYTES or inputs.missing:
-        return html
-    note = "This page has no pictures of faces, which would make it too large; they are in figures/."
-    results = replace(results, inputs=replace(inputs, missing=note))
-    return _html(results, drawn, dict.fromkeys(galleries, ()), runs=runs, out=out, draws=draws)
-
-
 def summary(comparison: Comparison) -> str:
     """Return the result as text of at most 100 columns: the table, the conclusions, the page's path."""
-    caption, clean, sentences = _told(comparison)
+    caption, clean, sentences = _summary(comparison)
     lines = [caption, "", table(clean), *(filled(sentence) + "\n" for sentence in sentences)]
     return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
 
 
-def _told(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
+def _summary(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
     """Return what the faces are, each network's verdict on the clean part, and the sentences below it."""
     clean = {name: parts["clean"] for name, parts in comparison.verdicts.items()}
     whole = {name: parts["all"] for name, parts in comparison.verdicts.items()}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.compare.figures import Results
 from mien.compare.galleries import Gallery, Shown
+from mien.compare.inputs import Results
 from mien.pages.faces import Tile, bar_sheet, data_uri, sheet
-from mien.pages.figures import Drawn, save
+from mien.pages.report import Report
 from mien.text import percent
 
 COLUMNS = {"samples": 8, "mistakes": 5, "disagreements": 6}
@@ -29,15 +29,14 @@ class Pieces:
 
     gallery: Gallery
     pieces: list[Piece]
-    sheet: Drawn
 
     def of_class(self, label: str) -> list[Piece]:
         """Return the pieces of one class."""
         return [piece for piece in self.pieces if piece.face.label == label]
 
 
-def place_faces(results: Results, galleries: Sequence[Gallery]) -> dict[str, list[Pieces]]:
-    """Write a sheet of each gallery and return the galleries for the page, by kind.
+def place_faces(report: Report, results: Results, galleries: Sequence[Gallery]) -> dict[str, list[Pieces]]:
+    """Draw a sheet of each gallery and return the galleries for the page, by kind.
 
     Without a data set there is nothing to show and the answer has no pieces.
     """
@@ -55,12 +54,12 @@ def place_faces(results: Results, galleries: Sequence[Gallery]) -> dict[str, lis
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
             placed = _by_class(results, gallery, tiles) if gallery.kind == "samples" else tiles
             figure = sheet(_heading(gallery), _key(gallery), placed, COLUMNS[gallery.kind])
-        drawn = save(figure, results.folder, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
+        report.draw(gallery.kind, figure, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
         pieces = [
             Piece(face, data_uri(picture), bar)
             for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
         ]
-        by_kind[gallery.kind].append(Pieces(gallery, pieces, drawn))
+        by_kind[gallery.kind].append(Pieces(gallery, pieces))
     return by_kind
 
 

@@ -1,21 +1,19 @@
 """Draws every figure of a report but the faces, from verdicts and runs. Computes no score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from mien.compare.inputs import ComparisonInput, Network
+from mien.compare.inputs import Network, Results
 from mien.compare.shares import normalized, probability_shares, reliability_bins
-from mien.judge import METRICS, Difference, Interval, Metric, Verdict
+from mien.judge import METRICS, Interval, Metric
 from mien.labels import SPLITS
 from mien.pages import charts, drawing
 from mien.pages.charts import Range
-from mien.pages.figures import Drawn, save
 from mien.pages.legend import Series
+from mien.pages.report import Report
 from mien.pages.theme import series
 from mien.text import MINUS, capitalized, decimal, percent, points, signed, thousands
 
@@ -28,45 +26,28 @@ CLASS_SCORES = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Results:
-    """What was results, and the folder that takes the figures."""
-
-    inputs: ComparisonInput
-    verdicts: dict[str, dict[str, Verdict]]  # network -> part -> verdict
-    differences: dict[str, list[Difference]]  # part -> pairs
-    folder: Path
-
-    def looks(self) -> list[Series]:
-        """Return the networks' looks as series without values."""
-        return [Series(net.name, net.color, net.marker) for net in self.inputs.networks]
-
-    def part(self, faces: int) -> str:
-        """Return the words for the clean part in a figure's second line."""
-        what = f"clean part of {self.inputs.where}" if self.inputs.has_copies else self.inputs.where
-        return f"{what}, {thousands(faces)} faces"
-
-
-def draw(results: Results) -> dict[str, list[Drawn]]:
-    """Draw, write and return the figures by section; draw inside `themed()`."""
+def draw(report: Report, results: Results) -> None:
+    """Draw the figures by section; draw inside `themed()`."""
     networks = results.inputs.networks
-    return {
-        "scores": [_score(results, metric) for metric in METRICS.values() if metric.has_figure],
-        "differences": [_difference(results, METRICS[name]) for name in DIFFERENCES]
-        if len(networks) > 1
-        else [],
-        "counts": [_counts(results)],
-        "histories": _histories(results),
-        "confusion": [_confusion(results, net) for net in networks],
-        "confusion_shares": [_confusion_shares(results, net) for net in networks],
-        "confusion_differences": [
-            _confusion_difference(results, a, b) for a, b in list(combinations(networks, 2))[:MOST_PAIRS]
-        ],
-        "classes": [_by_class(results, figure) for figure in CLASS_SCORES],
-        "probabilities": [_probabilities(results, net) for net in networks],
-        "reliability": [_reliability(results, net) for net in networks],
-        "networks": _drawings(results),
-    }
+    for metric in METRICS.values():
+        if metric.has_figure:
+            _score(report, results, metric)
+    if len(networks) > 1:
+        for name in DIFFERENCES:
+            _difference(report, results, METRICS[name])
+    _counts(report, results)
+    _histories(report, results)
+    for net in networks:
+        _confusion(report, results, net)
+        _confusion_shares(report, results, net)
+    for a, b in list(combinations(networks, 2))[:MOST_PAIRS]:
+        _confusion_difference(report, results, a, b)
+    for score in CLASS_SCORES:
+        _by_class(report, results, score)
+    for net in networks:
+        _probabilities(report, results, net)
+        _reliability(report, results, net)
+    _drawings(report, results)
 
 
 def _spans(results: Results, by_part: dict[str, Interval]) -> list[tuple[float, float, float]]:
@@ -74,7 +55,7 @@ def _spans(results: Results, by_part: dict[str, Interval]) -> list[tuple[float, 
     return [(by_part[p].point, by_part[p].low, by_part[p].high) for p in parts]
 
 
-def _score(results: Results, metric: Metric) -> Drawn:
+def _score(report: Report, results: Results, metric: Metric) -> None:
     rows = []
     for net in results.inputs.networks:
         verdicts = results.verdicts[net.name]
@@ -95,7 +76,7 @@ def _score(results: Results, metric: Metric) -> Drawn:
         ticks=_percent_tick if metric.is_share else _decimal_tick,
     )
     values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
-    return save(figure, results.folder, f"score-{metric.name.replace('_', '-')}", f"{title}: {values}")
+    report.draw("scores", figure, f"score-{metric.name.replace('_', '-')}", f"{title}: {values}")
 
 
 def _parts_note(results: Results, note: str) -> str:
@@ -114,7 +95,7 @@ def _signed_tick(value: float) -> str:
     return "0" if abs(value) < 1e-9 else f"{value:+.3g}".replace("-", MINUS)
 
 
-def _difference(results: Results, metric: Metric) -> Drawn:
+def _difference(report: Report, results: Results, metric: Metric) -> None:
     rows = []
     for clean, whole in zip(results.differences["clean"], results.differences["all"], strict=True):
         spans = _spans(results, {"clean": clean.scores[metric.name], "all": whole.scores[metric.name]})
@@ -129,10 +110,10 @@ def _difference(results: Results, metric: Metric) -> Drawn:
     scale = 100 if metric.is_share else 1
     figure = charts.ranges(title, note, rows, write=write, ticks=lambda v: _signed_tick(scale * v), zero=True)
     values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
-    return save(figure, results.folder, f"difference-{metric.name.replace('_', '-')}", f"{title}: {values}")
+    report.draw("differences", figure, f"difference-{metric.name.replace('_', '-')}", f"{title}: {values}")
 
 
-def _counts(results: Results) -> Drawn:
+def _counts(report: Report, results: Results) -> None:
     data = results.inputs.data
     splits = [
         Series(split, series(i)[0], "s", [data.counts.get(split, {}).get(c, 0) for c in data.labels])
@@ -143,10 +124,10 @@ def _counts(results: Results) -> Drawn:
     totals = "; ".join(
         f"{series_of_split.name} {thousands(sum(series_of_split.values))} faces" for series_of_split in splits
     )
-    return save(figure, results.folder, "counts", f"Bars of the faces by class in each split: {totals}")
+    report.draw("counts", figure, "counts", f"Bars of the faces by class in each split: {totals}")
 
 
-def _histories(results: Results) -> list[Drawn]:
+def _histories(report: Report, results: Results) -> None:
     histories = {net.name: [_seed_history(run) for run in net.runs] for net in results.inputs.networks}
     losses = [
         value
@@ -156,14 +137,12 @@ def _histories(results: Results) -> list[Drawn]:
         for value in s[key]
     ]
     top = 1.08 * float(np.quantile(losses, 0.995))
-    drawn = []
     for net in results.inputs.networks:
         seeds = histories[net.name]
         figure = charts.histories(net.name, net.seeds, seeds, net.color, top_loss=top)
         last = ", ".join(percent(s["val_accuracy"][s["epoch"].index(s["kept"])]) for s in seeds)
         label = f"Loss and accuracy over epochs of {net.name}; accuracy on val at the epoch kept: {last}"
-        drawn.append(save(figure, results.folder, f"history-{net.name}", label))
-    return drawn
+        report.draw("histories", figure, f"history-{net.name}", label)
 
 
 def _seed_history(run) -> dict:
@@ -172,7 +151,7 @@ def _seed_history(run) -> dict:
     return {**history, "epoch": [int(n) for n in history["epoch"]], "kept": run.result()["kept_epoch"]}
 
 
-def _confusion(results: Results, net: Network) -> Drawn:
+def _confusion(report: Report, results: Results, net: Network) -> None:
     counts = results.verdicts[net.name]["clean"].confusion
     rest = results.part(round(counts.sum())) + (f", mean of {net.seeds}" if len(net.tables) > 1 else "")
     figure = charts.matrix(
@@ -183,7 +162,7 @@ def _confusion(results: Results, net: Network) -> Drawn:
         [[thousands(n) for n in row] for row in counts],
     )
     label = f"Counts of faces by true and predicted label of {net.name}; {_most_mixed(results, counts)}"
-    return save(figure, results.folder, f"confusion-{net.name}", label)
+    report.draw("confusion", figure, f"confusion-{net.name}", label)
 
 
 def _most_mixed(results: Results, counts: np.ndarray) -> str:
@@ -196,7 +175,7 @@ def _most_mixed(results: Results, counts: np.ndarray) -> str:
     return f"the most frequent mistake is {mistake}, of {off.max():,.1f} faces a seed"
 
 
-def _confusion_shares(results: Results, net: Network) -> Drawn:
+def _confusion_shares(report: Report, results: Results, net: Network) -> None:
     shares = normalized(results.verdicts[net.name]["clean"].confusion)
     classes = results.inputs.classes
     top = max(normalized(parts["clean"].confusion).max() for parts in results.verdicts.values())
@@ -205,14 +184,14 @@ def _confusion_shares(results: Results, net: Network) -> Drawn:
     )
     recall = ", ".join(f"{c} {percent(shares[i, i], 0)}" for i, c in enumerate(classes))
     label = f"Shares of each true label by predicted label of {net.name}; recall: {recall}"
-    return save(figure, results.folder, f"confusion_shares-{net.name}", label)
+    report.draw("confusion_shares", figure, f"confusion_shares-{net.name}", label)
 
 
 def _hundredths(shares: np.ndarray) -> list[list[str]]:
     return [[f"{100 * share:.0f}" for share in row] for row in shares]
 
 
-def _confusion_difference(results: Results, a: Network, b: Network) -> Drawn:
+def _confusion_difference(report: Report, results: Results, a: Network, b: Network) -> None:
     change = normalized(results.verdicts[a.name]["clean"].confusion) - normalized(
         results.verdicts[b.name]["clean"].confusion
     )
@@ -227,10 +206,10 @@ def _confusion_difference(results: Results, a: Network, b: Network) -> Drawn:
     )
     diagonal = ", ".join(f"{c} {points(change[i, i], 0)}" for i, c in enumerate(results.inputs.classes))
     label = f"Difference of the shares, {a.name} minus {b.name}, in points; recall: {diagonal}"
-    return save(figure, results.folder, f"confusion_difference-{a.name}+{b.name}", label)
+    report.draw("confusion_differences", figure, f"confusion_difference-{a.name}+{b.name}", label)
 
 
-def _by_class(results: Results, figure_name: str) -> Drawn:
+def _by_class(report: Report, results: Results, figure_name: str) -> None:
     networks: list[Series] = []
     for network in results.looks():
         values = [getattr(c, figure_name) for c in results.verdicts[network.name]["clean"].per_class]
@@ -246,10 +225,10 @@ def _by_class(results: Results, figure_name: str) -> Drawn:
         )
         for network in networks
     )
-    return save(figure, results.folder, f"class-{figure_name}", f"{main} by class: {recalls}")
+    report.draw("classes", figure, f"class-{figure_name}", f"{main} by class: {recalls}")
 
 
-def _probabilities(results: Results, net: Network) -> Drawn:
+def _probabilities(report: Report, results: Results, net: Network) -> None:
     tables = results.inputs.tables("clean")[net.name]
     own, others = probability_shares(tables)
     figure = charts.probabilities(
@@ -258,10 +237,10 @@ def _probabilities(results: Results, net: Network) -> Drawn:
     label = (
         f"For each class, how {net.name} distributes its probability over faces of the class and all others"
     )
-    return save(figure, results.folder, f"probabilities-{net.name}", label)
+    report.draw("probabilities", figure, f"probabilities-{net.name}", label)
 
 
-def _reliability(results: Results, net: Network) -> Drawn:
+def _reliability(report: Report, results: Results, net: Network) -> None:
     tables = results.inputs.tables("clean")[net.name]
     bins = SimpleNamespace(**reliability_bins(tables))
     style = Series(net.name, net.color, net.marker)
@@ -272,17 +251,15 @@ def _reliability(results: Results, net: Network) -> Drawn:
         f"Accuracy against confidence of {net.name}; calibration error "
         f"{decimal(verdict.scores['ece'].point)}, if perfectly calibrated {low} to {high}"
     )
-    return save(figure, results.folder, f"reliability-{net.name}", label)
+    report.draw("reliability", figure, f"reliability-{net.name}", label)
 
 
-def _drawings(results: Results) -> list[Drawn]:
+def _drawings(report: Report, results: Results) -> None:
     networks: Sequence[Network] = results.inputs.networks
     most = drawing.widest([net.summary for net in networks])
-    drawn = []
     for net in networks:
         figure = drawing.network(
             net.name, net.summary, side=results.inputs.data.side, most_channels=most, color=net.color
         )
         stages = ", ".join(stage["label"] for stage in net.summary["stages"])
-        drawn.append(save(figure, results.folder, f"network-{net.name}", f"Drawing of {net.name}: {stages}"))
-    return drawn
+        report.draw("networks", figure, f"network-{net.name}", f"Drawing of {net.name}: {stages}")

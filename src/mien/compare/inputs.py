@@ -10,15 +10,16 @@ import numpy as np
 from mien.dataset import Dataset, read_dataset, same_faces
 from mien.errors import DataError, RunError
 from mien.folds import Fold, folds_of
-from mien.judge import METRICS, align
+from mien.judge import METRICS, Difference, Verdict, align
 from mien.judge.metrics import scores_of
 from mien.judge.sums import Sample
 from mien.labels import SPLITS, known_words
+from mien.pages.legend import Series
 from mien.pages.theme import series
 from mien.predictions import Predictions, pooled
 from mien.recipe import differing_fields
 from mien.run import Run, RunData, folder_name, read_run
-from mien.text import joined, seeds_in_words
+from mien.text import joined, seeds_in_words, thousands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +114,24 @@ class ComparisonInput:
         """Return each network's tables on a part, "all" or "clean"."""
         rows = np.ones(len(self.faces), bool) if part == "all" else self.faces.clean
         return {net.name: [table.only(rows) for table in net.tables] for net in self.networks}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What was compared, and what came of it."""
+
+    inputs: ComparisonInput
+    verdicts: dict[str, dict[str, Verdict]]  # network -> part, "all" or "clean" -> verdict
+    differences: dict[str, list[Difference]]  # part -> pairs
+
+    def looks(self) -> list[Series]:
+        """Return the networks' looks as series without values."""
+        return [Series(net.name, net.color, net.marker) for net in self.inputs.networks]
+
+    def part(self, faces: int) -> str:
+        """Return the words for the clean part in a figure's second line."""
+        what = f"clean part of {self.inputs.where}" if self.inputs.has_copies else self.inputs.where
+        return f"{what}, {thousands(faces)} faces"
 
 
 def gather(folders: Sequence[Path], split: str) -> ComparisonInput:

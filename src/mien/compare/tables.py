@@ -1,34 +1,52 @@
-"""The tables and sentences of a report's page. Draws nothing and computes no score."""
+"""The numbers and tables of a comparison: what networks reach, and by how much they differ. Computes no score."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from markupsafe import Markup
 
-from mien.compare.figures import Results
-from mien.compare.inputs import ComparisonInput, Network
+from mien.compare.galleries import Gallery
+from mien.compare.inputs import Network, Results
+from mien.compare.provenance import fold_number
+from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
 from mien.judge import METRICS, Difference, Interval, Metric, Verdict
-from mien.pages.tables import Table
-from mien.recipe import Recipe, to_toml
+from mien.pages.tables import Data, Table, small
 from mien.run import Run
-from mien.text import capitalized, decimal, joined, many, millions, p_value, percent, seconds, thousands
+from mien.text import capitalized, decimal, many, p_value, percent, seconds, thousands
+
+PARTS = ("clean", "all")
+RANGE = ("point", "low", "high")
 
 
-def _interval(metric: Metric, value: Interval) -> Markup:
+def data(results: Results, galleries: Sequence[Gallery]) -> dict[str, Data]:
+    """Return every number of a report but those of `provenance.py`, by the name of its file."""
+    return {
+        "scores": _scores(results),
+        "seeds": _seeds(results),
+        "differences": _differences(results),
+        "mcnemar": _mcnemar(results),
+        "classes": _classes(results),
+        "confusion": _confusion(results),
+        "probabilities": _probabilities(results),
+        "reliability": _reliability(results),
+        "faces": _faces(results, galleries),
+    }
+
+
+def _range(value: Interval) -> tuple[float, float, float]:
+    return value.point, value.low, value.high
+
+
+def _interval(metric: Metric, value: Interval) -> str:
     """Return a score with its interval in a quiet second line."""
-    return Markup("{} <small>{} to {}</small>").format(
-        metric.text(value.point), metric.number(value.low), metric.number(value.high)
-    )
+    return small(metric.text(value.point), f"{metric.number(value.low)} to {metric.number(value.high)}")
 
 
-def _change(metric: Metric, value: Interval) -> Markup:
+def _change(metric: Metric, value: Interval) -> str:
     """Return a difference with its interval; shares in percentage points."""
-    return Markup("{} <small>{} to {}</small>").format(
-        *map(metric.change, (value.point, value.low, value.high))
-    )
+    return small(metric.change(value.point), f"{metric.change(value.low)} to {metric.change(value.high)}")
 
 
-def _scores(values: Mapping[str, float]) -> tuple[str, ...]:
+def _texts(values: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(metric.text(values[name]) for name, metric in METRICS.items())
 
 
@@ -47,21 +65,19 @@ def parts_of(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def tables(results: Results) -> dict:
-    """Return every table of the page by name."""
-    inputs = results.inputs
-    return {
-        "networks": network_tables(results),
-        "seeds": seed_tables(results),
-        "differences": difference_tables(results),
-        "mcnemar": mcnemar_table(results),
-        "classes": class_tables(results),
-        "counts": count_table(results),
-        "stages": stage_tables(results),
-        "openings": openings_table(inputs),
-        "runs": run_table(inputs),
-        "packages": package_table(inputs),
-    }
+def _scores(results: Results) -> Data:
+    rows = []
+    for net in results.inputs.networks:
+        for part in PARTS:
+            verdict, fold_sd = results.verdicts[net.name][part], net.fold_sd(part)
+            for metric in METRICS:
+                sds = [sd[metric] if sd else "" for sd in (verdict.seed_sd, fold_sd)]
+                band = verdict.ece_band if metric == "ece" else ("", "")
+                row = (net.name, part, verdict.faces, metric, *_range(verdict.scores[metric]), *sds, *band)
+                rows.append(row)
+    header = ("network", "part", "faces", "score", *RANGE, "seed_sd", "fold_sd", "calibrated_low",
+              "calibrated_high")  # fmt: skip
+    return Data.of(header, rows)
 
 
 def network_tables(results: Results) -> list[Table]:
@@ -78,41 +94,27 @@ def network_tables(results: Results) -> list[Table]:
         band = (f"{decimal(v.ece_band[0])} to {decimal(v.ece_band[1])}" for v in verdicts)
         rows.append(("ECE if perfectly calibrated", *band))
         tables.append(Table(capitalized(words), head, [("", rows)]))
-    return [*tables, Table("What each network costs", head, [("", _costs(networks))])]
+    return tables
 
 
-def _costs(networks: Sequence[Network]) -> list[tuple[str, ...]]:
-    folds = [("folds", *(str(net.folds) for net in networks))] if networks[0].folds > 1 else []
-    return [
-        ("seeds", *(str(len(net.tables)) for net in networks)),
-        *folds,
-        ("parameters", *(thousands(net.summary["parameters"]) for net in networks)),
-        ("multiply-adds a face", *(millions(net.summary["multiply_adds"]) for net in networks)),
-        ("epoch kept, of epochs", *(_epochs(net) for net in networks)),
-        (
-            f"training, mean of {'folds' if folds else 'seeds'}",
-            *(seconds(net.mean_seconds()) for net in networks),
-        ),
-        ("trained on", *(_engines(net) for net in networks)),
-    ]
-
-
-def _epochs(net: Network) -> str:
-    epochs = [f"{r['kept_epoch']} of {r['epochs']}" for r in (run.result() for run in net.runs)]
-    return ", ".join(dict.fromkeys(epochs))
-
-
-def _engines(net: Network) -> Markup:
-    return Markup("; ").join(dict.fromkeys(engine_text(run) for run in net.runs))
-
-
-def engine_text(run: Run) -> Markup:
-    """Return on what a run was trained, in words; the threads of a processor stand in a second line."""
-    engine = run.engine
-    text = Markup("{}, {}").format(engine.get("device", "?"), engine.get("precision", "?"))
-    if engine.get("device") == "cpu" and engine.get("threads"):
-        text += Markup(" <small>{}</small>").format(many(engine["threads"], "thread"))
-    return text
+def _seeds(results: Results) -> Data:
+    rows = []
+    for net in results.inputs.networks:
+        scores = {part: net.run_scores(part) for part in PARTS}
+        for i, run in enumerate(net.runs):
+            result = run.result()
+            training = result["epochs"], result["kept_epoch"], float(run.environment()["train_seconds"])
+            for part in PARTS:
+                rows.append(
+                    (net.name, run.seed, fold_number(run), part, *scores[part][i].values(), *training)
+                )
+        for part in PARTS if net.folds > 1 else ():
+            per_seed = results.verdicts[net.name][part].per_seed
+            for seed, scores_of_all in zip(net.seed_numbers, per_seed, strict=True):
+                rows.append((net.name, seed, "all", part, *scores_of_all.values(), "", "", ""))
+    return Data.of(
+        ("network", "seed", "fold", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
+    )
 
 
 def seed_tables(results: Results) -> list[Table]:
@@ -135,7 +137,7 @@ def seed_tables(results: Results) -> list[Table]:
             else:
                 every = [(run.seed, _training(run)) for run in net.runs]
             rows = [
-                (f"seed {seed}", *_scores(scores), *training)
+                (f"seed {seed}", *_texts(scores), *training)
                 for (seed, training), scores in zip(every, verdict.per_seed, strict=True)
             ]
             name = f"{net.name}, all folds together" if net.folds > 1 else net.name
@@ -148,10 +150,10 @@ def seed_tables(results: Results) -> list[Table]:
 def _fold_rows(net: Network, part: str) -> list[tuple[str, ...]]:
     scores_by_run = net.run_scores(part)
     rows = [
-        (f"seed {run.seed}, fold {run.fold.number if run.fold else 1}", *_scores(scores), *_training(run))
+        (f"seed {run.seed}, fold {run.fold.number if run.fold else 1}", *_texts(scores), *_training(run))
         for run, scores in zip(net.runs, scores_by_run, strict=True)
     ]
-    means = _scores({m: float(np.mean([scores[m] for scores in scores_by_run])) for m in METRICS})
+    means = _texts({m: float(np.mean([scores[m] for scores in scores_by_run])) for m in METRICS})
     return [
         *rows,
         ("mean", *means, "", "", ""),
@@ -166,7 +168,7 @@ def _training(run: Run) -> tuple[str, str, str]:
 
 
 def _spread(verdict: Verdict) -> list[tuple[str, ...]]:
-    mean = ("mean", *_scores({m: verdict.scores[m].point for m in METRICS}), "", "", "")
+    mean = ("mean", *_texts({m: verdict.scores[m].point for m in METRICS}), "", "", "")
     deviation = _deviation("standard deviation", verdict.seed_sd)
     return [mean, *deviation] if deviation else []
 
@@ -175,6 +177,19 @@ def _deviation(title: str, sd: dict[str, float] | None) -> list[tuple[str, ...]]
     if sd is None:
         return []
     return [(title, *(metric.number(sd[name]) for name, metric in METRICS.items()), "", "", "")]
+
+
+def _differences(results: Results) -> Data:
+    """Return every score's difference; accuracy alone is tested, so it alone has p values and a conclusion."""
+    rows = []
+    for part in PARTS:
+        for d in results.differences[part]:
+            for metric in METRICS:
+                tested = (d.p, d.p_holm, d.conclusion) if metric == "accuracy" else ("", "", "")
+                rows.append((d.a, d.b, part, d.faces, metric, *_range(d.scores[metric]), *tested))
+    return Data.of(
+        ("a", "b", "part", "faces", "score", *RANGE, "accuracy_p", "accuracy_p_holm", "conclusion"), rows
+    )
 
 
 def difference_tables(results: Results) -> list[Table]:
@@ -206,6 +221,17 @@ def conclusion(difference: Difference) -> str:
     return "not told apart" if difference.conclusion == "cannot tell" else difference.conclusion
 
 
+def _mcnemar(results: Results) -> Data:
+    seeds = {net.name: net.seed_numbers for net in results.inputs.networks}
+    rows = [
+        (d.a, a_seed, d.b, b_seed, part, pair.only_a, pair.only_b, pair.p)
+        for part in PARTS
+        for d in results.differences[part]
+        for a_seed, b_seed, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
+    ]
+    return Data.of(("a", "seed_a", "b", "seed_b", "part", "only_a_right", "only_b_right", "p"), rows)
+
+
 def mcnemar_table(results: Results) -> Table:
     """Return McNemar's exact tests, a row a pair of seeds."""
     seeds = {net.name: net.seed_numbers for net in results.inputs.networks}
@@ -223,6 +249,17 @@ def mcnemar_table(results: Results) -> Table:
         head,
         bodies,
     )
+
+
+def _classes(results: Results) -> Data:
+    rows = [
+        (name, part, c.label, c.support, figure, *_range(getattr(c, figure)))
+        for name, parts in results.verdicts.items()
+        for part in PARTS
+        for c in parts[part].per_class
+        for figure in ("precision", "recall", "f1")
+    ]
+    return Data.of(("network", "part", "class", "faces", "score", *RANGE), rows)
 
 
 def class_tables(results: Results) -> list[Table]:
@@ -244,106 +281,55 @@ def class_tables(results: Results) -> list[Table]:
     return tables
 
 
-def count_table(results: Results) -> Table:
-    """Return the data set's counts, a row a class."""
-    counts = results.inputs.data.counts
-    splits = list(counts)
-    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in results.inputs.data.labels]
-    total = ("all", *(thousands(sum(counts[s].values())) for s in splits))
-    return Table("Faces by class and split", ["class", *splits], [("", [*rows, total])])
-
-
-def stage_tables(results: Results) -> list[Table]:
-    """Return each network's stages with their cost."""
-    head = ["stage", "gives", "parameters", "multiply-adds"]
-    tables = []
-    for net in results.inputs.networks:
-        rows = [
-            (
-                s["label"],
-                " × ".join(f"{n:,}" for n in s["shape"]),
-                thousands(s["parameters"]),
-                thousands(s["multiply_adds"]),
-            )
-            for s in net.summary["stages"]
-        ]
-        total = ("all", "", thousands(net.summary["parameters"]), thousands(net.summary["multiply_adds"]))
-        tables.append(Table(f"Stages of {net.name}", head, [("", [*rows, total])]))
-    return tables
-
-
-def run_table(inputs: ComparisonInput) -> Table:
-    """Return where and how long each run was trained."""
+def _confusion(results: Results) -> Data:
+    classes = results.inputs.classes
     rows = []
-    for net in inputs.networks:
-        for run in net.runs:
-            environment = run.environment()
-            machine = environment.get("machine", {})
-            times = seconds(environment["train_seconds"]), str(len(environment.get("sessions", ())))
-            weights = run.result()["weights_sha256"][:12]
-            on = engine_text(run), run.engine.get("layout", ""), machine.get("cpu", "")
-            rows.append((run.folder.name, *on, *times, weights))
-    head = ["run", "trained on", "layout", "processor", "training", "sessions", "weights (sha256)"]
-    return Table("The runs", head, [("", rows)])
+    for name, parts in results.verdicts.items():
+        for part in PARTS:
+            counts = parts[part].confusion
+            shares = normalized(counts)
+            for (i, j), count in np.ndenumerate(counts):
+                rows.append((name, part, classes[i], classes[j], float(count), float(shares[i, j])))
+    return Data.of(("network", "part", "labeled", "read_as", "mean_faces", "share_of_labeled"), rows)
 
 
-def package_table(inputs: ComparisonInput) -> Table:
-    """Return the packages' versions over all runs."""
-    versions_of: dict[str, dict[str, None]] = {}
-    for net in inputs.networks:
-        for run in net.runs:
-            environment = run.environment()
-            system = {key: environment.get("machine", {}).get(key) for key in ("python", "system")}
-            for name, version in {**system, **environment.get("packages", {})}.items():
-                versions_of.setdefault(name, {})[str(version)] = None
-    rows = [(name, joined(list(versions), "or")) for name, versions in versions_of.items()]
-    return Table("What the runs were trained with", ["", "version"], [("", rows)])
-
-
-def openings_table(inputs: ComparisonInput) -> Table:
-    """Return every recorded opening of the test split."""
+def _probabilities(results: Results) -> Data:
     rows = []
-    for net in inputs.networks:
-        for run in net.runs:
-            kept = run.result()["weights_sha256"]
-            for opening in run.openings():
-                same = "yes" if opening["weights_sha256"] == kept else "no"
-                data = "yes" if opening["data_fingerprint"] == inputs.data.fingerprint else "no"
-                if not any(run.data.counts.get("test", {}).values()):
-                    data = "trained where test was not"
-                rows.append((run.folder.name, opening["time"], same, data))
-    head = ["run", "time", "with the weights kept", "on this data"]
-    return Table("Every recorded opening of the test split", head, [("", rows)])
+    edges = np.linspace(0, 1, PROBABILITY_BINS + 1)
+    for part in PARTS:
+        for name, tables in results.inputs.tables(part).items():
+            for whose, shares in zip(("of the class", "all other"), probability_shares(tables), strict=True):
+                for (c, b), share in np.ndenumerate(shares):
+                    label = results.inputs.classes[c]
+                    rows.append(
+                        (name, part, label, whose, float(edges[b]), float(edges[b + 1]), float(share))
+                    )
+    return Data.of(("network", "part", "class", "faces", "from", "to", "share"), rows)
 
 
-def chosen_by(recipe: Recipe) -> str:
-    """Return which split chose what in a run of this recipe, as one sentence."""
-    training = recipe.training
-    parts = []
-    if training.keep == "best":
-        parts.append("the epoch whose weights are kept is the one with the highest accuracy on val")
-    else:
-        parts.append("the last epoch's weights are kept, so no epoch was chosen")
-    if training.patience:
-        parts.append(f"training ends after {training.patience} epochs without a better accuracy on val")
-    else:
-        parts.append(f"training always runs for {training.epochs} epochs")
-    if recipe.schedule.kind == "plateau":
-        parts.append("the learning rate falls when the loss on val stands still")
-    return "; ".join(parts)
+def _reliability(results: Results) -> Data:
+    names = ("count", "confidence", "accuracy", "low", "high")
+    rows = []
+    for part in PARTS:
+        for name, tables in results.inputs.tables(part).items():
+            bins = reliability_bins(tables)
+            for i, values in enumerate(zip(*(bins[n] for n in names), strict=True)):
+                edges = float(bins["edges"][i]), float(bins["edges"][i + 1])
+                rows.append((name, part, *edges, *(float(v) for v in values)))
+    header = ("network", "part", "from", "to", "mean_faces", "mean_probability", "share_right",
+              "calibrated_low", "calibrated_high")  # fmt: skip
+    return Data.of(header, rows)
 
 
-def origin(inputs: ComparisonInput) -> list[tuple[str, str]]:
-    """Return where the faces come from as (name, value), nested names joined."""
-    return _flat("", inputs.data.origin)
-
-
-def _flat(name: str, value) -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [pair for key, inner in value.items() for pair in _flat(f"{name} {key}".strip(), inner)]
-    return [(name, str(value))]
-
-
-def recipes(inputs: ComparisonInput) -> list[tuple[str, str]]:
-    """Return each network's recipe with every field written out."""
-    return [(net.name, to_toml(net.runs[0].recipe)) for net in inputs.networks]
+def _faces(results: Results, galleries: Sequence[Gallery]) -> Data:
+    classes = results.inputs.classes
+    probs = {net.name: net.probs for net in results.inputs.networks}
+    rows = []
+    for gallery in galleries:
+        for face in gallery.faces:
+            for guess in face.guesses:
+                shares = (float(share) for share in probs[guess.network][face.row])
+                rows.append((gallery.name, face.id, face.label, guess.network, guess.label, *shares))
+            if not face.guesses:
+                rows.append((gallery.name, face.id, face.label, "", "", *[""] * len(classes)))
+    return Data.of(("figure", "id", "label", "network", "read_as", *classes), rows)

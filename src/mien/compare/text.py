@@ -1,27 +1,15 @@
 """The sentences at the head of a report. Computes no score."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from mien.compare.figures import Results
-from mien.compare.inputs import ComparisonInput
+from mien.compare.inputs import ComparisonInput, Results
 from mien.judge import Difference, Verdict
 from mien.judge.paired import in_words
 from mien.recipe import chosen_on_val
 from mien.run import began_with
-from mien.text import joined, many, millions, percent, seeds_in_words, thousands, typeset
+from mien.text import Conclusion, joined, many, millions, percent, seeds_in_words, thousands, typeset
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A conclusion: in a few words, in full, and what the whole split says where it is another set."""
-
-    head: str
-    sentence: str
-    whole: str
 
 
 def report_title(results: Results) -> str:
@@ -46,7 +34,7 @@ def compared(results: Results) -> str:
     return f"{joined(networks)} {verb} the {whole}, {len(inputs.classes)} classes."
 
 
-def findings(results: Results) -> list[Finding]:
+def conclude(results: Results) -> list[Conclusion]:
     """Return the conclusion of each pair, or that of a network on its own."""
     if len(results.inputs.networks) == 1:
         return [_alone(results)]
@@ -54,14 +42,14 @@ def findings(results: Results) -> list[Finding]:
     return [_pair(results, clean, whole) for clean, whole in pairs]
 
 
-def _alone(results: Results) -> Finding:
+def _alone(results: Results) -> Conclusion:
     net = results.inputs.networks[0]
     clean, whole = results.verdicts[net.name]["clean"], results.verdicts[net.name]["all"]
     beside = (
         f"Of the whole split it classifies {_accuracy(whole)} correctly." if results.inputs.has_copies else ""
     )
     head = f"{percent(clean.scores['accuracy'].point)} correct"
-    return Finding(head, alone_sentence(net.name, clean), beside)
+    return Conclusion(head, alone_sentence(net.name, clean), beside)
 
 
 def alone_sentence(name: str, verdict: Verdict) -> str:
@@ -79,7 +67,7 @@ def _accuracy(verdict: Verdict) -> str:
     return f"{percent(value.point)} of {thousands(verdict.faces)} faces ({interval})"
 
 
-def _pair(results: Results, clean: Difference, whole: Difference) -> Finding:
+def _pair(results: Results, clean: Difference, whole: Difference) -> Conclusion:
     beside = ""
     if results.inputs.has_copies:
         same = whole.conclusion == clean.conclusion
@@ -87,7 +75,7 @@ def _pair(results: Results, clean: Difference, whole: Difference) -> Finding:
             f"On the whole split {'the conclusion is the same' if same else _head(results, whole)}: "
             f"{in_words(whole.scores['accuracy'], whole.p_holm)}."
         )
-    return Finding(_head(results, clean), typeset(clean.sentence), typeset(beside))
+    return Conclusion(_head(results, clean), typeset(clean.sentence), typeset(beside))
 
 
 def _head(results: Results, difference: Difference) -> str:

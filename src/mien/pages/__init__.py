@@ -5,6 +5,9 @@ A page is one file: style, figures and pictures stand in it, and its content pol
 every request.
 """
 
+from markupsafe import Markup
+
+from mien import __version__
 from mien.text import decimal, joined, p_value, percent, points, thousands
 
 
@@ -12,7 +15,8 @@ def render(package: str, template: str, **context) -> str:
     """Return the HTML of a template that lies in `package` (such as "mien.compare").
 
     Text in `context` is escaped unless it is a `markupsafe.Markup`. A name that the template
-    uses and `context` lacks is a `jinja2.UndefinedError`.
+    uses and `context` lacks is a `jinja2.UndefinedError`. The template's `heading(anchor, name)` puts a section
+    into the contents, too.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -28,4 +32,11 @@ def render(package: str, template: str, **context) -> str:
     environment.filters.update(
         percent=percent, points=points, decimal=decimal, thousands=thousands, joined=joined, p_value=p_value
     )
-    return environment.get_template(template).render(colors=css_variables(), **context)
+    sections: list[tuple[str, str]] = []
+
+    def heading(anchor: str, name: str) -> Markup:
+        sections.append((anchor, name))
+        return Markup('<h2 id="{}">{}</h2>').format(anchor, name)
+
+    common = {"colors": css_variables(), "version": __version__, "sections": sections, "heading": heading}
+    return environment.get_template(template).render(common | context)

@@ -25,8 +25,8 @@ from optuna.trial import FrozenTrial
 from mien.errors import MienError, Stopped, TuneError
 from mien.files import make_folder, with_no_error, write_atomic
 from mien.progress import Progress
+from mien.tune import text
 from mien.tune.plan import Plan, check, make_sampler, open_search
-from mien.tune.report import text
 from mien.tune.storage import FileLock, shown
 from mien.tune.study import Study, best_recipes, from_optuna
 from mien.tune.trial import TrialFailed, TrialInterrupted, counts, run_trial

@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from mien.text import MINUS, Said, joined, many, percent, seconds, thousands
-from mien.tune.report.effects import Importance, place
+from mien.text import MINUS, Conclusion, filled, joined, many, percent, seconds, thousands
+from mien.tune.effects import Importance, importances, place
 from mien.tune.study import Study, Trial
 
 NEAR_THE_END = 0.04  # of an axis's length
 Span = tuple[str, datetime, datetime, str]  # worker, begin, end, and how the trial ended
 
 
-def findings(study: Study, ranked: Sequence[Importance]) -> list[Said]:
+def conclude(study: Study, ranked: Sequence[Importance]) -> list[Conclusion]:
     """Return all that is said at the head of the page and in the terminal."""
     if not study.ranked():
-        return [Said("No trial is complete", _amount(study))]
-    done = Said(many(len(study.of_state("complete")), "complete trial"), _amount(study))
+        return [Conclusion("No trial is complete", _amount(study))]
+    done = Conclusion(many(len(study.of_state("complete")), "complete trial"), _amount(study))
     return [_best(study), done, luck(study), _importance(ranked), *_ends(study)]
+
+
+def summary(study: Study) -> str:
+    """Return the conclusions on a search as text of at most 100 columns."""
+    conclusions = conclude(study, importances(study))
+    return "\n".join(f"{one.head}\n{filled(one.sentence, '  ')}" for one in conclusions)
 
 
 def lead(study: Study) -> str:
@@ -87,19 +93,19 @@ def busy(spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(clock), np.array(work)
 
 
-def _best(study: Study) -> Said:
+def _best(study: Study) -> Conclusion:
     """Return which trial is the best, or which are on the front."""
     if len(study.objectives) > 1:
         front = study.front()
         names = joined([str(trial.number) for trial in front[:8]]) + (" and more" if len(front) > 8 else "")
         goals = joined([objective(study, i) for i in range(len(study.objectives))])
-        return Said(
+        return Conclusion(
             f"{many(len(front), 'trial')} on the front", f"No trial beats any of {names} in {goals} together."
         )
     first = study.ranked()[0]
     params = [f"{name.split('.', 1)[-1]} {parameter(v)}" for name, v in first.params.items()]
     head = f"The best {objective(study)} is {value(study, first.values[0])}"
-    return Said(head, f"Trial {first.number}: {joined(params or ['it has no parameter'])}.")
+    return Conclusion(head, f"Trial {first.number}: {joined(params or ['it has no parameter'])}.")
 
 
 def _amount(study: Study) -> str:
@@ -121,7 +127,7 @@ def again(study: Study, trial: Trial) -> list[float]:
     return [values[0] for values in study.confirmed.get(trial.number, {}).values()]
 
 
-def luck(study: Study) -> Said:
+def luck(study: Study) -> Conclusion:
     """Return how much of the best value was luck, where other seeds tell, or that nobody knows."""
     first = study.ranked()[0]
     values = again(study, first)
@@ -131,7 +137,7 @@ def luck(study: Study) -> Said:
         sentence = (
             f"The {extreme} of {many(tries, 'noisy value')} flatters its trial, whichever it is. {hint}"
         )
-        return Said("The best of many is partly luck", sentence)
+        return Conclusion("The best of many is partly luck", sentence)
     mean = float(np.mean(values))
     lost = (first.values[0] - mean) * (1 if study.maximized[0] else -1)
     points = study.objectives[0] == "accuracy"
@@ -141,28 +147,28 @@ def luck(study: Study) -> Said:
         else f"{lost:.3g} of the best value was luck"
     )
     spread = " to ".join(value(study, v) for v in (min(values), max(values)))
-    return Said(
+    return Conclusion(
         head if lost > 0 else "The best value was no luck",
         f"The best trial's {objective(study)} was {value(study, first.values[0])}; trained again with "
         f"{many(len(values), 'other seed')} it is {value(study, mean)} on average ({spread}).",
     )
 
 
-def _importance(ranked: Sequence[Importance]) -> Said:
+def _importance(ranked: Sequence[Importance]) -> Conclusion:
     """Return which parameters matter more than chance lets them."""
     if not ranked:
-        return Said(
+        return Conclusion(
             "Too few trials tell what matters", "Importances and contours need eight complete trials."
         )
     clear = [each for each in ranked if each.share > each.by_chance]
     if not clear:
-        return Said("No parameter stands out", "None has more of the importance than chance may give.")
+        return Conclusion("No parameter stands out", "None has more of the importance than chance may give.")
     shares = joined([f"{each.axis.short} has {100 * each.share:.0f}%" for each in clear])
     rest = "all others no more than chance may give"
-    return Said(f"{clear[0].axis.short} matters most", f"{shares} of the importance; {rest}.")
+    return Conclusion(f"{clear[0].axis.short} matters most", f"{shares} of the importance; {rest}.")
 
 
-def _ends(study: Study) -> list[Said]:
+def _ends(study: Study) -> list[Conclusion]:
     """Return which of the best trial's values lie at an end of their range."""
     params, ends = study.ranked()[0].params, []
     for axis in (axis for axis in study.axes if not axis.choices and axis.name in params):
@@ -172,5 +178,7 @@ def _ends(study: Study) -> list[Said]:
     if not ends:
         return []
     return [
-        Said("The best lies at an end of the space", f"A wider range may hold a better one: {joined(ends)}.")
+        Conclusion(
+            "The best lies at an end of the space", f"A wider range may hold a better one: {joined(ends)}."
+        )
     ]

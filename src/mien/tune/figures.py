@@ -1,7 +1,6 @@
 """The figures of a search's report. Computes no effect."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -9,19 +8,18 @@ from mien.pages.charts import RIGHT
 from mien.pages.figures import (
     SMALL,
     TITLE_HEIGHT,
-    Drawn,
     axes_at,
     canvas,
     new_figure,
-    save,
     text_width,
     title,
     write_at,
 )
 from mien.pages.legend import Series, legend
+from mien.pages.report import Report
 from mien.pages.theme import LIGHT
 from mien.text import shortened
-from mien.tune.report.effects import (
+from mien.tune.effects import (
     FEWEST_TRIALS,
     GRID,
     Importance,
@@ -32,8 +30,8 @@ from mien.tune.report.effects import (
     smooth_line,
     surface,
 )
-from mien.tune.report.text import busy, number, objective, sessions
 from mien.tune.study import Axis, Study, Trial
+from mien.tune.text import busy, number, objective, sessions
 
 LEFT, TALL = 52, 200
 BANDS = 8
@@ -46,8 +44,8 @@ BEST = {"marker": "D", "color": SECOND, "markersize": 7, "linestyle": "", "zorde
 STATES = {"complete": FIRST, "pruned": LIGHT["series5"], "failed": SECOND}
 
 
-def draw(study: Study, ranked: Sequence[Importance], folder: Path) -> dict[str, list[Drawn]]:
-    """Draw, write and return the figures by section; draw inside `themed()`."""
+def draw(report: Report, study: Study, ranked: Sequence[Importance]) -> None:
+    """Draw the figures by section; draw inside `themed()`."""
     sections = {
         "history": [_history(study), _curves(study), _workers(study)],
         "front": _fronts(study),
@@ -55,10 +53,9 @@ def draw(study: Study, ranked: Sequence[Importance], folder: Path) -> dict[str, 
         "contours": _contours(study, ranked),
         "slices": _slices(study, ranked),
     }
-    return {
-        section: [save(figure, folder, name, label) for figure, name, label in filter(None, figures)]
-        for section, figures in sections.items()
-    }
+    for section, figures in sections.items():
+        for figure, name, label in filter(None, figures):
+            report.draw(section, figure, name, label)
 
 
 def limits(values: Sequence[float] | np.ndarray) -> tuple[float, float]:

@@ -1,13 +1,12 @@
 """The tables of a search's page and its CSV. Draws nothing and computes no effect."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from mien.pages.tables import Table
+from mien.pages.tables import Data, Table
 from mien.text import thousands
-from mien.tune.report import text
+from mien.tune import text
 from mien.tune.study import Axis, Study
 
 MOST_TRIALS = 10
@@ -24,8 +23,8 @@ def tables(study: Study) -> dict[str, Table | None]:
     }
 
 
-def csv(study: Study) -> tuple[list[str], list[list[Any]]]:
-    """Return the header and the rows of `trials.csv`: every trial with all that is known of it but its recipe."""
+def trials(study: Study) -> Data:
+    """Return every trial with all that is known of it but its recipe."""
     names = [axis.name for axis in study.axes]
     head = ["trial", "state", *study.objectives, "epochs", "begun", "ended", *names]
     rows = []
@@ -33,7 +32,7 @@ def csv(study: Study) -> tuple[list[str], list[list[Any]]]:
         values = t.values if len(t.values) == len(study.objectives) else [None] * len(study.objectives)
         params, notes = map(t.params.get, names), map(t.notes.get, NOTES)
         rows.append([t.number, t.state, *values, len(t.curve), t.begun, t.ended, *params, *notes])
-    return [*head, *(f"note {name}" for name in NOTES)], rows
+    return Data.of([*head, *(f"note {name}" for name in NOTES)], rows)
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table | None:

@@ -1,0 +1,83 @@
+"""Fills the report of a comparison. Computes no score."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mien.compare import provenance, tables, text
+from mien.compare.faces import place_faces
+from mien.compare.figures import MOST_PAIRS, draw
+from mien.compare.galleries import choose
+from mien.compare.inputs import Results
+from mien.pages import render
+from mien.pages.report import Report
+from mien.pages.tables import Table
+from mien.pages.theme import LIGHT
+from mien.text import quoted
+
+PAGE = "report.html"
+LARGEST_PAGE_BYTES = 6_000_000
+
+
+def fill(report: Report, results: Results, *, runs: Sequence[Path], out: Path, draws: int) -> None:
+    """Draw the figures, write the numbers and the page; where it would be too large, one without pictures of faces."""
+    inputs = results.inputs
+    galleries = choose(inputs)
+    draw(report, results)
+    placed = place_faces(report, results, galleries)
+    report.write_numbers(tables.data(results, galleries) | provenance.data(inputs))
+    options = "" if inputs.split == "test" else f" --split {inputs.split}"
+    words = ["mien compare", *map(quoted, runs), f"--out {quoted(out)}{options} --draws {draws}"]
+    context = _context(results) | {"drawn": report.figures, "draws": draws, "command": " \\\n  ".join(words)}
+    html = render("mien.compare", "report.html", inputs=inputs, galleries=placed, **context)
+    if len(html.encode()) > LARGEST_PAGE_BYTES and not inputs.missing:
+        note = "This page has no pictures of faces, which would make it too large; they are in figures/."
+        bare = {"inputs": replace(inputs, missing=note), "galleries": dict.fromkeys(placed, ())}
+        html = render("mien.compare", "report.html", **bare, **context)
+    report.write_page(html)
+
+
+def _context(results: Results) -> dict[str, Any]:
+    """Return what the page says of any comparison."""
+    inputs = results.inputs
+    networks = inputs.networks
+    one_seed = [net.name for net in networks if len(net.tables) == 1]
+    names = {color: name for name, color in LIGHT.items()}
+    classes_of = {net.name: names[net.color] for net in networks}
+    return {
+        "title": text.report_title(results),
+        "compared": text.compared(results),
+        "conclusions": text.conclude(results),
+        "about_clean": text.about_clean(results),
+        "about_data": text.about_data(results),
+        "about_folds": text.about_folds(inputs),
+        "about_starts": text.about_starts(inputs),
+        "about_dealing": text.about_dealing(inputs),
+        "several_seeds": len(one_seed) < len(networks),
+        "one_seed": one_seed,
+        "undrawn": max(0, len(results.differences["all"]) - MOST_PAIRS),
+        "classes_of": classes_of,
+        "bar_classes": list(classes_of.values()),
+        "tables": _tables(results),
+        "chosen": [(net.name, provenance.chosen_by(net.runs[0].recipe)) for net in networks],
+        "recipes": provenance.recipes(inputs),
+        "origin": provenance.origin(inputs),
+    }
+
+
+def _tables(results: Results) -> dict[str, Table | list[Table]]:
+    """Return every table of the page by name."""
+    inputs = results.inputs
+    return {
+        "networks": [*tables.network_tables(results), provenance.costs(inputs.networks)],
+        "seeds": tables.seed_tables(results),
+        "differences": tables.difference_tables(results),
+        "mcnemar": tables.mcnemar_table(results),
+        "classes": tables.class_tables(results),
+        "counts": provenance.count_table(inputs),
+        "stages": provenance.stage_tables(inputs),
+        "openings": provenance.openings_table(inputs),
+        "runs": provenance.run_table(inputs),
+        "packages": provenance.package_table(inputs),
+    }

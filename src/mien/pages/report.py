@@ -1,0 +1,54 @@
+"""The one builder of reports: a page, its figures as SVG and PNG, its numbers as CSV, in a folder that appears whole.
+
+A package that reports fills a `Report` in its `report.py`: `figures.py` draws, `tables.py` makes the tables and the
+data behind them, `text.py` has the sentences, and the template `report.html` puts all into sections.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
+from mien.pages.figures import Drawn, save, themed
+from mien.pages.tables import Data
+
+FIGURES, NUMBERS = "figures", "numbers"
+
+
+class Report:
+    """A report in the making."""
+
+    def __init__(self, folder: Path, page: str) -> None:
+        self.folder = folder
+        self.page = page
+        self.figures: dict[str, list[Drawn]] = defaultdict(list)  # by section, empty for one without figures
+
+    def draw(self, section: str, figure, name: str, label: str) -> Drawn:
+        """Write a matplotlib figure, which `label` describes, and keep it for a section of the page."""
+        drawn = save(figure, self.folder / FIGURES, name, label)
+        self.figures[section].append(drawn)
+        return drawn
+
+    def write_numbers(self, data: Mapping[str, Data]) -> None:
+        """Write a CSV file a subject; figures keep 9 digits, shares are 0..1, times are seconds."""
+        for name, each in data.items():
+            write_csv(self.folder / NUMBERS / f"{name}.csv", *each.csv())
+
+    def write_page(self, html: str) -> None:
+        """Write the page, the HTML of the package's `report.html`."""
+        write_atomic(self.folder / self.page, html)
+
+
+@contextmanager
+def writing_report(out: Path, page: str, *, extra: str, others: tuple[str, ...] = ()) -> Iterator[Report]:
+    """Yield a report whose folder takes the name `out` when the block ends well; an earlier report is replaced.
+
+    Figures can be drawn in the block. `others` are files and folders beside the page, the figures and the numbers.
+    Raises StorageError where `out` holds anything else, MissingExtra, which names `extra`, without matplotlib.
+    """
+    refuse_other_contents(out, {page, FIGURES, NUMBERS, *others})
+    with themed(extra), replacing_folder(out) as folder:
+        for name in (FIGURES, NUMBERS):
+            (folder / name).mkdir()
+        yield Report(folder, page)
