@@ -5,7 +5,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.recipe import Augment
-from mien.train.augment import augment, cutmix, erase, flip, mixed, mixup, relight, shift, shrink, turn
+from mien.train.augment import (
+    augment,
+    blur,
+    cutmix,
+    degraded,
+    erase,
+    flip,
+    mixed,
+    mixup,
+    noise,
+    relight,
+    shift,
+    shrink,
+    turn,
+)
 from mien.train.outliers import KINDS, with_outliers
 
 ALL = Augment(
@@ -16,6 +30,8 @@ EACH = {
     "shift": lambda x, g: shift(x, 3, generator=g),
     "turn": lambda x, g: turn(x, 20, 0.2, generator=g),
     "relight": lambda x, g: relight(x, 30, 0.3, generator=g),
+    "blur": lambda x, g: blur(x, 2, generator=g),
+    "noise": lambda x, g: noise(x, 30, generator=g),
     "erase": lambda x, g: erase(x, 1, generator=g),
     "mixup": lambda x, g: mixup(x, torch.eye(len(x)), 1, generator=g)[0],
     "cutmix": lambda x, g: cutmix(x, torch.eye(len(x)), 1, generator=g)[0],
@@ -240,3 +256,20 @@ def test_every_kind_of_outlier_fits_its_batch(kind, count, side, seed):
 
     assert pictures.shape == (count, side, side)
     assert pictures.isfinite().all()
+
+
+def test_blur_and_noise_touch_half_of_the_faces_by_up_to_what_is_asked():
+    """Of 400 faces about half lose their stripes' contrast, about half get noise; a face blurred by 0 stays."""
+    stripes = torch.tensor([0, 255], dtype=torch.uint8).repeat(400, 20, 10)
+
+    softer = blur(stripes, 3, generator=stream())
+    grainy = noise(torch.full((400, 20, 20), 128, dtype=torch.uint8), 20, generator=stream())
+
+    touched = (softer != stripes).flatten(1).any(1)
+    assert 150 < touched.sum() < 250
+    assert (softer[touched].float().std((1, 2)) < 127.6).all()
+    deviations = grainy.float().std((1, 2))
+    assert 150 < (deviations > 0).sum() < 250
+    assert deviations.max() < 22
+    faces = some_faces()
+    assert torch.equal(degraded(faces, Augment(), generator=stream()), faces)

@@ -163,6 +163,8 @@ class Augment:
     mixup: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): how two faces are blended; 0: never
     cutmix: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): a rectangle of another face; 0: never
     mixed: float = number(1.0, 0, 1)  # share of the batches that mixup or CutMix touch
+    noise: float = number(0.0, 0, 255)  # greys: standard deviation, up to, for half of the faces
+    blur: float = number(0.0, 0, 16)  # pixels: standard deviation, up to, for half of the faces
     outliers: float = number(0.0, 0, 0.5)  # share of a batch that becomes what is no face
 
 

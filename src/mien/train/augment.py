@@ -43,6 +43,15 @@ def mixed(
     return kind(images, targets, recipe.mixup if kind is mixup else recipe.cutmix, generator=generator)
 
 
+def degraded(images: torch.Tensor, recipe: Augment, *, generator: torch.Generator) -> torch.Tensor:
+    """Return the batch blurred and with noise, where the recipe asks for it: as a poorer camera sees the same faces."""
+    if recipe.blur:
+        images = blur(images, recipe.blur, generator=generator)
+    if recipe.noise:
+        images = noise(images, recipe.noise, generator=generator)
+    return images
+
+
 def flip(images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """Mirror each face left to right with chance 1/2."""
     mirrored = _uniform(len(images), generator) < 0.5
@@ -78,6 +87,30 @@ def relight(
     added = (2 * _uniform(len(images), generator) - 1) * brightness
     centered = images.float() - GREY_ZERO
     return _to_bytes(centered * stretch[:, None, None] + (GREY_ZERO + added)[:, None, None])
+
+
+def blur(images: torch.Tensor, deviation: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Blur half of the faces by a Gaussian with a standard deviation of up to so many pixels."""
+    count, device = len(images), images.device
+    hit = _uniform(count, generator) < 0.5
+    deviations = (_uniform(count, generator) * deviation).clamp(min=1e-3)
+    reach = math.ceil(3 * deviation)
+    at = torch.arange(-reach, reach + 1, device=device)
+    kernels = (-((at / deviations[:, None]) ** 2) / 2).exp()
+    kernels = (kernels / kernels.sum(1, keepdim=True))[:, None]
+    wide = F.pad(images[None].float(), (reach,) * 4, mode="replicate")
+    across = F.conv2d(wide, kernels[:, :, None, :], groups=count)
+    both = F.conv2d(across, kernels[:, :, :, None], groups=count)[0]
+    return torch.where(hit[:, None, None], _to_bytes(both), images)
+
+
+def noise(images: torch.Tensor, deviation: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Add Gaussian noise with a standard deviation of up to so many greys to half of the faces."""
+    hit = _uniform(len(images), generator) < 0.5
+    deviations = _uniform(len(images), generator) * deviation
+    grains = torch.randn(images.shape, device=images.device, generator=generator)
+    noisy = images.float() + deviations[:, None, None] * grains
+    return torch.where(hit[:, None, None], _to_bytes(noisy), images)
 
 
 def erase(images: torch.Tensor, chance: float, *, generator: torch.Generator) -> torch.Tensor:

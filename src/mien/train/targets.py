@@ -10,7 +10,7 @@ from mien.errors import DataError, RecipeError
 from mien.predictions import read_predictions
 from mien.reading import sha256_file
 from mien.recipe import Recipe, Teacher
-from mien.train.augment import augment, mixed
+from mien.train.augment import augment, degraded, mixed
 from mien.train.outliers import with_outliers
 from mien.train.views import SUFFIX, draw_view, view_targets
 
@@ -39,6 +39,7 @@ class Lessons:
         faces, wanted = self._images[rows], self._targets[rows]
         if not self._with_views:
             faces = augment(faces, self._augment, generator=generator)
+        faces = degraded(faces, self._augment, generator=generator)
         faces, wanted = mixed(faces, wanted, self._augment, generator=generator)
         return with_outliers(faces, wanted, self._augment.outliers, generator=generator)
 

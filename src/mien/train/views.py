@@ -25,7 +25,14 @@ from mien.train.augment import augment
 FORMAT = 1
 SUFFIX = ".safetensors"
 CHUNK = 2048  # faces that are augmented together
-IN_THE_STEP = ("mixup", "cutmix", "mixed", "outliers")  # what a batch of views may still become
+IN_THE_STEP = (
+    "mixup",
+    "cutmix",
+    "mixed",
+    "noise",
+    "blur",
+    "outliers",
+)  # what a batch of views may still become
 
 
 @dataclass(frozen=True, slots=True, eq=False)
