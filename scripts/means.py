@@ -31,22 +31,22 @@ MEANS = {
     "without-flip": ("augment.flip=false",),
     "without-crop": ("augment.shift=0",),
     "without-rotation": ("augment.rotation=0",),
-    "without-zoom": ("augment.zoom=0",),
-    "without-teachers": ("teacher.tables=[]",),
-    "voters-alone": ("teacher.tables={voters}",),
-    "network-alone": ("teacher.tables={network}",),
+    "without-zoom": ("augment.scale=0",),
+    "without-teachers": ("distillation.soft_targets=[]",),
+    "voters-alone": ("distillation.soft_targets={voters}",),
+    "network-alone": ("distillation.soft_targets={network}",),
     "with-label-smoothing": ("training.label_smoothing=0.1",),
-    "with-ema": ("optimizer.ema=0.998",),
+    "with-ema": ("optimizer.ema_decay=0.998",),
     "with-mixup": ("augment.mixup=0.2",),
-    "with-cutmix": ("augment.cutmix=1", "augment.mixed=0.5"),
-    "with-erasing": ("augment.erasing=0.25",),
+    "with-cutmix": ("augment.cutmix=1", "augment.mix_prob=0.5"),
+    "with-erasing": ("augment.random_erasing=0.25",),
     "with-brightness": ("augment.brightness=25", "augment.contrast=0.2"),
-    "with-squeeze": ("network.squeeze=0.25",),
-    "with-stochastic-depth": ("network.stochastic_depth=0.1",),
-    "with-resizing": ("training.start_side=32",),
-    "with-sam": ("optimizer.sam=0.05",),
+    "with-squeeze": ("network.se_ratio=0.25",),
+    "with-stochastic-depth": ("network.drop_path=0.1",),
+    "with-resizing": ("training.progressive_resizing=32",),
+    "with-sam": ("optimizer.sam_rho=0.05",),
 }
-VIEWS = {"read once": {}, "flip": {"mirror": True}, "flip and crops": {"mirror": True, "shift": 2}}
+VIEWS = {"read once": {}, "flip": {"flip": True}, "flip and crops": {"flip": True, "shift": 2}}
 HEAD = ("means", "changed", "epochs", "faces", "score", "point", "difference", "low", "high")
 SCORES = ("accuracy", "log_loss")
 
@@ -54,7 +54,11 @@ SCORES = ("accuracy", "log_loss")
 def train(name: str, options: argparse.Namespace) -> None:
     """Train a run and have it read val, where that is not done."""
     tables = {"voters": options.voters, "network": options.network}
-    changes = [f"training.epochs={options.epochs}", "teacher.tables={voters},{network}", *MEANS[name]]
+    changes = [
+        f"training.epochs={options.epochs}",
+        "distillation.soft_targets={voters},{network}",
+        *MEANS[name],
+    ]
     changes = [change.format(**tables) for change in changes]
     where = ("--out", str(options.out), "--threads", str(options.threads))
     run = str(options.out / f"{name}-s0")

@@ -44,11 +44,11 @@ def keep(kept: str, report: Path, runs: Path) -> None:
         shutil.copyfile(report / "numbers" / f"{name}.csv", ROOT / "results" / f"{kept}-{name}.csv")
     import torch
 
-    from mien.networks.engine import views
+    from mien.networks.engine import tta_views
     from mien.run import read_run
 
     run = read_run(next(runs.glob("*-s0") if kept == "quick" else runs.glob(f"{kept}-s0")))
-    told, reading = run.environment(), run.recipe.evaluation
+    told, tta = run.environment(), run.recipe.tta
     row = {
         "date": told["sessions"][0]["started"][:10],
         "device": told["machine"]["device"],
@@ -57,7 +57,7 @@ def keep(kept: str, report: Path, runs: Path) -> None:
         "precision": run.engine["precision"],
         "torch": told["packages"]["torch"],
         "data": run.data.fingerprint,
-        "views": len(views(torch.zeros(1, 1, 1), reading.mirror, reading.shift)),
+        "views": len(tta_views(torch.zeros(1, 1, 1), tta.flip, tta.shift)),
     }
     with open(ROOT / "results" / f"{kept}-machine.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(row), lineterminator="\n")

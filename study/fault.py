@@ -30,7 +30,7 @@ class FaultyDenseNet(DenseNet):
 
     def __init__(self, options: recipe.DenseNet, *, side: int, classes: int):
         nn.Module.__init__(self)
-        counts, growth = recipe.block_layers(options), options.growth[0]
+        counts, growth = recipe.block_layers(options), options.growth_rate[0]
         channels, side = 2 * growth, side // 4
         self.stem = Stem(channels, options)
         self.blocks: Modules[DenseBlock] = Modules()

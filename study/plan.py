@@ -63,7 +63,7 @@ PLAN = (
     Planned("quick-cnn", "better", "quick-cnn"),
     Planned("quick-densenet", "better", "quick-densenet"),
     Planned("study-densenet-better", "better", "quick-densenet",
-            ("network.layers=4,26,4", "network.growth=16", "network.bottleneck=4", "network.reduction=0.4264",
+            ("network.layers=4,26,4", "network.growth_rate=16", "network.bottleneck=4", "network.reduction=0.4264",
              "network.activation=pre", "network.stem_channels=0", "network.stem_kernel=7", "network.stem_pool=true",
              "training.epochs=5")),
     Planned("cnn-narrow", "better", "quick-cnn", ("network.channels=12,23,46,92,184", "network.hidden=360")),

@@ -61,7 +61,7 @@ def toy_data(toy):
 TOY_DENSENET = (
     "name=toy-densenet",
     "network.layers=1,1",
-    "network.growth=4,8",
+    "network.growth_rate=4,8",
     "network.stem_channels=8",
     "training.epochs=16",
     "training.batch_size=14",

@@ -118,7 +118,7 @@ def write_fake_run(
     write_metrics(run, [_epoch(n, epochs, skill, rng) for n in range(1, epochs + 1)])
     weights = f"{seed:064x}"
     val = {"accuracy": skill, "log_loss": 1.1}
-    kept = epochs if run.recipe.training.keep == "last" else max(1, epochs - 3)
+    kept = epochs if run.recipe.training.checkpoint == "last" else max(1, epochs - 3)
     result = {"epochs": epochs, "kept_epoch": kept, "stopped_early": kept < epochs, "val": val}
     write_json(folder / "result.json", {**result, "weights_sha256": weights})
     write_json(folder / "environment.json", _environment(seed, epochs))

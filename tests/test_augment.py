@@ -23,7 +23,15 @@ from mien.train.augment import (
 from mien.train.outliers import KINDS, with_outliers
 
 ALL = Augment(
-    flip=True, shift=4, rotation=20, zoom=0.2, brightness=30, contrast=0.3, erasing=0.7, mixup=0.4, cutmix=1
+    flip=True,
+    shift=4,
+    rotation=20,
+    scale=0.2,
+    brightness=30,
+    contrast=0.3,
+    random_erasing=0.7,
+    mixup=0.4,
+    cutmix=1,
 )
 EACH = {
     "flip": lambda x, g: flip(x, generator=g),
@@ -92,11 +100,11 @@ def test_no_change_asked_is_no_change():
 ALONE = [
     ({"flip": True}, ("flip",)),
     ({"rotation": 20}, ("turn", 20, 0)),
-    ({"zoom": 0.25}, ("turn", 0, 0.25)),
+    ({"scale": 0.25}, ("turn", 0, 0.25)),
     ({"shift": 3}, ("shift", 3)),
     ({"brightness": 30}, ("relight", 30, 0)),
     ({"contrast": 0.5}, ("relight", 0, 0.5)),
-    ({"erasing": 0.7}, ("erase", 0.7)),
+    ({"random_erasing": 0.7}, ("erase", 0.7)),
     ({"mixup": 0.4}, ("mixup", 0.4)),
     ({"cutmix": 0.9}, ("cutmix", 0.9)),
 ]
@@ -204,7 +212,7 @@ def test_cutmix_puts_in_a_rectangle_and_targets_tell_its_area():
 
 def test_both_blends_take_turns_and_leave_alone_what_they_shall():
     """With half the batches mixed, of those some by each kind, the others stay as they are."""
-    recipe = Augment(mixup=1, cutmix=1, mixed=0.5)
+    recipe = Augment(mixup=1, cutmix=1, mix_prob=0.5)
     faces = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None].repeat(1, 10, 10)
     kinds = {"none": 0, "mixup": 0, "cutmix": 0}
     for seed in range(300):

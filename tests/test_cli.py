@@ -245,7 +245,7 @@ def test_progress_is_plain_lines_in_a_log(workplace):
 
     A recipe that wants teachers says that it was given none.
     """
-    fields = (*TOY_CNN, "training.epochs=3", "teacher.share=0.6")
+    fields = (*TOY_CNN, "training.epochs=3", "distillation.weight=0.6")
     done = mien("train", "quick-cnn", "packed", *fields, "--out", "logged", cwd=workplace)
     lines = done.stderr.splitlines()
 
@@ -253,7 +253,9 @@ def test_progress_is_plain_lines_in_a_log(workplace):
     assert lines[0].startswith("quick-cnn-s0: epoch 1/3: train loss")
     assert lines[2].endswith("0:00 left")
     assert "\x1b" not in done.stderr
-    assert done.stdout.startswith("quick-cnn: learns from labels alone, as no teacher.tables are given")
+    assert done.stdout.startswith(
+        "quick-cnn: learns from labels alone, as no distillation.soft_targets are given"
+    )
 
 
 def test_progress_is_a_bar_on_a_terminal(workplace):

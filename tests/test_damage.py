@@ -99,7 +99,7 @@ def run_kind(folder: Path) -> Kind:
 def state_kind(folder: Path) -> Kind:
     """The state of a training that was stopped."""
     recipe = read_recipe(
-        "quick-densenet", ("network.layers=1,1", "network.growth=4", "training.batch_size=16")
+        "quick-densenet", ("network.layers=1,1", "network.growth_rate=4", "training.batch_size=16")
     )
     data = read_dataset(write_toy(folder / "toy")).development()
     steps = iter([False] * 9)

@@ -140,7 +140,7 @@ def test_weight_decay_acts_on_kernels_alone(kind):
 
 # ---- several processes
 
-MEANS = ("augment.mixup=0.2", "optimizer.sam=0.02", "optimizer.ema=0.5", "training.batch_size=15")
+MEANS = ("augment.mixup=0.2", "optimizer.sam_rho=0.02", "optimizer.ema_decay=0.5", "training.batch_size=15")
 NO_DROPOUT = ("network.dropout=0", "network.hidden_dropout=0")  # each process draws its own
 TOGETHER = {
     "means": ("quick-densenet", (*TOY, *MEANS, "training.epochs=1")),

@@ -60,7 +60,7 @@ def without_checksums(path: Path) -> None:
 def test_val_predictions_are_those_of_training(run):
     """Without the mirror the predictions on val have the very accuracy that training noted."""
     recipe = (run / "recipe.toml").read_text()
-    (run / "recipe.toml").write_text(recipe.replace("mirror = true", "mirror = false"))
+    (run / "recipe.toml").write_text(recipe.replace("[tta]\nflip = true", "[tta]\nflip = false"))
     without_checksums(run / "run.json")
     told = evaluate(run)
 
@@ -76,7 +76,7 @@ def test_a_run_with_a_mirror_is_judged_with_both_views(run, toy_data):
     network, engine = load_network(read, read.result()["weights_sha256"], "auto")
     pictures = torch.from_numpy(toy_data.val.images)
     plain, mirrored = (
-        probabilities(network, images, engine, mirror=False) for images in (pictures, pictures.flip(2))
+        probabilities(network, images, engine, flip=False) for images in (pictures, pictures.flip(2))
     )
 
     assert np.allclose((plain + mirrored) / 2, told.probs, atol=1e-5)

@@ -29,24 +29,24 @@ from mien.networks import build
 from mien.networks.engine import Engine, probabilities
 from mien.predictions import read_predictions
 from mien.reading import unsealed
-from mien.recipe import Evaluation, read_recipe
+from mien.recipe import TTA, read_recipe
 from mien.run import read_run
 from mien.train import train
 
 PLAIN = Engine("cpu", "fp32", "channels-first", 1)
 NETWORKS = {
     "cnn": (recipe.CNN(channels=(4, 8), hidden=8), 17),
-    "densenet": (recipe.DenseNet(layers=(1, 2), growth=(4,)), 33),
+    "densenet": (recipe.DenseNet(layers=(1, 2), growth_rate=(4,)), 33),
     "post": (
-        recipe.DenseNet(layers=(2,), growth=(4,), activation="post", stem_pool=False, squeeze=0.5),
+        recipe.DenseNet(layers=(2,), growth_rate=(4,), activation="post", stem_pool=False, se_ratio=0.5),
         20,
     ),
-    "residual": (recipe.DenseNet(layers=(2, 1), growth=(4,), connection="add", stochastic_depth=0.5), 16),
+    "residual": (recipe.DenseNet(layers=(2, 1), growth_rate=(4,), connection="add", drop_path=0.5), 16),
     "resnet": (recipe.ResNet(layers=(1, 1), width=4, block="bottleneck"), 32),
     "face-resnet": (recipe.FaceResNet(), 24),
     "efficientnet-lite": (recipe.EfficientNetLite(upsample=1), 33),
 }
-VIEWS = [Evaluation(), Evaluation(mirror=True), Evaluation(mirror=True, shift=2)]
+VIEWS = [TTA(), TTA(flip=True), TTA(flip=True, shift=2)]
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +79,15 @@ def beside(path) -> set[str]:
     return {file.name for file in path.parent.iterdir()}
 
 
-@pytest.mark.parametrize("reading", VIEWS, ids=["once", "mirror", "shift"])
+@pytest.mark.parametrize("tta", VIEWS, ids=["once", "mirror", "shift"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_graph_answers_as_torch_does(name, reading):
+def test_the_graph_answers_as_torch_does(name, tta):
     """Each kind of network, of odd and even sides, read once or in several views, gives the same to 1e-5."""
     options, side = NETWORKS[name]
     network = network_of(options, side)
-    graph = onnx_graph(Reader([network], classes=7, reading=reading, temperature=0.7), side)
+    graph = onnx_graph(Reader([network], classes=7, tta=tta, temperature=0.7), side)
     images = np.random.default_rng(0).integers(0, 256, (5, side, side), np.uint8)
-    views = {"mirror": reading.mirror, "shift": reading.shift}
+    views = {"flip": tta.flip, "shift": tta.shift}
     wanted = calibrated(probabilities(network, torch.from_numpy(images), PLAIN, **views), 0.7)
 
     assert np.abs(answers(graph, images) - wanted).max() < 1e-5
@@ -97,7 +97,7 @@ def test_the_graph_answers_as_torch_does(name, reading):
 def test_the_graph_has_onnx_s_own_operators_and_folds_norms():
     """A convolution with its norm behind it is one operator, and nothing needs more than opset 17."""
     options, side = NETWORKS["post"]
-    reader = Reader([network_of(options, side)], classes=7, reading=VIEWS[2], temperature=1.5)
+    reader = Reader([network_of(options, side)], classes=7, tta=VIEWS[2], temperature=1.5)
     graph = onnx.load_from_string(onnx_graph(reader, side))
 
     onnx.checker.check_model(graph, full_check=True)
@@ -148,7 +148,7 @@ def test_an_ensemble_is_the_calibrated_mean_of_its_runs(toy, toy_run, second_run
     both = export([toy_run, second_run], tmp_path / "both.onnx")
     runs = [read_run(folder) for folder in (toy_run, second_run)]
     networks = [load_network(run, run.result()["weights_sha256"], "cpu")[0] for run in runs]
-    each = [probabilities(n, torch.from_numpy(images), PLAIN, mirror=True) for n in networks]
+    each = [probabilities(n, torch.from_numpy(images), PLAIN, flip=True) for n in networks]
     wanted = calibrated(np.mean(each, axis=0), both.temperature)
 
     assert np.abs(wanted - both.probabilities(images)).max() < 1e-5
@@ -196,7 +196,7 @@ def test_what_is_no_run_to_export_is_told(toy, toy_run, toy_model, tmp_path):
     data = read_dataset(toy)
     small = read_recipe("quick-cnn", ("network.channels=4", "network.hidden=4", "training.epochs=1"))
     fold = train(small, data.development(Fold(1, 3)), tmp_path / "fold").folder
-    once = train_toy(toy, tmp_path / "once", "evaluation.mirror=false", "training.epochs=1")
+    once = train_toy(toy, tmp_path / "once", "tta.flip=false", "training.epochs=1")
     other = train_toy(write_toy(tmp_path / "faces", copies=3), tmp_path / "other", "training.epochs=1")
     with pytest.raises(Stopped):
         longer = read_recipe("quick-cnn", ("network.channels=4", "network.hidden=4", "training.epochs=2"))
@@ -207,7 +207,7 @@ def test_what_is_no_run_to_export_is_told(toy, toy_run, toy_model, tmp_path):
         (fold,): "fold 1 of 3 of a cross-validation has learned from val or not from all of train",
         (toy_run, toy_run): "the same weights are given twice",
         (toy_run, other): "other: trained on other data than",
-        (toy_run, once): "these runs read a face in different views; say --mirror or --once",
+        (toy_run, once): "these runs differ in test-time augmentation; give --mirror or --once",
         (tmp_path / "begun",): "training is not complete",
         (tmp_path / "gone",): "gone: not a mien run",
     }
@@ -285,7 +285,7 @@ class Sure(nn.Module):
 
 def test_a_network_that_is_too_sure_is_calibrated_alike_in_the_graph():
     """Where probabilities are 0 or nearly so, the graph gives them the least one that calibration knows, too."""
-    reader = Reader([Sure()], classes=3, reading=Evaluation(mirror=False), temperature=5.0)
+    reader = Reader([Sure()], classes=3, tta=TTA(flip=False), temperature=5.0)
     said = Sure()(torch.zeros(2)).softmax(1).numpy()
 
     assert np.allclose(calibrated(said, 5.0), reader(torch.zeros(2, 1, 16, 16, dtype=torch.uint8)), atol=1e-6)
@@ -331,11 +331,11 @@ def test_the_card_of_rendered_faces_says_that_they_measure_nothing(toy, tmp_path
 def test_folders_of_the_machine_stay_out_of_the_file(toy, toy_run, tmp_path):
     """Of the weights that a run started from only the file's name is told."""
     weights = toy_run / "weights.safetensors"
-    run = train_toy(toy, tmp_path / "run", f"network.init={weights}", "training.epochs=1")
+    run = train_toy(toy, tmp_path / "run", f"network.pretrained={weights}", "training.epochs=1")
     model = export([run], tmp_path / "model.onnx")
 
     assert str(tmp_path.parent).encode() not in model.path.read_bytes()
-    assert 'init = "weights.safetensors"' in model.card
+    assert 'pretrained = "weights.safetensors"' in model.card
     assert "faces that those weights had learned flatter its figures" in model.card
 
 

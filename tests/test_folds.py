@@ -31,10 +31,12 @@ from mien.train import train
 from mien.train.folds import summary as told_of_folds
 
 FOLDS = 3
-SMALL = (*TOY_CNN, "training.epochs=2", "evaluation.mirror=false")
+SMALL = (*TOY_CNN, "training.epochs=2", "tta.flip=false")
 RECIPES = {
     "plain": read_recipe("quick-cnn", (*SMALL, "name=plain")),
-    "chosen": read_recipe("quick-cnn", (*SMALL, "name=chosen", "training.keep=best", "training.patience=1")),
+    "chosen": read_recipe(
+        "quick-cnn", (*SMALL, "name=chosen", "training.checkpoint=best", "training.patience=1")
+    ),
 }
 
 

@@ -32,7 +32,7 @@ from mien.train import step, targets, train
 from mien.train.state import save_weights
 
 SMALL = {
-    "densenet": DenseNet(layers=(2, 1), growth=(4,), stem_channels=6),
+    "densenet": DenseNet(layers=(2, 1), growth_rate=(4,), stem_channels=6),
     "resnet": ResNet(layers=(1, 2), width=4),
     "bottlenecks": ResNet(layers=(2, 1), width=4, block="bottleneck"),
     "cnn": CNN(channels=(4, 8), hidden=8),
@@ -284,7 +284,7 @@ def test_weights_that_do_not_fit_are_told_in_one_line(tmp_path, fault, message):
     path = written(tmp_path / "mine.safetensors", changed(imagenet(network, 7), fault))
 
     with pytest.raises(
-        RecipeError, match=f"^network.init: .*mine.safetensors does not fit this DenseNet{message}"
+        RecipeError, match=f"^network.pretrained: .*mine.safetensors does not fit this DenseNet{message}"
     ) as told:
         read_initial(path, network)
     assert "\n" not in str(told.value)
@@ -368,7 +368,7 @@ def test_a_pickle_by_another_name_is_known(tmp_path):
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     """A missing file and a folder are named before anything is read."""
-    with pytest.raises(RecipeError, match=r"network.init: .*gone.safetensors: no such file"):
+    with pytest.raises(RecipeError, match=r"network.pretrained: .*gone.safetensors: no such file"):
         read_initial(tmp_path / "gone.safetensors", fresh("cnn"))
     with pytest.raises(RecipeError, match=r": a folder; give a file, as .*weights.safetensors"):
         read_initial(tmp_path, fresh("cnn"))
@@ -385,7 +385,7 @@ def test_any_damage_ends_in_a_recipe_error(tmp_path, noise, at):
         try:
             assert set(read_initial(path, fresh("cnn"))) <= set(fresh("cnn").state_dict())
         except RecipeError as error:
-            assert "network.init: " in str(error)
+            assert "network.pretrained: " in str(error)
 
 
 # ---- starting a run
@@ -403,7 +403,7 @@ def pretrained(tmp_path_factory, toy):
 
 def begun_with(path: Path, *overrides: str):
     """Return the toy's recipe, begun with the weights of a file."""
-    return toy_recipe("quick-densenet", EPOCHS, f"network.init={path}", *overrides)
+    return toy_recipe("quick-densenet", EPOCHS, f"network.pretrained={path}", *overrides)
 
 
 def test_a_run_begins_with_the_weights_of_another(toy_data, pretrained, tmp_path, monkeypatch):
@@ -440,7 +440,9 @@ def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrain
     path.write_bytes(pretrained.read_bytes())
     recipe = begun_with(path)
     whole = train(recipe, toy_data, tmp_path / "whole")
-    fresh_run = train(replace(recipe, network=replace(recipe.network, init="")), toy_data, tmp_path / "fresh")
+    fresh_run = train(
+        replace(recipe, network=replace(recipe.network, pretrained="")), toy_data, tmp_path / "fresh"
+    )
     steps = []
     with pytest.raises(Stopped):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: steps.append(1) or len(steps) == 4)
@@ -502,8 +504,8 @@ def test_a_run_without_a_state_begins_with_the_same_weights_or_not_at_all(
 
 def test_a_run_that_cannot_begin_leaves_nothing(toy_data, pretrained, tmp_path):
     """Weights that are missing or do not fit are told before the run's folder is made."""
-    for recipe in (begun_with(tmp_path / "gone"), begun_with(pretrained, "network.growth=4")):
-        with pytest.raises(RecipeError, match=r"network\.init"):
+    for recipe in (begun_with(tmp_path / "gone"), begun_with(pretrained, "network.growth_rate=4")):
+        with pytest.raises(RecipeError, match="network.pretrained"):
             train(recipe, toy_data, tmp_path / "runs" / "run")
     with pytest.raises(RecipeError, match="halves a side of 16"):
         train(read_recipe("quick-cnn"), toy_data, tmp_path / "runs" / "run")
@@ -522,7 +524,7 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
 
     assert f"started from: a.b, sha256 {1:064x}\n" in info(runs[1])
     with pytest.raises(
-        RunError, match=r"quick-cnn-s1: .* differs from it: what stood in the file of network.init"
+        RunError, match=r"quick-cnn-s1: .* differs from it: what stood in the file of network.pretrained"
     ):
         gather(runs, "test")
 

@@ -44,7 +44,7 @@ def test_looking_at_gradients_changes_nothing():
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
     assert gradients(network, images, labels) == gradients(network, images, labels)
-    deep, whole = small(stochastic_depth=0.9), small()
+    deep, whole = small(drop_path=0.9), small()
     deep.load_state_dict(whole.state_dict())
     assert gradients(deep, images, labels) == gradients(whole, images, labels)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

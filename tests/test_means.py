@@ -11,7 +11,7 @@ from mien.evaluate import evaluate
 from mien.judge import accuracy, log_loss
 from mien.networks import as_input, build
 from mien.networks.densenet import DropPath, Squeeze
-from mien.networks.engine import Engine, probabilities, views
+from mien.networks.engine import Engine, probabilities, tta_views
 from mien.recipe import read_recipe
 from mien.train import step, train
 from mien.train.schedule import ema_decay_at, side_at
@@ -34,10 +34,12 @@ def faces(count: int = 4) -> torch.Tensor:
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_the_average_of_weights_is_what_is_kept(toy_data, tmp_path, keep):
     """With ema val is read with other weights than without, and those of the kept epoch are what is saved."""
-    options = ("training.epochs=3", "training.precision=fp32", "evaluation.mirror=false")
+    options = ("training.epochs=3", "training.precision=fp32", "tta.flip=false")
     plain, averaged = (
         train(
-            toy_recipe("quick-densenet", *options, f"optimizer.ema={ema}", f"training.keep={keep}"),
+            toy_recipe(
+                "quick-densenet", *options, f"optimizer.ema_decay={ema}", f"training.checkpoint={keep}"
+            ),
             toy_data,
             tmp_path / ema,
         )
@@ -99,7 +101,7 @@ def test_sharpness_aware_steps_are_other_steps(toy_data, tmp_path):
     """With a radius training takes another way, to weights as finite as ever."""
     plain, aware = (
         train(
-            toy_recipe("quick-densenet", "training.epochs=2", f"optimizer.sam={rho}"),
+            toy_recipe("quick-densenet", "training.epochs=2", f"optimizer.sam_rho={rho}"),
             toy_data,
             tmp_path / rho,
         )
@@ -123,7 +125,7 @@ def test_squeeze_and_excitation_weighs_whole_channels():
 def test_squeezing_costs_its_parameters():
     """A layer of growth 8 with 4 hidden units has 8 * 4 + 4 + 4 * 8 + 8 parameters more."""
     count = [
-        sum(p.numel() for p in small(option).parameters()) for option in ("name=a", "network.squeeze=0.5")
+        sum(p.numel() for p in small(option).parameters()) for option in ("name=a", "network.se_ratio=0.5")
     ]
 
     assert count[1] - count[0] == 2 * (8 * 4 + 4 + 4 * 8 + 8)
@@ -141,7 +143,7 @@ def test_drop_path_keeps_the_mean():
 
 def test_depth_is_stochastic_in_training_alone():
     """In training the answers vary, the first layer is never dropped; reading a face, all layers count."""
-    network = small("network.stochastic_depth=0.9")
+    network = small("network.drop_path=0.9")
     layers = [layer for block in network.blocks for layer in block]
     first, second = network(faces(32)), network(faces(32))
     network.eval()
@@ -153,7 +155,7 @@ def test_depth_is_stochastic_in_training_alone():
 
 def test_the_side_grows_to_the_whole_face():
     """From 24 pixels it grows in steps of four to 48 at three quarters of the epochs, and stays."""
-    recipe = read_recipe("quick-densenet", ("training.epochs=40", "training.start_side=24"))
+    recipe = read_recipe("quick-densenet", ("training.epochs=40", "training.progressive_resizing=24"))
     sides = [side_at(recipe, epoch, 48) for epoch in range(40)]
 
     assert sides == sorted(sides)
@@ -162,18 +164,23 @@ def test_the_side_grows_to_the_whole_face():
     assert [48] * 40 == [side_at(read_recipe("quick-densenet"), epoch, 48) for epoch in range(40)]
     assert 16 == side_at(recipe, 0, 16)
     for epochs in range(1, 6):
-        short = read_recipe("quick-densenet", (f"training.epochs={epochs}", "training.start_side=24"))
+        short = read_recipe(
+            "quick-densenet", (f"training.epochs={epochs}", "training.progressive_resizing=24")
+        )
         assert 48 == side_at(short, epochs - 1, 48), "val is read whole"
     assert max(side_at(recipe, epoch, 47) for epoch in range(40)) == 47
-    assert 4 == side_at(read_recipe("quick-densenet", ("training.start_side=1",)), 0, 48)
+    assert 4 == side_at(read_recipe("quick-densenet", ("training.progressive_resizing=1",)), 0, 48)
 
 
 def test_faces_too_small_for_the_network_are_refused(toy_data, tmp_path):
     """What grows from fewer pixels than the network can read is one line, and no folder is made."""
-    with pytest.raises(RecipeError, match="training.start_side: this network cannot read faces of 4 pixels"):
+    with pytest.raises(RecipeError, match="training.progressive_resizing: faces of 4 pixels are too small"):
         train(
             toy_recipe(
-                "quick-densenet", "network.layers=1,1,1,1", "network.growth=4,4,4,4", "training.start_side=1"
+                "quick-densenet",
+                "network.layers=1,1,1,1",
+                "network.growth_rate=4,4,4,4",
+                "training.progressive_resizing=1",
             ),
             toy_data,
             tmp_path / "run",
@@ -190,7 +197,7 @@ def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path, monkeypatch):
         return take(images)
 
     monkeypatch.setattr(step, "as_input", seen)
-    recipe = toy_recipe("quick-densenet", "training.epochs=4", "training.start_side=12")
+    recipe = toy_recipe("quick-densenet", "training.epochs=4", "training.progressive_resizing=12")
     run = train(recipe, toy_data, tmp_path / "run")
     steps = len(sides) // 4
 
@@ -200,20 +207,20 @@ def test_a_network_learns_on_faces_that_grow(toy_data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("mirror", "shift", "count"), [(False, 0, 1), (True, 0, 2), (False, 2, 5), (True, 2, 10)]
+    ("flip", "shift", "count"), [(False, 0, 1), (True, 0, 2), (False, 2, 5), (True, 2, 10)]
 )
-def test_a_face_is_read_in_all_its_views(mirror, shift, count):
+def test_a_face_is_read_in_all_its_views(flip, shift, count):
     """Itself, moved to four corners, and all mirrored: ten views, whose probabilities are averaged."""
     images = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     network = small().eval()
-    seen = views(images, mirror, shift)
+    seen = tta_views(images, flip, shift)
     wanted = torch.stack([network(as_input(view)).double().softmax(1) for view in seen]).mean(0)
     network.train()
 
     assert count == len(seen)
     assert torch.equal(images, seen[0])
     assert count == len({tuple(view.flatten().tolist()) for view in seen})
-    told = probabilities(network, images, PLAIN, mirror=mirror, shift=shift)
+    told = probabilities(network, images, PLAIN, flip=flip, shift=shift)
     assert torch.allclose(wanted, torch.from_numpy(told), atol=1e-6)
     assert network.training
 
@@ -221,7 +228,7 @@ def test_a_face_is_read_in_all_its_views(mirror, shift, count):
 def test_a_moved_view_is_the_face_moved_with_its_edge_repeated():
     """The first corner's view shows pixel (0, 0) where (2, 2) was, and its edge in the gap."""
     image = torch.arange(36, dtype=torch.uint8).reshape(1, 6, 6)
-    moved = views(image, False, 2)[1][0]
+    moved = tta_views(image, False, 2)[1][0]
 
     assert torch.equal(image[0, :4, :4], moved[2:, 2:])
     assert torch.equal(moved[2, 2:], moved[0, 2:])

@@ -171,7 +171,7 @@ def test_the_engine_takes_what_the_recipe_fixes(monkeypatch, fast):
 def connected(connection: str, growth: str, *more: str) -> nn.Module:
     """Return a small network of three blocks of three layers, connected one way, the same at each call."""
     peak = (f"network.{name}=0" for name in ("num_blocks", "min_layers", "max_layers", "dropout"))
-    fields = (f"network.connection={connection}", f"network.growth={growth}", "network.layers=3,3,3")
+    fields = (f"network.connection={connection}", f"network.growth_rate={growth}", "network.layers=3,3,3")
     return network_of("study-densenet", 48, *peak, *fields, *more)
 
 
@@ -209,5 +209,5 @@ def test_added_and_plain_layers_cost_the_same():
 
 def test_a_stem_that_does_not_fit_an_added_block_is_refused():
     """A residual block cannot add what the stem gives unless it is as wide as the block."""
-    with pytest.raises(RecipeError, match=r"network\.stem_channels must be 0 or the first block's width, 16"):
+    with pytest.raises(RecipeError, match=r"network.stem_channels must be 0 or 16"):
         connected("add", "16,24,32", "network.stem_channels=20")

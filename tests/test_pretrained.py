@@ -263,7 +263,7 @@ def test_norms_without_statistics_take_them_from_the_faces_and_change_no_answer(
 
 def test_a_file_without_a_classifier_leaves_it_fresh(tmp_path):
     """Features alone start a network whose classifier keeps its own numbers."""
-    options = DenseNet(layers=(1, 1), growth=(4,), stem_channels=6)
+    options = DenseNet(layers=(1, 1), growth_rate=(4,), stem_channels=6)
     network, other = (build(options, side=24, classes=7) for _ in range(2))
     classifier = f"head.{len(network.head) - 1}."
     features = {name: value for name, value in other.state_dict().items() if not name.startswith(classifier)}

@@ -29,17 +29,17 @@ def test_a_recipe_written_out_reads_back_as_equal(name, tmp_path):
 def test_an_override_changes_one_field():
     """`key=value` is read by the field's type and leaves all others."""
     recipe = read_recipe(
-        "quick-densenet", ("network.growth=8,16,24", "optimizer.lr=1e-2", "augment.flip=false")
+        "quick-densenet", ("network.growth_rate=8,16,24", "optimizer.lr=1e-2", "augment.flip=false")
     )
 
-    assert (8, 16, 24) == recipe.network.growth
+    assert (8, 16, 24) == recipe.network.growth_rate
     assert 0.01 == recipe.optimizer.lr
     assert recipe.augment.flip is False
     assert read_recipe("quick-densenet").training == recipe.training
 
 
 def test_tables_are_listed_with_commas():
-    """`teacher.tables` takes names as a list with commas, a single name or a list as TOML has it."""
+    """`distillation.soft_targets` takes names as a list with commas, a single name or a list as TOML has it."""
     for text, tables in {
         "a.csv,b c.csv": ("a.csv", "b c.csv"),
         "a.csv": ("a.csv",),
@@ -47,18 +47,20 @@ def test_tables_are_listed_with_commas():
         "a.csv, b.csv,": ("a.csv", "b.csv"),
         "": (),
     }.items():
-        assert tables == read_recipe("pocket", (f"teacher.tables={text}",)).teacher.tables
+        assert (
+            tables == read_recipe("pocket", (f"distillation.soft_targets={text}",)).distillation.soft_targets
+        )
 
 
 def test_one_growth_stands_for_all_blocks():
     """A single number is a list of one."""
-    assert (12,) == read_recipe("quick-densenet", ("network.growth=12",)).network.growth
+    assert (12,) == read_recipe("quick-densenet", ("network.growth_rate=12",)).network.growth_rate
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("network.growht=3", 'unknown field "network.growht"; did you mean "growth"?'),
+        ("network.growht_rate=3", 'unknown field "network.growht_rate"; did you mean "growth_rate"?'),
         ("optimiser.lr=3", 'unknown field "optimiser.lr"; did you mean "optimizer.lr"?'),
         ("lr=3", 'unknown field "lr"'),
         ("training.epochs", '"training.epochs" is not key=value'),
@@ -76,12 +78,12 @@ def test_one_growth_stands_for_all_blocks():
         (f"training.epochs=1{'0' * 400}", "training.epochs must be between 1 and 100000 and is 10"),
         (f"training.epochs=1{'0' * 5000}", "training.epochs must be a number"),
         (f"training.epochs={'[' * 20_000}", "training.epochs must be a number"),
-        ("network.init=7", "network.init must be printable text and is 7"),
-        ('network.init="a\\nb"', "network.init must be printable text and is"),
+        ("network.pretrained=7", "network.pretrained must be printable text and is 7"),
+        ('network.pretrained="a\\nb"', "network.pretrained must be printable text and is"),
         ("network.layers=2,0", "network.layers must be between 1 and 128"),
-        ("network.growth=1,2", "network.growth has 2 values for 3 blocks"),
+        ("network.growth_rate=1,2", "network.growth_rate has 2 values for 3 blocks"),
         ("network.num_blocks=3", "give network.layers, or network.num_blocks .* not both"),
-        ("training.patience=3", "training.patience stops early, so training.keep must be best"),
+        ("training.patience=3", "training.patience stops early, so training.checkpoint must be best"),
         ("name=a/b", "name must be a word"),
         (f"name={'ü' * 33}", "in at most 64 bytes"),
     ],
@@ -150,9 +152,9 @@ def test_any_path_of_weights_reads_back_as_it_was(tmp_path_factory, text):
     """A path with quotes, backslashes or any letters is written as TOML that reads back as equal, or is refused."""
     path = tmp_path_factory.getbasetemp() / "init.toml"
     try:
-        recipe = read_recipe("quick-cnn", (f"network.init={json.dumps(text, ensure_ascii=False)}",))
+        recipe = read_recipe("quick-cnn", (f"network.pretrained={json.dumps(text, ensure_ascii=False)}",))
     except RecipeError as error:
-        assert "network.init must be printable text" in str(error)
+        assert "network.pretrained must be printable text" in str(error)
         return
     path.write_text(to_toml(recipe), encoding="utf-8")
 

@@ -107,7 +107,7 @@ def test_swapped_splits_are_noticed(toy):
 def test_a_planned_run_is_made_probed_and_gathered(toy, tmp_path, monkeypatch):
     """From a plan to numbers, with toy networks: gradients at three moments, reuse, fit, scores; made once."""
     monkeypatch.chdir(tmp_path)
-    tiny = ("network.layers=2,2", "network.growth=4", "network.stem_channels=4", "training.epochs=4")
+    tiny = ("network.layers=2,2", "network.growth_rate=4", "network.stem_channels=4", "training.epochs=4")
     planned = Planned("toy", "connections", "quick-densenet", tiny, probed=True)
     monkeypatch.setattr(numbers, "PLAN", (planned,))
     numbers.RESULTS.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_a_name_that_begins_another_one_is_not_that_one(tmp_path, monkeypatch):
 def test_the_middle_of_training_changes_nothing(toy, tmp_path, monkeypatch):
     """A run that was stopped halfway and looked into has the weights of one that was not."""
     monkeypatch.chdir(tmp_path)
-    tiny = ("network.layers=2,2", "network.growth=4", "network.stem_channels=4", "training.epochs=4")
+    tiny = ("network.layers=2,2", "network.growth_rate=4", "network.stem_channels=4", "training.epochs=4")
     made = []
     for name, probed in (("looked", True), ("left", False)):
         planned = Planned(name, "connections", "quick-densenet", tiny, probed=probed)

@@ -14,7 +14,7 @@ from mien.folds import Fold
 from mien.labels import FERPLUS_VOTES, LABELS
 from mien.networks.engine import probabilities
 from mien.predictions import read_predictions
-from mien.recipe import Teacher, read_recipe
+from mien.recipe import Distillation, read_recipe
 from mien.run import folder_name, read_run
 from mien.teach import teach, teach_views
 from mien.train import train
@@ -24,7 +24,9 @@ from mien.train.views import read_views, write_views
 
 def taught_by(*tables):
     """Return a toy recipe with tables of targets."""
-    return replace(toy_recipe("quick-densenet"), teacher=Teacher(tables=tuple(map(str, tables))))
+    return replace(
+        toy_recipe("quick-densenet"), distillation=Distillation(soft_targets=tuple(map(str, tables)))
+    )
 
 
 def soft_table(path, faces, labels=LABELS, *, sure: float = 0.6):
@@ -72,9 +74,9 @@ def test_a_teacher_has_its_share_of_the_target_and_is_softened_by_its_temperatur
     path = soft_table(tmp_path / "t.csv", toy_data.train, sure=0.8)
     recipe = toy_recipe(
         "quick-densenet",
-        f"teacher.tables=['{path}']",
-        "teacher.share=0.25",
-        "teacher.temperature=2",
+        f"distillation.soft_targets=['{path}']",
+        "distillation.weight=0.25",
+        "distillation.temperature=2",
         "training.label_smoothing=0",
     )
     wanted = targets(toy_data.train, recipe, toy_data.info.labels)[0].numpy()
@@ -127,7 +129,9 @@ def test_a_teacher_that_does_not_fit_is_refused_before_a_folder_is_made(toy_data
     break_it(path)
 
     with pytest.raises(MienError, match=words) as told:
-        train(toy_recipe("quick-densenet", f"teacher.tables=['{path}']"), toy_data, tmp_path / "run")
+        train(
+            toy_recipe("quick-densenet", f"distillation.soft_targets=['{path}']"), toy_data, tmp_path / "run"
+        )
     assert "\n" not in str(told.value)
     assert not (tmp_path / "run").exists()
 
@@ -135,7 +139,7 @@ def test_a_teacher_that_does_not_fit_is_refused_before_a_folder_is_made(toy_data
 def test_a_run_records_its_teacher_and_refuses_another(toy_data, tmp_path):
     """run.json holds name and sha256 of the table; with another table the run is not taken up, complete it stands."""
     path = soft_table(tmp_path / "t.csv", toy_data.train)
-    recipe = toy_recipe("quick-densenet", "training.epochs=2", f"teacher.tables=['{path}']")
+    recipe = toy_recipe("quick-densenet", "training.epochs=2", f"distillation.soft_targets=['{path}']")
     with pytest.raises(Stopped):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
     first = path.read_bytes()
@@ -299,7 +303,8 @@ def test_a_taught_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):
     """Targets are made anew at each start, so a stopped run goes on with the same."""
     path = soft_table(tmp_path / "t.csv", toy_data.train)
     recipe = read_recipe(
-        "quick-densenet", (*TOY, "training.epochs=2", f"teacher.tables=['{path}']", "optimizer.ema=0.8")
+        "quick-densenet",
+        (*TOY, "training.epochs=2", f"distillation.soft_targets=['{path}']", "optimizer.ema_decay=0.8"),
     )
     train(recipe, toy_data, tmp_path / "whole")
     asked = []
@@ -318,11 +323,11 @@ def test_a_taught_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):
 
 def test_a_contradicting_recipe_with_the_means_is_refused():
     """Progressive resizing needs a network that takes any side, stochastic depth one that bypasses layers."""
-    with pytest.raises(RecipeError, match="start_side needs a network that takes any side"):
-        read_recipe("quick-cnn", ("training.start_side=32",))
-    with pytest.raises(RecipeError, match="stochastic_depth needs layers that others bypass"):
+    with pytest.raises(RecipeError, match="progressive_resizing needs a network that takes any side"):
+        read_recipe("quick-cnn", ("training.progressive_resizing=32",))
+    with pytest.raises(RecipeError, match="drop_path needs layers that others bypass"):
         read_recipe(
-            "quick-densenet", ("network.connection=none", "network.growth=48", "network.stochastic_depth=0.1")
+            "quick-densenet", ("network.connection=none", "network.growth_rate=48", "network.drop_path=0.1")
         )
 
 
@@ -338,7 +343,7 @@ def test_teachers_answer_the_very_pictures_that_a_student_sees(toy, toy_data, tm
     """In epoch e a student's batch holds view e modulo their number, and its target is the teacher's answer to it."""
     run, out = answered_views(toy, toy_data, tmp_path)
     recipe = replace(taught_by(out), augment=read_recipe("pocket").augment)
-    recipe = replace(recipe, teacher=replace(recipe.teacher, share=1.0))
+    recipe = replace(recipe, distillation=replace(recipe.distillation, weight=1.0))
     recipe = replace(recipe, training=replace(recipe.training, label_smoothing=0.0))
     network, engine = load_network(run, run.result()["weights_sha256"], "cpu")
     lessons = Lessons(toy_data.train, recipe, LABELS, "cpu")

@@ -34,7 +34,7 @@ from mien.train.step import Training, set_up, train_step
 from mien.train.targets import class_weights
 
 FINAL = ("weights.safetensors", "metrics.csv", "result.json", "recipe.toml", "network.json", "run.json")
-TOY = ("network.layers=1,1", "network.growth=8", "network.stem_channels=8", "training.batch_size=16")
+TOY = ("network.layers=1,1", "network.growth_rate=8", "network.stem_channels=8", "training.batch_size=16")
 PEAK = ("network.layers=[]", "network.num_blocks=2", "network.min_layers=1", "network.max_layers=2")
 TOY_CNN = ("network.channels=8,16", "network.hidden=16", "training.batch_size=16")
 
@@ -66,13 +66,13 @@ RECIPES = {
     "means": toy_recipe(
         "quick-densenet",
         "training.epochs=3",
-        "optimizer.ema=0.9",
-        "optimizer.sam=0.05",
-        "network.squeeze=0.5",
-        "network.stochastic_depth=0.3",
+        "optimizer.ema_decay=0.9",
+        "optimizer.sam_rho=0.05",
+        "network.se_ratio=0.5",
+        "network.drop_path=0.3",
         "augment.rotation=10",
         "augment.contrast=0.2",
-        "augment.erasing=0.5",
+        "augment.random_erasing=0.5",
         "augment.mixup=0.4",
         "augment.cutmix=1",
     ),

@@ -288,7 +288,9 @@ def test_values_that_contradict_each_other_are_refused(toy, tmp_path, known):
     text = 'name = "x"\nrecipe = "study-densenet"\n[parameters]\n'
     text += "network.min_layers = { low = 1, high = 4 }\nnetwork.max_layers = { low = 1, high = 4 }\n"
     (tmp_path / "x.toml").write_text(text)
-    space = read_space(tmp_path / "x.toml", ("network.num_blocks=2", "training.epochs=2", "network.growth=4"))
+    space = read_space(
+        tmp_path / "x.toml", ("network.num_blocks=2", "training.epochs=2", "network.growth_rate=4")
+    )
     study = tune(plan.Plan(space, read_dataset(toy).development(), tmp_path / "a", trials=6, threads=1))
 
     assert study.of_state("refused")
@@ -389,7 +391,7 @@ def test_equal_networks_have_one_key():
         "name=b",
     )
     one = read_recipe("study-densenet", peak)
-    same = read_recipe("study-densenet", (*plain, "network.growth=16,16"))
+    same = read_recipe("study-densenet", (*plain, "network.growth_rate=16,16"))
     other = read_recipe("study-densenet", (*peak, "optimizer.lr=0.002"))
 
     assert key_of(one) == key_of(same)

@@ -65,7 +65,7 @@ def test_the_studys_space_is_the_studys():
         "network.num_blocks": (2, 10),
         "network.min_layers": (4, 8),
         "network.max_layers": (16, 32),
-        "network.growth": (16, 32, 48, 64),
+        "network.growth_rate": (16, 32, 48, 64),
         "network.reduction": (0.3, 0.7),
         "network.dropout": (0.0, 0.5),
         "optimizer.weight_decay": (2e-6, 2e-3),
@@ -91,27 +91,27 @@ def test_a_conditional_parameter_is_drawn_where_its_condition_holds():
 def test_values_of_a_list_come_one_by_one_or_whole(tmp_path):
     """`layers.0` and `layers.1` make a list of two; a choice may be a list itself."""
     text = "network.layers.0 = { low = 1, high = 5, step = 2 }\nnetwork.layers.1 = { low = 2, high = 4 }\n"
-    text += "network.growth = { choices = [8, [8, 16]] }"
+    text += "network.growth_rate = { choices = [8, [8, 16]] }"
     space = read_space(written(tmp_path, f"{HEAD}[parameters]\n{text}"))
     recipe = space.recipe(space.values(Drawing(1.0)), "drawn")
 
     assert (5, 4) == recipe.network.layers
-    assert (8, 16) == recipe.network.growth
+    assert (8, 16) == recipe.network.growth_rate
     assert "[8, 16]" in space.parameters[2].choices
 
 
 def test_an_override_fixes_a_parameter(tmp_path):
     """A field given on the command line is no longer searched; name, objectives and budget change too."""
     overrides = (
-        "network.growth=24",
+        "network.growth_rate=24",
         "name=other",
         "objectives=accuracy,multiply_adds",
         "budget.parameters=1e6",
     )
     space = read_space("study", overrides)
 
-    assert "network.growth" not in {p.field for p in space.parameters}
-    assert (24,) == space.recipe({}, "x").network.growth
+    assert "network.growth_rate" not in {p.field for p in space.parameters}
+    assert (24,) == space.recipe({}, "x").network.growth_rate
     assert ("other", ("accuracy", "multiply_adds")) == (space.name, space.objectives)
     assert (("parameters", 1e6),) == space.budget
 
@@ -128,7 +128,7 @@ def test_equal_spaces_are_told_alike(tmp_path):
 
 
 BAD_PARAMETERS = {
-    "network.growht = { choices = [8, 16] }": '"network.growth"',
+    "network.growht = { choices = [8, 16] }": '"network.growth_rate"',
     "optimizer.lr = { low = 0.5, high = 0.1 }": "0.5",
     "optimizer.lr = { low = 0.1, high = 0.1 }": "fixed",
     "optimizer.weight_decay = { low = 0, high = 0.1, log = true }": "low is 0",

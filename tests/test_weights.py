@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 
 def test_the_shipped_model_is_small_and_made_of_the_shipped_weights():
-    """pocket.onnx has at most 1.5 MB, and its run's weights are those that ship for network.init=pocket."""
+    """pocket.onnx has at most 1.5 MB, and its run's weights are those that ship for network.pretrained=pocket."""
     model = read_model("pocket")
 
     assert {"pocket"} == set(shipped_models())
@@ -31,15 +31,15 @@ def test_the_shipped_model_is_of_the_shipped_recipe_and_the_measured_data(tmp_pa
     (tmp_path / "recipe.toml").write_text(model.runs[0]["recipe"])
     made, shipped = read_recipe(tmp_path / "recipe.toml"), read_recipe("pocket")
 
-    assert len(made.teacher.tables) == 2
-    assert shipped == replace(made, teacher=replace(made.teacher, tables=()))
+    assert len(made.distillation.soft_targets) == 2
+    assert shipped == replace(made, distillation=replace(made.distillation, soft_targets=()))
     assert measured["data"] == model.data["fingerprint"]
     assert str(model.runs[0]["seed"]) in seeds
     assert json.loads(json.dumps(model.crop))["side"] == model.side == 48
 
 
 def test_the_shipped_weights_fit_the_shipped_recipe():
-    """`network.init=pocket` fills every tensor of pocket's network."""
+    """`network.pretrained=pocket` fills every tensor of pocket's network."""
     network = build(read_recipe("pocket").network, side=48, classes=7)
 
     assert read_initial(initial_file("pocket"), network).keys() == network.state_dict().keys()

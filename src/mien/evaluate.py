@@ -262,7 +262,7 @@ def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predic
 
     images = torch.from_numpy(faces.images).to(engine.device)
     with on_threads(engine.threads):
-        probs = probabilities(network, images, engine, **asdict(run.recipe.evaluation))
+        probs = probabilities(network, images, engine, **asdict(run.recipe.tta))
     return _predictions(run.data.labels, faces, split, probs)
 
 

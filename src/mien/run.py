@@ -235,8 +235,8 @@ def began_with(run: Run) -> str:
 
 def outcome(run: Run) -> str:
     """Return how a complete run's training went, in words."""
-    result, reading = run.result(), run.recipe.evaluation
-    views = reading.mirror or reading.shift  # that `evaluate` reads and training does not
+    result, tta = run.result(), run.recipe.tta
+    views = tta.flip or tta.shift  # that `evaluate` reads and training does not
     once = " with each face read once" if views else ""
     return (
         f"{result['epochs']:,} epoch{'s' * (result['epochs'] != 1)} in {run.environment()['train_seconds']:.0f} s, "

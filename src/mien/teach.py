@@ -13,7 +13,7 @@ from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 from mien.model import read_model
 from mien.predictions import Predictions, write_predictions
 from mien.progress import Counting
-from mien.recipe import Evaluation, Recipe
+from mien.recipe import TTA, Recipe
 from mien.text import joined
 from mien.train.views import SUFFIX, Views, draw_view, faces_sha256, read_views, view_fields, write_views
 
@@ -42,12 +42,12 @@ def teach(
 ) -> Predictions:
     """Write the mean of what teachers say of a data set's train faces to `out`, or without any what FER+'s voters said.
 
-    A teacher is a run's folder, a model file or a shipped model's name. Of a cross-validation with `--val-apart` every
-    fold is given, and a face is told by the network that has not seen it: what a network knows by heart is the label
-    again. The table is one of predictions, so it can be
-    judged like any other; `teacher.tables=OUT` in a recipe trains with it beside the labels (Hinton et al. 2015; with
-    voters Barsoum et al. 2016). Voters' shares stand as they are, and a face without a vote for any of the data set's
-    classes keeps its label; with `translate` they become how often train's faces with such votes have each label.
+    A teacher is a run's folder, a model file or a shipped model's name. Give every fold of a cross-validation with
+    `--val-apart`: each face then gets its soft targets from the network that was not trained on it, since a network
+    that has memorized a face only repeats its label. The file is a table of predictions and can be judged like any
+    other; `distillation.soft_targets=OUT` trains with it (Hinton et al. 2015; with annotators Barsoum et al. 2016).
+    Annotators' shares of votes are used as they are, and a face without a vote for any of the data set's classes keeps
+    its label; with `translate` they become how often train faces with such votes have each label.
 
     Raises DataError where the data set has no votes, RunError for a teacher of other data, for a fold of train and val
     together and where folds are missing, ModelError, StorageError.
@@ -84,8 +84,8 @@ def teach_views(
 ) -> Views:
     """Write to `out` what teachers answer to so many views of each train face, augmented as a student's recipe says.
 
-    `teacher.tables=OUT` trains a student with those augmentations on these views: the target of a face is then what its
-    teachers answer to the very picture that the student sees. Each view is kept once it is answered, and the same
+    `distillation.soft_targets=OUT` trains a student with those augmentations on these views: a face's target is what
+    its teachers answer to the very picture that the student sees. Each view is kept once it is answered, and the same
     call goes on from there. Raises what `teach` raises, and RecipeError for a file of other views.
     """
     if not teachers:
@@ -162,7 +162,7 @@ def _teacher(
     sha256 = run.result()["weights_sha256"]
     network, engine = load_network(run, sha256, device)
     if once:
-        run = replace(run, recipe=replace(run.recipe, evaluation=Evaluation()))
+        run = replace(run, recipe=replace(run.recipe, tta=TTA()))
     unseen = np.ones(len(faces), bool)
     if run.fold:  # both in the data set's order
         unseen = np.isin(faces.ids, dataset.development(run.fold).val.ids)

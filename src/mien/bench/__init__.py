@@ -16,7 +16,7 @@ from mien.bench.plain import plain_step
 from mien.labels import LABELS
 from mien.networks.engine import Engine, choose_engine, on_threads
 from mien.progress import Counting
-from mien.recipe import Recipe, Teacher
+from mien.recipe import Distillation, Recipe
 from mien.train.environment import machine
 
 __all__ = ["Bench", "bench", "gain"]
@@ -97,7 +97,7 @@ def bench(
 
     Raises RunError for a device that is not there, RecipeError for a network that does not fit 48-pixel faces.
     """
-    recipe = replace(recipe, teacher=Teacher(), network=replace(recipe.network, init=""))
+    recipe = replace(recipe, distillation=Distillation(), network=replace(recipe.network, pretrained=""))
     engine = choose_engine(device=device, precision=recipe.training.precision, threads=threads)
     images, labels = random_faces(BATCHES * recipe.training.batch_size)
     timed = {

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import Annotated, cast
 
@@ -134,6 +135,16 @@ def _misused(error: typer.BadParameter) -> int:
 def _print_error(text: str, status: int) -> int:
     print(f"mien: {escaped(' '.join(text.split()))}", file=sys.stderr)
     return status
+
+
+def note_renamed(overrides: Sequence[str]) -> None:
+    """Print a line for each `key=value` whose field has another name by now; the value is used all the same."""
+    from mien.recipe import current_name
+
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if (current := current_name(key)) != key:
+            print(f"mien: {escaped(key)} was renamed to {escaped(current)}", file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:

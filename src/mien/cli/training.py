@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.app import app, stop_asked
+from mien.cli.app import app, note_renamed, stop_asked
 from mien.errors import DataError
 
 
@@ -42,8 +42,9 @@ def train(
 
     Stopped at any moment, the same command goes on. Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
     """
-    from mien.recipe import Teacher, read_recipe
+    from mien.recipe import Distillation, read_recipe
 
+    note_renamed(overrides or ())
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
     from mien.errors import DataError
@@ -62,10 +63,8 @@ def train(
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
     alone = os.environ.get("RANK", "0") == "0"  # or the first of torchrun's processes
     say = print if alone else lambda _: None
-    if chosen.teacher.share != Teacher().share and not chosen.teacher.tables:
-        say(
-            f"{chosen.name}: learns from labels alone, as no teacher.tables are given; mien teach makes such tables"
-        )
+    if chosen.distillation.weight != Distillation().weight and not chosen.distillation.soft_targets:
+        say(f"{chosen.name}: trains on the labels alone, since distillation.soft_targets names no file")
     with stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
             runs, faces = [], []
@@ -107,7 +106,7 @@ def teach(
 ) -> None:
     """Write soft targets for a training.
 
-    They go into it as `mien train RECIPE DATASET teacher.tables=TABLE`.
+    They go into it as `mien train RECIPE DATASET distillation.soft_targets=TABLE`.
     """
     if views and translate:
         raise DataError("views are answered by networks: translating is for voters alone")
@@ -156,6 +155,7 @@ def bench(
     """
     from mien.recipe import read_recipe
 
+    note_renamed(overrides or ())
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.bench import bench
     from mien.bench.report import check, write

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from mien.cli.app import app, stop_asked
+from mien.cli.app import app, note_renamed, stop_asked
 
 
 class FirstByDefault(TyperGroup):
@@ -57,6 +57,7 @@ def tune_search(
     """Search a space of recipes on train and val; stopped at any moment, the same command goes on."""
     from mien.tune.space_file import read_space
 
+    note_renamed(overrides or ())
     chosen = read_space(space, tuple(overrides or ()))
     from mien.dataset import read_dataset
 

@@ -223,9 +223,9 @@ def _refuse_mixed(runs: Sequence[Run]) -> None:
     for run in runs:
         differing = differing_fields(runs[0].recipe, run.recipe)
         if run.init != runs[0].init:
-            differing.append("what stood in the file of network.init")
+            differing.append("what stood in the file of network.pretrained")
         if run.teacher != runs[0].teacher:
-            differing.append("what stood in the tables of teacher.tables")
+            differing.append("what stood in the tables of distillation.soft_targets")
         if differing:
             raise RunError(
                 f'{run.folder}: its recipe has the name "{run.name}" of {runs[0].folder} and differs from '

@@ -190,7 +190,7 @@ def chosen_by(recipe: Recipe) -> str:
     """Return which split chose what in a run of this recipe, as one sentence."""
     training = recipe.training
     parts = []
-    if training.keep == "best":
+    if training.checkpoint == "best":
         parts.append("the epoch whose weights are kept is the one with the highest accuracy on val")
     else:
         parts.append("the last epoch's weights are kept, so no epoch was chosen")

@@ -30,7 +30,7 @@ from mien.model.prior import TRAIN, Prior, read_prior, shift_prior, train_shares
 from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
 from mien.predictions import Predictions
 from mien.progress import Counting
-from mien.recipe import Evaluation, to_toml
+from mien.recipe import TTA, to_toml
 from mien.run import Run, read_run
 
 MOST_APART = 1e-5  # between what the file and what torch says of any val face
@@ -67,10 +67,10 @@ def export(
     out, progress = Path(out), progress or Counting()
     _refuse_other_file(out)
     read = _read_runs(runs)
-    reading = _reading(read) if mirror is None else Evaluation(mirror=mirror)
+    tta = _tta(read) if mirror is None else TTA(flip=mirror)
     networks = [load_network(run, run.result()["weights_sha256"], "cpu")[0] for run in read]
     faces = open_data(read[0].data, data, read[0].folder).development()
-    plain = _pooled(networks, faces.val, reading, progress)
+    plain = _pooled(networks, faces.val, tta, progress)
     fresh = unlearned(faces.val.clean)
     heat = temperature(faces.val.labels[fresh], plain[fresh])
     labels = read[0].data.labels
@@ -78,12 +78,12 @@ def export(
     target = read_prior(prior, labels, train)
     wanted = calibrated(plain, heat)
     gains: tuple[float, ...] = ()
-    metadata = _metadata(out.stem, read, reading, heat, int8, licence)
+    metadata = _metadata(out.stem, read, tta, heat, int8, licence)
     if target != train:
         wanted = shift_prior(wanted, train, target)
         gains = tuple(new / old for new, old in zip(target, train, strict=True))
         metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
-    reader = Reader(networks, classes=len(labels), reading=reading, temperature=heat, gains=gains)
+    reader = Reader(networks, classes=len(labels), tta=tta, temperature=heat, gains=gains)
     graph = onnx_graph(reader, read[0].data.side)
     model, told = _tried(graph, metadata, faces.val, progress)
     _refuse_apart(told, wanted)
@@ -144,21 +144,17 @@ def _read_runs(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def _reading(runs: Sequence[Run]) -> Evaluation:
-    wanted = {run.recipe.evaluation for run in runs}
-    if len(wanted) > 1:
-        raise ModelError("these runs read a face in different views; say --mirror or --once")
-    return wanted.pop()
+def _tta(runs: Sequence[Run]) -> TTA:
+    settings = {run.recipe.tta for run in runs}
+    if len(settings) > 1:
+        raise ModelError("these runs differ in test-time augmentation; give --mirror or --once")
+    return settings.pop()
 
 
-def _pooled(
-    networks: Sequence[nn.Module], faces: Faces, reading: Evaluation, progress: Counting
-) -> np.ndarray:
+def _pooled(networks: Sequence[nn.Module], faces: Faces, tta: TTA, progress: Counting) -> np.ndarray:
     """Return the mean of what the networks say in fp32, float64 (N, C)."""
-    engine, views = (
-        Engine("cpu", "fp32", "channels-last", torch.get_num_threads()),
-        dataclasses.asdict(reading),
-    )
+    engine = Engine("cpu", "fp32", "channels-last", torch.get_num_threads())
+    views = dataclasses.asdict(tta)
     batches = torch.from_numpy(faces.images).split(INFERENCE_BATCH)
     return np.concatenate(
         [
@@ -169,7 +165,7 @@ def _pooled(
 
 
 def _metadata(
-    name: str, runs: Sequence[Run], reading: Evaluation, heat: float, int8: bool, licence: str
+    name: str, runs: Sequence[Run], tta: TTA, heat: float, int8: bool, licence: str
 ) -> dict[str, str]:
     """Return what a model tells of itself; threshold and card are not known yet."""
     data = runs[0].data
@@ -185,7 +181,9 @@ def _metadata(
         "threshold": "0",
         "data": json.dumps({key: getattr(data, key) for key in kept}),
         "runs": json.dumps([_told(run) for run in runs]),
-        "reading": json.dumps(dataclasses.asdict(reading) | {"precision": "int8" if int8 else "fp32"}),
+        "reading": json.dumps(
+            {"mirror": tta.flip, "shift": tta.shift, "precision": "int8" if int8 else "fp32"}
+        ),
         "card": "",
         "licence": licence,
     }

@@ -237,9 +237,9 @@ def _recipes(runs: Sequence[Run]) -> list[str]:
 
 def without_folders(recipe: Recipe) -> Recipe:
     """Return a recipe whose files are named without their folders, which are nobody's business."""
-    network = replace(recipe.network, init=Path(recipe.network.init).name)
-    tables = tuple(Path(table).name for table in recipe.teacher.tables)
-    return replace(recipe, network=network, teacher=replace(recipe.teacher, tables=tables))
+    network = replace(recipe.network, pretrained=Path(recipe.network.pretrained).name)
+    files = tuple(Path(file).name for file in recipe.distillation.soft_targets)
+    return replace(recipe, network=network, distillation=replace(recipe.distillation, soft_targets=files))
 
 
 def _listed(sentences: Sequence[str]) -> str:

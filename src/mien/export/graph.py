@@ -12,8 +12,8 @@ from torch import nn
 from mien.judge.sums import SMALLEST_PROBABILITY
 from mien.model import INPUT, OUTPUT
 from mien.networks import as_input
-from mien.networks.engine import views
-from mien.recipe import Evaluation
+from mien.networks.engine import tta_views
+from mien.recipe import TTA
 
 OPSET = 17  # onnxruntime 1.19 and onnxruntime-web read it
 
@@ -33,7 +33,7 @@ class Reader(nn.Module):
         networks: Sequence[nn.Module],
         *,
         classes: int,
-        reading: Evaluation,
+        tta: TTA,
         temperature: float,
         gains: Sequence[float] = (),
     ):
@@ -41,14 +41,14 @@ class Reader(nn.Module):
         losses = -torch.tensor(gains, dtype=torch.float64).log().float() if gains else None
         self.register_buffer("losses", losses, persistent=False)
         self.networks = nn.ModuleList(networks)
-        self.classes, self.reading, self.temperature = classes, asdict(reading), temperature
+        self.classes, self.tta, self.temperature = classes, asdict(tta), temperature
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Return probabilities, float32 (N, C), of faces uint8 (N, 1, S, S)."""
-        seen = views(faces.squeeze(1), **self.reading)
-        x = as_input(torch.cat(seen))  # (views N, 1, S, S)
+        views = tta_views(faces.squeeze(1), **self.tta)
+        x = as_input(torch.cat(views))  # (views N, 1, S, S)
         probs = torch.cat([network(x).softmax(1) for network in self.networks])
-        probs = probs.reshape(len(seen) * len(self.networks), -1, self.classes).mean(0)  # (N, C)
+        probs = probs.reshape(len(views) * len(self.networks), -1, self.classes).mean(0)  # (N, C)
         logits = probs.clamp_min(SMALLEST_PROBABILITY).log()  # as calibrate.py has them: 0 stays what it is
         logits = logits / self.temperature
         return logits.softmax(1) if self.losses is None else (logits - self.losses).softmax(1)

@@ -55,7 +55,7 @@ class Layer(nn.Module):
         inner = max(1, round(options.bottleneck * growth))
         self.bottleneck = Unit(inputs, inner, 1, **rules)
         self.grow = Unit(inner, growth, 3, **rules)
-        self.squeeze = Squeeze(growth, max(1, round(options.squeeze * growth))) if options.squeeze else None
+        self.squeeze = Squeeze(growth, max(1, round(options.se_ratio * growth))) if options.se_ratio else None
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -151,7 +151,7 @@ class DenseNet(Network):
     def __init__(self, options: recipe.DenseNet, *, side: int, classes: int):
         super().__init__()
         layers = recipe.block_layers(options)
-        growths = options.growth * (1 if len(options.growth) > 1 else len(layers))
+        growths = options.growth_rate * (1 if len(options.growth_rate) > 1 else len(layers))
         dense = options.connection == "dense"
         channels = options.stem_channels or (2 * growths[0] if dense else growths[0])
         side = -(-side // options.stem_stride)
@@ -162,7 +162,7 @@ class DenseNet(Network):
         for number, (count, growth) in enumerate(zip(layers, growths, strict=True)):
             added = growth if dense else 0
             first = sum(layers[:number])
-            chances = [options.stochastic_depth * (first + n) / max(1, sum(layers) - 1) for n in range(count)]
+            chances = [options.drop_path * (first + n) / max(1, sum(layers) - 1) for n in range(count)]
             block = (
                 Layer(channels + n * added, growth, options, drop_path=chance)
                 for n, chance in enumerate(chances)

@@ -80,7 +80,7 @@ def _multiplies_bf16(device: str) -> bool:
 
 @torch.inference_mode()
 def probabilities(
-    network: nn.Module, images: torch.Tensor, engine: Engine, *, mirror: bool = False, shift: int = 0
+    network: nn.Module, images: torch.Tensor, engine: Engine, *, flip: bool = False, shift: int = 0
 ) -> np.ndarray:
     """Return class probabilities, float64 (N, classes), of uint8 faces (N, S, S) on the device.
 
@@ -91,13 +91,13 @@ def probabilities(
     parts = []
     for batch in images.split(INFERENCE_BATCH):
         with engine.autocast():
-            logits = [network(as_input(view)) for view in views(batch, mirror, shift)]
+            logits = [network(as_input(view)) for view in tta_views(batch, flip, shift)]
         parts.append(torch.stack([part.double().softmax(1) for part in logits]).mean(0).cpu())
     network.train(was_training)
     return torch.cat(parts).numpy()
 
 
-def views(images: torch.Tensor, mirror: bool, shift: int) -> list[torch.Tensor]:
+def tta_views(images: torch.Tensor, flip: bool, shift: int) -> list[torch.Tensor]:
     """Return the faces (N, S, S), themselves moved to the four corners where `shift` is not 0, and all mirrored.
 
     The ten crops of Krizhevsky et al. (2012), with the face's edge repeated where nothing is left to see.
@@ -108,7 +108,7 @@ def views(images: torch.Tensor, mirror: bool, shift: int) -> list[torch.Tensor]:
         places = torch.arange(side, device=images.device)
         shifted = [(places + by).clamp(0, side - 1) for by in (-shift, shift)]
         crops += [images[:, rows][:, :, columns] for rows in shifted for columns in shifted]
-    return crops + [view.flip(2) for view in crops] if mirror else crops
+    return crops + [view.flip(2) for view in crops] if flip else crops
 
 
 @contextmanager

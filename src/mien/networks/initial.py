@@ -47,7 +47,7 @@ class TorchvisionNames(Protocol):
 
 
 def initial_file(where: str) -> Path:
-    """Return the file that `network.init` names: weights that ship with mien go by name, all others by path."""
+    """Return the file that `network.pretrained` names: weights that ship with mien go by name, all others by path."""
     return shipped("weights", ".safetensors").get(where, Path(where))
 
 
@@ -86,7 +86,7 @@ def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ())
     if faults:
         others = ", or with torchvision's names" if isinstance(network, TorchvisionNames) else ""
         raise RecipeError(
-            f"network.init: {path} does not fit this {type(network).__name__}: {'; '.join(faults)}; it takes "
+            f"network.pretrained: {path} does not fit this {type(network).__name__}: {'; '.join(faults)}; it takes "
             f"the weights.safetensors of a run of the same network{others}"
         )
     if of_torchvision:
@@ -168,9 +168,11 @@ def _with_channels(own: tuple[int, ...], there: tuple[int, ...]) -> tuple[int, .
 def _opened(path: Path):
     """Yield a safetensors file; RecipeError when it is none, with the way out for a pickled one."""
     if path.is_dir():
-        raise RecipeError(f"network.init: {path}: a folder; give a file, as {path / 'weights.safetensors'}")
+        raise RecipeError(
+            f"network.pretrained: {path}: a folder; give a file, as {path / 'weights.safetensors'}"
+        )
     if not path.exists():
-        raise RecipeError(f"network.init: {path}: no such file")
+        raise RecipeError(f"network.pretrained: {path}: no such file")
     try:
         refuse_other_than_file(path)
         with safe_open(path, "pt") as file:
@@ -178,10 +180,12 @@ def _opened(path: Path):
     except (SafetensorError, OSError) as fault:
         if _pickled(path):
             raise RecipeError(
-                f"network.init: {path}: pickled, which can run code when it is read; convert it once in Python:\n"
+                f"network.pretrained: {path}: pickled, which can run code when it is read; convert it once in Python:\n"
                 + _conversion(path)
             ) from None
-        raise RecipeError(f"network.init: {path}: cannot be read as safetensors ({reason(fault)})") from None
+        raise RecipeError(
+            f"network.pretrained: {path}: cannot be read as safetensors ({reason(fault)})"
+        ) from None
 
 
 def _conversion(path: Path) -> str:

@@ -19,17 +19,17 @@ def contradictions(recipe: Recipe) -> list[str]:
             faults.append(
                 "network.num_blocks and min_layers must be at least 1, max_layers at least min_layers"
             )
-        elif len(network.growth) not in (1, len(block_layers(network))):
+        elif len(network.growth_rate) not in (1, len(block_layers(network))):
             faults.append(
-                f"network.growth has {len(network.growth)} values for {len(block_layers(network))} blocks"
+                f"network.growth_rate has {len(network.growth_rate)} values for {len(block_layers(network))} blocks"
             )
-        elif network.connection != "dense" and network.stem_channels not in (0, network.growth[0]):
+        elif network.connection != "dense" and network.stem_channels not in (0, network.growth_rate[0]):
             faults.append(
-                f"network.stem_channels must be 0 or the first block's width, {network.growth[0]}, where layers are "
-                f"not connected densely, and is {network.stem_channels}"
+                f"network.stem_channels must be 0 or {network.growth_rate[0]}, the first block's width, unless "
+                f"network.connection is dense, and is {network.stem_channels}"
             )
-        elif network.connection == "none" and network.stochastic_depth:
-            faults.append("network.stochastic_depth needs layers that others bypass: connection dense or add")
+        elif network.connection == "none" and network.drop_path:
+            faults.append("network.drop_path needs layers that others bypass: connection dense or add")
     elif isinstance(network, ResNet):
         if not 1 <= len(network.layers) <= MOST_STAGES:
             faults.append(
@@ -37,17 +37,19 @@ def contradictions(recipe: Recipe) -> list[str]:
             )
     elif isinstance(network, CNN) and not network.channels:
         faults.append("network.channels must have at least one value")
-    if training.start_side and isinstance(network, CNN):
-        faults.append("training.start_side needs a network that takes any side, which a cnn does not")
-    if training.patience and training.keep == "last":
-        faults.append("training.patience stops early, so training.keep must be best")
+    if training.progressive_resizing and isinstance(network, CNN):
+        faults.append(
+            "training.progressive_resizing needs a network that takes any side, which a cnn does not"
+        )
+    if training.patience and training.checkpoint == "last":
+        faults.append("training.patience stops early, so training.checkpoint must be best")
     return faults
 
 
 def chosen_on_val(recipe: Recipe) -> list[str]:
     """Return what a run of this recipe lets its val faces choose, in words; those faces then flatter it."""
     choices = {
-        "the epoch kept": recipe.training.keep == "best",
+        "the epoch kept": recipe.training.checkpoint == "best",
         "when training ended": recipe.training.patience > 0,
         "the learning rate": recipe.schedule.kind == "plateau",
     }

@@ -24,15 +24,15 @@ class CNN:
     hidden: int = number(512, 1, 16384)
     dropout: float = number(0.2, 0, 0.95)
     hidden_dropout: float = number(0.3, 0, 0.95)
-    init: str = ""  # file of the weights to start from; "": fresh ones
+    pretrained: str = ""  # file of weights to fine-tune; "": random initialization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseNet:
     """A DenseNet-BC. Give `layers` a block, or let `gaussian_peak` make them from three numbers.
 
-    `connection` tells what becomes of the channels that a layer makes: put behind all earlier ones, added to
-    them as in a residual network, or handed on alone. In the last two `growth` is a block's width.
+    `connection` says how a layer's output joins its input: concatenated ("dense"), added as in a residual network
+    ("add"), or not at all ("none"). With "add" and "none" `growth_rate` is the width of a block.
     """
 
     kind: Literal["densenet"] = "densenet"
@@ -41,18 +41,24 @@ class DenseNet:
     min_layers: int = number(0, 0, 128)
     max_layers: int = number(0, 0, 128)
     connection: Literal["dense", "add", "none"] = "dense"
-    growth: tuple[int, ...] = number((16,), 1, 1024)  # one a block, or one for all
-    bottleneck: float = number(4.0, 0.25, 16)  # channels of the 1x1 convolution, in growths
+    growth_rate: tuple[int, ...] = number((16,), 1, 1024)  # one a block, or one for all
+    bottleneck: float = number(
+        4.0, 0.25, 16
+    )  # channels of the 1x1 convolution, as a multiple of the growth rate
     reduction: float = number(0.5, 0.05, 1)  # share of the channels that a transition keeps
     dropout: float = number(0.0, 0, 0.95)
-    stochastic_depth: float = number(0.0, 0, 0.95)  # chance that the last layer is left out, the first's is 0
-    squeeze: float = number(0.0, 0, 1)  # squeeze-and-excitation: hidden units, in growths; 0: none
+    drop_path: float = number(
+        0.0, 0, 0.95
+    )  # stochastic depth: rate of the last layer, rising linearly from 0
+    se_ratio: float = number(
+        0.0, 0, 1
+    )  # squeeze-and-excitation: hidden units as a share of the growth rate; 0: none
     activation: Literal["pre", "post"] = "pre"  # norm and ReLU before or after a convolution
-    stem_channels: int = number(0, 0, 4096)  # 0: two growths, or the first block's width
+    stem_channels: int = number(0, 0, 4096)  # 0: twice the growth rate, or the first block's width
     stem_kernel: Literal[3, 5, 7] = 7
     stem_stride: Literal[1, 2] = 2
     stem_pool: bool = True
-    init: str = ""  # file of the weights to start from, torchvision's too; "": fresh ones
+    pretrained: str = ""  # file of weights to fine-tune, torchvision's too; "": random initialization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ class ResNet:
     stem_kernel: Literal[3, 5, 7] = 7
     stem_stride: Literal[1, 2] = 2
     stem_pool: bool = True
-    init: str = ""  # file of the weights to start from, torchvision's too; "": fresh ones
+    pretrained: str = ""  # file of weights to fine-tune, torchvision's too; "": random initialization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +85,7 @@ class FaceResNet:
     kind: Literal["face-resnet"] = "face-resnet"
     upsample: float = number(2.0, 1, 8)  # pixels a side that the network sees for each of the face's
     dropout: float = number(0.0, 0, 0.95)  # before the classifier
-    init: str = ""  # file of the weights to start from; "": fresh ones
+    pretrained: str = ""  # file of weights to fine-tune; "": random initialization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +100,8 @@ class EfficientNetLite:
     dropout: float = number(0.2, 0, 0.95)  # before the classifier
     drop_path: float = number(
         0.2, 0, 0.95
-    )  # chance that the last residual layer is left out, the first's is 0
-    init: str = ""  # file of the weights to start from; "": fresh ones
+    )  # stochastic depth: rate of the last layer, rising linearly from 0
+    pretrained: str = ""  # file of weights to fine-tune; "": random initialization
 
 
 MOST_STAGES = 6  # of a ResNet: widths double
@@ -112,77 +118,79 @@ NETWORKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """How weights move. Weight decay is coupled (L2) and touches kernels alone, never norms or biases."""
+    """The optimizer. Weight decay is coupled (an L2 penalty) and applies to kernels, not to norms or biases."""
 
     kind: Literal["sgd", "adam"] = "sgd"
     lr: float = number(0.1, 1e-9, 100)
-    momentum: float = number(0.9, 0, 0.9999)  # Nesterov's; sgd only
+    momentum: float = number(0.9, 0, 0.9999)  # Nesterov momentum; sgd only
     weight_decay: float = number(0.0, 0, 1)  # Keras's l2=x is weight_decay=2x
-    sam: float = number(0.0, 0, 10)  # radius of sharpness-aware minimization, at twice the time; 0: none
-    ema: float = number(
-        0.0, 0, 0.99999
-    )  # keep a moving average of the weights, of this decay a step; 0: none
+    sam_rho: float = number(
+        0.0, 0, 10
+    )  # radius of sharpness-aware minimization, which doubles the time; 0: off
+    ema_decay: float = number(0.0, 0, 0.99999)  # exponential moving average of the weights, per step; 0: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How the learning rate moves: up and down once by step, or down on a plateau of val loss."""
+    """The learning rate schedule: constant, up and down once, or lower at each plateau of the val loss."""
 
     kind: Literal["constant", "one-cycle", "plateau"] = "constant"
-    warmup: float = number(0.2, 0, 0.95)  # one-cycle: share of the steps that the rate rises
-    factor: float = number(0.5, 0.01, 0.99)  # plateau
+    warmup: float = number(0.2, 0, 0.95)  # one-cycle: share of the steps during which the rate rises
+    factor: float = number(0.5, 0.01, 0.99)  # plateau: the rate is multiplied by it
     patience: int = number(5, 0, 1000)  # plateau: epochs without a lower val loss
-    floor: float = number(1e-7, 0, 1)  # plateau
+    min_lr: float = number(1e-7, 0, 1)  # plateau
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How long, on what, and which epoch's weights are kept."""
+    """The length of the training, its loss, and the checkpoint that is kept."""
 
     epochs: int = number(10, 1, 100_000)
     batch_size: int = number(128, 2, 65_536)
     label_smoothing: float = number(0.0, 0, 0.9)
     class_weights: Literal["none", "balanced"] = "none"
-    keep: Literal["last", "best"] = "last"  # best: highest val accuracy, the earliest of equals
-    patience: int = number(0, 0, 100_000)  # epochs without a better val accuracy; 0: never stop early
-    start_side: int = number(0, 0, 1024)  # progressive resizing: pixels a side at the start; 0: whole faces
+    checkpoint: Literal["last", "best"] = (
+        "last"  # best: the epoch of highest val accuracy, the first of equals
+    )
+    patience: int = number(0, 0, 100_000)  # early stopping: epochs without a better val accuracy; 0: off
+    progressive_resizing: int = number(0, 0, 1024)  # side in pixels of the first epochs' faces; 0: off
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """Changes of the training faces, drawn anew for each face and step."""
+    """Random augmentations of the train faces, drawn anew for each face and step."""
 
     flip: bool = False
-    shift: int = number(0, 0, 64)  # pixels, up to, each way
-    rotation: float = number(0.0, 0, 180)  # degrees, up to, each way
-    zoom: float = number(0.0, 0, 0.9)  # up to this share larger or smaller
-    brightness: float = number(0.0, 0, 255)  # greys, up to, brighter or darker
-    contrast: float = number(0.0, 0, 1)  # up to this share more or less
-    erasing: float = number(0.0, 0, 1)  # chance that a rectangle of the face is lost
-    mixup: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): how two faces are blended; 0: never
-    cutmix: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha): a rectangle of another face; 0: never
-    mixed: float = number(1.0, 0, 1)  # share of the batches that mixup or CutMix touch
-    noise: float = number(0.0, 0, 255)  # greys: standard deviation, up to, for half of the faces
-    blur: float = number(0.0, 0, 16)  # pixels: standard deviation, up to, for half of the faces
-    outliers: float = number(0.0, 0, 0.5)  # share of a batch that becomes what is no face
+    shift: int = number(0, 0, 64)  # at most so many pixels, horizontally and vertically
+    rotation: float = number(0.0, 0, 180)  # at most so many degrees, either way
+    scale: float = number(0.0, 0, 0.9)  # at most by a factor of 1 + scale, larger or smaller
+    brightness: float = number(0.0, 0, 255)  # at most so many gray levels, brighter or darker
+    contrast: float = number(0.0, 0, 1)  # at most by this share, more or less
+    random_erasing: float = number(0.0, 0, 1)  # probability that a rectangle of the face is erased
+    mixup: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha), the blend of two faces; 0: off
+    cutmix: float = number(0.0, 0, 100)  # alpha of Beta(alpha, alpha), the area from another face; 0: off
+    mix_prob: float = number(1.0, 0, 1)  # probability that a batch gets mixup or CutMix
+    noise: float = number(0.0, 0, 255)  # standard deviation in gray levels, at most, for half of the faces
+    blur: float = number(0.0, 0, 16)  # standard deviation in pixels, at most, for half of the faces
+    outliers: float = number(0.0, 0, 0.5)  # outlier exposure: share of a batch that becomes what is no face
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """Soft targets beside the labels: tables of predictions on the train faces, of networks or of people who voted."""
+class Distillation:
+    """Knowledge distillation (Hinton et al. 2015): soft targets of teachers or of annotators beside the labels."""
 
-    tables: tuple[str, ...] = ()  # files from `mien teach`; the mean of several; (): labels alone
-    share: float = number(0.5, 0, 1)  # of the target; the label has the rest
-    temperature: float = number(1.0, 0.05, 100)  # above 1: softer than the tables say
+    soft_targets: tuple[str, ...] = ()  # files from `mien distill`, averaged; (): labels alone
+    weight: float = number(0.5, 0, 1)  # of the soft targets in the loss; the label has the rest
+    temperature: float = number(1.0, 0.05, 100)  # above 1: softer than the files say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """How a face is read when it is judged: the mean of the probabilities of its views."""
+class TTA:
+    """Test-time augmentation: the probabilities of a face are the mean over its views."""
 
-    mirror: bool = False  # its mirror picture, too
-    shift: int = number(0, 0, 16)  # and moved by so many pixels to each of the four corners; 0: not
+    flip: bool = False  # each view mirrored, too
+    shift: int = number(0, 0, 16)  # four more views, shifted diagonally by so many pixels; 0: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +203,8 @@ class Recipe:
     schedule: Schedule = Schedule()
     training: Training = Training()
     augment: Augment = Augment()
-    teacher: Teacher = Teacher()
-    evaluation: Evaluation = Evaluation()
+    distillation: Distillation = Distillation()
+    tta: TTA = TTA()
 
     def __repr__(self) -> str:
         kinds = f"{self.network.kind}, {self.optimizer.kind}"
@@ -211,4 +219,4 @@ class Recipe:
         return notebook.html(notebook.table(self.name, (), rows))
 
 
-SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "teacher", "evaluation")
+SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "distillation", "tta")

@@ -1,4 +1,4 @@
-"""A recipe read from TOML and from `key=value`, checked field by field. All faults are told at once."""
+"""Reads a recipe from TOML and `key=value` and checks it field by field. One message lists every error."""
 
 import dataclasses
 import tomllib
@@ -9,6 +9,7 @@ from mien.errors import RecipeError
 from mien.labels import did_you_mean
 from mien.recipe.checks import contradictions
 from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, Network, Recipe
+from mien.recipe.renamed import current_name, with_current_names
 from mien.shipped import read_named, shipped
 
 LONGEST_NAME = 64  # bytes: two names and more words stand in the name of a figure's file
@@ -25,22 +26,32 @@ def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises RecipeError; its one message lists every fault found.
     """
     _, tree = read_named(name, "recipes", what="recipe", error=RecipeError)
+    return recipe_of(tree, str(name), overrides)
+
+
+def recipe_of(tree: dict, where: str, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Return the recipe of a parsed TOML file, also one that an earlier version wrote, with overrides applied.
+
+    Raises RecipeError, which starts with `where`; its one message lists every error.
+    """
     faults: list[str] = []
+    tree = with_current_names(tree, faults)
     for override in overrides:
         _apply(tree, override, faults)
-    return _build(tree, str(name), faults)
+    return _build(tree, where, faults)
 
 
 def _apply(tree: dict, override: str, faults: list[str]) -> None:
     """Write one `section.key=value` into the tree."""
     key, equals, text = override.partition("=")
-    section, dot, option = key.strip().partition(".")
+    key = key.strip()
+    section, dot, option = current_name(key).partition(".")
     if not equals:
         faults.append(f'"{override}" is not key=value')
-    elif key.strip() == "name":
+    elif key == "name":
         tree["name"] = text.strip()
     elif not dot or section not in SECTIONS:
-        faults.append(f'unknown field "{key.strip()}"{did_you_mean(key.strip(), known_fields())}')
+        faults.append(f'unknown field "{key}"{did_you_mean(key, known_fields())}')
     elif isinstance(tree.setdefault(section, {}), dict):  # of anything else `_section` tells
         tree[section][option] = _parse(text)
 

@@ -21,14 +21,14 @@ def augment(images: torch.Tensor, recipe: Augment, *, generator: torch.Generator
     """Return the batch after all that the recipe asks for, but for blends of two faces (`mixed`)."""
     if recipe.flip:
         images = flip(images, generator=generator)
-    if recipe.rotation or recipe.zoom:
-        images = turn(images, recipe.rotation, recipe.zoom, generator=generator)
+    if recipe.rotation or recipe.scale:
+        images = turn(images, recipe.rotation, recipe.scale, generator=generator)
     if recipe.shift:
         images = shift(images, recipe.shift, generator=generator)
     if recipe.brightness or recipe.contrast:
         images = relight(images, recipe.brightness, recipe.contrast, generator=generator)
-    if recipe.erasing:
-        images = erase(images, recipe.erasing, generator=generator)
+    if recipe.random_erasing:
+        images = erase(images, recipe.random_erasing, generator=generator)
     return images
 
 
@@ -37,7 +37,7 @@ def mixed(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return faces (B, S, S) and targets (B, C) after mixup or CutMix, each chosen half the time where both are on."""
     kinds = [kind for kind, alpha in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if alpha]
-    if not kinds or _uniform(1, generator).item() >= recipe.mixed:
+    if not kinds or _uniform(1, generator).item() >= recipe.mix_prob:
         return images, targets
     kind = kinds[int(_uniform(1, generator).item() * len(kinds))]
     return kind(images, targets, recipe.mixup if kind is mixup else recipe.cutmix, generator=generator)

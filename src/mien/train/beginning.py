@@ -17,7 +17,7 @@ from mien.reading import sha256_file
 from mien.recipe import Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
 from mien.train.schedule import side_at
-from mien.train.targets import targets, teacher_files
+from mien.train.targets import soft_target_files, targets
 
 
 def checked(recipe: Recipe, data: Development) -> dict | None:
@@ -36,9 +36,9 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
         network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
         _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)
-    if not recipe.network.init:
+    if not recipe.network.pretrained:
         return None
-    path = initial_file(recipe.network.init)
+    path = initial_file(recipe.network.pretrained)
     read_initial(path, network, data.info.labels)
     sha256 = sha256_file(path)
     of_a_run = all((path.parent / name).exists() for name in ("run.json", "result.json"))
@@ -50,7 +50,7 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
 def _refuse_other_than_chosen(path: Path, sha256: str) -> None:
     """Raise RecipeError where a run's weights are others than those that it ended with."""
     if sha256 != read_run(path.parent).result()["weights_sha256"]:
-        raise RecipeError(f"network.init: {path}: changed or cut short since its run ended")
+        raise RecipeError(f"network.pretrained: {path}: changed or cut short since its run ended")
 
 
 def remarks(data: Development) -> list[str]:
@@ -85,7 +85,7 @@ def begin_or_take_up(
     if foreign:
         raise RunError(f"{folder}: not a run and not empty ({foreign[0]}); give another --out")
     engine = engine or choose_engine(precision=recipe.training.precision)
-    run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, teacher_files(recipe.teacher))
+    run = Run(folder, recipe, seed, wanted, asdict(engine), data.fold, init, soft_target_files(recipe))
     network = build(recipe.network, side=wanted.side, classes=len(wanted.labels))
     write_run(run, describe(network, wanted.side))
     return run
@@ -106,7 +106,7 @@ def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold
 
 
 def _refuse_too_small(recipe: Recipe, network: Network, side: int) -> None:
-    """Raise RecipeError when the faces that `training.start_side` begins with are too small for the network."""
+    """Raise RecipeError when faces of `training.progressive_resizing` pixels are too small for the network."""
     smallest = side_at(recipe, 0, side)
     if smallest == side:
         return
@@ -114,19 +114,19 @@ def _refuse_too_small(recipe: Recipe, network: Network, side: int) -> None:
         describe(network, smallest)
     except RuntimeError:
         raise RecipeError(
-            f"training.start_side: this network cannot read faces of {smallest} pixels; start with larger ones"
+            f"training.progressive_resizing: faces of {smallest} pixels are too small for this network"
         ) from None
 
 
 def _refuse_other_weights(run: Run) -> None:
-    """Raise RunError when the file of `network.init` is there and is not the one that the run was begun with."""
+    """Raise RunError when the file of `network.pretrained` is there and is not the one that the run was begun with."""
     if run.init:
-        _refuse_changed(run, initial_file(run.recipe.network.init), run.init["sha256"])
+        _refuse_changed(run, initial_file(run.recipe.network.pretrained), run.init["sha256"])
 
 
 def _refuse_other_teacher(run: Run) -> None:
     """Raise RunError when a table of targets is there and is not the one that the run was begun with."""
-    for table, told in zip(run.recipe.teacher.tables, run.teacher, strict=True):
+    for table, told in zip(run.recipe.distillation.soft_targets, run.teacher, strict=True):
         _refuse_changed(run, Path(table), told["sha256"])
 
 

@@ -157,7 +157,7 @@ def begin(run: Run, data: Development, engine: Engine) -> Training:
     torch.manual_seed(derive_seed(run.seed, "init", 0))
     network = engine.place(build(run.recipe.network, side=run.data.side, classes=len(run.data.labels)))
     if run.init and not _state_of(run).exists():
-        start_from(initial_file(run.recipe.network.init), network, run.data.labels, data.train.images)
+        start_from(initial_file(run.recipe.network.pretrained), network, run.data.labels, data.train.images)
     training = set_up(run.recipe, engine, network, data.train, data.info.labels, seed=run.seed)
     if _state_of(run).exists():
         training.best, training.state = load_state(
@@ -174,7 +174,7 @@ def end_epoch(run: Run, training: Training, val_images: torch.Tensor, val_labels
     check_finite(run, training, probs)
     row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val_labels, probs)
     is_best = judge_epoch(recipe, state, row["val_accuracy"], row["val_loss"])
-    if is_best and recipe.training.keep == "best":
+    if is_best and recipe.training.checkpoint == "best":
         training.best = {name: value.clone() for name, value in training.eval_network.state_dict().items()}
     state.rows.append(row)
     state.next_epoch()
@@ -267,7 +267,7 @@ def metrics_row(state: TrainState, lr: float, labels: np.ndarray, probs: np.ndar
 
 def result(run: Run, state: TrainState) -> dict:
     """Return what `result.json` says: nothing that differs between equal runs."""
-    keep_best = run.recipe.training.keep == "best"
+    keep_best = run.recipe.training.checkpoint == "best"
     kept = state.best_epoch if keep_best else state.epoch
     row = state.rows[kept - 1]
     return {

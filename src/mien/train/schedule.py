@@ -51,7 +51,7 @@ def side_at(recipe: Recipe, epoch: int, side: int) -> int:
     Progressive resizing (Howard 2018; Tan & Le 2021): cheap small faces first. In steps of four pixels, so that
     strided layers and pooling lose no edge. The last epoch sees whole faces, however few there are.
     """
-    start = recipe.training.start_side
+    start = recipe.training.progressive_resizing
     if not 0 < start < side or epoch == recipe.training.epochs - 1:
         return side
     grown = start + (side - start) * min(1.0, epoch / (GROWING_SHARE * recipe.training.epochs))
@@ -73,7 +73,7 @@ def judge_epoch(recipe: Recipe, state: TrainState, val_accuracy: float, val_loss
     else:
         state.flat_epochs += 1
         if recipe.schedule.kind == "plateau" and state.flat_epochs >= recipe.schedule.patience:
-            lowered = max(state.lr * recipe.schedule.factor, recipe.schedule.floor)
+            lowered = max(state.lr * recipe.schedule.factor, recipe.schedule.min_lr)
             state.lr, state.flat_epochs = min(state.lr, lowered), 0
     if val_accuracy <= state.best_accuracy:
         return False

@@ -85,7 +85,7 @@ def set_up(
         engine=engine,
         seed=seed,
         network=network,
-        eval_network=deepcopy(network) if recipe.optimizer.ema else network,
+        eval_network=deepcopy(network) if recipe.optimizer.ema_decay else network,
         optimizer=optimizer or make_optimizer(network, recipe.optimizer),
         lessons=Lessons(faces, recipe, classes, engine.device),
         labels=torch.from_numpy(faces.labels).to(engine.device),
@@ -140,13 +140,13 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
     mark("data")
     labels = training.labels[batch]
     loss, correct = backward(training.network, training.engine, x, target, labels, mark=mark)
-    if recipe.optimizer.sam:
+    if recipe.optimizer.sam_rho:
         torch.manual_seed(step_seed + distributed.rank())
-        with sam_ascent(training.network, recipe.optimizer.sam):
+        with sam_ascent(training.network, recipe.optimizer.sam_rho):
             backward(training.network, training.engine, x, target, labels, mark=mark)
     training.optimizer.step()
     if training.eval_network is not training.network:
-        ema_update(training.eval_network, training.network, ema_decay_at(recipe.optimizer.ema, number))
+        ema_update(training.eval_network, training.network, ema_decay_at(recipe.optimizer.ema_decay, number))
     mark("step")
     training.loss_sum += loss.double() * len(batch)
     training.correct += correct

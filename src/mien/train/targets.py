@@ -9,7 +9,7 @@ from mien.dataset import Faces
 from mien.errors import DataError, RecipeError
 from mien.predictions import read_predictions
 from mien.reading import sha256_file
-from mien.recipe import Recipe, Teacher
+from mien.recipe import Recipe
 from mien.train.augment import augment, degraded, mixed
 from mien.train.outliers import with_outliers
 from mien.train.views import SUFFIX, draw_view, view_targets
@@ -21,7 +21,7 @@ class Lessons:
     def __init__(self, faces: Faces, recipe: Recipe, labels: tuple[str, ...], device: str):
         self._faces, self._augment, self._device = faces, recipe.augment, device
         self._all_targets = targets(faces, recipe, labels)
-        self._with_views = any(map(holds_views, recipe.teacher.tables))
+        self._with_views = any(map(holds_views, recipe.distillation.soft_targets))
         self._images = torch.from_numpy(faces.images).to(device)
         self._targets = self._all_targets[0].to(device)
 
@@ -54,9 +54,9 @@ def targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tens
     Raises DataError where a class has no face but needs a weight, RecipeError for a teacher that does not fit.
     """
     wanted = np.eye(len(labels))[None, faces.labels]
-    if recipe.teacher.tables:
-        share = recipe.teacher.share
-        wanted = (1 - share) * wanted + share * taught(faces, recipe, labels)
+    if recipe.distillation.soft_targets:
+        weight = recipe.distillation.weight
+        wanted = (1 - weight) * wanted + weight * taught(faces, recipe, labels)
     smoothing = recipe.training.label_smoothing
     wanted = (1 - smoothing) * wanted + smoothing / len(labels)
     return torch.from_numpy(wanted * class_weights(faces, recipe, labels)[faces.labels, None]).float()
@@ -81,15 +81,15 @@ def taught(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.ndarray:
     A table of the plain faces stands for each of their views.
     """
     tables = []
-    for table in map(_there, recipe.teacher.tables):
+    for table in map(_there, recipe.distillation.soft_targets):
         if holds_views(table):
             probs = view_targets(table, faces, recipe.augment, labels)
         else:
             probs = _read(table, faces, labels)[None]
-        softened = probs ** (1 / recipe.teacher.temperature)
+        softened = probs ** (1 / recipe.distillation.temperature)
         tables.append(softened / softened.sum(2, keepdims=True))
     if len({len(table) for table in tables} - {1}) > 1:
-        raise RecipeError("teacher.tables: files of views have as many views each")
+        raise RecipeError("distillation.soft_targets: files of views have as many views each")
     return sum(tables[1:], tables[0]) / len(tables)
 
 
@@ -98,14 +98,17 @@ def holds_views(table: str | Path) -> bool:
     return Path(table).suffix == SUFFIX
 
 
-def teacher_files(teacher: Teacher) -> tuple[dict, ...]:
+def soft_target_files(recipe: Recipe) -> tuple[dict, ...]:
     """Return name and sha256 of each table of targets; RecipeError where one is missing."""
-    return tuple({"file": Path(table).name, "sha256": sha256_file(_there(table))} for table in teacher.tables)
+    files = recipe.distillation.soft_targets
+    return tuple({"file": Path(file).name, "sha256": sha256_file(_there(file))} for file in files)
 
 
 def _there(table: str) -> Path:
     if not Path(table).is_file():
-        raise RecipeError(f"teacher.tables: there is no file {table}; `mien teach` makes such tables")
+        raise RecipeError(
+            f"distillation.soft_targets: there is no file {table}; `mien teach` makes such tables"
+        )
     return Path(table)
 
 

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from mien.dataset import Faces
 from mien.errors import RecipeError
 from mien.files import write_atomic
-from mien.recipe import Augment
+from mien.recipe import Augment, current_name
 from mien.train.augment import augment
 
 FORMAT = 1
@@ -28,11 +28,11 @@ CHUNK = 2048  # faces that are augmented together
 IN_THE_STEP = (
     "mixup",
     "cutmix",
-    "mixed",
+    "mix_prob",
     "noise",
     "blur",
     "outliers",
-)  # what a batch of views may still become
+)  # applied to batches of views, and no part of a view
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ def read_views(path: Path) -> Views:
             raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
         return Views(
             classes=tuple(metadata["classes"]),
-            augment=metadata["augment"],
+            augment={_current(name): value for name, value in metadata["augment"].items()},
             faces=metadata["faces"],
             teachers=tuple(metadata["teachers"]),
             total=metadata["total"],
@@ -104,6 +104,10 @@ def read_views(path: Path) -> Views:
         raise RecipeError(
             f"{path}: not a file of answers to views ({' '.join(str(error).split())})"
         ) from None
+
+
+def _current(name: str) -> str:
+    return current_name(f"augment.{name}").removeprefix("augment.")
 
 
 def view_targets(path: Path, faces: Faces, options: Augment, labels: tuple[str, ...]) -> np.ndarray:

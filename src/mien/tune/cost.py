@@ -81,6 +81,6 @@ def milliseconds(recipe: Recipe, *, side: int, classes: int, engine: Engine) -> 
     with on_threads(engine.threads):
         for _ in range(WARMUP + TIMED):
             began = time.perf_counter()
-            probabilities(network, face, engine, mirror=False)
+            probabilities(network, face, engine)
             times.append(time.perf_counter() - began)
     return 1000 * statistics.median(times[WARMUP:])

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mien.dataset import Development
 from mien.errors import TuneError
 from mien.files import make_folder
 from mien.labels import known_words
+from mien.recipe import current_name, recipe_of
 from mien.train.seeds import derive_seed
 from mien.tune import JOURNAL
 from mien.tune.space import OBJECTIVES, Space
@@ -135,11 +136,34 @@ def _begin_or_join(plan: Plan, storage: BaseStorage) -> Study:
         )
     if kept is None:
         study.set_user_attr(METADATA, metadata)
-    elif differences := list(_differences(kept, metadata)):
+    elif differences := list(_differences(_with_current_names(kept), _with_current_names(metadata))):
         raise TuneError(
             f"{shown(plan.where)}: holds another search: {'; '.join(differences)}; give another name=… or --out"
         )
     return study
+
+
+def _with_current_names(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a search's metadata with the recipe's fields as they are called, and completed, by this version."""
+    space = metadata["space"]
+    recipe = asdict(recipe_of(space["recipe"], "the search's recipe"))
+    parameters = {
+        current_name(name): {
+            **parameter,
+            "name": current_name(name),
+            "field": current_name(parameter["field"]),
+            "when": [[current_name(field), values] for field, values in parameter["when"]],
+        }
+        for name, parameter in space["parameters"].items()
+    }
+    return {**metadata, "space": {**space, "recipe": recipe, "parameters": parameters}}
+
+
+def with_stored_names(plan: Plan, study: Study) -> Plan:
+    """Return the plan with its parameters named as the search was begun with, which may be fields' earlier names."""
+    names = {current_name(name): name for name in study.user_attrs[METADATA]["space"]["parameters"]}
+    parameters = tuple(replace(p, name=names[current_name(p.name)]) for p in plan.space.parameters)
+    return replace(plan, space=replace(plan.space, parameters=parameters))
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:

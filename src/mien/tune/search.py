@@ -26,7 +26,7 @@ from mien.errors import MienError, Stopped, TuneError
 from mien.files import make_folder, with_no_error, write_atomic
 from mien.progress import Progress
 from mien.tune import text
-from mien.tune.plan import Plan, check, make_sampler, open_search
+from mien.tune.plan import Plan, check, make_sampler, open_search, with_stored_names
 from mien.tune.storage import FileLock, shown
 from mien.tune.study import Study, best_recipes, from_optuna
 from mien.tune.trial import TrialFailed, TrialInterrupted, counts, run_trial
@@ -101,7 +101,8 @@ def work(
     with _shared_lock(plan.folder) as alone, open_search(plan) as (storage, study):
         name = f"{socket.gethostname()}-{os.getpid()}"
         turn = FileLock(plan.folder / TURN)
-        worker = Worker(plan, storage, study, name, ending, progress or Progress(), turn)
+        named = with_stored_names(plan, study)
+        worker = Worker(named, storage, study, name, ending, progress or Progress(), turn)
         worker.requeue_dead(at_once=alone and plan.storage is None)
         try:
             while (number := _next_trial(worker)) is not None:

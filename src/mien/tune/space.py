@@ -15,7 +15,7 @@ A space is a TOML file:
 
     [parameters]                       # fields that are searched
     optimizer.lr = { low = 0.01, high = 0.5, log = true }
-    network.growth = { choices = [16, 32, [16, 24, 32]] }
+    network.growth_rate = { choices = [16, 32, [16, 24, 32]] }
     network.layers.0 = { low = 2, high = 6, step = 2 }      # the first value of a list
     optimizer.momentum = { low = 0.8, high = 0.98, when = { optimizer.kind = "sgd" } }
     optimizer.lr-adam = { low = 1e-4, high = 1e-2, log = true, when = { optimizer.kind = "adam" } }

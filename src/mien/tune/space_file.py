@@ -9,7 +9,15 @@ from typing import Any, get_args, get_origin
 from mien.errors import RecipeError, TuneError
 from mien.labels import did_you_mean
 from mien.reading import LARGEST_TOML, read_text
-from mien.recipe import Recipe, fault_of, field_type, known_fields, read_recipe, shipped_recipes
+from mien.recipe import (
+    Recipe,
+    current_name,
+    fault_of,
+    field_type,
+    known_fields,
+    read_recipe,
+    shipped_recipes,
+)
 from mien.shipped import read_named, shipped
 from mien.tune.space import BUDGETS, LEARNT, OBJECTIVES, Parameter, Space
 
@@ -95,7 +103,7 @@ def _space(tree: dict, folder: Path, overrides: list[str], errors: list[str]) ->
         errors.append(f"recipe: {error}")
         return None
     parameters = _parameters(tree.get("parameters"), recipe, errors)
-    given = {override.partition("=")[0] for override in overrides}
+    given = {current_name(override.partition("=")[0]) for override in overrides}
     searched = tuple(p for p in parameters if _option(p.field) not in given)
     if parameters and not searched:
         errors.append("every parameter is fixed, so there is nothing to search")
@@ -170,7 +178,7 @@ def _parameters(tree: Any, recipe: Recipe, errors: list[str]) -> list[Parameter]
 
 def _parameter(name: str, spec: Any, network: str) -> Parameter:
     """Return one parameter; ValueError with what is wrong with it."""
-    field = name.partition("-")[0]
+    field = current_name(name.partition("-")[0])
     hint = field_type(_option(field), network)
     if hint is None:
         known = [known for known in known_fields() if field_type(known, network)]
@@ -235,7 +243,7 @@ def _check_range(spec: dict, option: str, network: str, whole: bool) -> None:
 
 def _when(tree: Any, network: str) -> tuple[tuple[str, tuple], ...]:
     errors: list[str] = []
-    conditions = _flat(tree, errors)
+    conditions = {current_name(field): values for field, values in _flat(tree, errors).items()}
     for field, values in conditions.items():
         if field_type(field, network) is None:
             raise ValueError(f'when has an unknown field "{field}"{did_you_mean(field, known_fields())}')

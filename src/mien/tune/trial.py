@@ -6,6 +6,7 @@ under its number.
 """
 
 import hashlib
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import datetime
@@ -20,7 +21,7 @@ from mien.errors import OutOfMemory, RecipeError, TrainingDiverged
 from mien.files import with_no_error
 from mien.networks.engine import Engine, choose_engine
 from mien.progress import Progress
-from mien.recipe import DenseNet, Recipe, block_layers, to_toml
+from mien.recipe import DenseNet, Recipe, block_layers, recipe_of, to_toml
 from mien.run import Run
 from mien.train import train
 from mien.tune.cost import Cost, estimate_cost, over_budget
@@ -94,7 +95,7 @@ def _values(worker: Worker, trial: Trial, deaths: int) -> tuple[float, ...]:
     key = key_of(recipe)
     _note(trial, recipe=to_toml(recipe), key=key)
     ended = [t for t in worker.trials() if t.state.is_finished()]
-    if twin := next((t for t in ended if t.user_attrs.get("key") == key), None):
+    if twin := next((t for t in ended if _key_of_trial(t) == key), None):
         return _repeat(trial, twin)
     engine = choose_engine(device=plan.device, precision=recipe.training.precision, threads=plan.threads)
     cost = estimate_cost(recipe, space, plan.data, engine)
@@ -145,11 +146,19 @@ def key_of(recipe: Recipe) -> str:
     network = recipe.network
     if isinstance(network, DenseNet):
         layers = block_layers(network)
-        growth = network.growth if len(network.growth) > 1 else network.growth * len(layers)
+        growth = network.growth_rate if len(network.growth_rate) > 1 else network.growth_rate * len(layers)
         peak = dict.fromkeys(("num_blocks", "min_layers", "max_layers"), 0)
-        network = replace(network, layers=layers, growth=growth, **peak)
+        network = replace(network, layers=layers, growth_rate=growth, **peak)
     text = to_toml(replace(recipe, name="x", network=network))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _key_of_trial(trial: FrozenTrial) -> str | None:
+    """Return the key of a trial's recipe, made anew: an earlier version may have named the fields otherwise."""
+    try:
+        return key_of(recipe_of(tomllib.loads(trial.user_attrs["recipe"]), "trial"))
+    except (KeyError, ValueError, RecipeError):
+        return None
 
 
 def _report(worker: Worker, trial: Trial, epochs: int, row: dict) -> None:

@@ -1,0 +1,57 @@
+"""Earlier names of fields: old recipes, runs, spaces, searches and `key=value` stay readable."""
+
+RENAMED_SECTIONS = {"teacher": "distillation", "evaluation": "tta"}
+RENAMED = {
+    "network.growth": "network.growth_rate",
+    "network.squeeze": "network.se_ratio",
+    "network.stochastic_depth": "network.drop_path",
+    "network.init": "network.pretrained",
+    "optimizer.sam": "optimizer.sam_rho",
+    "optimizer.ema": "optimizer.ema_decay",
+    "schedule.floor": "schedule.min_lr",
+    "training.keep": "training.checkpoint",
+    "training.start_side": "training.progressive_resizing",
+    "augment.zoom": "augment.scale",
+    "augment.erasing": "augment.random_erasing",
+    "augment.mixed": "augment.mix_prob",
+    "teacher.tables": "distillation.soft_targets",
+    "teacher.share": "distillation.weight",
+    "evaluation.mirror": "tta.flip",
+}
+
+
+def current_name(field: str) -> str:
+    """Return today's name of a field, as "network.growth_rate.0" of "network.growth.0"; of others the name itself.
+
+    A field is "section.option"; the place in a list and what follows a hyphen, as in a space's parameters, stay.
+    """
+    section, *options = field.split(".")
+    head, hyphen, tail = ".".join(options[:1]).partition("-")
+    renamed = RENAMED.get(f"{section}.{head}", f"{RENAMED_SECTIONS.get(section, section)}.{head}")
+    return (
+        ".".join([renamed + hyphen + tail, *options[1:]])
+        if options
+        else RENAMED_SECTIONS.get(section, section)
+    )
+
+
+def with_current_names(tree: dict, errors: list[str]) -> dict:
+    """Return a recipe's tree of sections under today's names; a field given under both names is noted as an error."""
+    renamed: dict = {}
+    for section, options in tree.items():
+        if not isinstance(options, dict):
+            renamed[current_name(section)] = options
+            continue
+        renamed.setdefault(current_name(section), {})
+        for option, value in options.items():
+            old = f"{section}.{option}"
+            new_section, _, new_option = current_name(old).partition(".")
+            if old != f"{new_section}.{new_option}" and new_option in _section(tree, new_section):
+                errors.append(f"{old} was renamed to {new_section}.{new_option}; give one of them")
+            renamed.setdefault(new_section, {})[new_option] = value
+    return renamed
+
+
+def _section(tree: dict, name: str) -> dict:
+    options = tree.get(name)
+    return options if isinstance(options, dict) else {}
