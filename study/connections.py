@@ -198,10 +198,8 @@ def variants(tables: Tables) -> dict:
         if span is None:
             continue
         options = planned[name]
-        layers, growth = (
-            options["network.layers"].split(",")[0],
-            options["network.growth_rate"].replace(",", ", "),
-        )
+        layers = options["network.layers"].split(",")[0]
+        growth = options["network.growth_rate"].replace(",", ", ")
         seeds.add(seeds_of(tables, group, name))
         told = (growth, options["network.bottleneck"], options["optimizer.lr"], *_cost(tables, group, name))
         rows.append((f"`{name}`", f"3 × {layers}", *told, shown(span), seeds_of(tables, group, name)))

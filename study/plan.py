@@ -38,8 +38,8 @@ def _blocks(layers: str, growth: str, connection: str = "dense", bottleneck: flo
         "network.stem_stride=2",
         "network.stem_pool=true",
     )
-    told = {"layers": layers, "growth": growth, "connection": connection, "bottleneck": bottleneck}
-    fields = tuple(f"network.{key}={value}" for key, value in told.items())
+    options = {"layers": layers, "growth_rate": growth, "connection": connection, "bottleneck": bottleneck}
+    fields = tuple(f"network.{key}={value}" for key, value in options.items())
     return (*fields, *stem, "network.activation=pre", "training.epochs=6")
 
 

@@ -125,7 +125,7 @@ def _fit(folder: Path, data: Development, network, engine) -> None:
     network, told = engine.place(network()), {}
     for split, faces in (("train", data.train), ("val", data.val)):
         images = torch.from_numpy(faces.images).to(engine.device)
-        probs = probabilities(network, images, engine, mirror=False)
+        probs = probabilities(network, images, engine)
         told[split] = {"accuracy": accuracy(faces.labels, probs), "log_loss": log_loss(faces.labels, probs)}
     write_atomic(_told(folder, "fit"), to_json(told))
 

@@ -254,7 +254,7 @@ def test_progress_is_plain_lines_in_a_log(workplace):
     assert lines[2].endswith("0:00 left")
     assert "\x1b" not in done.stderr
     assert done.stdout.startswith(
-        "quick-cnn: learns from labels alone, as no distillation.soft_targets are given"
+        "quick-cnn: trains on the labels alone"
     )
 
 

@@ -13,7 +13,7 @@ from mien.recipe import DenseNet, EfficientNetLite
 def small(**options) -> nn.Module:
     """Return a small DenseNet of two blocks, the same at each call."""
     torch.manual_seed(0)
-    return build(DenseNet(**{"layers": (2, 3), "growth": (4,), **options}), side=16, classes=3)
+    return build(DenseNet(**{"layers": (2, 3), "growth_rate": (4,), **options}), side=16, classes=3)
 
 
 def faces() -> tuple[torch.Tensor, torch.Tensor]:
