@@ -253,9 +253,7 @@ def test_progress_is_plain_lines_in_a_log(workplace):
     assert lines[0].startswith("quick-cnn-s0: epoch 1/3: train loss")
     assert lines[2].endswith("0:00 left")
     assert "\x1b" not in done.stderr
-    assert done.stdout.startswith(
-        "quick-cnn: trains on the labels alone"
-    )
+    assert done.stdout.startswith("quick-cnn: trains on the labels alone")
 
 
 def test_progress_is_a_bar_on_a_terminal(workplace):
