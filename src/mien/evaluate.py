@@ -7,7 +7,7 @@ onnxruntime alone, so only runs need torch.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -207,6 +207,31 @@ def load_network(run: Run, weights_sha256: str, device: str):
         precision = run.recipe.training.precision
         engine = replace(choose_engine(device=device, precision=precision), threads=engine.threads)
     return engine.place(network), engine
+
+
+def recognizing_run(folder: Path, dataset: Dataset) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives a complete run's probabilities float64 (N, C) of faces uint8 (N, S, S), as it evaluates them.
+
+    Raises RunError where the run was trained on other faces than the data set's.
+    """
+    import torch
+
+    from mien.networks.engine import on_threads, probabilities
+
+    run = read_run(folder)
+    if not same_faces(dataset.info, run.data):
+        raise RunError(
+            f"{folder}: was trained on other data ({_named(run.data)}) than {dataset.info.folder} "
+            f"({_named(dataset.info)})"
+        )
+    network, engine = load_network(run, run.result()["weights_sha256"], "auto")
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        with on_threads(engine.threads):
+            faces = torch.from_numpy(images).to(engine.device)
+            return probabilities(network, faces, engine, **asdict(run.recipe.evaluation))
+
+    return answer
 
 
 def _refuse_changed_weights(run: Run, sha256: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands that judge and ship: evaluate, judge, compare, export."""
+"""The commands that judge and ship: evaluate, judge, compare, stress, export."""
 
 from pathlib import Path
 from typing import Annotated
@@ -91,6 +91,30 @@ def compare(
     from mien.compare import compare, summary
 
     print(summary(compare(runs, out, split=split, draws=draws)))
+
+
+@app.command()
+def stress(
+    models: Annotated[
+        list[str], typer.Argument(help="models that ship, .onnx files, or folders of complete runs")
+    ],
+    data: Annotated[Path, typer.Option(help="the data set whose val faces are corrupted")],
+    out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/stress"),
+    faces: Annotated[int, typer.Option(min=0, help="so many faces, drawn by the seed; 0: all")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the corruptions and the bootstrap")] = 0,
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 1000,
+) -> None:
+    """Measure what noise, blur, dark and cover cost.
+
+    18 corruptions at five strengths; several models see the same faces and are compared in pairs.
+    """
+    from mien.progress import TerminalCounting
+    from mien.stress import stress, summary
+
+    with stop_asked() as stop:
+        progress = TerminalCounting(stop=stop)
+        result = stress(models, data, out, faces=faces, seed=seed, draws=draws, progress=progress)
+    print(f"{summary(result)}\n\n{out / 'stress.html'}")
 
 
 @app.command()

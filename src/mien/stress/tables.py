@@ -1,0 +1,80 @@
+"""The numbers and tables of a stress test. Measures nothing."""
+
+from mien.judge import Interval
+from mien.pages.tables import Column, Data, Table
+from mien.stress.corruptions import CORRUPTIONS, STRENGTHS
+from mien.stress.measure import Stress
+from mien.text import decimal, percent, points
+
+ENDS = ("low", "high")
+
+
+def data(stress: Stress) -> dict[str, Data]:
+    """Return what the CSV files hold: conditions, models, differences."""
+    conditions = [
+        (c.model, c.corruption, c.strength, *numbers(c.accuracy), c.ece, c.uncertain)
+        for c in stress.conditions
+    ]
+    models = [
+        (name, accuracy_with_interval(stress.unchanged(name).accuracy), *numbers(stress.unchanged(name).accuracy),
+         accuracy_with_interval(stress.accuracy[name]), *numbers(stress.accuracy[name]),
+         _points_with_interval(stress.loss[name]), *numbers(stress.loss[name]), error)
+        for name, error in stress.mean_corruption_error.items()
+    ]  # fmt: skip
+    differences = [
+        (*pair, _points_with_interval(difference), *numbers(difference))
+        for pair, difference in stress.differences.items()
+    ]
+    return {
+        "conditions": Data.of(
+            ("model", "corruption", "strength", "accuracy", *ENDS, "ece", "uncertain"), conditions
+        ),
+        "models": Data(
+            (
+                Column("model", "model"),
+                Column("", "as they are", in_file=False),
+                *map(Column, ("accuracy", *ENDS)),
+                Column("", "under corruptions", in_file=False),
+                *map(Column, ("mean_accuracy", "mean_low", "mean_high")),
+                Column("", "points lost", in_file=False),
+                *map(Column, ("loss", "loss_low", "loss_high")),
+                Column("mean_corruption_error", "mean corruption error", decimal),
+            ),
+            models,
+        ),
+        "differences": Data(
+            (
+                Column("a", "model"),
+                Column("b", "minus"),
+                Column("", "difference under corruptions", in_file=False),
+                *map(Column, ("difference", *ENDS)),
+            ),
+            differences,
+        ),
+    }
+
+
+def strengths(stress: Stress, model: str) -> Table:
+    """Return a model's accuracy by corruption and strength, and what is uncertain at the highest."""
+    rows = []
+    for corruption in CORRUPTIONS:
+        conditions = stress.of(model, corruption)
+        accuracies = [f"{100 * condition.accuracy.point:.1f}" for condition in conditions]
+        last = conditions[-1]
+        rows.append((corruption, *accuracies, percent(last.uncertain, 0), decimal(last.ece)))
+    head = ("accuracy, %", "as is", *map(str, STRENGTHS), "uncertain at 5", "ECE at 5")
+    return Table(f"{model}: accuracy by strength", head, [("", rows)])
+
+
+def numbers(interval: Interval) -> tuple[float, float, float]:
+    """Return point, low and high."""
+    return interval.point, interval.low, interval.high
+
+
+def accuracy_with_interval(share: Interval) -> str:
+    """Return a share with its interval, in percent."""
+    return f"{percent(share.point)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def _points_with_interval(difference: Interval) -> str:
+    return f"{points(difference.point)} [{points(difference.low)}, {points(difference.high)}]"
