@@ -216,8 +216,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Of two processes that make the same target the second one waits. Raises StorageError where the disk refuses.
     """
     old = target.with_name(f".{target.name}.old")
-    make_folder(target.parent)
-    with locked_name(target, "the folder", waiting=lambda: None):
+    with _parents_of(target), locked_name(target, "the folder", waiting=lambda: None):
         _restore(old, target)
         with _hidden_folder(target) as hidden:
             yield hidden
@@ -228,6 +227,19 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 sync_folder(target.parent)
             finally:
                 _restore(old, target)
+
+
+@contextmanager
+def _parents_of(target: Path) -> Iterator[None]:
+    """Make the folders above a target; where the block fails those that were not there go again, while empty."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    make_folder(target.parent)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with_no_error(folder.rmdir)
+        raise
 
 
 def _restore(old: Path, target: Path) -> None:
