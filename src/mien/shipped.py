@@ -8,6 +8,8 @@ from mien.errors import MienError
 from mien.labels import known_words
 from mien.reading import LARGEST_TOML, read_text, reason
 
+DEFAULT_MODEL = "pocket"  # what classifies the faces of photos, videos and the page unless told otherwise
+
 
 def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
     """Return the files of one of the package's folders, such as "recipes", by name; none where there is no folder."""

@@ -8,6 +8,7 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.pictures import LARGEST_PIXELS
+from mien.shipped import DEFAULT_MODEL
 
 FORBIDDEN = "Not for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."
 SAID = f"It says how people would label a face, not what a person feels; limits: mien info MODEL. {FORBIDDEN}"
@@ -46,7 +47,7 @@ def predict(
             metavar="PATH", help="photos, folders, patterns as 'in/**/*.jpg', - for standard input"
         ),
     ],
-    model: ModelOption = "pocket",
+    model: ModelOption = DEFAULT_MODEL,
     crop: Annotated[
         bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
     ] = False,
@@ -115,7 +116,7 @@ def predict(
     epilog=f"It says how people would label a face, not what a person feels. {FORBIDDEN} No picture is kept or logged."
 )
 def serve(
-    model: ModelOption = "pocket",
+    model: ModelOption = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
     workers: Annotated[int, typer.Option(help="processes that answer requests")] = 1,

@@ -15,6 +15,7 @@ from mien.cli.reading import (
     PriorOption,
     ThresholdOption,
 )
+from mien.shipped import DEFAULT_MODEL
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
@@ -40,7 +41,7 @@ def video(
     camera: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
     ] = None,
-    model: ModelOption = "pocket",
+    model: ModelOption = DEFAULT_MODEL,
     csv: Annotated[
         str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
     ] = None,

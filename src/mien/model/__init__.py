@@ -21,7 +21,7 @@ from mien.model.metadata import parsed
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
 from mien.model.prior import Prior, read_prior, shift_prior, train_shares
 from mien.reading import read_bytes, reason
-from mien.shipped import shipped
+from mien.shipped import DEFAULT_MODEL, shipped
 from mien.text import quoted
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def shipped_models() -> dict[str, Path]:
     return shipped("weights", ".onnx")
 
 
-def read_model(where: str | Path = "pocket", *, threads: int = 0) -> Model:
+def read_model(where: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> Model:
     """Read a shipped model by name, or any model of mien's by path; `threads` 0 takes all cores.
 
     Nothing of it is executed but a graph of ONNX's own operators, without loops or branches, and no other file is

@@ -29,6 +29,7 @@ from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpressi
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
+from mien.shipped import DEFAULT_MODEL
 from mien.workers import spread
 
 __all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
@@ -52,7 +53,7 @@ class Outputs:
 def predict(
     paths: Iterable[str | PathLike[str]],
     *,
-    model: str | Path | Model = "pocket",
+    model: str | Path | Model = DEFAULT_MODEL,
     crop: bool = False,
     csv: str | Path | None = None,
     json: str | Path | None = None,

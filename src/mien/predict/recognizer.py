@@ -22,6 +22,7 @@ from mien.model import BATCH, Model, Prior, read_model
 from mien.pictures import LARGEST_RATIO, square
 from mien.predict.images import ImageInput, load_image, refuse_one_image
 from mien.predict.occlusion import occlusion
+from mien.shipped import DEFAULT_MODEL
 from mien.workers import available_cores, spread
 
 UNCERTAIN = "uncertain"
@@ -87,7 +88,7 @@ class Recognizer:
 
     def __init__(
         self,
-        model: str | Path | Model = "pocket",
+        model: str | Path | Model = DEFAULT_MODEL,
         *,
         long_side: int = LONG_SIDE,
         threshold: float | None = None,

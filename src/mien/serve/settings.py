@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mien.errors import ServeError
 from mien.pictures import LARGEST_PIXELS
+from mien.shipped import DEFAULT_MODEL
 from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"
@@ -37,7 +38,7 @@ class Limits:
 class Settings:
     """What a server is to do."""
 
-    model: str = "pocket"
+    model: str = DEFAULT_MODEL
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     workers: int = 1  # processes that answer requests

@@ -18,6 +18,7 @@ from mien.model import Model, Prior
 from mien.predict import check_options, check_outputs, open_recognizer, real_places, run_options
 from mien.predict.answer import NOTICE, card_at
 from mien.progress import Counting
+from mien.shipped import DEFAULT_MODEL
 from mien.video.camera import Device
 from mien.video.footage import HIGHEST_RATE, LOWEST_RATE, RATE, Frame
 from mien.video.rows import Csv, Json, PeopleCsv, Table
@@ -33,7 +34,7 @@ def video(
     sources: Iterable[str | os.PathLike] = (),
     *,
     camera: int | str | Device | None = None,
-    model: str | Path | Model = "pocket",
+    model: str | Path | Model = DEFAULT_MODEL,
     csv: str | Path | None = None,
     json: str | Path | None = None,
     people: str | Path | None = None,
