@@ -68,11 +68,11 @@ weights: .venv/with-all
 	$(MIEN) pack "$(DATA)" "$(FACES)"
 	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
 	$(MIEN) train pocket-densenet "$(FACES)" name=labels $(FIRST) tta.shift=0 --seeds 3 --out $(WEIGHTS)
-	$(MIEN) teach "$(FACES)-voted" --translate --out $(WEIGHTS)/voters.csv
-	$(MIEN) teach "$(FACES)" "$(call best_of,labels)" --out $(WEIGHTS)/labels.csv
+	$(MIEN) distill "$(FACES)-voted" --translate --out $(WEIGHTS)/voters.csv
+	$(MIEN) distill "$(FACES)" "$(call best_of,labels)" --out $(WEIGHTS)/labels.csv
 	$(MIEN) train pocket "$(FACES)" name=first $(FIRST) distillation.soft_targets=$(WEIGHTS)/voters.csv,$(WEIGHTS)/labels.csv --seeds 3 \
 	  --out $(WEIGHTS)
-	$(MIEN) teach "$(FACES)" "$(call best_of,first)" --out $(WEIGHTS)/network.csv
+	$(MIEN) distill "$(FACES)" "$(call best_of,first)" --out $(WEIGHTS)/network.csv
 	$(MIEN) train pocket "$(FACES)" distillation.soft_targets=$(WEIGHTS)/voters.csv,$(WEIGHTS)/network.csv --seeds 3 --out $(WEIGHTS)
 	best="$(call best_of,pocket)" && $(MIEN) export "$$best" --out $(WEIGHTS)/pocket.onnx --licence Apache-2.0 && \
 	$(MIEN) evaluate --test --data "$(FACES)" $(WEIGHTS)/pocket.onnx && \
@@ -94,13 +94,13 @@ teachers: .venv/with-all
 	mkdir -p $(TEACHERS)
 	for kind in face-resnet efficientnet-lite; do [ -f $(TEACHERS)/$$kind.safetensors ] || \
 	.venv/bin/python scripts/fetch_weights.py $$kind $(TEACHERS)/$$kind.safetensors || exit 1; done
-	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) teach "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
+	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) distill "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
 	$(MIEN) train teacher-face "$(FACES)" network.pretrained=$(TEACHERS)/face-resnet.safetensors \
 	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
 	$(MIEN) train teacher-imagenet "$(FACES)" network.pretrained=$(TEACHERS)/efficientnet-lite.safetensors \
 	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
 	$(MIEN) evaluate $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0
-	$(MIEN) teach "$(FACES)" $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0 --views 20 --student pocket \
+	$(MIEN) distill "$(FACES)" $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0 --views 20 --student pocket \
 	  --out $(TEACHERS)/views.safetensors
 
 # make study DATA=fer2013.tar.gz: the runs behind docs/study.md (stopped, the same command goes on), their numbers, the page;

@@ -67,13 +67,13 @@ for seed in 1 2 3 4; do train densenet "$seed"; done
 if [ -n "$data" ]; then # teachers that have not seen the face, then what they teach
     item train-folds 60 "$python" -m mien train densenet-fast "$data" name=folds --folds 3 --val-apart --out "$out/runs"
     [ -e "$out/done/train-folds" ] && \
-        item teach-unseen 40 "$python" -m mien teach "$data" "$out"/runs/folds-s0-f?of3 --out "$out/unseen.csv"
+        item teach-unseen 40 "$python" -m mien distill "$data" "$out"/runs/folds-s0-f?of3 --out "$out/unseen.csv"
     [ -e "$out/done/teach-unseen" ] && item train-unseen 60 "$python" -m mien train pocket "$data" \
         distillation.soft_targets="$out/unseen.csv" name=pocket-unseen --out "$out/runs"
     [ -e "$out/done/train-unseen" ] && item evaluate-unseen 20 "$python" -m mien evaluate "$out/runs/pocket-unseen-s0"
 fi
 if [ -e "$out/done/train-densenet-s4" ]; then
-    item teach 40 "$python" -m mien teach "$data" "$out"/runs/densenet-s[0-4] --out "$out/teacher.csv"
+    item teach 40 "$python" -m mien distill "$data" "$out"/runs/densenet-s[0-4] --out "$out/teacher.csv"
     item train-taught 60 "$python" -m mien train pocket "$data" distillation.soft_targets="$out/teacher.csv" \
         name=pocket-taught --out "$out/runs"
     [ -e "$out/done/train-taught" ] && item evaluate-taught 20 "$python" -m mien evaluate "$out/runs/pocket-taught-s0"

@@ -1,7 +1,7 @@
 """What each means of training is worth, one left out or put in at a time: python scripts/means.py DATA OUT TABLE
 --voters VOTERS --network NETWORK --epochs 8.
 
-The recipe is `pocket` with fewer epochs, taught by VOTERS and NETWORK, two tables of `mien teach`. Each run has one
+The recipe is `pocket` with fewer epochs, taught by VOTERS and NETWORK, two tables of `mien distill`. Each run has one
 means less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the
 clean faces of val against the base: accuracy and log loss, each with the 95 % interval of the difference. Few epochs
 favor what learns fast over what keeps from learning by heart, so what helps here helps a short training. The views that
@@ -109,8 +109,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path, help="a folder for the runs")
     parser.add_argument("table", type=Path, help="the CSV file of the figures")
-    parser.add_argument("--voters", type=Path, required=True, help="from `mien teach DATA --translate`")
-    parser.add_argument("--network", type=Path, required=True, help="from `mien teach DATA RUN`")
+    parser.add_argument("--voters", type=Path, required=True, help="from `mien distill DATA --translate`")
+    parser.add_argument("--network", type=Path, required=True, help="from `mien distill DATA RUN`")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=MEANS, default=list(MEANS))

@@ -7,6 +7,7 @@ import torch
 from test_train import FINAL, TOY, final_bytes, toy_recipe
 
 from mien.dataset import read_dataset, writing_dataset
+from mien.distill import distill, distill_views
 from mien.errors import DataError, MienError, RecipeError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate, load_network
 from mien.export import export
@@ -16,13 +17,12 @@ from mien.networks.engine import probabilities
 from mien.predictions import read_predictions
 from mien.recipe import Distillation, read_recipe
 from mien.run import folder_name, read_run
-from mien.teach import teach, teach_views
 from mien.train import train
-from mien.train.targets import Lessons, targets, taught
+from mien.train.targets import TrainBatches, soft_targets, targets
 from mien.train.views import read_views, write_views
 
 
-def taught_by(*tables):
+def distilled_from(*tables):
     """Return a toy recipe with tables of targets."""
     return replace(
         toy_recipe("quick-densenet"), distillation=Distillation(soft_targets=tuple(map(str, tables)))
@@ -96,7 +96,9 @@ def test_teachers_are_read_by_id_and_class_name_whatever_their_order(toy_data, t
     second = tmp_path / "second.csv"
     second.write_text("\n".join([turned[0], *reversed(turned[1:])]) + "\n")
     tables = (str(first), str(second))
-    alone, both = (taught(toy_data.train, taught_by(*t), toy_data.info.labels) for t in (tables[:1], tables))
+    alone, both = (
+        soft_targets(toy_data.train, distilled_from(*t), toy_data.info.labels) for t in (tables[:1], tables)
+    )
 
     assert np.allclose(alone, both)
 
@@ -105,7 +107,7 @@ FAULTY = {
     "missing": (lambda path: path.unlink(), "there is no file"),
     "one face short": (
         lambda path: path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n"),
-        "says nothing of 1 of",
+        "lacks 1 of",
     ),
     "other classes": (
         lambda path: path.write_text(path.read_text().replace("angry", "cross")),
@@ -156,15 +158,15 @@ def test_a_run_records_its_teacher_and_refuses_another(toy_data, tmp_path):
 
 
 def test_a_run_teaches_another_as_it_reads_train(toy, toy_data, tmp_path):
-    """`teach` gives a row a train face, in the data set's order, that a recipe takes as it is."""
+    """`distill` gives a row a train face, in the data set's order, that a recipe takes as it is."""
     run = train(toy_recipe("quick-densenet", "training.epochs=2"), toy_data, tmp_path / "run")
     out = tmp_path / "targets.csv"
-    told = teach(toy, out, teachers=[run.folder, run.folder])
+    told = distill(toy, out, teachers=[run.folder, run.folder])
     read = read_predictions(out)
 
     assert read.ids.tolist() == toy_data.train.ids.tolist() == told.ids.tolist()
     assert np.allclose(told.probs, read.probs)
-    assert np.allclose(taught(toy_data.train, taught_by(out), LABELS)[0], told.probs)
+    assert np.allclose(soft_targets(toy_data.train, distilled_from(out), LABELS)[0], told.probs)
 
 
 def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
@@ -173,7 +175,7 @@ def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
     other = voted(tmp_path / "other", [(1,) * 10])
 
     with pytest.raises(RunError, match="was trained on other data"):
-        teach(other, tmp_path / "t.csv", teachers=[run.folder])
+        distill(other, tmp_path / "t.csv", teachers=[run.folder])
     assert not (tmp_path / "t.csv").exists()
 
 
@@ -192,16 +194,16 @@ def unseen(toy, tmp_path_factory):
 def test_folds_of_train_teach_faces_that_they_have_not_seen(toy, toy_data, unseen, tmp_path):
     """Each train face is told by the network whose fold it is of, beside a teacher that tells them all."""
     folders = [run.folder for run in unseen]
-    probs = teach(toy, tmp_path / "t.csv", teachers=folders).probs
+    probs = distill(toy, tmp_path / "t.csv", teachers=folders).probs
     whole = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run").folder
-    beside = teach(toy, tmp_path / "b.csv", teachers=[*folders, whole]).probs
+    beside = distill(toy, tmp_path / "b.csv", teachers=[*folders, whole]).probs
 
     for run in unseen:
         own = evaluate(run.folder)
         rows = np.isin(toy_data.train.ids, own.ids)
         assert own.ids.tolist() == toy_data.train.ids[rows].tolist()
         assert np.allclose(own.probs, probs[rows])
-    assert np.allclose(beside, (probs + teach(toy, tmp_path / "w.csv", teachers=[whole]).probs) / 2)
+    assert np.allclose(beside, (probs + distill(toy, tmp_path / "w.csv", teachers=[whole]).probs) / 2)
 
 
 def test_folds_teach_together_or_not_at_all(toy, unseen, tmp_path):
@@ -212,10 +214,10 @@ def test_folds_teach_together_or_not_at_all(toy, unseen, tmp_path):
     for teachers, message in (
         ([unseen[1].folder], lacking),
         ([unseen[0].folder, unseen[1].folder, unseen[0].folder], lacking),
-        ([seen_val], "fold 1 of 2, dealt from train and val; .* with --folds 2 --val-apart"),
+        ([seen_val], "fold 1 of 2 of train and val together.* with --folds 2 --val-apart"),
     ):
         with pytest.raises(RunError, match=message):
-            teach(toy, tmp_path / "t.csv", teachers=teachers)
+            distill(toy, tmp_path / "t.csv", teachers=teachers)
     assert not (tmp_path / "t.csv").exists()
 
 
@@ -244,7 +246,7 @@ def test_voters_teach_what_they_said_of_the_seven_classes(tmp_path):
     votes[1] |= {"unknown": 7, "NF": 3}
     votes[2] |= {"happiness": 10}
     folder = voted(tmp_path / "voted", [tuple(row.values()) for row in votes])
-    told = teach(folder, tmp_path / "t.csv")
+    told = distill(folder, tmp_path / "t.csv")
     wanted = np.zeros((3, 7))
     wanted[0, LABELS.index("angry")], wanted[0, LABELS.index("neutral")] = 0.75, 0.25
     wanted[1:, LABELS.index("happy")] = 1
@@ -258,7 +260,7 @@ def test_translated_votes_tell_how_faces_with_such_votes_are_labelled(tmp_path):
     neutral[FERPLUS_VOTES.index("neutral")], happy[FERPLUS_VOTES.index("happiness")] = 10, 8
     labels = ["sad"] * 10 + ["neutral"] * 30 + ["happy"] * 20
     folder = voted(tmp_path / "voted", [neutral] * 40 + [happy] * 20, labels)
-    told = teach(folder, tmp_path / "t.csv", translate=True).probs
+    told = distill(folder, tmp_path / "t.csv", translate=True).probs
 
     assert np.allclose(1, told.sum(1))
     assert np.allclose([0.25, 0.75], told[:40][:, [LABELS.index("sad"), LABELS.index("neutral")]], atol=0.01)
@@ -270,36 +272,36 @@ def test_a_model_file_teaches_as_the_run_that_it_was_exported_from(toy, toy_data
     run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
     model = tmp_path / "m.onnx"
     export([run.folder], model, licence="MIT")
-    told = teach(toy, tmp_path / "t.csv", teachers=[model])
-    by_run = teach(toy, tmp_path / "r.csv", teachers=[run.folder])
+    told = distill(toy, tmp_path / "t.csv", teachers=[model])
+    by_run = distill(toy, tmp_path / "r.csv", teachers=[run.folder])
 
     assert np.array_equal(told.probs.argmax(1), by_run.probs.argmax(1))
     assert told.ids.tolist() == by_run.ids.tolist()
     with pytest.raises(RunError, match="was trained on other data"):
-        teach(voted(tmp_path / "other", [(1,) * 10]), tmp_path / "o.csv", teachers=[model])
+        distill(voted(tmp_path / "other", [(1,) * 10]), tmp_path / "o.csv", teachers=[model])
 
 
 def test_teachers_need_no_translation(toy, tmp_path):
     """Runs answer in the data set's labels, so translating them is a mistake that is told."""
-    with pytest.raises(DataError, match="voters alone"):
-        teach(toy, tmp_path / "t.csv", teachers=["pocket"], translate=True)
+    with pytest.raises(DataError, match="annotators"):
+        distill(toy, tmp_path / "t.csv", teachers=["pocket"], translate=True)
 
 
 def test_without_votes_voters_cannot_teach(toy, tmp_path):
     """A data set without votes is told how to come by some."""
     with pytest.raises(DataError, match="has no votes; give runs, or pack it with --votes"):
-        teach(toy, tmp_path / "t.csv")
+        distill(toy, tmp_path / "t.csv")
 
 
 def test_a_place_that_is_none_is_told_before_the_work(toy, tmp_path):
     """A table that could not be written is refused before any teacher is asked."""
     with pytest.raises(StorageError, match="gone: no such folder"):
-        teach(toy, tmp_path / "gone" / "t.csv", teachers=["no run"])
+        distill(toy, tmp_path / "gone" / "t.csv", teachers=["no run"])
     with pytest.raises(StorageError, match="a folder; give the name of a file"):
-        teach(toy, tmp_path, teachers=["no run"])
+        distill(toy, tmp_path, teachers=["no run"])
 
 
-def test_a_taught_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):
+def test_a_distilled_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_path):
     """Targets are made anew at each start, so a stopped run goes on with the same."""
     path = soft_table(tmp_path / "t.csv", toy_data.train)
     recipe = read_recipe(
@@ -335,23 +337,23 @@ def answered_views(toy, toy_data, folder, *, views: int = 3, student: str = "poc
     """Return a toy teacher's run and its file of answers to views, as a recipe's [augment] draws them."""
     run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, folder / "run")
     out = folder / "views.safetensors"
-    teach_views(toy, out, teachers=[run.folder], student=read_recipe(student), views=views)
+    distill_views(toy, out, teachers=[run.folder], student=read_recipe(student), views=views)
     return run, out
 
 
 def test_teachers_answer_the_very_pictures_that_a_student_sees(toy, toy_data, tmp_path):
     """In epoch e a student's batch holds view e modulo their number, and its target is the teacher's answer to it."""
     run, out = answered_views(toy, toy_data, tmp_path)
-    recipe = replace(taught_by(out), augment=read_recipe("pocket").augment)
+    recipe = replace(distilled_from(out), augment=read_recipe("pocket").augment)
     recipe = replace(recipe, distillation=replace(recipe.distillation, weight=1.0))
     recipe = replace(recipe, training=replace(recipe.training, label_smoothing=0.0))
     network, engine = load_network(run, run.result()["weights_sha256"], "cpu")
-    lessons = Lessons(toy_data.train, recipe, LABELS, "cpu")
+    batches = TrainBatches(toy_data.train, recipe, LABELS, "cpu")
     rows = torch.arange(len(toy_data.train))
     seen = []
     for epoch in (0, 1, 3):
-        lessons.begin_epoch(epoch)
-        faces, wanted = lessons.batch(rows, generator=torch.Generator())
+        batches.begin_epoch(epoch)
+        faces, wanted = batches.batch(rows, generator=torch.Generator())
         seen.append(faces)
 
         assert np.allclose(probabilities(network, faces, engine), wanted, atol=2e-3)
@@ -367,10 +369,10 @@ def test_views_that_were_interrupted_go_on_to_the_same_answers(toy, toy_data, tm
     whole = read_views(out)
     write_views(out, replace(whole, probs=whole.probs[:1]))
     with pytest.raises(RecipeError):
-        targets(toy_data.train, replace(taught_by(out), augment=read_recipe("pocket").augment), LABELS)
+        targets(toy_data.train, replace(distilled_from(out), augment=read_recipe("pocket").augment), LABELS)
     rules = {"teachers": [run.folder], "student": read_recipe("pocket")}
-    again = teach_views(toy, out, views=3, **rules)
-    more = teach_views(toy, out, views=4, **rules)
+    again = distill_views(toy, out, views=3, **rules)
+    more = distill_views(toy, out, views=4, **rules)
 
     assert np.array_equal(whole.probs, again.probs)
     assert 4 == len(more.probs) == len(read_views(out).probs)
@@ -380,7 +382,7 @@ def test_views_that_were_interrupted_go_on_to_the_same_answers(toy, toy_data, tm
 def test_views_of_other_augmentations_or_faces_are_refused(toy, toy_data, tmp_path):
     """A student trains on views that its own recipe draws of its own faces, and on no others."""
     run, out = answered_views(toy, toy_data, tmp_path, views=1)
-    own = replace(taught_by(out), augment=read_recipe("pocket").augment)
+    own = replace(distilled_from(out), augment=read_recipe("pocket").augment)
     other = replace(own, augment=replace(own.augment, rotation=7.0))
     images = toy_data.train.images.copy()
     images[0, 0, 0] ^= 1
@@ -392,7 +394,7 @@ def test_views_of_other_augmentations_or_faces_are_refused(toy, toy_data, tmp_pa
     with pytest.raises(RecipeError):
         targets(changed, own, LABELS)
     with pytest.raises(RecipeError):
-        teach_views(
+        distill_views(
             toy, out, teachers=[run.folder], student=read_recipe("ferplus", ("augment.shift=1",)), views=1
         )
 
@@ -401,7 +403,7 @@ def test_a_student_of_views_is_the_same_however_often_it_was_stopped(toy, toy_da
     """A run that learns from views ends with the same bytes whether or not it was stopped within an epoch."""
     _, out = answered_views(toy, toy_data, tmp_path, views=2)
     augment = read_recipe("pocket").augment
-    recipe = replace(taught_by(out), augment=augment)
+    recipe = replace(distilled_from(out), augment=augment)
     recipe = replace(recipe, training=replace(recipe.training, epochs=3))
     straight = train(recipe, toy_data, tmp_path / "straight")
     asked = iter(range(10_000))

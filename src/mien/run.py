@@ -210,7 +210,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         told.append(("started from", f"{run.init['file']}, sha256 {run.init['sha256']}"))
     if run.teacher:
         tables = "\n  ".join(f"{table['file']}, sha256 {table['sha256']}" for table in run.teacher)
-        told.append(("taught by", tables))
+        told.append(("distilled from", tables))
     told.append(_outcome(run))
     openings = run.openings()
     times = "".join(f"\n  {opening['time']}" for opening in openings)
@@ -228,7 +228,7 @@ def began_with(run: Run) -> str:
     if run.teacher:
         tables = ", ".join(table["file"] for table in run.teacher)
         told.append(
-            f"{run.name} was taught by {tables} beside the labels; which faces stand behind is not known here."
+            f"{run.name} was distilled from {tables}; on which faces its teachers were trained is not known here."
         )
     return " ".join(told)
 

@@ -1,14 +1,21 @@
-"""The commands that train: train, teach, bench."""
+"""The commands that train: train, distill, bench."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.app import app, note_renamed, stop_asked
 from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from mien.dataset import Dataset
+    from mien.folds import Fold
+    from mien.networks.engine import Engine
+    from mien.recipe import Recipe
 
 
 @app.command()
@@ -28,7 +35,7 @@ def train(
         ),
     ] = None,
     val_apart: Annotated[
-        bool, typer.Option("--val-apart", help="folds of train alone, for `mien teach`: val stays unseen")
+        bool, typer.Option("--val-apart", help="folds of train alone, for `mien distill`: val stays unseen")
     ] = False,
     out: Annotated[
         Path, typer.Option(help="where the runs' folders NAME-sSEED or NAME-sSEED-fFOLDofFOLDS lie")
@@ -47,7 +54,6 @@ def train(
     note_renamed(overrides or ())
     chosen = read_recipe(recipe, tuple(overrides or ()))
     from mien.dataset import read_dataset
-    from mien.errors import DataError
     from mien.folds import folds_of
 
     if val_apart and folds is None:
@@ -55,83 +61,109 @@ def train(
     data = read_dataset(dataset)
     data.development(next(folds_of(folds, val_apart)))  # refused before torch is loaded
     from mien.networks.engine import choose_engine
+
+    engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
+    if chosen.distillation.weight != Distillation().weight and not chosen.distillation.soft_targets:
+        _print_once(
+            f"{chosen.name}: trains on the labels alone, since distillation.soft_targets names no file"
+        )
+    with stop_asked() as stop:
+        for seed in range(first_seed, first_seed + seeds):
+            _train_seed(chosen, data, out, seed, list(folds_of(folds, val_apart)), engine, stop)
+
+
+def _train_seed(
+    recipe: "Recipe",
+    data: "Dataset",
+    out: Path,
+    seed: int,
+    folds: "list[Fold | None]",
+    engine: "Engine",
+    stop: Callable[[], bool],
+) -> None:
+    """Train a seed on train, or on each of the folds, and print the results."""
     from mien.progress import Terminal, TerminalCounting
     from mien.run import folder_name, outcome
     from mien.train import train
     from mien.train.folds import summary
 
-    engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
-    alone = os.environ.get("RANK", "0") == "0"  # or the first of torchrun's processes
-    say = print if alone else lambda _: None
-    if chosen.distillation.weight != Distillation().weight and not chosen.distillation.soft_targets:
-        say(f"{chosen.name}: trains on the labels alone, since distillation.soft_targets names no file")
-    with stop_asked() as stop:
-        for seed in range(first_seed, first_seed + seeds):
-            runs, faces = [], []
-            for fold in folds_of(folds, val_apart):
-                development, folder = data.development(fold), out / folder_name(chosen.name, seed, fold)
-                options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
-                waiting = partial(TerminalCounting(stop=stop).wait, f"train {folder}")
-                run = train(chosen, development, folder, waiting=waiting, **options)
-                say(f"{folder}: {outcome(run)}")
-                runs.append(run)
-                faces.append(len(development.val))
-            if folds:
-                say(summary(runs, faces))
+    runs, faces = [], []
+    for fold in folds:
+        development, folder = data.development(fold), out / folder_name(recipe.name, seed, fold)
+        waiting = partial(TerminalCounting(stop=stop).wait, f"train {folder}")
+        options = {"seed": seed, "engine": engine, "stop": stop, "progress": Terminal()}
+        run = train(recipe, development, folder, waiting=waiting, **options)
+        _print_once(f"{folder}: {outcome(run)}")
+        runs.append(run)
+        faces.append(len(development.val))
+    if folds != [None]:
+        _print_once(summary(runs, faces))
+
+
+def _print_once(text: str) -> None:
+    """Print from the first of torchrun's processes, or from this one where it is alone."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text)
 
 
 @app.command()
-def teach(
-    dataset: Annotated[Path, typer.Argument(help="a data set's folder; its train faces alone are read")],
+def distill(
+    dataset: Annotated[Path, typer.Argument(help="a data set's folder; only its train faces are used")],
     teachers: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[TEACHER]...",
-            help="runs or model files; without any, FER+'s voters, where the data set has votes",
+            help="runs or model files; without any, the votes of FER+'s annotators",
         ),
     ] = None,
     translate: Annotated[
-        bool, typer.Option("--translate", help="voters' answers become the labels that such faces have")
+        bool, typer.Option("--translate", help="votes become the labels that faces with such votes have")
     ] = False,
     views: Annotated[
-        int, typer.Option(min=0, help="augmented views of each face that teachers answer; 0: the plain face")
+        int,
+        typer.Option(min=0, help="augmented views of each face for teachers to answer; 0: the plain face"),
     ] = 0,
     student: Annotated[
         str, typer.Option(help="recipe whose [augment] draws the views", metavar="RECIPE")
     ] = "pocket",
     out: Annotated[
-        Path | None, typer.Option(help="the file made here; targets.csv, or with --views targets.safetensors")
+        Path | None, typer.Option(help="the file to write; targets.csv, or with --views targets.safetensors")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
-    """Write soft targets for a training.
+    """Write teachers' answers as soft targets for a student.
 
-    They go into it as `mien train RECIPE DATASET distillation.soft_targets=TABLE`.
+    `mien train RECIPE DATASET distillation.soft_targets=FILE` trains with them.
     """
     if views and translate:
-        raise DataError("views are answered by networks: translating is for voters alone")
+        raise DataError("--translate is for annotators' votes, --views for teachers")
     if views:
-        _teach_views(dataset, teachers or [], views, student, out or Path("targets.safetensors"), device)
+        _distill_views(dataset, teachers or [], views, student, out or Path("targets.safetensors"), device)
         return
+    from mien.distill import distill
     from mien.judge import accuracy
-    from mien.teach import teach
 
     out = out or Path("targets.csv")
-    told = teach(dataset, out, teachers=teachers or (), translate=translate, device=device)
-    print(f"{out}: {len(told):,} train faces, {accuracy(told.labels, told.probs):.1%} as labelled")
+    targets = distill(dataset, out, teachers=teachers or (), translate=translate, device=device)
+    print(f"{out}: {len(targets):,} train faces, accuracy {accuracy(targets.labels, targets.probs):.1%}")
 
 
-def _teach_views(
+app.command("teach", hidden=True)(distill)  # its name in the first version
+
+
+def _distill_views(
     dataset: Path, teachers: list[str], views: int, student: str, out: Path, device: str
 ) -> None:
+    from mien.distill import distill_views
     from mien.progress import TerminalCounting
     from mien.recipe import read_recipe
-    from mien.teach import teach_views
 
     with stop_asked() as stop:
-        rules = {"student": read_recipe(student), "views": views, "device": device}
-        done = teach_views(dataset, out, teachers=teachers, progress=TerminalCounting(stop=stop), **rules)
-    print(f"{out}: {done.total} views of {done.probs.shape[1]:,} train faces")
+        options = {"student": read_recipe(student), "views": views, "device": device}
+        answered = distill_views(
+            dataset, out, teachers=teachers, progress=TerminalCounting(stop=stop), **options
+        )
+    print(f"{out}: {answered.total} views of {answered.probs.shape[1]:,} train faces")
 
 
 @app.command()

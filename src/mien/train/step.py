@@ -17,7 +17,7 @@ from mien.train import distributed
 from mien.train.augment import shrink
 from mien.train.schedule import TrainState, ema_decay_at, lr_at, side_at
 from mien.train.seeds import derive_seed, epoch_order
-from mien.train.targets import Lessons
+from mien.train.targets import TrainBatches
 
 Mark = Callable[[str], None]  # called when a stage of a step is done: data, forward, backward, step
 
@@ -38,7 +38,7 @@ class Training:
         nn.Module
     )  # whose weights are judged and kept: the network itself, or its moving average (EMA)
     optimizer: torch.optim.Optimizer
-    lessons: Lessons  # faces and their targets
+    batches: TrainBatches  # faces and their targets
     labels: torch.Tensor  # int64 (N,)
     side: int  # of the faces, in pixels
     state: TrainState
@@ -87,7 +87,7 @@ def set_up(
         network=network,
         eval_network=deepcopy(network) if recipe.optimizer.ema_decay else network,
         optimizer=optimizer or make_optimizer(network, recipe.optimizer),
-        lessons=Lessons(faces, recipe, classes, engine.device),
+        batches=TrainBatches(faces, recipe, classes, engine.device),
         labels=torch.from_numpy(faces.labels).to(engine.device),
         side=faces.images.shape[1],
         state=TrainState(lr=recipe.optimizer.lr),
@@ -113,7 +113,7 @@ def begin_epoch(training: Training) -> None:
     """Deal the epoch's faces and take its sums up where they stand, which is within it in a run that goes on."""
     state, device = training.state, training.engine.device
     training.order = epoch_order(training.seed, state.epoch, len(training.labels), device)
-    training.lessons.begin_epoch(state.epoch)
+    training.batches.begin_epoch(state.epoch)
     training.loss_sum = torch.tensor(state.loss_sum, dtype=torch.float64, device=device)
     training.correct = torch.tensor(state.correct, device=device)
     training.network.train()
@@ -133,7 +133,7 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
     torch.manual_seed(step_seed + distributed.rank())
     first = state.step * training.batch_size
     batch = training.order[first : first + training.batch_size]
-    faces, target = training.lessons.batch(batch, generator=training.generator)
+    faces, target = training.batches.batch(batch, generator=training.generator)
     x = as_input(shrink(faces, side_at(recipe, state.epoch, training.side)))
     for group in training.optimizer.param_groups:
         group["lr"] = lr_at(recipe, state, training.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""What a network shall answer for each face: labels, softened by the recipe and by teachers."""
+"""Training targets: labels with label smoothing, class weights and soft targets."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from mien.train.outliers import with_outliers
 from mien.train.views import SUFFIX, draw_view, view_targets
 
 
-class Lessons:
-    """What training sees: faces and their targets, augmented anew in each batch, or views that teachers answered."""
+class TrainBatches:
+    """Batches of faces and targets: augmented anew each time, or views with the answers of teachers."""
 
     def __init__(self, faces: Faces, recipe: Recipe, labels: tuple[str, ...], device: str):
         self._faces, self._augment, self._device = faces, recipe.augment, device
@@ -26,7 +26,7 @@ class Lessons:
         self._targets = self._all_targets[0].to(device)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draw the epoch's view of all faces, where teachers answered views."""
+        """Draw the epoch's view of all faces, where the soft targets are of views."""
         if not self._with_views:
             return
         number = epoch % len(self._all_targets)
@@ -36,30 +36,30 @@ class Lessons:
 
     def batch(self, rows: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return faces uint8 (B, S, S) and targets (B, C) of a batch, blended or made outliers as the recipe says."""
-        faces, wanted = self._images[rows], self._targets[rows]
+        faces, batch_targets = self._images[rows], self._targets[rows]
         if not self._with_views:
             faces = augment(faces, self._augment, generator=generator)
         faces = degraded(faces, self._augment, generator=generator)
-        faces, wanted = mixed(faces, wanted, self._augment, generator=generator)
-        return with_outliers(faces, wanted, self._augment.outliers, generator=generator)
+        faces, batch_targets = mixed(faces, batch_targets, self._augment, generator=generator)
+        return with_outliers(faces, batch_targets, self._augment.outliers, generator=generator)
 
 
 def targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:
     """Return each face's targets, float32 (V, N, C), such that the loss is a target's cross-entropy with the answer.
 
-    V is the number of views that teachers answered, or 1. Label and teacher share out 1; label smoothing moves some of
-    it to all classes evenly (Szegedy et al. 2016); a class's weight multiplies the rows of its faces, as the
-    cross-entropy is linear in its target.
+    V is the number of views that teachers answered, or 1. The weights of label and soft target sum to 1; label
+    smoothing moves some of the label to all classes evenly (Szegedy et al. 2016); a class's weight multiplies the
+    targets of its faces, since the cross-entropy is linear in its target.
 
     Raises DataError where a class has no face but needs a weight, RecipeError for a teacher that does not fit.
     """
-    wanted = np.eye(len(labels))[None, faces.labels]
+    probs = np.eye(len(labels))[None, faces.labels]
     if recipe.distillation.soft_targets:
         weight = recipe.distillation.weight
-        wanted = (1 - weight) * wanted + weight * taught(faces, recipe, labels)
+        probs = (1 - weight) * probs + weight * soft_targets(faces, recipe, labels)
     smoothing = recipe.training.label_smoothing
-    wanted = (1 - smoothing) * wanted + smoothing / len(labels)
-    return torch.from_numpy(wanted * class_weights(faces, recipe, labels)[faces.labels, None]).float()
+    probs = (1 - smoothing) * probs + smoothing / len(labels)
+    return torch.from_numpy(probs * class_weights(faces, recipe, labels)[faces.labels, None]).float()
 
 
 def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.ndarray:
@@ -75,7 +75,7 @@ def class_weights(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.n
     return len(faces) / (len(labels) * counts)
 
 
-def taught(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.ndarray:
+def soft_targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> np.ndarray:
     """Return the teachers' mean probabilities of each face, float64 (V, N, C), each softened by the temperature.
 
     A table of the plain faces stands for each of their views.
@@ -107,31 +107,31 @@ def soft_target_files(recipe: Recipe) -> tuple[dict, ...]:
 def _there(table: str) -> Path:
     if not Path(table).is_file():
         raise RecipeError(
-            f"distillation.soft_targets: there is no file {table}; `mien teach` makes such tables"
+            f"distillation.soft_targets: there is no file {table}; `mien distill` makes such tables"
         )
     return Path(table)
 
 
 def _read(path: Path, faces: Faces, labels: tuple[str, ...]) -> np.ndarray:
-    told = read_predictions(path)
-    if set(told.classes) != set(labels):
+    table = read_predictions(path)
+    if set(table.classes) != set(labels):
         raise RecipeError(
-            f"{path}: has the classes {', '.join(told.classes)}, the data set {', '.join(labels)}"
+            f"{path}: has the classes {', '.join(table.classes)}, the data set {', '.join(labels)}"
         )
-    rows = {identity: row for row, identity in enumerate(told.ids.tolist())}
+    rows = {identity: row for row, identity in enumerate(table.ids.tolist())}
     missing = [identity for identity in faces.ids.tolist() if identity not in rows]
     if missing:
         raise RecipeError(
-            f"{path}: says nothing of {len(missing):,} of the {len(faces):,} train faces, the first with id "
-            f"{missing[0]}; make it from this data set with `mien teach`"
+            f"{path}: lacks {len(missing):,} of the {len(faces):,} train faces, the first with id "
+            f"{missing[0]}; make it from this data set with `mien distill`"
         )
     picked = [rows[identity] for identity in faces.ids.tolist()]
-    columns = [told.classes.index(label) for label in labels]
+    columns = [table.classes.index(label) for label in labels]
     own = np.array(labels)[faces.labels]
-    other = np.flatnonzero(np.array(told.classes)[told.labels[picked]] != own)
+    other = np.flatnonzero(np.array(table.classes)[table.labels[picked]] != own)
     if len(other):
         raise RecipeError(
-            f"{path}: face {faces.ids[other[0]]} is labelled {told.classes[told.labels[picked[other[0]]]]} there and "
-            f"{own[other[0]]} here; make it from this data set with `mien teach`"
+            f"{path}: face {faces.ids[other[0]]} is labelled {table.classes[table.labels[picked[other[0]]]]} there and "
+            f"{own[other[0]]} here; make it from this data set with `mien distill`"
         )
-    return told.probs[picked][:, columns]
+    return table.probs[picked][:, columns]
