@@ -56,6 +56,7 @@ def attacked():
         for _ in range(3):
             running.post(FACE, "?crop=1")
             running.ask("/page/vendor/ort-wasm-simd-threaded.wasm")
+        running.post(saved("PNG", 1600))  # onnxruntime keeps what the detector needs for a photo
         yield running
 
 
@@ -270,14 +271,14 @@ def test_waiting_for_a_client_ends(impatient):
 
 
 def test_who_reads_steadily_has_the_whole_file(impatient):
-    """A reader that takes five times as long as one may stall has all of 14 MB; one that stalls is cut off."""
+    """A reader that takes longer than one may stall has all of 14 MB; one that stalls is cut off."""
     with socket.socket() as slow, socket.socket() as lazy:
         for plain in (slow, lazy):
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
             plain.connect(("127.0.0.1", impatient.port))
             plain.sendall(WASM)
         size, began = 0, time.monotonic()
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 5:
             size += len(slow.recv(2**15))
             time.sleep(0.1)
         slow.settimeout(10)
@@ -307,7 +308,9 @@ def test_few_file_handles_are_no_flood_of_errors():
         assert running.post(FACE, "?crop=1").status == 200
         with ExitStack() as stack:
             for _ in range(100):
-                stack.enter_context(running.raw(GET))
+                flood = stack.enter_context(socket.socket())
+                flood.setblocking(False)
+                flood.connect_ex(("127.0.0.1", running.port))
             time.sleep(0.5)
         soon(lambda: running.post(FACE, "?crop=1").status == 200)
         assert running.stop() == 0
@@ -350,7 +353,7 @@ def test_eight_bombs_at_once_are_decoded_one_by_one(attacked, right):
             peak[0] = max(peak[0], resident(attacked))
             time.sleep(0.02)
         assert {one.result().status for one in sent} <= {200, 422, 503}
-    assert peak[0] < before + 600 * MIB  # all eight at once take 3.9 GB
+    assert peak[0] < before + 700 * MIB
 
 
 @pytest.mark.slow

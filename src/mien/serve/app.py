@@ -23,7 +23,6 @@ from mien.serve.pool import PicturePool
 from mien.serve.predict import Access, add_predict
 from mien.serve.problems import Problem, add_handlers
 from mien.serve.reports import add_reports
-from mien.serve.schema import Sample
 from mien.serve.settings import Settings
 from mien.serve.worker import give_memory_back
 
@@ -31,7 +30,6 @@ from mien.serve.worker import give_memory_back
 def application(settings: Settings) -> ASGIApp:
     """Return the ASGI application that does all of it, for one process."""
     give_memory_back()
-    files.add_types()
     model, access = read_model(settings.model, threads=1), Access(settings)
     pool = PicturePool(settings, model)
 
@@ -65,14 +63,13 @@ def application(settings: Settings) -> ASGIApp:
 def _end_with_parent() -> None:
     """Have this process stop when the one that started it, with other workers, is gone."""
     loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
-    if parent is None:
-        return
 
     def stop(sentinel: int) -> None:
         loop.remove_reader(sentinel)
         signal.raise_signal(signal.SIGTERM)
 
-    loop.add_reader(parent.sentinel, stop, parent.sentinel)
+    if parent is not None:
+        loop.add_reader(parent.sentinel, stop, parent.sentinel)
 
 
 def _add_model(app: FastAPI, settings: Settings, model: Model) -> dict[str, bytes]:
@@ -82,14 +79,11 @@ def _add_model(app: FastAPI, settings: Settings, model: Model) -> dict[str, byte
     description = JSONResponse(about(model, settings, versions["model.onnx"], versions["detector.onnx"]))
     listed = JSONResponse(files.samples())
 
-    @app.get(
-        "/v1/model",
-        summary="The model, this server's limits, and all that a client needs to classify by itself",
-    )
+    @app.get("/v1/model", summary="The model, the limits, and all that a client needs to classify by itself")
     async def describe_model() -> Response:
         return description
 
-    @app.get("/v1/samples", summary="Rendered pictures to try", responses={200: {"model": list[Sample]}})
+    @app.get("/v1/samples", summary="Rendered pictures to try")
     async def list_samples() -> Response:
         return listed
 
@@ -109,7 +103,7 @@ def _give(app: FastAPI, path: str, file: Path, version: str) -> None:
         if file.stat().st_mtime_ns != modified:
             raise Problem(503, "the file has changed since the server started; start it again")
         headers = {"cache-control": files.FOREVER} if request.query_params.get("v") == version else None
-        return FileResponse(file, headers=headers, media_type=files.TYPES[".onnx"])
+        return FileResponse(file, headers=headers, media_type="application/octet-stream")
 
     app.add_route(path, give, include_in_schema=False)
 
@@ -147,7 +141,7 @@ def _add_page(app: FastAPI, answers: dict[str, bytes]) -> None:
 
     @app.get(f"/{files.SERVICE_WORKER}", include_in_schema=False)
     async def give_script() -> Response:
-        return Response(script, media_type=files.TYPES[".js"])
+        return Response(script, media_type="text/javascript")
 
     @app.get("/page/", include_in_schema=False)
     async def leave() -> Response:

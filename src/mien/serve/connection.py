@@ -53,8 +53,11 @@ class Connection(H11Protocol):
         """Begin to wait for a request; where too many connections are open, say so and close."""
         super().connection_made(transport)
         own = self.client[0] if self.client else ""
-        clients = (other.client for other in self.connections if isinstance(other, Connection))
-        same = sum(1 for client in clients if client and client[0] == own)
+        same = sum(
+            other.client[0] == own
+            for other in self.connections
+            if isinstance(other, Connection) and other.client
+        )
         if len(self.connections) > self.most or same > self.most // 2 and not trusts(self.proxy, own):
             self._refuse(503, "too many connections are open; try again")
         else:
@@ -87,8 +90,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP/1.1, or has too long a head; uvicorn calls it."""
         if self.busy:
-            # for the application, which waits for the body and counts the request
-            self.scope.setdefault("extensions", {})[problems.BROKEN] = {}
+            self.scope.setdefault("state", {})[problems.BROKEN] = True  # the application counts the request
         words = f"this is no HTTP/1.1 that can be read, or its head has more than {HEAD_BYTES:,} bytes"
         self._refuse(400, words)
 

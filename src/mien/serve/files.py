@@ -3,14 +3,13 @@
 import gzip
 import hashlib
 import json
-import mimetypes
 from collections.abc import Iterator, Mapping
 from os import PathLike, stat_result
 from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.responses import Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 HERE = Path(__file__).parent
@@ -18,14 +17,6 @@ PAGE, SAMPLES = HERE / "page", HERE / "samples"
 SERVICE_WORKER = "service-worker.js"  # at the root, since a service worker controls the page only from there
 FOREVER = "public, max-age=31536000, immutable"  # of an address with the version of what it gives
 CHUNK_BYTES = 64 * 1024
-TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm", ".webp": "image/webp",
-         ".onnx": "application/octet-stream", ".md": "text/markdown", ".toml": "application/toml"}  # fmt: skip
-
-
-def add_types() -> None:
-    """Have files given in the same types, whatever the system knows."""
-    for suffix, media in TYPES.items():
-        mimetypes.add_type(media, suffix)
 
 
 def version(data: bytes) -> str:
@@ -45,25 +36,19 @@ class Files(StaticFiles):
         self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
         """Return a file."""
-        path, asked = Path(full_path), Headers(scope=scope)
-        headers = {"cache-control": FOREVER} if b"v=" in scope["query_string"] else {}
-        if path.suffix != ".gz":
-            response = super().file_response(full_path, stat_result, scope, status_code)
-            response.headers.update(headers)
-            return response
-        media, headers["vary"] = mimetypes.guess_type(path.stem)[0], "Accept-Encoding"
-        if "gzip" not in asked.get("accept-encoding", "").replace("gzip;q=0", ""):
-            return StreamingResponse(_unpacked(path), media_type=media, headers=headers)
-        headers["content-encoding"] = "gzip"
-        response = FileResponse(path, media_type=media, headers=headers, stat_result=stat_result)
-        return (
-            NotModifiedResponse(response.headers)
-            if self.is_not_modified(response.headers, asked)
-            else response
-        )
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if str(full_path).endswith(".gz"):
+            if "gzip" in Headers(scope=scope).get("accept-encoding", "").replace("gzip;q=0", ""):
+                response.headers["content-encoding"] = "gzip"
+            else:
+                response = StreamingResponse(_unpacked(full_path), media_type=response.media_type)
+            response.headers["vary"] = "Accept-Encoding"
+        if b"v=" in scope["query_string"]:
+            response.headers["cache-control"] = FOREVER
+        return response
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _unpacked(path: str | PathLike[str]) -> Iterator[bytes]:
     with gzip.open(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
@@ -87,9 +72,8 @@ def service_worker(answers: Mapping[str, bytes]) -> str:
     `answers` are what the page asks for beside its files, by address relative to the root. The list has a version made
     of all contents: when one changes the script changes, which is how browsers learn to store all of them anew.
     """
-    files = {
-        path.relative_to(PAGE): path.read_bytes() for path in sorted(PAGE.rglob("*.*")) if path.is_file()
-    }
+    paths = [path for path in sorted(PAGE.rglob("*.*")) if path.is_file()]
+    files = {path.relative_to(PAGE): path.read_bytes() for path in paths}
     script = files.pop(Path(SERVICE_WORKER)).decode()
     stored = {"./": files.pop(Path("index.html"))}
     stored |= {f"page/{str(path).removesuffix('.gz')}": data for path, data in files.items()} | dict(answers)

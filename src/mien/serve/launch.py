@@ -7,8 +7,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -22,7 +20,6 @@ from mien.serve.settings import Settings, check
 STALL_SECONDS = 300  # for a client to read anything at all of what it was sent
 FINISH_SECONDS = 5  # beside the time limit of a request, to finish when the server stops
 STOPPED_AT_ONCE = 130
-MOST_SOON, SOON_SECONDS = 5, 20.0  # so many workers that end in such a time mean that none can work
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MEMORY = "/dev/shm"  # files in memory, on Linux
 
@@ -133,47 +130,44 @@ class _Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._workers: dict[int, SpawnProcess] = {}  # by sentinel
+        self._workers: list[SpawnProcess] = []
         self._signals: list[int] = []
 
     def run(self) -> int:
-        """Return the exit status when all have ended; ServeError where they end again and again."""
+        """Return the exit status when all have ended; where one cannot work the others are stopped, too."""
         from prometheus_client.multiprocess import mark_process_dead
 
         for number in SIGNALS:
             signal.signal(number, self._stop)
         for _ in range(self._settings.workers):
             self._start()
-        ended: deque[float] = deque(maxlen=MOST_SOON)
-        statuses = [0]
+        statuses = []
         while self._workers:
-            wait(list(self._workers))
-            for worker in [one for one in self._workers.values() if one.exitcode is not None]:
-                del self._workers[worker.sentinel]
+            ended = wait([worker.sentinel for worker in self._workers])
+            for worker in [one for one in self._workers if one.sentinel in ended]:
+                self._workers.remove(worker)
+                worker.join()
                 mark_process_dead(worker.pid)  # its gauges are forgotten, its counts stay
-                statuses.append(worker.exitcode or 0)
-                if self._signals:
-                    continue
-                ended.append(time.monotonic())
-                if len(ended) == MOST_SOON and ended[-1] - ended[0] < SOON_SECONDS:
+                statuses.append(status := worker.exitcode or 0)
+                if not self._signals and status < 0:  # killed
+                    words = f"mien: a worker ended by signal {-status} and is started again"
+                    print(words, file=sys.stderr, flush=True)
+                    self._start()
+                elif not self._signals:
                     self._stop(signal.SIGTERM, None)
-                    raise ServeError("workers ended by themselves again and again; all were stopped")
-                words = f"mien: a worker ended by itself (status {worker.exitcode}) and is started again"
-                print(words, file=sys.stderr, flush=True)
-                self._start()
-        return STOPPED_AT_ONCE if STOPPED_AT_ONCE in statuses else 0
+        return max(statuses)
 
     def _start(self) -> None:
         worker = get_context("spawn").Process(target=_worker, args=(self._settings, self._listener))
         worker.start()
-        self._workers[worker.sentinel] = worker
+        self._workers.append(worker)
         if self._signals:  # one came meanwhile
             worker.terminate()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Pass a signal on; the second one ends the workers at once."""
         self._signals.append(number)
-        for worker in self._workers.values():
+        for worker in self._workers:
             if worker.pid is not None:
                 os.kill(worker.pid, signal.SIGTERM if len(self._signals) == 1 else signal.SIGINT)
 
@@ -182,4 +176,5 @@ def _worker(settings: Settings, listener: socket.socket) -> None:
     try:
         sys.exit(_work(settings, listener))
     except MienError as error:
-        sys.exit(f"mien: {error}")
+        print(f"mien: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -42,26 +42,23 @@ HOST = re.compile(r"[\w.\-:\[\]]{1,255}", re.ASCII)
 def around(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Return an application with all that its requests pass before it."""
     if settings.allow_origins:
-        headers = ["authorization", "content-type", "x-api-key"]
-        cors = CORSMiddleware(
-            app, settings.allow_origins, allow_methods=["GET", "POST"], allow_headers=headers
-        )
-        app = _OfApi(cors, app)
+        app = _with_cors(app, settings.allow_origins)
     app = Observer(app, settings)
     if settings.proxy is not None:
         app = ProxyHeadersMiddleware(app, settings.proxy)  # type: ignore[arg-type, assignment]
     return Prefixed(app, settings)
 
 
-class _OfApi:
-    """Has one application answer for the API and another one for all else."""
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Let pages of named origins call the API, and nothing else."""
+    headers = ["authorization", "content-type", "x-api-key"]
+    cors = CORSMiddleware(app, origins, allow_methods=["GET", "POST"], allow_headers=headers)
 
-    def __init__(self, api: ASGIApp, rest: ASGIApp) -> None:
-        self._api, self._rest = api, rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
         of_api = scope["type"] == "http" and _below_prefix(scope).startswith("/v1/")
-        await (self._api if of_api else self._rest)(scope, receive, send)
+        await (cors if of_api else app)(scope, receive, send)
+
+    return choose
 
 
 class Prefixed:
@@ -111,9 +108,7 @@ class Observer:
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
-                count_request(
-                    route, statuses[0]
-                )  # before the client knows it, so the counts never lag behind
+                count_request(route, statuses[0])  # before the client knows it, so that counts never lag
                 headers = MutableHeaders(raw=message["headers"])
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -178,6 +173,5 @@ def _write_log(scope: Scope, route: str, status: int, seconds: float) -> None:
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     method = scope["method"] if scope["method"] in METHODS else OTHER
     client = re.sub(r"[^0-9A-Fa-f.:]", "?", (scope.get("client") or ("-",))[0])
-    print(
-        f"{when} {client} {method} {route} {int(status)} {1000 * seconds:.0f} ms", file=sys.stderr, flush=True
-    )
+    words = f"{when} {client} {method} {route} {int(status)} {1000 * seconds:.0f} ms"
+    print(words, file=sys.stderr, flush=True)

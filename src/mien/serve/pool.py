@@ -19,6 +19,7 @@ from mien.serve import worker
 from mien.serve.admission import Slots
 from mien.serve.problems import Problem
 from mien.serve.settings import Settings
+from mien.serve.uploads import Image
 from mien.serve.worker import Job, PictureResult, failed
 
 PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", "PIL.Image"]  # once, before processes are forked
@@ -39,7 +40,7 @@ class PicturePool:
         self._pool = self._new_pool()
 
     async def classify(
-        self, client: str, images: Sequence[tuple[str, bytes]], *, crop: bool, explain: bool
+        self, client: str, images: Sequence[Image], crop: bool, explain: bool
     ) -> list[PictureResult]:
         """Return the results of a client's images (name and bytes), in order; Problem 503 when it takes too long."""
         limits = self._limits

@@ -3,7 +3,7 @@
 import hmac
 import json
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.security import (
@@ -78,38 +78,31 @@ class Access:
             raise Problem(403, words)
 
 
-async def _each_once(request: Request) -> None:
-    """Refuse a parameter that stands twice, of which one would be passed over."""
-    if len(request.query_params.multi_items()) > len(request.query_params):
-        raise Problem(422, "a parameter stands twice")
-
-
 def add_predict(app: FastAPI, settings: Settings, access: Access, model: Model, pool: PicturePool) -> None:
     """Add the route."""
     limits, head = settings.limits, header(model, CARD)
+    refusals = {status: {"model": ProblemDetail, "description": words} for status, words in REFUSALS.items()}
     pictures = Share("pictures", limits.waiting, limits.pictures, metrics.PICTURES_WAITING)
     held_bytes = Share("bytes", limits.waiting_bytes, limits.body_bytes, metrics.BYTES_WAITING)
-
-    responses: dict[int | str, dict[str, Any]] = {200: {"model": Answer}}
-    for status, words in REFUSALS.items():
-        responses[status] = {"model": ProblemDetail, "description": words}
 
     @app.post(
         "/v1/predict",
         summary="Classify the faces in one picture or several",
-        dependencies=[Depends(access.site), Depends(access.key), Depends(_each_once)],
-        responses=responses,
+        dependencies=[Depends(access.site), Depends(access.key)],
+        responses={200: {"model": Answer}, **refusals},
         openapi_extra={"requestBody": {"required": True, "content": BODY}},
     )
     async def predict(request: Request, switches: Annotated[Switches, Query()]) -> Response:
         began, client = time.perf_counter(), request.client.host if request.client else ""
+        if len(request.query_params.multi_items()) > len(request.query_params):
+            raise Problem(422, "a parameter stands twice")
         try:
             with held_bytes.hold(client) as hold_bytes, pictures.hold(client) as let_wait:
                 pictures.check(client, 1)
                 images = await read_images(request, hold_bytes, limits)
                 began = time.perf_counter()
                 let_wait(len(images))
-                results = await pool.classify(client, images, crop=switches.crop, explain=switches.explain)
+                results = await pool.classify(client, images, switches.crop, switches.explain)
         finally:
             metrics.PREDICT_SECONDS.observe(time.perf_counter() - began)
         answers = [result.answer for result in results]

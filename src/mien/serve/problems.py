@@ -12,7 +12,7 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"retry-after": "2"}  # seconds
 CLIENT_GONE = 499  # in counts and log alone
-BROKEN = "mien.broken"  # among the extensions of a request whose body turned out to be no HTTP
+BROKEN = "broken"  # in the state of a request whose body turned out to be no HTTP
 DETAILS = {404: "nothing is here; /docs describes the API", 405: "this address does not take this method"}
 INTERNAL = "an error of the server; it is logged there"
 
@@ -52,7 +52,7 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(ClientDisconnect)
     async def note(request: Request, error: ClientDisconnect) -> Response:
         return Response(
-            status_code=400 if BROKEN in request.scope.get("extensions", {}) else CLIENT_GONE
+            status_code=400 if BROKEN in request.scope["state"] else CLIENT_GONE
         )  # counted; nobody reads it
 
     @app.exception_handler(Exception)

@@ -69,15 +69,3 @@ class ProblemDetail(BaseModel):
     title: str = Field(description="the status in words")
     status: int
     detail: str = Field(description="what is wrong, and what to do")
-
-
-class Sample(BaseModel):
-    """A rendered picture to try."""
-
-    name: str
-    url: str = Field(description="relative to the address of this answer")
-    kind: str = Field(description="face or scene")
-    label: str | None = Field(description="the expression that was rendered")
-    alt: str = Field(description="the picture in words")
-    width: int
-    height: int
