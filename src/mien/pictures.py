@@ -12,7 +12,7 @@ import logging
 import os
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -37,11 +37,12 @@ HEIC_READERS = (
     "pillow_heif",
 )  # the first is the extra heic; the second brings an encoder under the GPL
 LARGEST_FILE_BYTES = 256 * 2**20
-LARGEST_PIXELS = 2**26  # 268 MB once decoded, as Pillow keeps RGB
+LARGEST_PIXELS = 2**26  # 268 MB once decoded, as Pillow keeps RGB, and 201 MB as an array
 # A larger JPEG is decoded at half its size or a quarter, which takes libjpeg no more memory and time than that size.
 # Telephones make 48, 64, 108 and 200 million pixels; in so many, a face that can be detected has more than it needs.
 LARGEST_WHOLE_JPEG, LARGEST_JPEG = 32_000_000, 2**28
 SMALLEST_SIDE = 8
+STRIP_PIXELS = 2**20
 MOST_SCANS, SCAN, BYTES_A_SCAN = 100, b"\xff\xda", 2**15  # of a progressive JPEG; programs write about ten
 XMP = ("xmp", "XML:com.adobe.xmp")
 LARGEST_RATIO = 3  # long side to short side of a picture of a face alone
@@ -149,14 +150,16 @@ def from_image(image, *, color: bool = False) -> Picture:
 
 
 def _picture(image, color: bool, most_pixels: int = LARGEST_PIXELS) -> Picture:
-    from PIL import ImageOps
+    from PIL import ExifTags, ImageOps
 
     _refuse_size(image.size, most_pixels)
     animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     _refuse_odd_tiff(image)
     sixteen_bit = image.mode in SIXTEEN_BIT or (image.mode, image.format) == ("I", "PPM")
     with _no_xmp(image):
-        upright = ImageOps.exif_transpose(image)
+        image.load()
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(image) if turned else image
     white = 255
     if sixteen_bit:  # a PPM says itself what white is, and Pillow scales by it
         white = 65_535 if image.format == "PPM" else _white(upright)
@@ -234,7 +237,7 @@ def _refuse_odd_tiff(image) -> None:
 
 def _white(image) -> int:
     """Return which value is white in 16-bit grey: the largest of as few bits as hold all values."""
-    largest = int(np.asarray(image).max())
+    largest = max(int(np.asarray(strip).max()) for _, strip in _strips(image))
     return next((2**bits - 1 for bits in SENSOR_BITS if largest < 2**bits), 65_535)
 
 
@@ -250,19 +253,38 @@ def _is_grey(image) -> bool:
 
 
 def _pixels(image, color: bool, white: int) -> np.ndarray:
-    """Return an image's pixels; `white` is that of 16-bit grey, 0 for anything else."""
+    """Return an image's pixels; `white` is that of 16-bit grey, 0 for anything else.
+
+    Converted strip by strip: a whole large image converted at once takes three times the memory.
+    """
+    if image.mode in UNKNOWN_WHITE and not white:
+        raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
+    pixels = np.empty((image.height, image.width, 3) if color else (image.height, image.width), np.uint8)
+    for rows, strip in _strips(image):
+        pixels[rows] = np.asarray(_on_white(strip, white).convert("RGB" if color else "L"))
+    return pixels
+
+
+def _strips(image) -> Iterator[tuple[slice, "Image.Image"]]:
+    return ((rows, image.crop((0, rows.start, image.width, rows.stop))) for rows in strips(*image.size[::-1]))
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of a picture in strips of about a million pixels, from the top."""
+    rows = max(1, STRIP_PIXELS // width)
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def _on_white(image, white: int):
+    """Return an image in 8 bits without transparency, black and white or grey or RGB."""
     from PIL import Image
 
     if white:
         values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))
-    if image.mode in UNKNOWN_WHITE:
-        raise PictureError("32-bit grey, which does not say what white is; save it with 8 or 16 bits")
+        return Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    if image.mode not in ("L", "1", "RGB"):
-        image = image.convert("RGB")
-    return np.array(image.convert("RGB" if color else "L"))
+    return image if image.mode in ("L", "1", "RGB") else image.convert("RGB")
 
 
 @contextmanager
@@ -315,6 +337,9 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
 def _stretches(rows: np.ndarray, side: int) -> np.ndarray:
     """Return `side` times the sums over so many equal stretches of rows, int64 (side, m) of (n, m)."""
     whole, part = np.divmod(np.arange(side) * len(rows), side)  # where each stretch begins
-    sums = np.add.reduceat(rows, whole, axis=0, dtype=np.int64) * side
+    # In parts, since what is summed is made int64 first, eight times as large.
+    parts = np.array_split(rows, 1 + rows.size // STRIP_PIXELS, axis=1)
+    sums = [np.add.reduceat(columns, whole, axis=0, dtype=np.int64) for columns in parts]
     before = rows[whole] * part[:, None]  # what the row that a stretch begins in gives to the one before
-    return sums - before + np.roll(before, -1, axis=0)  # the first begins with a whole row and gives nothing
+    # the first begins with a whole row and gives nothing
+    return np.concatenate(sums, axis=1) * side - before + np.roll(before, -1, axis=0)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mien.faces.face import Face
+from mien.pictures import strips
 
 MARKS = (
     *("left eye", "right eye", "nose", "left mouth corner", "right mouth corner"),  # as seen
@@ -37,7 +38,10 @@ def grey(picture: np.ndarray) -> np.ndarray:
         return picture
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).convert("L"))
+    pixels = np.empty(picture.shape[:2], np.uint8)
+    for rows in strips(*pixels.shape):  # a whole large picture would take five times its memory
+        pixels[rows] = np.asarray(Image.fromarray(picture[rows]).convert("L"))
+    return pixels
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from mien.faces.face import Face
 from mien.faces.small import FEW, SMALL, SMALL_IN_LARGER, enlargement, hints, joined, tiles
 
 MODEL = Path(__file__).with_name("centerface.onnx")
+OUTPUTS = ["537", "538", "539", "540"]  # heat, log scale, offset and landmarks
 LONG_SIDE = 640  # pixels that the network sees of a picture's long side
 THRESHOLD = 0.35
 MOST_OVERLAP = 0.3
@@ -50,6 +51,7 @@ class Finder:
     def __init__(self, *, threads: int = 1) -> None:
         self._threads = threads
         self._session = None
+        self._largest_view = 0  # pixels, since memory was released
         self._lock = threading.Lock()
 
     def __reduce__(self):
@@ -189,8 +191,23 @@ class Finder:
         with self._lock:
             if self._session is None:
                 self._session = open_session(self._threads)
-        outputs = self._session.run(["537", "538", "539", "540"], {"input.1": pixels})
-        return [np.asarray(output)[0] for output in outputs]
+            self._largest_view = max(self._largest_view, pixels[0, 0].size)
+        return [np.asarray(output)[0] for output in self._session.run(OUTPUTS, {"input.1": pixels})]
+
+    def release_memory(self) -> None:
+        """Give back the memory that the network took for views larger than `LONG_SIDE` squared, if there were any.
+
+        It keeps what its largest view needed (300 MB for a tile of `small.py`), since taking that anew for each view
+        makes each half as slow again. Giving it back is an option of a run, so a very small view is run.
+        """
+        if self._session is None or self._largest_view <= LONG_SIDE**2:
+            return
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._session.run(OUTPUTS, {"input.1": np.zeros((1, 3, MULTIPLE, MULTIPLE), np.float32)}, options)
+        self._largest_view = 0
 
 
 def open_session(threads: int = 1):

@@ -265,6 +265,10 @@ class Recognizer:
         chosen = self.model.labels.index(face.best)
         return occlusion(face.crop, lambda crops: self.model.probabilities(crops)[:, chosen])
 
+    def release_memory(self) -> None:
+        """Give back the memory that detection keeps after a very large picture or a crowd, for a process that waits."""
+        self._finder.release_memory()
+
     def _labeled(self, face: Face, crop: np.ndarray, probabilities: np.ndarray) -> FaceExpression:
         by_class = dict(zip(self.model.labels, probabilities.tolist(), strict=True))
         best = max(by_class, key=by_class.__getitem__)
