@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,16 @@ def descendants(process: int) -> list[int]:
     """Return all processes below a process."""
     below = children(process)
     return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def waited_for_cores(processes: list[int]) -> float:
+    """Return the seconds that threads of processes were ready to run and had no core, as other work had them."""
+    total = 0
+    for process in processes:
+        with suppress(OSError):
+            tasks = Path(f"/proc/{process}/task").iterdir()
+            total += sum(int((task / "schedstat").read_text().split()[1]) for task in tasks)
+    return total / 1e9
 
 
 def command(*options: str, first: str = "") -> list[str]:

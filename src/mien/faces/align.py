@@ -39,7 +39,7 @@ def grey(picture: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     pixels = np.empty(picture.shape[:2], np.uint8)
-    for rows in strips(*pixels.shape):  # a whole large picture would take five times its memory
+    for rows in strips(*picture.shape[:2]):  # a whole large picture would take five times its memory
         pixels[rows] = np.asarray(Image.fromarray(picture[rows]).convert("L"))
     return pixels
 

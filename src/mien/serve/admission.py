@@ -4,7 +4,7 @@ All of it lives in one event loop, so nothing needs a lock.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -53,27 +53,41 @@ class Share:
             self._gauge.dec(held)
 
 
-class Slots:
-    """Places of which one client may have all but one, so nobody who sends much shuts out who sends little."""
+class Turns:
+    """So many places; those who wait have the next free one in turns by client, however much one has sent."""
 
-    def __init__(self, total: int) -> None:
-        self._free = total
-        self._of_one = max(1, total - 1)
-        self._used: Counter[str] = Counter()
-        self._changed = asyncio.Condition()
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by client, the next one first
 
     @asynccontextmanager
-    async def slot(self, client: str) -> AsyncIterator[None]:
-        """Hold a place; who waits longest has the next one."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free and self._used[client] < self._of_one)
+    async def turn(self, client: str) -> AsyncIterator[None]:
+        """Hold a place."""
+        if self._free:
             self._free -= 1
-            self._used[client] += 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(client, deque()).append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():  # it has just come
+                    self._pass_on()
+                raise
         try:
             yield
         finally:
-            self._free += 1
-            self._used[client] -= 1
-            self._used += Counter()
-            async with self._changed:
-                self._changed.notify_all()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give a place to the next client, whose other requests come after those of all others."""
+        while self._waiting:
+            client = next(iter(self._waiting))
+            turns = self._waiting.pop(client)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[client] = turns
+            if not turn.cancelled():
+                turn.set_result(None)
+                return
+        self._free += 1

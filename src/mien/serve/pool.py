@@ -1,26 +1,26 @@
-"""Images classified in processes of their own, which are ended at a time limit. Knows nothing about HTTP.
+"""Images classified in processes of their own, which end at a time limit. Knows nothing about HTTP.
 
-A decoder that is fed by strangers may run for minutes, fill the memory or crash: so it works in another process, which
-pebble ends when its time is over, and starts another. A large picture is decoded when no other large one is, so the
-memory for pixels is bounded by one large picture and a small one for each process.
+A decoder that is fed by strangers may run for minutes, fill the memory or crash: so it works in another process
+(`worker.py`), and a new one takes the place of one that ended. A large image is decoded when no other large one is, so
+the memory for pixels is bounded by one large image and a small one for each process.
 """
 
 import asyncio
 import multiprocessing
-import os
+import pickle
+import signal
+import socket
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
-
-from pebble import ProcessExpired, ProcessPool
 
 from mien.model import Model
 from mien.serve import worker
-from mien.serve.admission import Slots
+from mien.serve.admission import Turns
 from mien.serve.problems import Problem
 from mien.serve.settings import Settings
 from mien.serve.uploads import Image
-from mien.serve.worker import Job, PictureResult, failed
+from mien.serve.worker import HEAD, READY, Job, PictureResult, failed
 
 PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", "PIL.Image"]  # once, before processes are forked
 LARGE_PIXELS = 8_000_000
@@ -31,20 +31,19 @@ class PicturePool:
 
     def __init__(self, settings: Settings, model: Model) -> None:
         self._limits = settings.limits
-        self._processes = settings.processes_each
-        self._model = settings.model, model.sha256
-        self._slots = Slots(
-            self._processes + 1
-        )  # one picture waits in the pipe, so no process waits for the loop
-        self._large = Slots(1)
-        self._pool = self._new_pool()
+        self._idle = [_Process(settings.model, model.sha256) for _ in range(settings.processes_each)]
+        self._turns, self._large = Turns(len(self._idle)), Turns(1)
+
+    async def open(self) -> None:
+        """Start the processes."""
+        await asyncio.gather(*(process.start() for process in self._idle))
 
     async def classify(
         self, client: str, images: Sequence[Image], crop: bool, explain: bool
     ) -> list[PictureResult]:
         """Return the results of a client's images (name and bytes), in order; Problem 503 when it takes too long."""
         limits = self._limits
-        bounds = min(LARGE_PIXELS, limits.pixels), limits.faces, limits.explained
+        bounds = min(LARGE_PIXELS, limits.pixels), limits.faces, limits.explained, limits.seconds / 3
         jobs = (Job(name, data, crop, explain, *bounds) for name, data in images)
         try:
             async with asyncio.timeout(limits.seconds):
@@ -54,41 +53,77 @@ class PicturePool:
             raise Problem(503, words) from None
 
     def close(self) -> None:
-        """End the processes."""
-        self._pool.stop()
-        self._pool.join()
-
-    def _new_pool(self) -> ProcessPool:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
-        # pebble declares that it takes the module multiprocessing; what it takes is any context of it
-        pool = ProcessPool(self._processes, initializer=worker.start, initargs=self._model, context=context)  # pyright: ignore[reportArgumentType]
-        pool.schedule(os.getpid)  # starts it
-        return pool
+        """End the processes. (One that still classifies ends with the task that waits for it.)"""
+        for process in self._idle:
+            process.end()
 
     async def _result(self, client: str, job: Job) -> PictureResult:
-        async with self._slots.slot(client):
-            result = await self._run(job)
+        result = await self._run(client, job)
         if not result.too_large or job.most_pixels == self._limits.pixels:
             return result
-        async with self._large.slot(client), self._slots.slot(client):
-            return await self._run(replace(job, most_pixels=self._limits.pixels))
+        async with self._large.turn(client):
+            return await self._run(client, replace(job, most_pixels=self._limits.pixels))
 
-    async def _run(self, job: Job, again: bool = True) -> PictureResult:
-        seconds = self._limits.seconds / 3
-        if not self._pool.active:
-            self._pool = self._new_pool()
+    async def _run(self, client: str, job: Job) -> PictureResult:
+        async with self._turns.turn(client):
+            process = self._idle.pop()
+            try:
+                return await process.classify(job)
+            finally:
+                self._idle.append(process)
+
+
+class _Process:
+    """A process that classifies and its successors: where one has ended, another is started."""
+
+    def __init__(self, *model: str) -> None:
+        self._model = model
+
+    async def start(self) -> None:
+        """Start a process, which says when it is ready."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        ours, theirs = socket.socketpair()
+        self._process = context.Process(target=worker.work, args=(theirs, *self._model), daemon=True)
+        with theirs:
+            await asyncio.to_thread(self._process.start)
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._ready = False
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._writer.close()
+
+    async def classify(self, job: Job) -> PictureResult:
+        """Return what the process says of an image, or that it ended over it."""
+        if self._writer.is_closing() or self._reader.at_eof():  # killed while it had nothing to do
+            await self.start()
         try:
-            return await asyncio.wrap_future(
-                self._pool.schedule(worker.classify, args=(job,), timeout=seconds)
-            )
-        except BrokenProcessPool:  # a process was killed while it had nothing to do
-            return (
-                await self._run(job, False)
-                if again
-                else failed(job, "the processes that classify ended", 503)
-            )
-        except TimeoutError:
-            return failed(job, f"takes more than {seconds:g} s to decode and classify")
-        except ProcessExpired:
-            return failed(job, "its decoder crashed, or took too much memory")
+            return await self._answer(job)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.end()
+            await asyncio.to_thread(self._process.join)
+            result = self._failure(job)
+        except asyncio.CancelledError:
+            self.end()
+            raise
+        with suppress(OSError):
+            await self.start()  # now, so that the next image need not wait for it
+        return result
+
+    async def _answer(self, job: Job) -> PictureResult:
+        if not self._ready:
+            await self._reader.readexactly(len(READY))
+            self._ready = True
+        self._writer.write(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+        await self._writer.drain()
+        size, *facts = HEAD.unpack(await self._reader.readexactly(HEAD.size))
+        return PictureResult(await self._reader.readexactly(size), *facts)
+
+    def _failure(self, job: Job) -> PictureResult:
+        if not self._ready:
+            return failed(job, "the processes that classify do not start", 503)
+        if self._process.exitcode == -signal.SIGALRM:
+            return failed(job, f"takes more than {job.seconds:g} s to decode and classify")
+        return failed(job, "its decoder crashed, or took too much memory")

@@ -80,7 +80,8 @@ class Access:
 
 def add_predict(app: FastAPI, settings: Settings, access: Access, model: Model, pool: PicturePool) -> None:
     """Add the route."""
-    limits, head = settings.limits, header(model, CARD)
+    limits = settings.limits
+    head = json.dumps(header(model, CARD) | {"pictures": []}).encode().removesuffix(b"]}")
     refusals = {status: {"model": ProblemDetail, "description": words} for status, words in REFUSALS.items()}
     pictures = Share("pictures", limits.waiting, limits.pictures, metrics.PICTURES_WAITING)
     held_bytes = Share("bytes", limits.waiting_bytes, limits.body_bytes, metrics.BYTES_WAITING)
@@ -105,12 +106,11 @@ def add_predict(app: FastAPI, settings: Settings, access: Access, model: Model, 
                 results = await pool.classify(client, images, switches.crop, switches.explain)
         finally:
             metrics.PREDICT_SECONDS.observe(time.perf_counter() - began)
-        answers = [result.answer for result in results]
-        refused = sum(result.status != 200 for result in results)
-        metrics.PICTURES_READ.inc(len(results) - refused)
-        metrics.PICTURES_REFUSED.inc(refused)
-        metrics.FACES_READ.inc(sum(len(answer.get("faces", ())) for answer in answers))
-        if refused == len(results) == 1:
-            raise Problem(results[0].status, answers[0]["problem"])
-        text = json.dumps(head | {"pictures": answers})
-        return Response(text, media_type=JSON, headers={"cache-control": "no-store"})
+        used = [result for result in results if result.status == 200]
+        metrics.PICTURES_READ.inc(len(used))
+        metrics.PICTURES_REFUSED.inc(len(results) - len(used))
+        metrics.FACES_READ.inc(sum(result.faces for result in used))
+        if not used and len(results) == 1:
+            raise Problem(results[0].status, json.loads(results[0].text)["problem"])
+        body = head + b", ".join(result.text for result in results) + b"]}"
+        return Response(body, media_type=JSON, headers={"cache-control": "no-store"})

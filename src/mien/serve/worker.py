@@ -1,16 +1,19 @@
 """What a process of the pool does: it decodes images of strangers and classifies their faces. Knows nothing about HTTP.
 
-Such a process may be ended at any moment, so it holds nothing that matters to another.
+Such a process may end at any moment, so it holds nothing that matters to another. A timer of the kernel ends it when an
+image takes too long: in the midst of a decoder in C, and also when the server is gone. What it sends is data, never
+code, so one that a picture has taken over says wrong things of its own pictures at worst.
 """
 
 import ctypes
-import multiprocessing
-import os
+import json
+import pickle
 import signal
+import socket
+import struct
 import sys
-import threading
 from dataclasses import dataclass
-from typing import Any
+from io import BufferedRWPair
 
 from mien.errors import ModelError, PictureError, TooManyPixels, UnknownPicture
 from mien.model import read_model
@@ -20,8 +23,8 @@ from mien.predict.rows import told
 
 MMAP_THRESHOLD, MALLOPT_MMAP_THRESHOLD = 2**20, -3  # bytes; of mallopt(3)
 DIGITS = 4  # of an explanation
-
-_recognizer: Recognizer
+READY = b"\n"  # what a process sends first
+HEAD = struct.Struct("=IHI?")  # before an answer: its bytes, then the fields of `PictureResult`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +38,78 @@ class Job:
     most_pixels: int
     most_faces: int
     most_explained: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class PictureResult:
-    """The answer about one image: JSON as `mien predict --json` writes it, or the problem and its status."""
+    """The answer about one image: JSON as `mien predict --json` writes it, or with the problem and its status."""
 
-    answer: dict[str, Any]
+    text: bytes
     status: int = 200
+    faces: int = 0
     too_large: bool = False
 
 
-def start(model: str, sha256: str) -> None:
-    """Make this process one of the pool; ModelError where the model is another one than the server began with."""
-    global _recognizer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it in the midst of a decoder, too
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # the server; without it there is nothing to do, however it went
-        threading.Thread(target=lambda: os._exit(parent.join() or 0), daemon=True).start()
+def work(channel: socket.socket, model: str, sha256: str) -> None:
+    """Classify the images that come, until the other end is closed; exit where the model is not the server's."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server ends it when it has its answers
+        signal.signal(number, signal.SIG_IGN)
     give_memory_back()
-    quiet().__enter__()  # for the rest of the process
-    _recognizer = Recognizer(read_model(model, threads=1), threads=1)
-    if _recognizer.model.sha256 != sha256:
-        raise ModelError(f"{model}: the file changed while the server ran; start it again")
+    try:
+        recognizer = Recognizer(read_model(model, threads=1), threads=1)
+        if recognizer.model.sha256 != sha256:
+            raise ModelError(f"{model}: the file changed while the server ran; start it again")
+    except ModelError as error:
+        sys.exit(f"mien: {error}")
+    with quiet(), channel, channel.makefile("rwb") as stream:
+        stream.write(READY)
+        stream.flush()
+        while _answer(stream, recognizer):
+            recognizer.release_memory()
+
+
+def _answer(stream: BufferedRWPair, recognizer: Recognizer) -> bool:
+    """Answer the next image; return whether there was one."""
+    try:
+        job: Job = pickle.load(stream)
+    except (EOFError, ConnectionError):
+        return False
+    signal.setitimer(signal.ITIMER_REAL, job.seconds)
+    result = classify(recognizer, job)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    stream.write(HEAD.pack(len(result.text), result.status, result.faces, result.too_large) + result.text)
+    stream.flush()
+    return True
 
 
 def failed(job: Job, problem: str, status: int = 422, too_large: bool = False) -> PictureResult:
     """Return the result of an image that cannot be used."""
-    return PictureResult(told(job.name, (), (0, 0), problem), status, too_large)
+    return PictureResult(_json(told(job.name, (), (0, 0), problem)), status, 0, too_large)
 
 
-def classify(job: Job) -> PictureResult:
+def classify(recognizer: Recognizer, job: Job) -> PictureResult:
     """Return the faces in an image and their expressions, or why it cannot be used."""
     try:
         picture = decode(job.data, color=True, most_pixels=job.most_pixels)
-        detections = _recognizer.detect(picture.pixels, crop=job.crop, reduction=picture.reduction)
+        detections = recognizer.detect(picture.pixels, crop=job.crop, reduction=picture.reduction)
     except PictureError as error:
         status = 415 if isinstance(error, UnknownPicture) else 422
         return failed(job, str(error), status, isinstance(error, TooManyPixels))
     count = len(detections.faces)
     if count > job.most_faces:
         return failed(job, f"{count} faces were found, more than {job.most_faces} in a picture")
-    faces = _recognizer.classify(detections)
+    faces = recognizer.classify(detections)
     answer = told(job.name, faces, picture.size)
     for number, face in enumerate(faces if job.explain else ()):
         explained = number < job.most_explained
-        places = _recognizer.explain(face).astype(float).round(DIGITS).tolist() if explained else None
+        places = recognizer.explain(face).astype(float).round(DIGITS).tolist() if explained else None
         answer["faces"][number]["explanation"] = places
-    return PictureResult(answer)
+    return PictureResult(_json(answer), faces=count)
+
+
+def _json(answer: dict) -> bytes:
+    return json.dumps(answer).encode()
 
 
 def give_memory_back() -> None:
