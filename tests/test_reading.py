@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import mien
 
+from mien import reading
 from mien.cli.app import _Terminal
 from mien.dataset import writing_dataset
 from mien.errors import DataError, MienError
@@ -18,7 +19,7 @@ from mien.info import info
 from mien.labels import refuse_class_names
 from mien.pack.naming import Naming
 from mien.predictions import read_predictions
-from mien.reading import misfit, read_bytes, read_json, read_lines, sealed
+from mien.reading import Unreadable, misfit, read_bytes, read_file_or_pipe, read_json, read_lines, sealed
 from mien.recipe import read_recipe
 from mien.run import read_run
 from mien.text import escaped, escaped_lines
@@ -267,3 +268,43 @@ def test_two_classes_of_one_name_are_refused():
     """They could not be told apart."""
     with pytest.raises(DataError):
         refuse_class_names(["a", "b", "a"])
+
+
+def test_a_pipe_is_read_to_its_end_and_no_further_than_its_bound():
+    """What a command brings in pieces comes whole; more bytes than the bound are refused while they come."""
+    part = "import sys, time; part = bytes(range(256)) * 200"
+    again = "; sys.stdout.buffer.write(part); sys.stdout.flush(); time.sleep(.02)"
+    with subprocess.Popen([sys.executable, "-c", part + 5 * again], stdout=subprocess.PIPE) as process:
+        assert read_file_or_pipe(f"/dev/fd/{process.stdout.fileno()}", 300_000) == bytes(range(256)) * 1000
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        with pytest.raises(Unreadable):
+            read_file_or_pipe(f"/dev/fd/{endless.stdout.fileno()}", 300_000)
+        endless.kill()
+
+
+def test_a_pipe_that_brings_nothing_is_not_waited_for_forever(tmp_path, monkeypatch):
+    """A pipe without a writer is empty; one whose writer is silent is refused."""
+    monkeypatch.setattr(reading, "PIPE_SECONDS", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    assert read_file_or_pipe(tmp_path / "pipe", 100) == b""
+    ours, theirs = os.pipe()
+    with pytest.raises(Unreadable):
+        read_file_or_pipe(f"/dev/fd/{ours}", 100)
+    os.close(theirs)
+    assert read_file_or_pipe(f"/dev/fd/{ours}", 100) == b""
+    os.close(ours)
+
+
+def test_a_table_is_judged_from_a_pipe(tmp_path):
+    """`mien judge <(command)` judges what the command writes as it judges a file."""
+    table = tmp_path / "table.csv"
+    rows = (f"{n},{('happy', 'sad')[n % 2]},test,.7,.3" for n in range(40))
+    table.write_text("\n".join(["id,label,split,happy,sad", *rows]))
+    judge = f"{sys.executable} -m mien judge"
+    run = ["bash", "-c", f"{judge} <(cat '{table}') && echo END && {judge} '{table}'"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120)
+    piped, whole = (text.splitlines()[2:] for text in done.stdout.split("END\n"))
+
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in "".join(piped)
+    assert piped == whole

@@ -19,7 +19,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.files import with_no_error, write_atomic, write_csv
 from mien.labels import did_you_mean, refuse_class_names
-from mien.reading import LARGEST_TABLE, read_bytes, read_text, reason, sha256_file
+from mien.reading import LARGEST_TABLE, read_file_or_pipe, read_text, reason, sha256_file
 from mien.text import many
 
 REQUIRED = ("id", "label", "split")
@@ -118,7 +118,7 @@ def read_predictions(path: Path) -> Predictions:
 
 def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
-        data = read_bytes(path, LARGEST_TABLE)
+        data = read_file_or_pipe(path, LARGEST_TABLE)
         _refuse_changed(path, data)
         header, *rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     except ValueError as error:

@@ -1,15 +1,17 @@
 """Files from anybody, read in bounded time and memory, and JSON of ours checked. Knows nothing about what stands in it.
 
-Only regular files are opened, never a pipe or a device, and none that is larger than its kind may be. JSON that mien
-writes carries a checksum of its own, since a flipped bit in a number is a number, too; older files lack it.
+Only regular files are opened, never a device, a pipe only where a user may well give one, and nothing that is larger
+than its kind may be. JSON that mien writes carries a checksum of its own, since a flipped bit in a number is a number,
+too; older files lack it.
 """
 
 import errno
 import hashlib
 import json
 import os
+import select
 import stat
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,8 @@ LARGEST_TOML = 2**20  # bytes
 LARGEST_JSON = 64 * 2**20
 LARGEST_TABLE = 512 * 2**20  # millions of rows
 LARGEST_NUMBER = 2**63
+PIPE_SECONDS = 60  # for the next bytes of a pipe
+CHUNK_BYTES = 2**16
 CHECKSUM = "checksum"
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -70,6 +74,38 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
         if size > most:
             raise Unreadable(errno.EFBIG, f"{size:,} bytes, more than {most:,}")
         return file.read(most)
+
+
+def read_file_or_pipe(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return a file's bytes as `read_bytes` does, or all that a pipe brings, as of `<(command)` in a shell.
+
+    Unreadable for more than `most` bytes and where a pipe brings nothing for a minute; a pipe to which nobody writes is
+    empty.
+    """
+    try:
+        if not stat.S_ISFIFO(Path(path).stat().st_mode):
+            return read_bytes(path, most)
+    except (OSError, ValueError):
+        return read_bytes(path, most)  # which says what it is
+    parts, size = [], 0
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as pipe:
+        while part := _next_part(pipe):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise Unreadable(errno.EFBIG, f"more than {most:,} bytes")
+    return b"".join(parts)
+
+
+def _next_part(pipe: FileIO) -> bytes:
+    """Return the next bytes of a pipe, b"" at its end."""
+    part = pipe.read(CHUNK_BYTES)
+    if part is None:  # nothing yet
+        ready, _, _ = select.select([pipe], [], [], PIPE_SECONDS)
+        if not ready:
+            raise Unreadable(errno.ETIMEDOUT, f"a pipe that brought nothing for {PIPE_SECONDS} s")
+        return _next_part(pipe)
+    return part
 
 
 def read_text(path: str | os.PathLike[str], most: int, encoding: str = "utf-8") -> str:

@@ -109,7 +109,6 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
             "uvicorn",
             "h11",
             "pydantic",
-            "pebble",
             "prometheus_client",
             "markdown_it",
             "python_multipart",

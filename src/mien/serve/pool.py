@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mien.model import Model
+from mien.pictures import READERS
 from mien.serve import worker
 from mien.serve.admission import Turns
 from mien.serve.problems import Problem
@@ -22,7 +23,7 @@ from mien.serve.settings import Settings
 from mien.serve.uploads import Image
 from mien.serve.worker import HEAD, READY, Job, PictureResult, failed
 
-PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", "PIL.Image"]  # once, before processes are forked
+PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", *READERS]  # once, before processes are forked
 LARGE_PIXELS = 8_000_000
 
 
