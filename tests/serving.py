@@ -102,14 +102,14 @@ def descendants(process: int) -> list[int]:
     return below + [deeper for child in below for deeper in descendants(child)]
 
 
-def waited_for_cores(processes: list[int]) -> float:
-    """Return the seconds that threads of processes were ready to run and had no core, as other work had them."""
-    total = 0
+def waited_for_cores(processes: list[int]) -> dict[str, float]:
+    """Return for how many seconds each thread of processes was ready to run and had no core, as other work had them."""
+    waited = {}
     for process in processes:
         with suppress(OSError):
-            tasks = Path(f"/proc/{process}/task").iterdir()
-            total += sum(int((task / "schedstat").read_text().split()[1]) for task in tasks)
-    return total / 1e9
+            for task in Path(f"/proc/{process}/task").iterdir():
+                waited[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+    return waited
 
 
 def command(*options: str, first: str = "") -> list[str]:

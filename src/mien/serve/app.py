@@ -36,7 +36,7 @@ def application(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         _end_with_parent()
-        await pool.open()
+        pool.open()
         metrics.INFO.labels(model.name, __version__).set(1)
         try:
             yield

@@ -11,7 +11,6 @@ import pickle
 import signal
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from mien.model import Model
@@ -25,6 +24,7 @@ from mien.serve.worker import HEAD, READY, Job, PictureResult, failed
 
 PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", *READERS]  # once, before processes are forked
 LARGE_PIXELS = 8_000_000
+NOT_STARTED = "the processes that classify do not start"
 
 
 class PicturePool:
@@ -35,9 +35,10 @@ class PicturePool:
         self._idle = [_Process(settings.model, model.sha256) for _ in range(settings.processes_each)]
         self._turns, self._large = Turns(len(self._idle)), Turns(1)
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Start the processes."""
-        await asyncio.gather(*(process.start() for process in self._idle))
+        for process in self._idle:
+            process.start()
 
     async def classify(
         self, client: str, images: Sequence[Image], crop: bool, explain: bool
@@ -80,38 +81,49 @@ class _Process:
     def __init__(self, *model: str) -> None:
         self._model = model
 
-    async def start(self) -> None:
-        """Start a process, which says when it is ready."""
+    def start(self) -> None:
+        """Start a process, in the background: the first one of a server takes a second."""
+        self._started = asyncio.create_task(self._start())
+
+    async def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = socket.socketpair()
         self._process = context.Process(target=worker.work, args=(theirs, *self._model), daemon=True)
-        with theirs:
-            await asyncio.to_thread(self._process.start)
+        try:
+            with theirs:
+                await asyncio.to_thread(self._process.start)
+        except BaseException:
+            ours.close()  # a process that is started nevertheless ends by itself
+            raise
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._ready = False
 
     def end(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._writer.close()
+        if not self._started.cancel() and not self._started.exception():
+            self._process.kill()
+            self._writer.close()
 
-    async def classify(self, job: Job) -> PictureResult:
+    async def classify(self, job: Job, again: bool = True) -> PictureResult:
         """Return what the process says of an image, or that it ended over it."""
-        if self._writer.is_closing() or self._reader.at_eof():  # killed while it had nothing to do
-            await self.start()
         try:
+            await asyncio.shield(self._started)
             return await self._answer(job)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except asyncio.IncompleteReadError:  # it ended over the image
             self.end()
             await asyncio.to_thread(self._process.join)
             result = self._failure(job)
-        except asyncio.CancelledError:
+            self.start()
+            return result
+        except OSError:  # it was killed before it had the image, or could not start
             self.end()
+            self.start()
+            return await self.classify(job, False) if again else failed(job, NOT_STARTED, 503)
+        except asyncio.CancelledError:  # it may be in the midst of the image
+            self.end()
+            self.start()
             raise
-        with suppress(OSError):
-            await self.start()  # now, so that the next image need not wait for it
-        return result
 
     async def _answer(self, job: Job) -> PictureResult:
         if not self._ready:
@@ -124,7 +136,7 @@ class _Process:
 
     def _failure(self, job: Job) -> PictureResult:
         if not self._ready:
-            return failed(job, "the processes that classify do not start", 503)
+            return failed(job, NOT_STARTED, 503)
         if self._process.exitcode == -signal.SIGALRM:
             return failed(job, f"takes more than {job.seconds:g} s to decode and classify")
         return failed(job, "its decoder crashed, or took too much memory")

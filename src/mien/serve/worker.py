@@ -53,8 +53,8 @@ class PictureResult:
 
 def work(channel: socket.socket, model: str, sha256: str) -> None:
     """Classify the images that come, until the other end is closed; exit where the model is not the server's."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server ends it when it has its answers
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it when it has its answers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     give_memory_back()
     try:
         recognizer = Recognizer(read_model(model, threads=1), threads=1)
