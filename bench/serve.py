@@ -10,7 +10,6 @@ must hold is checked: answers, statuses, memory, and that /metrics counts what t
 
 import argparse
 import asyncio
-import io
 import json
 import os
 import random
@@ -19,19 +18,18 @@ import selectors
 import signal
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-ROOT = Path(__file__).parent.parent
-SAMPLES = ROOT / "src" / "mien" / "serve" / "samples"
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+import serving  # noqa: E402  (what starts and asks a server in the tests)
+
+SAMPLES = serving.SAMPLES
 CLIENTS = (1, 8, 64)
 TURNS = 6  # of the load and of `predict`, of a row
 SCENE, FACE = "call.png", "happy-1.png"
@@ -154,78 +152,41 @@ class Alone:
         self.process.wait()
 
 
-class Server:
+class Server(serving.Server):
     """`mien serve` on a core, or on two."""
 
     def __init__(self, cores: set[int], *options: str) -> None:
-        command = [sys.executable, "-m", "mien", "serve", "--port", "0", *options]
         pin = lambda: os.sched_setaffinity(0, cores)  # noqa: E731
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=pin)
-        self.port = int(re.search(r":(\d+)/", self.process.stdout.readline())[1])
-
-    def processes(self) -> list[int]:
-        """Return all its processes."""
-        return [self.process.pid, *below(self.process.pid)]
-
-    def resident(self) -> float:
-        """Return its resident memory in MB; what its processes share counts once."""
-        return sum(_number(process, "smaps_rollup", r"Pss:\s+(\d+)") for process in self.processes()) / 1024
+        process = subprocess.Popen(
+            serving.command(*options), stdout=subprocess.PIPE, text=True, preexec_fn=pin
+        )
+        super().__init__(process, int(re.search(r":(\d+)/", process.stdout.readline())[1]))
 
     def used(self) -> float:
         """Return the CPU time that its processes have used, in ms."""
         ticks = sum(
             sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
-            for process in self.processes()
+            for process in (self.process.pid, *serving.descendants(self.process.pid))
         )
         return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
-    def metrics(self) -> str:
-        """Return the text of /metrics."""
-        return urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30).read().decode()
-
     def finish(self) -> None:
         """Wait until the server is done with what nobody waits for any more."""
-        while not re.search(r"^mien_pictures_waiting 0", self.metrics(), re.MULTILINE):
-            time.sleep(0.1)
+        serving.soon(lambda: not self.metric("mien_pictures_waiting"), seconds=60)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return the requests that /metrics has counted, by route and status."""
         pattern = r'^mien_requests_total{route="(.*)",status="(.*)"} (\S+)$'
-        rows = re.findall(pattern, self.metrics(), re.MULTILINE)
+        rows = re.findall(pattern, self.ask("/metrics").body.decode(), re.MULTILINE)
         return {(route, status): int(float(count)) for route, status, count in rows}
 
     def kill_worker(self) -> None:
         """Kill one of its workers."""
         lines = {
-            process: Path(f"/proc/{process}/cmdline").read_bytes() for process in children(self.process.pid)
+            process: Path(f"/proc/{process}/cmdline").read_bytes()
+            for process in serving.children(self.process.pid)
         }
         os.kill(next(process for process, line in lines.items() if b"spawn_main" in line), signal.SIGKILL)
-
-    def stop(self) -> int:
-        """Stop it gracefully; return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-
-def children(process: int) -> list[int]:
-    """Return the processes that a process has started."""
-    try:
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-
-
-def below(process: int) -> list[int]:
-    """Return all processes below a process."""
-    return [one for child in children(process) for one in (child, *below(child))]
-
-
-def _number(process: int, file: str, pattern: str) -> int:
-    try:
-        return int(re.search(pattern, Path(f"/proc/{process}/{file}").read_text())[1])
-    except (OSError, TypeError):
-        return 0  # it has just ended
 
 
 def row(words: str, clients: int, server: Server, predict: Alone, path: Path, crop: bool, message: bytes,
@@ -277,37 +238,12 @@ def throughput(server_core: int, own_core: int, seconds: float) -> None:
         predict.stop()
 
 
-def png_head(width: int, height: int) -> bytes:
-    """Return a PNG that says how large it is and holds nothing: a bomb, where that is large."""
-    parts = b""
-    for name, data in ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
-                       (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):  # fmt: skip
-        parts += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
 Kind = tuple[
     str, bytes, set[int], Any
 ]  # words, bytes, statuses that are right, the answer's pictures or None
 BUSY = {429, 503}
 VISITORS = 8
 KILL_SECONDS = 5.0  # after the middle of the time
-
-
-def flat(kind: str, side: int, **options) -> bytes:
-    """Return a flat picture as a small file."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.new("L", (side, side)).save(file, kind, **options)
-    return file.getvalue()
-
-
-def many_scans() -> bytes:
-    """Return a progressive JPEG of 32 megapixels whose last scan stands 90 times: some kB that take many seconds."""
-    data = flat("JPEG", 5656, progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 90 + data[-2:]
 
 
 def kinds() -> list[Kind]:
@@ -336,10 +272,10 @@ def kinds() -> list[Kind]:
         ("two, one damaged", request(form % (face, scene[:999]), kind=kind), {200} | BUSY, None),
         ("explained", request(face, "?crop=true&explain=true"), {200} | BUSY, None),
         ("truncated", request(scene[: len(scene) // 2]), {422} | BUSY, None),
-        ("bomb", request(png_head(30000, 30000)), {422} | BUSY, None),
-        ("small bomb", request(png_head(5000, 5000)), {422} | BUSY, None),
-        ("large", request(flat("GIF", 5656), "?crop=1", "image/gif"), {200, 422} | BUSY, None),
-        ("many scans", request(many_scans(), kind="image/jpeg"), {200, 422} | BUSY, None),
+        ("bomb", request(serving.png_head(30000, 30000)), {422} | BUSY, None),
+        ("small bomb", request(serving.png_head(5000, 5000)), {422} | BUSY, None),
+        ("large", request(serving.flat("GIF"), "?crop=1", "image/gif"), {200, 422} | BUSY, None),
+        ("many scans", request(serving.many_scans(), kind="image/jpeg"), {200, 422} | BUSY, None),
         ("many signs", request(signs * 300, kind=kind), {422} | BUSY, None),
         ("deep JSON", request(b'{"pictures": ' + b"[" * 10**6, kind="application/json"), {413} | BUSY, None),
         ("no picture", request(bytes(range(256)) * 40), {415} | BUSY, None),
@@ -480,7 +416,7 @@ class Soak:
         resident = []
         for tenth in range(1, 11):
             await asyncio.sleep(max(0, self.until - time.perf_counter() - 6 * minutes * (10 - tenth)))
-            resident.append(self.server.resident())
+            resident.append(self.server.resident() / 1e6)
             seen = dict(sorted(self.tally.statuses.items()))
             print(f"{tenth * minutes / 10:5.1f} min  {resident[-1]:6.1f} MB  {seen}", flush=True)
             if tenth == 5:
@@ -499,7 +435,7 @@ class Soak:
         await everything
         await self.agree(slack=self.lost + VISITORS)
         await asyncio.sleep(3)
-        return [*resident, self.server.resident()]
+        return [*resident, self.server.resident() / 1e6]
 
 
 def soak(cores: list[int], minutes: float) -> None:

@@ -1,17 +1,22 @@
-"""A real `mien serve` in a process of its own, and requests to it."""
+"""A real `mien serve` in a process of its own, and requests to it: for tests and `bench/serve.py`."""
 
 import http.client
+import io
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "src" / "mien" / "serve" / "samples"
@@ -80,6 +85,15 @@ class Server:
         """Return a number of /metrics, 0 where it is not there."""
         found = re.search(rf"^{re.escape(line)} (\S+)$", self.ask("/metrics").body.decode(), re.MULTILINE)
         return float(found[1]) if found else 0.0
+
+    def resident(self) -> float:
+        """Return the resident memory of its processes, in bytes; what they share counts once."""
+        total = 0
+        for process in (self.process.pid, *descendants(self.process.pid)):
+            with suppress(OSError, TypeError):  # it has just ended
+                text = Path(f"/proc/{process}/smaps_rollup").read_text()
+                total += 1024 * int(re.search(r"Pss:\s+(\d+)", text)[1])
+        return total
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""
@@ -153,6 +167,29 @@ def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
         parts += b'--xYz\r\nContent-Disposition: form-data; name="picture"; filename="%s"\r\n' % name.encode()
         parts += b"Content-Type: image/png\r\n\r\n" + data + b"\r\n"
     return parts + b"--xYz--\r\n", "multipart/form-data; boundary=xYz"
+
+
+def png_head(width: int, height: int) -> bytes:
+    """Return a PNG that says how large it is and holds next to nothing: a bomb, where that is large."""
+    parts = b""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
+        parts += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def flat(kind: str, side: int = 5656, **options) -> bytes:
+    """Return a flat picture of 32 megapixels, or of another side, as a small file."""
+    file = io.BytesIO()
+    Image.new("1" if kind == "TIFF" else "L", (side, side)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def many_scans() -> bytes:
+    """Return a progressive JPEG whose last scan stands 90 times, each of which goes over 32 megapixels."""
+    data = flat("JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * 90 + data[-2:]
 
 
 def problem(answer: Answer, status: int, words: str) -> bool:

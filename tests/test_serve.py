@@ -7,17 +7,27 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from serving import SAMPLES, Server, children, command, descendants, form, problem, refused, serving, soon
+from serving import (
+    SAMPLES,
+    Server,
+    children,
+    command,
+    descendants,
+    form,
+    png_head,
+    problem,
+    refused,
+    serving,
+    soon,
+)
 
 pytest.importorskip("fastapi")
 
@@ -104,15 +114,6 @@ def single():
     """A server with one thread, which reads small faces in its event loop."""
     with serving("--processes", "1", "--max-pixels", "3000000") as running:
         yield running
-
-
-def png_head(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds next to nothing."""
-    parts = b""
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
-        parts += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 # ---- pictures

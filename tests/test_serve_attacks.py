@@ -1,6 +1,5 @@
 """A running `mien serve` under attack: after each a good request has its right answer soon, and no memory is lost."""
 
-import io
 import os
 import re
 import signal
@@ -9,13 +8,22 @@ import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 from nginx import nginx
-from PIL import Image
-from serving import SAMPLES, Server, children, descendants, problem, serving, soon, waited_for_cores
-from test_serve import png_head
+from serving import (
+    SAMPLES,
+    Server,
+    children,
+    descendants,
+    flat,
+    many_scans,
+    png_head,
+    problem,
+    serving,
+    soon,
+    waited_for_cores,
+)
 
 pytest.importorskip("fastapi")
 
@@ -56,7 +64,7 @@ def attacked():
         for _ in range(3):
             running.post(FACE, "?crop=1")
             running.ask("/page/vendor/ort-wasm-simd-threaded.wasm")
-        running.post(saved("PNG", 1600))  # onnxruntime keeps what the detector needs for a photo
+        running.post(flat("PNG", 1600))  # onnxruntime keeps what the detector needs for a photo
         with ExitStack() as stack:
             for _ in range(30):
                 stack.enter_context(running.raw(WASM))
@@ -72,19 +80,6 @@ def impatient():
         yield running
 
 
-def resident(server: Server) -> float:
-    """Return the resident memory of a server's processes, in bytes; what they share counts once."""
-    total = 0
-    for process in (server.process.pid, *descendants(server.process.pid)):
-        try:
-            total += (
-                int(re.search(r"Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text())[1]) * 1024
-            )
-        except (OSError, TypeError):
-            continue
-    return total
-
-
 def _waited(server: Server) -> dict[str, float]:
     """Return how long the threads of a server and of these tests have waited for a core, which no server can help."""
     return waited_for_cores([os.getpid(), server.process.pid, *descendants(server.process.pid)])
@@ -94,14 +89,14 @@ def _waited(server: Server) -> dict[str, float]:
 def unharmed(server: Server, right: dict[str, float]):
     """Hold that an attack within leaves a server as it was."""
     server.post(FACE, "?crop=1")
-    before = resident(server)
+    before = server.resident()
     yield
     began, waited = time.monotonic(), _waited(server)
     (face,) = server.post(FACE, "?crop=1").json()["pictures"][0]["faces"]
     seconds = time.monotonic() - began
     assert seconds - sum(more - waited.get(thread, 0) for thread, more in _waited(server).items()) < 1
     assert face["probabilities"] == pytest.approx(right, abs=2e-6)
-    soon(lambda: resident(server) < WORKERS_GROW * before, seconds=10)
+    soon(lambda: server.resident() < WORKERS_GROW * before, seconds=10)
     soon(
         lambda: not any(map(server.metric, ("mien_pictures_waiting", "mien_body_bytes_waiting"))), seconds=15
     )
@@ -300,13 +295,13 @@ def test_who_reads_steadily_has_the_whole_file(impatient):
 def test_abandoned_downloads_leave_no_memory_behind(attacked, right):
     """Waves of clients that ask for the largest file and do not read it cost what a moment's buffers take."""
     with unharmed(attacked, right):
-        before = resident(attacked)
+        before = attacked.resident()
         for _ in range(6):
             with ExitStack() as stack:
                 for _ in range(30):
                     stack.enter_context(attacked.raw(WASM))
                 time.sleep(0.2)
-                assert resident(attacked) < before + 40 * MIB
+                assert attacked.resident() < before + 40 * MIB
 
 
 def test_few_file_handles_are_no_flood_of_errors():
@@ -328,20 +323,6 @@ def test_few_file_handles_are_no_flood_of_errors():
 # ---- pictures
 
 
-def saved(kind: str, side: int = 5656, **options) -> bytes:
-    """A flat picture of 32 megapixels as a small file."""
-    file = io.BytesIO()
-    Image.new("1" if kind == "TIFF" else "L", (side, side)).save(file, kind, **options)
-    return file.getvalue()
-
-
-def many_scans() -> bytes:
-    """A progressive JPEG whose last scan stands 90 times, each of which goes over 32 megapixels."""
-    data = saved("JPEG", progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 90 + data[-2:]
-
-
 def test_a_picture_that_takes_too_long_is_ended(attacked, right):
     """Its process is ended at the time limit, others are answered right after, and the histogram knows of it."""
     count = attacked.metric("mien_predict_seconds_count")
@@ -354,11 +335,11 @@ def test_a_picture_that_takes_too_long_is_ended(attacked, right):
 
 def test_eight_bombs_at_once_are_decoded_one_by_one(attacked, right):
     """Eight GIFs of some bytes and 32 megapixels take the memory of one, and give it back."""
-    bomb, before, peak = saved("GIF"), resident(attacked), [0.0]
+    bomb, before, peak = flat("GIF"), attacked.resident(), [0.0]
     with unharmed(attacked, right), ThreadPoolExecutor(9) as pool:
         sent = [pool.submit(attacked.post, bomb, "?crop=1", "image/gif") for _ in range(8)]
         while not all(one.done() for one in sent):
-            peak[0] = max(peak[0], resident(attacked))
+            peak[0] = max(peak[0], attacked.resident())
             time.sleep(0.02)
         assert {one.result().status for one in sent} <= {200, 422, 503}
     assert peak[0] < before + 250 * MIB
@@ -371,7 +352,7 @@ def test_a_bomb_of_each_format_leaves_nothing(attacked, right, kind):
     options = (
         {"lossless": True} if kind == "WEBP" else {"compression": "tiff_deflate"} if kind == "TIFF" else {}
     )
-    bomb = saved(kind, 3900, **options)
+    bomb = flat(kind, 3900, **options)
     with unharmed(attacked, right):
         for _ in range(2):
             assert attacked.post(bomb, kind="application/octet-stream").status in (200, 422)
