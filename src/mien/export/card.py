@@ -28,6 +28,12 @@ FER2013_LIMITS = (
     "Who the people in it are is not recorded, so it is not known for whom the model reads worse. Expect that it does "
     "for some.",
 )
+MAJORITY_LIMITS = (
+    "FER2013's pictures were found on the web by search words. The labels here are not FER2013's own: each is what "
+    "most of FER+'s ten annotators said of the picture (Barsoum et al., 2016); pictures without a majority were left "
+    "out. So the figures below say how often it answers as most annotators do, on pictures on which they agree.",
+    FER2013_LIMITS[1],
+)
 RENDERED_LIMITS = (
     "It learned from rendered faces that show stylized prototypes. **Its figures are no measure of performance on "
     "people.**",
@@ -111,8 +117,9 @@ def _usage(model: Model) -> str:
 
 
 def _limits(model: Model) -> tuple[str, ...]:
-    kind = model.data["origin"].get("kind")
-    return {"fer2013": FER2013_LIMITS, "rendered": RENDERED_LIMITS}.get(kind, ()) + LIMITS
+    origin = model.data["origin"]
+    fer2013 = MAJORITY_LIMITS if origin.get("options", {}).get("majority") else FER2013_LIMITS
+    return {"fer2013": fer2013, "rendered": RENDERED_LIMITS}.get(origin.get("kind"), ()) + LIMITS
 
 
 def _data(model: Model) -> str:
