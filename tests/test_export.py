@@ -19,7 +19,7 @@ from mien.errors import ModelError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate, load_network
 from mien.export import export
 from mien.export.calibrate import ANSWERED, COLDEST, HOTTEST, calibrated, temperature, threshold, unlearned
-from mien.export.graph import Reader, onnx_graph
+from mien.networks.graph import Reader, onnx_graph
 from mien.folds import Fold
 from mien.info import info
 from mien.judge import ece, judge, log_loss

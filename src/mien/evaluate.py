@@ -202,6 +202,7 @@ def load_network(run: Run, weights_sha256: str, device: str):
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as fault:
         raise RunError(f"{path}: not this run's weights ({fault})") from None
+    _refuse_changed_code(run, network)
     engine = Engine.of(run.engine)
     if device not in ("auto", engine.device) or engine.device not in devices():
         precision = run.recipe.training.precision
@@ -232,6 +233,17 @@ def recognizing_run(folder: Path, dataset: Dataset) -> Callable[[np.ndarray], np
             return probabilities(network, faces, engine, **asdict(run.recipe.evaluation))
 
     return answer
+
+
+def _refuse_changed_code(run: Run, network) -> None:
+    """Raise RunError where a network of the user's own code answers otherwise than at the end of its training."""
+    from mien.networks.custom import same_answers
+
+    if not same_answers(network, run.result().get("answers"), run.data.side):
+        raise RunError(
+            f"{run.folder}: {run.recipe.network.kind} answers otherwise than when it was trained; bring its code back "
+            f"as it was, or train it again"
+        )
 
 
 def _refuse_changed_weights(run: Run, sha256: str) -> None:

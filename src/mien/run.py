@@ -78,6 +78,7 @@ SHAPES = {
         "val": {"accuracy": float, "log_loss": float},
         "weights_sha256": str,
         "metrics_sha256?": str,
+        "answers?": [float],
     },
     "environment.json": {"train_seconds": float, "sessions": [dict]},
 }

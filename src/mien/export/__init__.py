@@ -1,6 +1,6 @@
 """Exporting: runs become one model file, calibrated and checked. The networks are read as they are, never trained.
 
-`calibrate.py` finds temperature and threshold, `graph.py` writes the graph, `quantize.py` makes it an 8-bit one,
+`calibrate.py` finds temperature and threshold, `quantize.py` makes the graph an 8-bit one,
 `card.py` writes the model card.
 """
 
@@ -19,7 +19,6 @@ from mien.errors import ModelError, RunError, StorageError
 from mien.evaluate import evaluated, load_network, open_data, predictions_of
 from mien.export.calibrate import calibrated, temperature, threshold, unlearned
 from mien.export.card import card, without_folders
-from mien.export.graph import Reader, onnx_graph
 from mien.export.quantize import quantized
 from mien.faces import MARKS, TEMPLATE, UPRIGHT
 from mien.files import is_utf8, require_place, write_atomic
@@ -28,6 +27,7 @@ from mien.model import FORMAT, Model, read_model
 from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
 from mien.model.prior import TRAIN, Prior, read_prior, shift_prior, train_shares
 from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
+from mien.networks.graph import Reader, onnx_graph
 from mien.predictions import Predictions
 from mien.progress import Counting
 from mien.recipe import TTA, to_toml

@@ -4,7 +4,9 @@ import torch
 from torch import nn
 
 from mien.networks import as_input
-from mien.networks.network import Network
+from mien.networks.network import stages_of
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -12,21 +14,25 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def describe(network: Network, side: int) -> dict:
+def describe(network: nn.Module, side: int) -> dict:
     """Return parameters, multiply-adds of one face and the stages, as written to `network.json`.
 
     A multiply-add is one multiplication with its addition in a convolution or a linear layer;
-    norms, activations and pooling are not counted, as in the papers' tables.
+    norms, activations and pooling are not counted, as in the papers' tables, nor is what a module of somebody's
+    own multiplies by itself. A stage that no tensor comes out of is skipped.
     """
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     multiply_adds: dict[nn.Module, int] = {}
 
-    def note(module, inputs, output):
+    def note(module: nn.Module, _: object, output: object) -> None:
+        if not isinstance(output, torch.Tensor):
+            return
         shapes[module] = tuple(output.shape[1:])
-        if isinstance(module, nn.Conv2d):
-            multiply_adds[module] = module.weight.numel() * output.shape[2] * output.shape[3]
-        elif isinstance(module, nn.Linear):
-            multiply_adds[module] = module.weight.numel()
+        if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+            places = (
+                output.numel() // module.weight.shape[0]
+            )  # at which the weights are applied to this one face
+            multiply_adds[module] = multiply_adds.get(module, 0) + module.weight.numel() * places
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     was_training = network.training
@@ -42,12 +48,13 @@ def describe(network: Network, side: int) -> dict:
         {
             "kind": kind,
             "label": label,
-            "layers": len(module) if kind in ("dense", "block") else 1,
+            "layers": len(module) if kind in ("dense", "block") and isinstance(module, nn.Sequential) else 1,
             "shape": list(shapes[module]),
             "parameters": parameter_count(module),
             "multiply_adds": sum(multiply_adds.get(m, 0) for m in module.modules()),
         }
-        for kind, label, module in network.stages()
+        for kind, label, module in stages_of(network)
+        if module in shapes
     ]
     return {
         "parameters": parameter_count(network),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.networks.network import Network
+from mien.networks.network import Kind
 
 DRAWS = 1 << 16  # an element of a mask is decided by 16 random bits
 
@@ -135,7 +135,7 @@ class HasFastPath(Protocol):
     fast: bool
 
 
-def make_plain(network: Network) -> Network:
+def make_plain(network: Kind) -> Kind:
     """Turn the fast paths of a network off, and return it."""
     for module in network.modules():
         if isinstance(module, HasFastPath):

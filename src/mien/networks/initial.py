@@ -20,7 +20,7 @@ from torch import nn
 from mien.errors import RecipeError
 from mien.model.onnx_file import NotOnnx, read_onnx
 from mien.networks import GREY_ONE, GREY_ZERO, as_input
-from mien.networks.network import Network
+from mien.networks.network import classifier_name
 from mien.reading import reason, refuse_other_than_file
 from mien.shipped import shipped
 
@@ -51,7 +51,7 @@ def initial_file(where: str) -> Path:
     return shipped("weights", ".safetensors").get(where, Path(where))
 
 
-def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+def read_initial(path: str | Path, network: nn.Module, labels: Sequence[str] = ()) -> dict[str, torch.Tensor]:
     """Return a file's tensors under the network's own names, in its shapes and dtypes, on the CPU.
 
     `labels` are the network's classes. Where the file names its own, the classifier takes them over by name, and is
@@ -61,6 +61,7 @@ def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ())
     """
     path = Path(path)
     own = network.state_dict()
+    name = classifier_name(network)
     with _opened(path) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
         places, of_torchvision = _places(shapes, network)
@@ -69,7 +70,7 @@ def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ())
             expected[FIRST_KERNEL] = _with_channels(
                 expected[FIRST_KERNEL], shapes.get(places.get(FIRST_KERNEL), ())
             )
-        classifier = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
+        classifier = [f"{name}.{part}" for part in ("weight", "bias") if f"{name}.{part}" in own]
         if not any(key in places for key in classifier):  # features alone: a fresh classifier goes on top
             expected = {key: shape for key, shape in expected.items() if key not in classifier}
             classifier = []
@@ -78,8 +79,10 @@ def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ())
         rows = _classes_there(named, labels, expected[classifier[0]], there) if classifier else []
         for key in classifier if rows is not None else ():
             expected[key] = shapes.get(places.get(key), ())
-        name = network.torchvision_name if isinstance(network, TorchvisionNames) and of_torchvision else str
-        faults = _misfits(expected, shapes, places, name)
+        spelled = (
+            network.torchvision_name if isinstance(network, TorchvisionNames) and of_torchvision else str
+        )
+        faults = _misfits(expected, shapes, places, spelled)
         tensors = {} if faults else {key: file.get_tensor(place) for key, place in places.items()}
     broken = [places[key] for key, value in tensors.items() if not _usable(value, own[key])]
     faults += _listed(broken, "not of finite numbers")
@@ -97,7 +100,7 @@ def read_initial(path: str | Path, network: Network, labels: Sequence[str] = ())
     return {key: value.to(own[key].dtype) for key, value in tensors.items()}
 
 
-def start_from(path: Path, network: Network, labels: Sequence[str], images: np.ndarray) -> None:
+def start_from(path: Path, network: nn.Module, labels: Sequence[str], images: np.ndarray) -> None:
     """Put a file's tensors into a network; norms that lack statistics take them from the first of the uint8 faces."""
     network.load_state_dict(read_initial(path, network, labels), strict=False)
     with _opened(path) as file:
@@ -212,7 +215,7 @@ def _pickled(path: Path) -> bool:
         return False
 
 
-def _places(names: Iterable[str], network: Network) -> tuple[dict[str, str], bool]:
+def _places(names: Iterable[str], network: nn.Module) -> tuple[dict[str, str], bool]:
     """Return the file's name for each of the network's own that it has, and whether they are torchvision's."""
     own = list(network.state_dict())
     if isinstance(network, TorchvisionNames):

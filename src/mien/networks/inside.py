@@ -16,7 +16,7 @@ from torch import nn
 from mien.errors import RecipeError
 from mien.networks import as_input
 from mien.networks.densenet import DenseBlock, DropPath
-from mien.networks.network import Network
+from mien.networks.network import stages_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     ]
 
 
-def feature_reuse(network: Network) -> list[np.ndarray]:
+def feature_reuse(network: nn.Module) -> list[np.ndarray]:
     """Return how much each layer of each dense block reads of what stood before it, float64 (L + 1, L + 1) a block.
 
     Row 0 is the block's input, row s its layer s; column t - 1 is what layer t reads, the last column what follows
@@ -62,7 +62,7 @@ def feature_reuse(network: Network) -> list[np.ndarray]:
     """
     blocks = [
         (block, after)
-        for (kind, _, block), (_, _, after) in pairwise(network.stages())
+        for (kind, _, block), (_, _, after) in pairwise(stages_of(network))
         if kind == "dense" and isinstance(block, DenseBlock)
     ]
     if not blocks:

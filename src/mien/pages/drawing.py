@@ -21,7 +21,8 @@ TALLEST = 56  # pixels of the drawing that the input's side takes
 
 def widest(networks: Sequence[dict]) -> int:
     """Return the most channels of any stage of some networks, the common scale of their drawings."""
-    return max(stage["shape"][0] for net in networks for stage in net["stages"] if len(stage["shape"]) == 3)
+    shapes = [stage["shape"] for net in networks for stage in net["stages"]]
+    return max((shape[0] for shape in shapes if len(shape) == 3), default=1)
 
 
 def network(main: str, summary: dict, *, side: int, most_channels: int, color: str):
@@ -47,7 +48,7 @@ def network(main: str, summary: dict, *, side: int, most_channels: int, color: s
 def _lines(stage: dict) -> list[str]:
     shape = stage["shape"]
     flat = len(shape) == 1
-    where = f"{shape[0]} values" if flat else f"{shape[0]:,} × {shape[1]} × {shape[2]}"
+    where = f"{shape[0]} values" if flat else " × ".join(f"{size:,}" for size in shape)
     if stage["kind"] == "input":
         return [stage["label"], where]
     return [

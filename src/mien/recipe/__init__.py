@@ -10,6 +10,7 @@ from mien.recipe.fields import (
     SECTIONS,
     TTA,
     Augment,
+    CustomNetwork,
     DenseNet,
     Distillation,
     EfficientNetLite,
@@ -20,8 +21,10 @@ from mien.recipe.fields import (
     ResNet,
     Schedule,
     Training,
+    values,
 )
 from mien.recipe.reading import (
+    coerce,
     fault_of,
     field_type,
     known_fields,
@@ -38,6 +41,7 @@ __all__ = [
     "SECTIONS",
     "TTA",
     "Augment",
+    "CustomNetwork",
     "DenseNet",
     "Distillation",
     "EfficientNetLite",
@@ -50,6 +54,7 @@ __all__ = [
     "Training",
     "block_layers",
     "chosen_on_val",
+    "coerce",
     "current_name",
     "differing_fields",
     "fault_of",
@@ -60,4 +65,5 @@ __all__ = [
     "recipe_of",
     "shipped_recipes",
     "to_toml",
+    "values",
 ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mien import notebook
 from mien.recipe.toml import toml_value
@@ -104,9 +104,26 @@ class EfficientNetLite:
     pretrained: str = ""  # file of weights to fine-tune; "": random initialization
 
 
+OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomNetwork:
+    """A network of the user's own code; docs/extending.md says what is asked of it.
+
+    Its options are those of the class or function that `kind` names. They are checked when the network is built, since
+    reading a recipe imports nobody's code.
+    """
+
+    kind: str  # "module:name"
+    options: tuple[tuple[str, OptionValue], ...] = ()  # name and value, in the order of the names
+    pretrained: str = ""  # file of weights to fine-tune; "": random initialization
+    export: bool = True  # refuse a network that cannot be written as ONNX, before it is trained
+
+
 MOST_STAGES = 6  # of a ResNet: widths double
 
-Network = CNN | DenseNet | ResNet | FaceResNet | EfficientNetLite
+Network = CNN | DenseNet | ResNet | FaceResNet | EfficientNetLite | CustomNetwork
 NETWORKS = {
     "cnn": CNN,
     "densenet": DenseNet,
@@ -211,7 +228,7 @@ class Recipe:
         return f"Recipe({self.name}: {kinds}, {self.training.epochs} epochs)"
 
     def _repr_html_(self) -> str:
-        sections = ((name, dataclasses.asdict(getattr(self, name))) for name in SECTIONS)
+        sections = ((name, values(getattr(self, name))) for name in SECTIONS)
         rows = [
             (name, ", ".join(f"{key} = {toml_value(value)}" for key, value in fields.items()))
             for name, fields in sections
@@ -220,3 +237,10 @@ class Recipe:
 
 
 SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "distillation", "tta")
+
+
+def values(section) -> dict[str, Any]:
+    """Return the fields of a recipe's section by name, the options of a custom network among them."""
+    fields = dataclasses.asdict(section)
+    options = dict(fields.pop("options", ()))  # of a custom network alone
+    return {"kind": fields.pop("kind"), **options, **fields} if options else fields

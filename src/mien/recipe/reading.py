@@ -7,11 +7,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
+from mien.plugins import is_plugin
 from mien.recipe.checks import contradictions
-from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, Network, Recipe
-from mien.recipe.renamed import current_name, with_current_names
+from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, CustomNetwork, Network, Recipe
+from mien.recipe.renamed import current_name, is_custom, with_current_names
 from mien.shipped import read_named, shipped
 
+CUSTOM_FIELDS = ("kind", "pretrained", "export")
 LONGEST_NAME = 64  # bytes: two names and more words stand in the name of a figure's file
 
 
@@ -36,16 +38,28 @@ def recipe_of(tree: dict, where: str, overrides: tuple[str, ...] = ()) -> Recipe
     """
     faults: list[str] = []
     tree = with_current_names(tree, faults)
+    _change_kind(tree, overrides)
     for override in overrides:
         _apply(tree, override, faults)
     return _build(tree, where, faults)
+
+
+def _change_kind(tree: dict, overrides: tuple[str, ...]) -> None:
+    """Where the overrides name another kind of network, forget the options of the recipe's own, and its name."""
+    given = dict(override.split("=", 1) for override in overrides if "=" in override)
+    kind = {key.strip(): text.strip() for key, text in given.items()}.get("network.kind")
+    network = tree.get("network")
+    if kind is not None and isinstance(network, dict) and network.get("kind") != kind:
+        tree["network"] = {"kind": kind}
+        tree["name"] = kind.rpartition(":")[2]
 
 
 def _apply(tree: dict, override: str, faults: list[str]) -> None:
     """Write one `section.key=value` into the tree."""
     key, equals, text = override.partition("=")
     key = key.strip()
-    section, dot, option = current_name(key).partition(".")
+    own = is_custom(tree, key.partition(".")[0])
+    section, dot, option = (key if own else current_name(key)).partition(".")
     if not equals:
         faults.append(f'"{override}" is not key=value')
     elif key == "name":
@@ -98,12 +112,46 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
 
 def _network(options, faults: list[str]) -> Network | None:
     kind = options.get("kind") if isinstance(options, dict) else None
+    if isinstance(kind, str) and is_plugin(kind):
+        return _custom_network(options, faults)
     if not isinstance(kind, str) or kind not in NETWORKS:
         faults.append(
-            f"network.kind must be one of {', '.join(NETWORKS)} and is {kind!r}{did_you_mean(str(kind), NETWORKS)}"
+            f"network.kind must be one of {', '.join(NETWORKS)}, or module:name of your own, and is {kind!r}"
+            f"{did_you_mean(str(kind), NETWORKS)}"
         )
         return None
     return _section(NETWORKS[kind], options, "network", faults)
+
+
+def _custom_network(fields: dict, faults: list[str]) -> CustomNetwork | None:
+    """Return a network of the user's own code, of whose options only the class knows which there are."""
+    own = {key: value for key, value in fields.items() if key not in CUSTOM_FIELDS}
+    known = {key: value for key, value in fields.items() if key in CUSTOM_FIELDS}
+    before = len(faults)
+    for key, value in own.items():
+        if fault := _option_fault(key, value):
+            faults.append(f"network.{key} {fault}")
+    options = tuple((key, _frozen(own[key])) for key in sorted(own))
+    network = _section(CustomNetwork, known, "network", faults)
+    return dataclasses.replace(network, options=options) if network and len(faults) == before else None
+
+
+def _option_fault(key: str, value) -> str | None:
+    """Return what is wrong with an option that only somebody's own network knows."""
+    if key in ("side", "classes", "options"):
+        return (
+            "cannot be set: the data set says it" if key != "options" else "is written as network.NAME=value"
+        )
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(part, bool | int | float | str) for part in parts):
+        return f"must be a number, a text, true, false or a list of these and is {value!r}"
+    if not all(part.isprintable() for part in parts if isinstance(part, str)):
+        return f"must be printable text and is {value!r}"
+    return None
+
+
+def _frozen(value):
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _section(cls, options, section: str, faults: list[str]):
@@ -118,14 +166,17 @@ def _section(cls, options, section: str, faults: list[str]):
         if key not in fields:
             faults.append(f'unknown field "{section}.{key}"{did_you_mean(key, fields)}')
             continue
-        fault, values[key] = _coerce(value, hints[key], fields[key].metadata)
+        fault, values[key] = coerce(value, hints[key], fields[key].metadata)
         if fault:
             faults.append(f"{section}.{key} {fault} and is {value!r}")
     return cls(**values) if len(faults) == before else None
 
 
-def _coerce(value, hint, bounds):
-    """Return (fault or None, value as the hint wants it)."""
+def coerce(value, hint, bounds) -> tuple[str | None, Any]:
+    """Return what is wrong with a value, or None, and the value as the type `hint` has it.
+
+    `bounds` may hold "low" and "high" of a number.
+    """
     if get_origin(hint) is Literal:
         words = get_args(hint)
         known = any(type(value) is type(w) and value == w for w in words)
@@ -134,7 +185,7 @@ def _coerce(value, hint, bounds):
         bare = isinstance(value, str) and get_args(hint)[0] is str  # a.csv,b.csv on the command line
         parts = [part.strip() for part in value.split(",")] if bare else []
         items = [part for part in parts if part] if bare else value if isinstance(value, list) else [value]
-        results = [_coerce(item, get_args(hint)[0], bounds) for item in items]
+        results = [coerce(item, get_args(hint)[0], bounds) for item in items]
         return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
     if hint is str:
         plain = isinstance(value, str) and value.isprintable()
@@ -145,7 +196,7 @@ def _coerce(value, hint, bounds):
         return f"must be a number{' without a fraction' if hint is int else ''}", value
     if hint is int and not isinstance(value, int):
         return "must be a number without a fraction", value
-    if not bounds["low"] <= value <= bounds["high"]:  # nor is nan
+    if "low" in bounds and not bounds["low"] <= value <= bounds["high"]:  # nor is nan
         return f"must be between {bounds['low']} and {bounds['high']}", value
     return None, hint(value)
 
@@ -156,22 +207,36 @@ def known_fields() -> list[str]:
 
 
 def field_type(key: str, network: str) -> type | None:
-    """Return the type of `section.option` as annotated, for a kind of network; None where there is no such field."""
+    """Return the type of `section.option` as annotated, for a kind of network; None where there is no such field.
+
+    Of an option of somebody's own network, which is not known here, it is `object`.
+    """
     section, _, option = key.partition(".")
     if section not in SECTIONS:
         return None
-    return get_type_hints(_class_of(section, network)).get(option)
+    hints = get_type_hints(_class_of(section, network))
+    return object if _is_custom(key, network) else hints.get(option)
 
 
 def fault_of(key: str, value, network: str) -> str | None:
     """Return what is wrong with a value of a known `section.option` for a kind of network, or None."""
     section, _, option = key.partition(".")
+    if _is_custom(key, network):
+        return _option_fault(option, value)
     cls = _class_of(section, network)
-    fault, _ = _coerce(value, get_type_hints(cls)[option], cls.__dataclass_fields__[option].metadata)
+    fault, _ = coerce(value, get_type_hints(cls)[option], cls.__dataclass_fields__[option].metadata)
     return fault
 
 
+def _is_custom(key: str, network: str) -> bool:
+    """Tell whether a field is an option of somebody's own network."""
+    section, _, option = key.partition(".")
+    return section == "network" and is_plugin(network) and option not in CUSTOM_FIELDS
+
+
 def _class_of(section: str, network: str):
+    if section == "network" and is_plugin(network):
+        return CustomNetwork
     return NETWORKS[network] if section == "network" else Recipe.__dataclass_fields__[section].type
 
 

@@ -1,5 +1,7 @@
 """Earlier names of fields: old recipes, runs, spaces, searches and `key=value` stay readable."""
 
+from mien.plugins import is_plugin
+
 RENAMED_SECTIONS = {"teacher": "distillation", "evaluation": "tta"}
 RENAMED = {
     "network.growth": "network.growth_rate",
@@ -39,7 +41,7 @@ def with_current_names(tree: dict, errors: list[str]) -> dict:
     """Return a recipe's tree of sections under today's names; a field given under both names is noted as an error."""
     renamed: dict = {}
     for section, options in tree.items():
-        if not isinstance(options, dict):
+        if not isinstance(options, dict) or is_custom(tree, section):
             renamed[current_name(section)] = options
             continue
         renamed.setdefault(current_name(section), {})
@@ -50,6 +52,11 @@ def with_current_names(tree: dict, errors: list[str]) -> dict:
                 errors.append(f"{old} was renamed to {new_section}.{new_option}; give one of them")
             renamed.setdefault(new_section, {})[new_option] = value
     return renamed
+
+
+def is_custom(tree: dict, section: str) -> bool:
+    """Tell whether a section is a network of the user's own code, whose options never had other names here."""
+    return section == "network" and is_plugin(str(_section(tree, section).get("kind", "")))
 
 
 def _section(tree: dict, name: str) -> dict:

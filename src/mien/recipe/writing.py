@@ -1,8 +1,6 @@
 """A recipe as TOML, and how two differ."""
 
-import dataclasses
-
-from mien.recipe.fields import FORMAT, SECTIONS, Recipe
+from mien.recipe.fields import FORMAT, SECTIONS, Recipe, values
 from mien.recipe.toml import toml_value
 
 
@@ -11,7 +9,7 @@ def to_toml(recipe: Recipe) -> str:
     lines = [f"format = {FORMAT}", f'name = "{recipe.name}"']
     for section in SECTIONS:
         lines.append(f"\n[{section}]")
-        for key, value in dataclasses.asdict(getattr(recipe, section)).items():
+        for key, value in values(getattr(recipe, section)).items():
             lines.append(f"{key} = {toml_value(value)}")
     return "\n".join(lines) + "\n"
 
@@ -20,7 +18,7 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     """Return 'section.key (a there, b here)' for each field in which two recipes differ."""
     found = []
     for section in SECTIONS:
-        a, b = dataclasses.asdict(getattr(one, section)), dataclasses.asdict(getattr(other, section))
+        a, b = values(getattr(one, section)), values(getattr(other, section))
         found += [
             f"{section}.{k} ({_or_none(a.get(k))} there, {_or_none(b.get(k))} here)"
             for k in {**a, **b}

@@ -4,15 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from mien.dataset import Development, same_faces
 from mien.errors import DataError, RecipeError, RunError
 from mien.folds import Fold
 from mien.networks import build
 from mien.networks.cost import describe
+from mien.networks.custom import check
 from mien.networks.engine import Engine, choose_engine
 from mien.networks.initial import initial_file, read_initial
-from mien.networks.network import Network
 from mien.reading import sha256_file
 from mien.recipe import Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
@@ -32,9 +33,8 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
         raise DataError(
             f"{data.info.folder}: all train faces are {data.info.labels[there.pop()]}; at least 2 classes are needed"
         )
-    with torch.device("meta"):  # shapes alone: no memory, no random numbers
-        network = build(recipe.network, side=data.info.side, classes=len(data.info.labels))
-        _refuse_too_small(recipe, network, data.info.side)
+    network = check(recipe.network, side=data.info.side, classes=len(data.info.labels))
+    _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)
     if not recipe.network.pretrained:
         return None
@@ -105,14 +105,15 @@ def _refuse_other(run: Run, recipe: Recipe, data: RunData, seed: int, fold: Fold
         raise RunError(f"{run.folder}: holds another run: {'; '.join(faults)}; give another name=… or --out")
 
 
-def _refuse_too_small(recipe: Recipe, network: Network, side: int) -> None:
+def _refuse_too_small(recipe: Recipe, network: nn.Module, side: int) -> None:
     """Raise RecipeError when faces of `training.progressive_resizing` pixels are too small for the network."""
     smallest = side_at(recipe, 0, side)
     if smallest == side:
         return
     try:
-        describe(network, smallest)
-    except RuntimeError:
+        with torch.device(next(network.parameters()).device):
+            describe(network, smallest)
+    except (RuntimeError, ValueError):  # of torch, and of checks in somebody's own network
         raise RecipeError(
             f"training.progressive_resizing: faces of {smallest} pixels are too small for this network"
         ) from None

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from mien.dataset import Development
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
@@ -14,11 +17,12 @@ from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
 from mien.networks import build
+from mien.networks.custom import answers, described, with_defaults
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
 from mien.reading import sha256_file
-from mien.recipe import Recipe
+from mien.recipe import CustomNetwork, Recipe
 from mien.run import Run, read_run, write_json, write_metrics
 from mien.train import distributed
 from mien.train.beginning import begin_or_take_up, checked, remarks
@@ -40,6 +44,7 @@ def train(
     data: Development,
     folder: Path,
     *,
+    network: nn.Module | Callable[..., nn.Module] | None = None,
     seed: int = 0,
     engine: Engine | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -52,7 +57,13 @@ def train(
 
     On a CPU the same recipe, data, seed and engine give the same bytes of weights and metrics,
     however often the training was stopped in between. Started by `torchrun`, its processes train one network
-    together, and the first of them writes the run. `on_epoch` gets each epoch's row of `metrics.csv`; what it
+    together, and the first of them writes the run.
+
+    `network` stands for the recipe's: a class or function of a module that can be imported, a `functools.partial` with
+    its options, or a module that one made. Fresh weights follow from the seed all the same (`network.init` starts from
+    others); such a module gets the run's weights in the end.
+
+    `on_epoch` gets each epoch's row of `metrics.csv`; what it
     raises ends the training, and the run stays as it is then. While another process trains this run, `waiting()`
     is called again and again.
 
@@ -62,6 +73,9 @@ def train(
     TrainingDiverged for a loss that is not finite, Stopped (state saved) when `stop()` is true.
     """
     folder = Path(folder)
+    if network is not None:
+        recipe = replace(recipe, network=described(network))
+    recipe = replace(recipe, network=with_defaults(recipe.network))
     begun = (folder / "run.json").exists()
     init = None if begun else checked(recipe, data)
     make_folder(folder)
@@ -86,6 +100,8 @@ def train(
                 _train(run, data, engine, stop, on_epoch, progress, SaveTimes(save_every_seconds), begun)
         finally:
             progress.end()
+    if isinstance(network, nn.Module):
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
     return run
 
 
@@ -187,8 +203,16 @@ def complete(run: Run, training: Training) -> None:
     save_weights(run.folder / "weights.safetensors", weights, run.data.labels)
     write_json(run.folder / "environment.json", environment(training.engine, training.state.sessions))
     remove_leftovers(run.folder)
-    write_json(run.folder / "result.json", result(run, training.state))
+    write_json(run.folder / "result.json", result(run, training.state) | _answers(run, training, weights))
     with_no_error(_state_of(run).unlink)
+
+
+def _answers(run: Run, training: Training, weights: dict[str, torch.Tensor]) -> dict:
+    """Return what a network of the user's own code answers with the chosen weights, for when the code has changed."""
+    if not isinstance(run.recipe.network, CustomNetwork):
+        return {}
+    training.eval_network.load_state_dict(weights)
+    return {"answers": answers(training.eval_network, run.data.side)}
 
 
 class SaveTimes:

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from mien.errors import ModelError, RecipeError
 from mien.judge.sums import SMALLEST_PROBABILITY
-from mien.model import INPUT, OUTPUT
+from mien.model import INPUT, OUTPUT, run_graph
 from mien.networks import as_input
 from mien.networks.engine import tta_views
 from mien.recipe import TTA
+from mien.text import shortened
 
+LONGEST_REASON = 300  # characters of what torch says
+TRIED_FACES = 3  # another number than the graph is traced with
+MOST_APART = 1e-3  # between probabilities of fresh weights
 OPSET = 17  # onnxruntime 1.19 and onnxruntime-web read it
 
 
@@ -58,8 +64,41 @@ def onnx_graph(reader: Reader, side: int) -> bytes:
     """Return the reader as the bytes of an ONNX file without metadata, N free.
 
     Torch's older exporter writes it: the newer one needs another package, and half a minute for a second's work.
+    Raises ModelError where it cannot.
     """
     reader.eval()
+    try:
+        return _exported(reader, side)
+    except (
+        Exception
+    ) as error:  # torch's exporter raises errors of many kinds, and what a network's code raises
+        raise ModelError(f"cannot be written as ONNX ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return shortened(text, LONGEST_REASON)
+
+
+def require_exportable(network: nn.Module, kind: str, *, side: int, classes: int) -> None:
+    """Raise RecipeError unless onnxruntime, given the network as a graph, answers a batch of any size as torch does."""
+    faces = torch.randint(0, 256, (TRIED_FACES, 1, side, side), generator=torch.Generator().manual_seed(0))
+    faces = faces.to(torch.uint8)
+    reader = Reader([network], classes=classes, reading=TTA(), temperature=1.0)
+    try:
+        probs = run_graph(onnx_graph(reader, side), faces.numpy())
+        with torch.inference_mode():
+            expected = reader(faces).numpy()
+        if probs.shape != expected.shape or not np.abs(probs - expected).max() <= MOST_APART:
+            raise ModelError("answers otherwise in onnxruntime than in torch")
+    except ModelError as error:
+        raise RecipeError(
+            f"network: {kind} cannot be exported: {error}; change it, or train it without a model file in view with "
+            f"network.export=false"
+        ) from None
+
+
+def _exported(reader: Reader, side: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         file = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
