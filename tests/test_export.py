@@ -19,7 +19,6 @@ from mien.errors import ModelError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate, load_network
 from mien.export import export
 from mien.export.calibrate import ANSWERED, COLDEST, HOTTEST, calibrated, temperature, threshold, unlearned
-from mien.networks.graph import Reader, onnx_graph
 from mien.folds import Fold
 from mien.info import info
 from mien.judge import ece, judge, log_loss
@@ -27,6 +26,7 @@ from mien.labels import LABELS
 from mien.model import read_model
 from mien.networks import build
 from mien.networks.engine import Engine, probabilities
+from mien.networks.graph import Reader, onnx_graph
 from mien.predictions import read_predictions
 from mien.reading import unsealed
 from mien.recipe import TTA, read_recipe

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import RecipeError
-from mien.labels import did_you_mean
+from mien.labels import known_words
 from mien.text import shortened
 
 LONGEST_REASON = 300  # characters of what somebody's code says
@@ -35,9 +35,11 @@ def load_plugin(reference: str, field: str) -> Callable[..., Any]:
         raise RecipeError(f'{field}: "{reference}" is not module:name, as in my_package.my_module:MyNet')
     module = _imported(module_name, field)
     if not hasattr(module, name):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        known = [
+            key for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name
+        ]
         place = getattr(module, "__file__", None) or "a folder without __init__.py"
-        raise RecipeError(f"{field}: {module_name} ({place}) has no {name}{did_you_mean(name, known)}")
+        raise RecipeError(f"{field}: {module_name} ({place}) has no {name}{known_words(name, known)}")
     target = getattr(module, name)
     if not callable(target):
         raise RecipeError(f"{field}: {reference} is no class or function but {shortened(repr(target), 60)}")

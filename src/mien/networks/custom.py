@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from mien.errors import MienError, RecipeError
 from mien.labels import did_you_mean
@@ -45,6 +46,8 @@ def call(factory: Factory, options: CustomNetwork, *, side: int, classes: int) -
             network = factory(**arguments, **keywords)
         else:
             network = factory(dataclass(**arguments), **keywords)
+        if isinstance(network, nn.Module):
+            _materialize(network, side)
     except MienError:
         raise
     except Exception as error:
@@ -54,6 +57,14 @@ def call(factory: Factory, options: CustomNetwork, *, side: int, classes: int) -
             f"network.kind: {options.kind} gives {type(network).__name__} and not a torch.nn.Module"
         )
     return network
+
+
+def _materialize(network: nn.Module, side: int) -> None:
+    """Give lazy layers, which learn their inputs' size from a first face, their weights."""
+    if any(map(is_lazy, network.parameters())):
+        with torch.no_grad():
+            network.eval()(as_input(torch.zeros(1, side, side, dtype=torch.uint8)))
+        network.train()
 
 
 def with_defaults(options: Network) -> Network:
@@ -89,6 +100,18 @@ def described(network: nn.Module | Factory) -> CustomNetwork:
         raise RecipeError(f"network: options of {name} are numbers, text, true, false or lists of these")
     own = tuple(sorted((key, _frozen(value)) for key, value in options.items() if key not in GIVEN))
     return CustomNetwork(kind=f"{module}:{name}", options=own)
+
+
+def require_same_tensors(network: nn.Module, options: CustomNetwork, *, side: int, classes: int) -> None:
+    """Raise RecipeError unless a recipe's options make a network with the tensors of the module they were read off."""
+    with torch.random.fork_rng(devices=[]):
+        built = build(options, side=side, classes=classes)
+    shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (built, network)]
+    if shapes[0] != shapes[1]:
+        raise RecipeError(
+            f"network: {options.kind} cannot be built again from this module, which does not keep its options as "
+            f"attributes of their names; give functools.partial({options.kind.rpartition(':')[2]}, …) instead"
+        )
 
 
 def answers(network: nn.Module, side: int) -> list[float]:
@@ -219,13 +242,13 @@ def _arguments(options: CustomNetwork, declared: Mapping[str, inspect.Parameter]
             continue
         error, arguments[name] = _as_declared(value, declared[name])
         if error:
-            errors.append(f"{name} {error} and is {value!r}")
+            errors.append(f"network.{name} {error} and is {value!r}")
     missing = [
         name for name in names if declared[name].default is inspect.Parameter.empty and name not in given
     ]
     errors += [f"{options.kind} needs network.{name}=…" for name in missing]
     if errors:
-        raise RecipeError(f"network: {'; '.join(errors)}")
+        raise RecipeError("; ".join(errors))
     return arguments
 
 

@@ -10,7 +10,7 @@ from mien.labels import did_you_mean
 from mien.plugins import is_plugin
 from mien.recipe.checks import contradictions
 from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, CustomNetwork, Network, Recipe
-from mien.recipe.renamed import current_name, is_custom, with_current_names
+from mien.recipe.renamed import current_name, network_kind, with_current_names
 from mien.shipped import read_named, shipped
 
 CUSTOM_FIELDS = ("kind", "pretrained", "export")
@@ -47,9 +47,9 @@ def recipe_of(tree: dict, where: str, overrides: tuple[str, ...] = ()) -> Recipe
 def _change_kind(tree: dict, overrides: tuple[str, ...]) -> None:
     """Where the overrides name another kind of network, forget the options of the recipe's own, and its name."""
     given = dict(override.split("=", 1) for override in overrides if "=" in override)
-    kind = {key.strip(): text.strip() for key, text in given.items()}.get("network.kind")
+    kind = {key.strip(): _parse(text) for key, text in given.items()}.get("network.kind")
     network = tree.get("network")
-    if kind is not None and isinstance(network, dict) and network.get("kind") != kind:
+    if isinstance(kind, str) and isinstance(network, dict) and network.get("kind") != kind:
         tree["network"] = {"kind": kind}
         tree["name"] = kind.rpartition(":")[2]
 
@@ -58,8 +58,7 @@ def _apply(tree: dict, override: str, faults: list[str]) -> None:
     """Write one `section.key=value` into the tree."""
     key, equals, text = override.partition("=")
     key = key.strip()
-    own = is_custom(tree, key.partition(".")[0])
-    section, dot, option = (key if own else current_name(key)).partition(".")
+    section, dot, option = current_name(key, network_kind(tree)).partition(".")
     if not equals:
         faults.append(f'"{override}" is not key=value')
     elif key == "name":

@@ -22,12 +22,16 @@ RENAMED = {
 }
 
 
-def current_name(field: str) -> str:
+def current_name(field: str, network: str = "") -> str:
     """Return today's name of a field, as "network.growth_rate.0" of "network.growth.0"; of others the name itself.
+
+    Options of a `network` of the user's own code have never been renamed here.
 
     A field is "section.option"; the place in a list and what follows a hyphen, as in a space's parameters, stay.
     """
     section, *options = field.split(".")
+    if section == "network" and is_plugin(network):
+        return field
     head, hyphen, tail = ".".join(options[:1]).partition("-")
     renamed = RENAMED.get(f"{section}.{head}", f"{RENAMED_SECTIONS.get(section, section)}.{head}")
     return (
@@ -40,23 +44,24 @@ def current_name(field: str) -> str:
 def with_current_names(tree: dict, errors: list[str]) -> dict:
     """Return a recipe's tree of sections under today's names; a field given under both names is noted as an error."""
     renamed: dict = {}
+    kind = network_kind(tree)
     for section, options in tree.items():
-        if not isinstance(options, dict) or is_custom(tree, section):
+        if not isinstance(options, dict):
             renamed[current_name(section)] = options
             continue
         renamed.setdefault(current_name(section), {})
         for option, value in options.items():
             old = f"{section}.{option}"
-            new_section, _, new_option = current_name(old).partition(".")
+            new_section, _, new_option = current_name(old, kind).partition(".")
             if old != f"{new_section}.{new_option}" and new_option in _section(tree, new_section):
                 errors.append(f"{old} was renamed to {new_section}.{new_option}; give one of them")
             renamed.setdefault(new_section, {})[new_option] = value
     return renamed
 
 
-def is_custom(tree: dict, section: str) -> bool:
-    """Tell whether a section is a network of the user's own code, whose options never had other names here."""
-    return section == "network" and is_plugin(str(_section(tree, section).get("kind", "")))
+def network_kind(tree: dict) -> str:
+    """Return what a recipe's tree calls its network, "" where it does not say so."""
+    return str(_section(tree, "network").get("kind", ""))
 
 
 def _section(tree: dict, name: str) -> dict:

@@ -17,7 +17,7 @@ from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
 from mien.networks import build
-from mien.networks.custom import answers, described, with_defaults
+from mien.networks.custom import answers, described, require_same_tensors, with_defaults
 from mien.networks.engine import Engine, on_threads, probabilities, require_device
 from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
@@ -63,9 +63,8 @@ def train(
     its options, or a module that one made. Fresh weights follow from the seed all the same (`network.init` starts from
     others); such a module gets the run's weights in the end.
 
-    `on_epoch` gets each epoch's row of `metrics.csv`; what it
-    raises ends the training, and the run stays as it is then. While another process trains this run, `waiting()`
-    is called again and again.
+    `on_epoch` gets each epoch's row of `metrics.csv`; what it raises ends the training, and the run stays as it is
+    then. While another process trains this run, `waiting()` is called again and again.
 
     Raises DataError for fewer than two train faces or classes, RunError when `folder` holds another run, or one begun
     with other weights or targets than stand in the recipe's files now, RecipeError when such a file is missing or
@@ -75,6 +74,9 @@ def train(
     folder = Path(folder)
     if network is not None:
         recipe = replace(recipe, network=described(network))
+        if isinstance(network, nn.Module):
+            shape = {"side": data.info.side, "classes": len(data.info.labels)}
+            require_same_tensors(network, described(network), **shape)
     recipe = replace(recipe, network=with_defaults(recipe.network))
     begun = (folder / "run.json").exists()
     init = None if begun else checked(recipe, data)
@@ -89,7 +91,7 @@ def train(
         if run.complete:
             progress.note(f"{folder.name}: trained before")
             with_no_error((folder / "state.safetensors").unlink)
-            return run
+            return _loaded_back(run, network)
         for remark in remarks(data):
             progress.note(f"{folder.name}: {remark}")
         engine = Engine.of(run.engine)
@@ -100,8 +102,13 @@ def train(
                 _train(run, data, engine, stop, on_epoch, progress, SaveTimes(save_every_seconds), begun)
         finally:
             progress.end()
+    return _loaded_back(run, network)
+
+
+def _loaded_back(run: Run, network: nn.Module | Callable[..., nn.Module] | None) -> Run:
+    """Return a complete run, and put its weights into the module that was given for its network, if one was."""
     if isinstance(network, nn.Module):
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        network.load_state_dict(load_file(run.folder / "weights.safetensors"))
     return run
 
 

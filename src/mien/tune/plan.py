@@ -146,13 +146,14 @@ def _begin_or_join(plan: Plan, storage: BaseStorage) -> Study:
 def _with_current_names(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return a search's metadata with the recipe's fields as they are called, and completed, by this version."""
     space = metadata["space"]
+    network = space["recipe"]["network"]["kind"]
     recipe = asdict(recipe_of(space["recipe"], "the search's recipe"))
     parameters = {
-        current_name(name): {
+        current_name(name, network): {
             **parameter,
-            "name": current_name(name),
-            "field": current_name(parameter["field"]),
-            "when": [[current_name(field), values] for field, values in parameter["when"]],
+            "name": current_name(name, network),
+            "field": current_name(parameter["field"], network),
+            "when": [[current_name(field, network), values] for field, values in parameter["when"]],
         }
         for name, parameter in space["parameters"].items()
     }
@@ -161,8 +162,9 @@ def _with_current_names(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def with_stored_names(plan: Plan, study: Study) -> Plan:
     """Return the plan with its parameters named as the search was begun with, which may be fields' earlier names."""
-    names = {current_name(name): name for name in study.user_attrs[METADATA]["space"]["parameters"]}
-    parameters = tuple(replace(p, name=names[current_name(p.name)]) for p in plan.space.parameters)
+    network = plan.space.example().network.kind
+    names = {current_name(name, network): name for name in study.user_attrs[METADATA]["space"]["parameters"]}
+    parameters = tuple(replace(p, name=names[current_name(p.name, network)]) for p in plan.space.parameters)
     return replace(plan, space=replace(plan.space, parameters=parameters))
 
 

@@ -24,7 +24,9 @@ from optuna.trial import FrozenTrial
 
 from mien.errors import MienError, Stopped, TuneError
 from mien.files import make_folder, with_no_error, write_atomic
+from mien.networks.custom import check as check_network
 from mien.progress import Progress
+from mien.recipe import CustomNetwork
 from mien.tune import text
 from mien.tune.plan import Plan, check, make_sampler, open_search, with_stored_names
 from mien.tune.storage import FileLock, shown
@@ -64,6 +66,8 @@ def tune(
     Raises TuneError in one line where the search cannot begin or go on, Stopped when `stop()` is true.
     """
     check(plan)
+    if isinstance(network := plan.space.example().network, CustomNetwork):  # before trial after trial is refused
+        check_network(network, side=plan.data.info.side, classes=len(plan.data.info.labels))
     state_of(plan)
     if workers == 1:
         work(plan, stop=stop, log=log, progress=progress)

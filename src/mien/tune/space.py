@@ -29,7 +29,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mien.recipe import Recipe, read_recipe
+from mien.recipe import SECTIONS, CustomNetwork, Recipe, read_recipe, values
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -99,6 +99,19 @@ class Space:
         """Return the recipe that has these values; RecipeError where they contradict each other."""
         return read_recipe(self.base, (*self.fixed, *_overrides(values), f"name={name}"))
 
+    def example(self) -> Recipe:
+        """Return the base recipe with the lowest or first value of each searched option of a custom network.
+
+        What a custom network cannot be built with is said before the first trial; other options are checked when the
+        space is read.
+        """
+        recipe = read_recipe(self.base, self.fixed)
+        if not isinstance(recipe.network, CustomNetwork):
+            return recipe
+        own = [p for p in self.parameters if p.field.startswith("network.")]
+        drawn = {p.field: p.choices[0] if p.choices else int(p.low or 0) if p.whole else p.low for p in own}
+        return self.recipe(drawn, recipe.name)
+
     def most_epochs(self) -> int:
         """Return how many epochs the longest training of the space may take."""
         drawn = [int(p.high or max(p.choices)) for p in self.parameters if p.field == "training.epochs"]
@@ -108,7 +121,7 @@ class Space:
         """Return all that makes the space what it is, ready for JSON: two equal ones search alike."""
         described = {
             "name": self.name,
-            "recipe": asdict(read_recipe(self.base, self.fixed)),
+            "recipe": _tree(read_recipe(self.base, self.fixed)),
             "objectives": self.objectives,
             "budget": dict(self.budget),
             "parameters": {p.name: asdict(p) for p in self.parameters},
@@ -122,10 +135,15 @@ class Space:
         return "\n".join([*lines, *(f"  {parameter}" for parameter in self.parameters)])
 
 
+def _tree(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as its TOML file has it."""
+    return {"name": recipe.name, **{section: values(getattr(recipe, section)) for section in SECTIONS}}
+
+
 def _current(field: str, drawn: dict[str, Any], recipe: Recipe) -> Any:
     """Return a field's value in a recipe that is being drawn."""
     section, _, option = field.partition(".")
-    return drawn.get(field, getattr(getattr(recipe, section), option, None))
+    return drawn.get(field, values(getattr(recipe, section)).get(option))
 
 
 def _overrides(values: dict[str, Any]) -> list[str]:

@@ -103,7 +103,7 @@ def _space(tree: dict, folder: Path, overrides: list[str], errors: list[str]) ->
         errors.append(f"recipe: {error}")
         return None
     parameters = _parameters(tree.get("parameters"), recipe, errors)
-    given = {current_name(override.partition("=")[0]) for override in overrides}
+    given = {current_name(override.partition("=")[0], recipe.network.kind) for override in overrides}
     searched = tuple(p for p in parameters if _option(p.field) not in given)
     if parameters and not searched:
         errors.append("every parameter is fixed, so there is nothing to search")
@@ -178,7 +178,7 @@ def _parameters(tree: Any, recipe: Recipe, errors: list[str]) -> list[Parameter]
 
 def _parameter(name: str, spec: Any, network: str) -> Parameter:
     """Return one parameter; ValueError with what is wrong with it."""
-    field = current_name(name.partition("-")[0])
+    field = current_name(name.partition("-")[0], network)
     hint = field_type(_option(field), network)
     if hint is None:
         known = [known for known in known_fields() if field_type(known, network)]
@@ -190,6 +190,8 @@ def _parameter(name: str, spec: Any, network: str) -> Parameter:
     if unknown := [key for key in spec if key not in SPEC]:
         raise ValueError(f'unknown key "{unknown[0]}"{did_you_mean(unknown[0], SPEC)}')
     element = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    if element is object:  # an option of somebody's own network, known when that is built
+        element = int if all(isinstance(spec.get(key, 0), int) for key in ("low", "high", "step")) else float
     when = _when(spec.get("when", {}), network)
     if "choices" in spec:
         return Parameter(name, field, choices=_choices(spec, _option(field), network), when=when)
@@ -243,7 +245,7 @@ def _check_range(spec: dict, option: str, network: str, whole: bool) -> None:
 
 def _when(tree: Any, network: str) -> tuple[tuple[str, tuple], ...]:
     errors: list[str] = []
-    conditions = {current_name(field): values for field, values in _flat(tree, errors).items()}
+    conditions = {current_name(field, network): values for field, values in _flat(tree, errors).items()}
     for field, values in conditions.items():
         if field_type(field, network) is None:
             raise ValueError(f'when has an unknown field "{field}"{did_you_mean(field, known_fields())}')

@@ -1,0 +1,137 @@
+"""Networks as users write them, for the tests: some that hold, and one for each way to do it wrong."""
+
+import dataclasses
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    """A network with keyword options that names nothing but its classifier."""
+
+    def __init__(self, width: int = 8, kernel: Literal[3, 5] = 3, dropout: float = 0.0, *, classes: int):
+        super().__init__()
+        self.width = width
+        self.features = nn.Sequential(
+            nn.Conv2d(1, width, kernel, 2, kernel // 2),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(16 * width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        return self.classifier(self.dropout(self.features(x).flatten(1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options as mien's own networks have them."""
+
+    widths: tuple[int, ...] = (4, 8)
+    flat: bool = True
+
+
+class WithOptions(Tiny):
+    """A network whose options are a dataclass, and which names its stages."""
+
+    def __init__(self, options: Options, *, side: int, classes: int):
+        super().__init__(options.widths[-1], classes=classes)
+
+    def stages(self) -> list[tuple[str, str, nn.Module]]:
+        """Return two stages."""
+        return [("stem", "the features", self.features), ("head", "the classes", self.classifier)]
+
+
+def from_function(width: int = 4, *, classes: int) -> nn.Module:
+    """Return a network, as wrappers of torchvision's do; nothing in it is called classifier."""
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.ReLU(), nn.Linear(width, classes))
+
+
+class WrongShape(Tiny):
+    """Gives a class too many."""
+
+    def __init__(self, *, classes: int):
+        super().__init__(classes=classes + 1)
+
+
+class FailingForward(Tiny):
+    """Fails on any face."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply what does not fit."""
+        return x.flatten(1) @ torch.zeros(3, 3)
+
+
+class FailingStart(Tiny):
+    """Fails before it is one."""
+
+    def __init__(self, *, classes: int):
+        raise ValueError("no such luck")
+
+
+class NoModule:
+    """A class of another kind."""
+
+    def __init__(self, **_: object):
+        pass
+
+
+class NoParameters(nn.Module):
+    """A network without anything to learn."""
+
+    def __init__(self, *, classes: int):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return zeros."""
+        return x.flatten(1)[:, : self.classes] * 0
+
+
+class NoStages(Tiny):
+    """Names a stage that is no part of it."""
+
+    def stages(self) -> list[tuple[str, str, nn.Module]]:
+        """Return another network's layer."""
+        return [("stem", "elsewhere", nn.Linear(1, 1))]
+
+
+class NotExportable(Tiny):
+    """Decomposes a matrix, for which ONNX has no operator."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits of singular values."""
+        values = torch.linalg.svdvals(x[:, 0].float())
+        return self.classifier(self.features(x).flatten(1) * values[:, :1].clamp(0, 1))
+
+
+class FixedBatch(Tiny):
+    """Keeps the number of faces that it was traced with in its graph."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        return self.classifier(self.features(x).reshape(int(x.shape[0]), -1))
+
+
+NotCallable = 3
+
+
+def torchvision_net(width: float = 0.25, *, classes: int) -> nn.Module:
+    """Return torchvision's MobileNetV2 for one channel."""
+    from torchvision.models import mobilenet_v2
+
+    network = mobilenet_v2(num_classes=classes, width_mult=width)
+    first = network.features[0][0]
+    network.features[0][0] = nn.Conv2d(1, first.out_channels, 3, 2, 1, bias=False)
+    return network
+
+
+def timm_net(name: str = "lcnet_035", *, classes: int) -> nn.Module:
+    """Return a network of timm's for one channel, with fresh weights."""
+    import timm
+
+    return timm.create_model(name, in_chans=1, num_classes=classes)
