@@ -285,7 +285,7 @@ def test_multiply_adds_count_every_use_of_a_weight():
 
 
 def test_weights_of_a_run_start_a_custom_network_of_other_classes(run):
-    """`network.init` takes the features over and leaves the classifier fresh, wherever that stands."""
+    """`network.pretrained` takes the features over and leaves the classifier fresh, wherever that stands."""
     weights = run.folder / "weights.safetensors"
     other = custom_networks.Tiny(width=6, classes=5)
     same = custom_networks.Tiny(width=6, classes=7)

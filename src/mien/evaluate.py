@@ -230,7 +230,7 @@ def recognizing_run(folder: Path, dataset: Dataset) -> Callable[[np.ndarray], np
     def answer(images: np.ndarray) -> np.ndarray:
         with on_threads(engine.threads):
             faces = torch.from_numpy(images).to(engine.device)
-            return probabilities(network, faces, engine, **asdict(run.recipe.evaluation))
+            return probabilities(network, faces, engine, **asdict(run.recipe.tta))
 
     return answer
 

@@ -140,9 +140,10 @@ def note_renamed(overrides: Sequence[str]) -> None:
     """Print a line for each `key=value` whose field has another name by now; the value is used all the same."""
     from mien.recipe import current_name
 
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if (current := current_name(key)) != key:
+    pairs = [(key.strip(), value.strip()) for key, _, value in (one.partition("=") for one in overrides)]
+    network = dict(pairs).get("network.kind", "")
+    for key, _ in pairs:
+        if (current := current_name(key, network)) != key:
             print(f"mien: {escaped(key)} was renamed to {escaped(current)}", file=sys.stderr)
 
 

@@ -84,7 +84,7 @@ def require_exportable(network: nn.Module, kind: str, *, side: int, classes: int
     """Raise RecipeError unless onnxruntime, given the network as a graph, answers a batch of any size as torch does."""
     faces = torch.randint(0, 256, (TRIED_FACES, 1, side, side), generator=torch.Generator().manual_seed(0))
     faces = faces.to(torch.uint8)
-    reader = Reader([network], classes=classes, reading=TTA(), temperature=1.0)
+    reader = Reader([network], classes=classes, tta=TTA(), temperature=1.0)
     try:
         probs = run_graph(onnx_graph(reader, side), faces.numpy())
         with torch.inference_mode():

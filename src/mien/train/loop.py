@@ -60,8 +60,8 @@ def train(
     together, and the first of them writes the run.
 
     `network` stands for the recipe's: a class or function of a module that can be imported, a `functools.partial` with
-    its options, or a module that one made. Fresh weights follow from the seed all the same (`network.init` starts from
-    others); such a module gets the run's weights in the end.
+    its options, or a module that one made. Fresh weights follow from the seed all the same, unless
+    `network.pretrained` names others; such a module gets the run's weights in the end.
 
     `on_epoch` gets each epoch's row of `metrics.csv`; what it raises ends the training, and the run stays as it is
     then. While another process trains this run, `waiting()` is called again and again.

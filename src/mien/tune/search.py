@@ -66,7 +66,9 @@ def tune(
     Raises TuneError in one line where the search cannot begin or go on, Stopped when `stop()` is true.
     """
     check(plan)
-    if isinstance(network := plan.space.example().network, CustomNetwork):  # before trial after trial is refused
+    if isinstance(
+        network := plan.space.example().network, CustomNetwork
+    ):  # before trial after trial is refused
         check_network(network, side=plan.data.info.side, classes=len(plan.data.info.labels))
     state_of(plan)
     if workers == 1:
