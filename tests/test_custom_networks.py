@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.compare import compare
+from mien.distill import distill
 from mien.errors import RecipeError, RunError, Stopped
 from mien.evaluate import evaluate, load_network
 from mien.export import export
@@ -20,7 +21,6 @@ from mien.networks.initial import read_initial
 from mien.networks.network import classifier_name, stages_of
 from mien.recipe import Recipe, differing_fields, read_recipe, to_toml
 from mien.run import read_run
-from mien.teach import teach
 from mien.train import train
 from mien.tune.plan import Plan
 from mien.tune.search import tune
@@ -193,7 +193,7 @@ def test_a_custom_network_is_evaluated_compared_distilled_and_exported(run, toy,
     folders = [Path(shutil.copytree(one, tmp_path / one.name)) for one in (run.folder, toy_run)]
     evaluated = [evaluate(folder, split="test") for folder in folders]
     compare(folders, tmp_path / "report")
-    targets = teach(toy, tmp_path / "t.csv", teachers=[folders[0]])
+    targets = distill(toy, tmp_path / "t.csv", teachers=[folders[0]])
     model = export([folders[0]], tmp_path / "tiny.onnx", int8=True)
 
     assert [35, 35] == [len(predictions) for predictions in evaluated]
