@@ -210,21 +210,12 @@ def load_network(run: Run, weights_sha256: str, device: str):
     return engine.place(network), engine
 
 
-def recognizing_run(folder: Path, dataset: Dataset) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what gives a complete run's probabilities float64 (N, C) of faces uint8 (N, S, S), as it evaluates them.
-
-    Raises RunError where the run was trained on other faces than the data set's.
-    """
+def run_probabilities(run: Run) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives probabilities float64 (N, C) of faces uint8 (N, S, S), as a complete run evaluates them."""
     import torch
 
     from mien.networks.engine import on_threads, probabilities
 
-    run = read_run(folder)
-    if not same_faces(dataset.info, run.data):
-        raise RunError(
-            f"{folder}: was trained on other data ({_named(run.data)}) than {dataset.info.folder} "
-            f"({_named(dataset.info)})"
-        )
     network, engine = load_network(run, run.result()["weights_sha256"], "auto")
 
     def answer(images: np.ndarray) -> np.ndarray:

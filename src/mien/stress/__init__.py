@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Dataset, Faces, read_dataset
-from mien.errors import DataError, ModelError
-from mien.model import read_model
+from mien.classifiers import Classifier, read_classifiers
+from mien.dataset import Dataset, Faces, read_dataset, same_faces
+from mien.errors import DataError, ModelError, RunError
 from mien.pages.report import writing_report
 from mien.progress import Counting
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS, corrupted
@@ -46,10 +46,8 @@ def stress(
         raise ModelError("there is no model to put under stress")
     dataset = read_dataset(data)
     val = _drawn(dataset, faces, seed)
-    recognizing = {}
-    for where in models:
-        name = _name(where, recognizing)
-        recognizing[name] = _recognizing(where, dataset)
+    classifiers = read_classifiers(models)
+    recognizing = {name: _recognizing(classifier, dataset) for name, classifier in classifiers.items()}
     with writing_report(out, PAGE, extra="compare") as report:
         result = measure(recognizing, val, seed=seed, draws=draws, progress=progress)
         command = (
@@ -72,25 +70,9 @@ def _drawn(dataset: Dataset, count: int, seed: int) -> Faces:
     return Faces(val.images[rows], val.labels[rows], val.ids[rows], val.groups[rows], val.clean[rows])
 
 
-def _name(where: str | Path, taken: dict) -> str:
-    name = Path(where).stem if Path(where).suffix == ".onnx" else Path(where).name
-    if name in taken:
-        raise ModelError(f"{where}: two models are called {name}; rename one")
-    return name
-
-
-def _recognizing(where: str | Path, dataset: Dataset) -> Recognizing:
+def _recognizing(classifier: Classifier, dataset: Dataset) -> Recognizing:
     """Return what answers for a model or a run, its probabilities in the order of the data set's classes."""
-    from mien.evaluate import recognizing_run
-
-    labels, side = dataset.info.labels, dataset.info.side
-    if Path(where).is_dir():
-        return Recognizing(recognizing_run(Path(where), dataset), 0.0)
-    model = read_model(where)
-    if sorted(labels) != sorted(model.labels) or side != model.side:
-        raise ModelError(
-            f"{where}: classifies {model.side} x {model.side} faces as {', '.join(model.labels)}; "
-            f"{dataset.info.folder} has {side} x {side} faces and {', '.join(labels)}"
-        )
-    columns = [model.labels.index(label) for label in labels]
-    return Recognizing(lambda images: model.probabilities(images)[:, columns], model.threshold)
+    classifier.refuse_other_faces(dataset.info.labels, dataset.info.side, dataset.info.folder)
+    if classifier.data is not None and not same_faces(dataset.info, classifier.data):
+        raise RunError(f"{classifier.path}: was trained on other faces than those of {dataset.info.folder}")
+    return Recognizing(classifier.in_order(dataset.info.labels), classifier.threshold)
