@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from mien import pictures
 from mien.errors import PictureError, TooManyPixels
 from mien.pictures import LARGEST_PIXELS, decode, from_image, quiet, read_file, shrink, square
 
@@ -402,3 +404,33 @@ def test_a_long_picture_is_no_face():
     """A picture more than three times as long as wide is refused, with the way to find a face in it."""
     with pytest.raises(PictureError, match="too long for a face alone; find it with --detect"):
         square(np.zeros((20, 61), np.uint8), 48)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("color", [False, True])
+def test_strips_change_no_pixel(monkeypatch, mode, color):
+    """A picture that is converted in strips has the bytes of one that is converted whole, and so has a shrunk one."""
+    noise = np.random.default_rng(1).integers(0, 256, (61, 47, 4), np.uint8)
+    image = Image.fromarray(noise[..., 0].astype(np.uint16) * 257) if mode == "I;16" else None
+    image = image or Image.fromarray(noise, "RGBA").convert(mode)
+    file = io.BytesIO()
+    image.save(file, "TIFF" if mode == "CMYK" else "PNG")
+    whole = pictures.decode(file.getvalue(), color=color).pixels
+    shrunk = pictures.shrink(np.ascontiguousarray(noise[:47, :47, 0]), 20)
+    monkeypatch.setattr(pictures, "STRIP_PIXELS", 100)
+
+    assert np.array_equal(pictures.decode(file.getvalue(), color=color).pixels, whole)
+    assert np.array_equal(pictures.shrink(np.ascontiguousarray(noise[:47, :47, 0]), 20), shrunk)
+
+
+def test_a_large_picture_takes_little_more_than_itself():
+    """Decoding holds one array of the picture and strips of it, not several copies; Pillow's own pixels not counted."""
+    file = io.BytesIO()
+    Image.new("RGB", (3000, 2000)).save(file, "PNG")
+    pictures.decode(file.getvalue(), color=True)
+    tracemalloc.start()
+    pixels = pictures.decode(file.getvalue(), color=True).pixels
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 1.6 * pixels.nbytes

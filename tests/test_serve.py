@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import hashlib
 import io
@@ -41,6 +42,7 @@ from mien.recipe import read_recipe
 from mien.run import Run, RunData, write_metrics, write_run
 from mien.serve import Limits, Settings
 from mien.serve.about import card_html
+from mien.serve.admission import Turns
 from mien.serve.settings import check, read_key
 
 SCENE, FACE = ((SAMPLES / name).read_bytes() for name in ("call.png", "happy-1.png"))
@@ -810,3 +812,37 @@ def test_importing_the_room_is_light():
     """`import mien.serve` loads no server."""
     code = "import sys, mien.serve; print([m for m in ('fastapi', 'uvicorn', 'PIL') if m in sys.modules])"
     assert "[]" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+
+
+def test_places_go_round_those_who_wait():
+    """Who has sent one picture waits for one of each other client, not for all that another one has sent."""
+    order = []
+
+    async def hold(turns: Turns, client: str) -> None:
+        async with turns.turn(client):
+            order.append(client)
+            await asyncio.sleep(0)
+
+    async def all_at_once() -> None:
+        turns = Turns(1)
+        gone = asyncio.create_task(hold(turns, "gone"))
+        others = [asyncio.create_task(hold(turns, client)) for client in "aaab"]
+        left = asyncio.create_task(hold(turns, "c"))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.gather(gone, *others)
+
+    asyncio.run(all_at_once())
+    assert order == ["gone", "a", "b", "a", "a"]
+
+
+def test_a_process_without_its_server_ends_in_silence():
+    """A process that classifies ends when its server is gone in the midst of sending it a picture."""
+    code = (
+        "import socket; from mien.serve import worker; from mien.model import read_model\n"
+        "ours, theirs = socket.socketpair(); ours.sendall(b'\\x80\\x05\\x95'); ours.close()\n"
+        "worker.work(theirs, 'pocket', read_model('pocket').sha256)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

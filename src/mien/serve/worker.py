@@ -1,7 +1,8 @@
 """What a process of the pool does: it decodes images of strangers and classifies their faces. Knows nothing about HTTP.
 
 Such a process may end at any moment, so it holds nothing that matters to another. A timer of the kernel ends it when an
-image takes too long: in the midst of a decoder in C, and also when the server is gone. What it sends is data, never
+image takes too long: in the midst of a decoder in C, and also when the server is gone. It counts processor time, so a
+busy machine refuses no good image. What it sends is data, never
 code, so one that a picture has taken over says wrong things of its own pictures at worst.
 """
 
@@ -12,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedRWPair
 
@@ -62,7 +64,7 @@ def work(channel: socket.socket, model: str, sha256: str) -> None:
             raise ModelError(f"{model}: the file changed while the server ran; start it again")
     except ModelError as error:
         sys.exit(f"mien: {error}")
-    with quiet(), channel, channel.makefile("rwb") as stream:
+    with suppress(ConnectionError), quiet(), channel, channel.makefile("rwb") as stream:
         stream.write(READY)
         stream.flush()
         while _answer(stream, recognizer):
@@ -73,11 +75,11 @@ def _answer(stream: BufferedRWPair, recognizer: Recognizer) -> bool:
     """Answer the next image; return whether there was one."""
     try:
         job: Job = pickle.load(stream)
-    except (EOFError, ConnectionError):
+    except (EOFError, pickle.UnpicklingError):  # the server is gone, in the midst of an image or not
         return False
-    signal.setitimer(signal.ITIMER_REAL, job.seconds)
+    signal.setitimer(signal.ITIMER_PROF, job.seconds)
     result = classify(recognizer, job)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     stream.write(HEAD.pack(len(result.text), result.status, result.faces, result.too_large) + result.text)
     stream.flush()
     return True
