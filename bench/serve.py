@@ -250,12 +250,14 @@ def kinds() -> list[Kind]:
     """Return good and hostile requests."""
     from mien import Recognizer
     from mien.pictures import decode
-    from mien.predict.rows import told
+    from mien.predict.rows import picture_object
 
     recognizer = Recognizer()
 
     def right(data: bytes, crop: bool) -> list:
-        answer = told("picture 1", recognizer.predict(data, crop=crop), decode(data, color=True).size)
+        answer = picture_object(
+            "picture 1", recognizer.predict(data, crop=crop), decode(data, color=True).size
+        )
         return [json.loads(json.dumps(answer))]
 
     scene, face = ((SAMPLES / name).read_bytes() for name in (SCENE, FACE))

@@ -8,7 +8,7 @@ import pytest
 
 from mien import growing
 from mien.errors import DataError, Stopped
-from mien.growing import Line, Tables
+from mien.predict.growing import Line, Tables, Work
 
 NAMES = ["a", "b", "c", "d", "e"]
 LINES = {
@@ -43,9 +43,7 @@ class Toy:
 def write(folder: Path, names=NAMES, *, resume=True, until=None, sync_seconds=0.0, **options) -> int:
     """Write both tables, Stopped before the item `until`; return how many items were kept from before."""
     formats = [(folder / "s.txt", Toy(sparse=True)), (folder / "d.txt", Toy(sparse=False))]
-    with Tables(
-        formats, names, options, things="letters", resume=resume, sync_seconds=sync_seconds
-    ) as tables:
+    with Tables(formats, Work(names, "letters", options, resume, sync_seconds)) as tables:
         for item in names[tables.kept.items :]:
             if item == until:
                 raise Stopped("enough")

@@ -124,7 +124,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 def test_models_that_ship_go_by_name(toy_model, tmp_path, monkeypatch):
     """A name finds the file in the package's folder of weights."""
-    monkeypatch.setattr("mien.shipped.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("mien.reading.resources.files", lambda package: tmp_path)
     (tmp_path / "weights").mkdir()
     shutil.copy(toy_model, tmp_path / "weights" / "small.onnx")
 

@@ -202,7 +202,7 @@ def test_a_full_disk_keeps_whole_pictures(crops, toy_model, tmp_path, monkeypatc
         return real(handle, data)
 
     expected = whole(crops, toy_model, tmp_path / "whole", crop=True)
-    monkeypatch.setattr("mien.growing.os.write", write)
+    monkeypatch.setattr("mien.predict.growing.os.write", write)
     with pytest.raises(StorageError, match=r"o\.csv"):
         predict([crops], model=toy_model, crop=True, csv=tmp_path / "o.csv")
     text = (tmp_path / "o.csv").read_text()

@@ -14,8 +14,8 @@ from mien import Recognizer
 from mien.faces.face import Face
 from mien.predict import predict
 from mien.predict.answer import Answer
-from mien.predict.page import CROWD_BYTES, MOST_BYTES, Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.recognizer import FaceExpression
+from mien.predict.report import CROWD_BYTES, MOST_BYTES, Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.sources import Source
 
 SIZE = (640, 480)

@@ -1,17 +1,32 @@
 """What objects show at the end of a notebook's cell: tables, curves and faces in plain HTML.
 
-Knows nothing about what stands in them. All text is escaped. Colors are the notebook's own, so that
-light and dark ones can be read, and nothing but numpy, Pillow and a template's escaping is needed.
+All text is escaped. Colors are the notebook's own, so that light and dark ones can be read, and nothing but
+numpy, Pillow and a template's escaping is needed. `mien.text.Shown` loads this module when an object is shown.
 """
 
 import base64
 import io
 from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
+
+from mien.compare import Comparison, summarize
+from mien.dataset import SPLITS, Dataset, DatasetInfo, left_out_line
+from mien.judge import Difference, Verdict
+from mien.judge.paired import Differences
+from mien.judge.text import ONE_SEED, class_table, difference_table, scores_table
+from mien.model import Model
+from mien.model import facts as facts_of_model
+from mien.pages.tables import Table
+from mien.recipe import SECTIONS, Recipe
+from mien.recipe.fields import values
+from mien.recipe.toml import toml_value
+from mien.run import Run
+from mien.run import facts as facts_of_run
 
 WIDTH, HEIGHT = 300, 150  # pixels of a chart
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 24, 22
@@ -21,10 +36,97 @@ NUMBERS = Markup(' style="text-align:right;white-space:nowrap"')
 CAPTION = Markup(' style="text-align:left;font-weight:600;white-space:nowrap"')
 
 
+MOST_SHOWN, ALL_SHOWN = 8, 96  # faces of a class, and of all
+LARGEST_SHOWN_SIDE = 48
+
+
+@singledispatch
+def show(thing: object) -> str:
+    """Return the HTML of an object."""
+    raise TypeError(f"nothing is known of how to show {type(thing).__name__}")
+
+
+@show.register
+def _(info: DatasetInfo) -> str:
+    return _dataset(info, [])
+
+
+@show.register
+def _(dataset: Dataset) -> str:
+    most = min(MOST_SHOWN, ALL_SHOWN // len(dataset.info.labels))
+    return _dataset(dataset.info, dataset.samples(most, LARGEST_SHOWN_SIDE))
+
+
+def _dataset(info: DatasetInfo, samples: Sequence[np.ndarray]) -> str:
+    """Show the counts, a row a class, with pictures uint8 (n, S, S) of each class if given."""
+    rows = []
+    for number, label in enumerate(info.labels):
+        row = [label, *(f"{info.counts[split][label]:,}" for split in SPLITS)]
+        if samples:
+            pictures = samples[number]
+            row.append(faces(pictures, f"{len(pictures)} faces labeled {label}") if len(pictures) else "")
+        rows.append(row)
+    total = ("all", *(f"{info.count(split):,}" for split in SPLITS), *([""] if samples else []))
+    head = ("class", *SPLITS, *([words("faces of train")] if samples else []))
+    counts = table(f"{info}, fingerprint {info.fingerprint}", head, [*rows, total])
+    return html(counts, *info.notes, left_out_line(info))
+
+
+@show.register
+def _(recipe: Recipe) -> str:
+    rows = []
+    for name in SECTIONS:
+        fields = values(getattr(recipe, name))
+        rows.append((name, ", ".join(f"{key} = {toml_value(value)}" for key, value in fields.items())))
+    return html(table(recipe.name, (), rows))
+
+
+@show.register
+def _(run: Run) -> str:
+    fold = f", {run.fold}" if run.fold else ""
+    rows = run.metrics() if (run.folder / "metrics.csv").exists() else []
+    kept = run.result()["kept_epoch"] if run.complete else None
+    return html(table(f"{run.name}, seed {run.seed}{fold}", (), facts_of_run(run)), curves(rows, kept))
+
+
+@show.register
+def _(model: Model) -> str:
+    return html(table(model.name, (), facts_of_model(model)))
+
+
+@show.register
+def _(verdict: Verdict) -> str:
+    scores = scores_table({"": verdict}, "Scores with their 95 % intervals")
+    return html(_filled(scores), _filled(class_table(verdict)), ONE_SEED if verdict.seeds == 1 else "")
+
+
+@show.register
+def _(difference: Difference) -> str:
+    return html(_filled(difference_table(difference)), difference.sentence)
+
+
+@show.register
+def _(differences: Differences) -> str:
+    return "".join(map(show, differences))
+
+
+@show.register
+def _(comparison: Comparison) -> str:
+    caption, clean, sentences = summarize(comparison)
+    report = Markup("<p>The whole report: {}</p>").format(link(comparison.page))
+    return html(_filled(scores_table(clean, caption)), *sentences, report)
+
+
+def _filled(of: Table) -> Markup:
+    return table(of.caption, of.head, of.rows)
+
+
 def html(*parts: str) -> str:
     """Return parts as the HTML of one output; what is no Markup becomes an escaped paragraph."""
-    told = (part if isinstance(part, Markup) else Markup("<p>{}</p>").format(part) for part in parts if part)
-    return str(Markup('<div style="max-width:60em">{}</div>').format(Markup().join(told)))
+    pieces = (
+        part if isinstance(part, Markup) else Markup("<p>{}</p>").format(part) for part in parts if part
+    )
+    return str(Markup('<div style="max-width:60em">{}</div>').format(Markup().join(pieces)))
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:

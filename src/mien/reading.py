@@ -1,4 +1,4 @@
-"""Files from anybody, read in bounded time and memory, and JSON of ours checked. Knows nothing about what stands in it.
+"""Files from anybody, read in bounded time and memory, JSON of ours checked, TOML by name. Knows no contents.
 
 Only regular files are opened, never a device, a pipe only where a user may well give one, and nothing that is larger
 than its kind may be. JSON that mien writes carries a checksum of its own, since a flipped bit in a number is a number,
@@ -11,12 +11,16 @@ import json
 import os
 import select
 import stat
+import tomllib
+from importlib import resources
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import NoReturn
 
 from mien.errors import MienError
+from mien.labels import known_words
 
+DEFAULT_MODEL = "pocket"  # what classifies the faces of photos, videos and the page unless told otherwise
 LARGEST_TOML = 2**20  # bytes
 LARGEST_JSON = 64 * 2**20
 LARGEST_TABLE = 512 * 2**20  # millions of rows
@@ -248,3 +252,26 @@ def _is_of(value, kind: type) -> bool:
 def _brief(value) -> str:
     text = repr(value)
     return "missing or null" if value is None else text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
+    """Return the files of one of the package's folders, such as "recipes", by name; none where there is no folder."""
+    place = resources.files("mien") / folder
+    files = sorted(place.iterdir(), key=str) if place.is_dir() else []
+    return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(suffix)}
+
+
+def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict]:
+    """Return path and contents of a file given by its name in a folder of the package, or by its path.
+
+    Raises `error` in one line where there is no such file or it is no TOML.
+    """
+    known = shipped(folder)
+    path = known.get(str(name), Path(name))
+    if path.suffix != ".toml":
+        there = f"{path}: a file, but its name does not end in .toml" if path.is_file() else ""
+        raise error(there or f'no {what} "{name}"{known_words(str(name), known)}')
+    try:
+        return path, tomllib.loads(read_text(path, LARGEST_TOML))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise error(f"{path}: cannot be read as a {what} ({reason(fault)})") from None

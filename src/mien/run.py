@@ -17,7 +17,6 @@ import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mien import notebook
 from mien.dataset import DatasetInfo
 from mien.errors import RunError
 from mien.files import to_json, write_atomic
@@ -34,6 +33,7 @@ from mien.reading import (
     sha256_text,
 )
 from mien.recipe import Recipe, read_recipe, to_toml
+from mien.text import Shown
 
 FORMAT = 1
 ENGINE = ("device", "precision", "layout", "threads")  # what is told of it at least
@@ -106,7 +106,7 @@ class RunData:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Shown):
     """A run as its files tell it."""
 
     folder: Path
@@ -184,13 +184,6 @@ class Run:
         fold = f", {self.fold}" if self.fold else ""
         state = "complete" if self.complete else "not complete"
         return f"Run({self.folder}: {self.name}, seed {self.seed}{fold}, {state})"
-
-    def _repr_html_(self) -> str:
-        fold = f", {self.fold}" if self.fold else ""
-        rows = self.metrics() if (self.folder / "metrics.csv").exists() else []
-        kept = self.result()["kept_epoch"] if self.complete else None
-        told = notebook.table(f"{self.name}, seed {self.seed}{fold}", (), facts(self))
-        return notebook.html(told, notebook.curves(rows, kept))
 
     def _json(self, name: str) -> dict:
         return _read(self.folder / name)

@@ -5,6 +5,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from mien.labels import CONTROL
 
@@ -20,6 +21,15 @@ class Conclusion:
     head: str
     sentence: str
     beside: str = ""
+
+
+class Shown:
+    """An object that a notebook shows as HTML. `mien.notebook`, which is loaded only then, knows how."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return import_module("mien.notebook").show(self)
 
 
 def capitalized(text: str) -> str:

@@ -8,10 +8,12 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.pictures import LARGEST_PIXELS
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 
 FORBIDDEN = "Not for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."
-SAID = f"It says how people would label a face, not what a person feels; limits: mien info MODEL. {FORBIDDEN}"
+LIMITS = (
+    f"It says how people would label a face, not what a person feels; limits: mien info MODEL. {FORBIDDEN}"
+)
 ModelOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="a shipped model or a .onnx file")]
 LongSideOption = Annotated[
     int, typer.Option(metavar="PIXELS", help="faces are looked for at this size; more finds smaller ones")
@@ -32,6 +34,16 @@ MinFaceOption = Annotated[
 ]
 
 
+CsvOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="write a row a face as they come; - is standard output")
+]
+JsonOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="write a line a picture or frame as they come; - is standard output"),
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="go on with the tables that a stopped run left")]
+
+
 def _folder(named: str) -> Path:
     """Return a folder by its name; an empty one, as an unset variable gives, is not the current folder."""
     if not named:
@@ -39,7 +51,7 @@ def _folder(named: str) -> Path:
     return Path(named)
 
 
-@app.command(epilog=SAID)
+@app.command(epilog=LIMITS)
 def predict(
     paths: Annotated[
         list[str],
@@ -51,13 +63,8 @@ def predict(
     crop: Annotated[
         bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
     ] = False,
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write a row a face as they come; - is standard output")
-    ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="write a line a picture as they come; - is standard output"),
-    ] = None,
+    csv: CsvOption = None,
+    json: JsonOption = None,
     annotate: Annotated[
         Path | None,
         typer.Option(metavar="DIR", parser=_folder, help="write each picture with boxes and labels here"),
@@ -74,9 +81,7 @@ def predict(
     prior: PriorOption = None,
     min_score: MinScoreOption = 0.0,
     min_face: MinFaceOption = 0.0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with the --csv and --json that a stopped run left")
-    ] = False,
+    resume: ResumeOption = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="threads that work at a time, by default one a core")
     ] = None,
@@ -91,23 +96,15 @@ def predict(
     from mien.progress import TerminalCounting
 
     terminal = sys.stdout.isatty()
-    made = {"csv": csv, "json": json, "annotate": annotate, "page": page, "explain": explain}
+    outputs = {"csv": csv, "json": json, "annotate": annotate, "page": page, "explain": explain}
+    answers = {"threshold": threshold, "prior": prior}
+    detected = {"long_side": long_side, "min_score": min_score, "min_face": min_face, **answers}
+    width = shutil.get_terminal_size().columns if terminal else None
     with stop_asked() as stop:
         counts = predict(
-            paths,
-            model=model,
-            crop=crop,
-            **made,
-            long_side=long_side,
-            threshold=threshold,
-            prior=prior,
-            min_score=min_score,
-            min_face=min_face,
-            resume=resume,
-            workers=workers,
-            width=shutil.get_terminal_size().columns if terminal else None,
+            paths, model=model, crop=crop, **outputs, **detected, resume=resume, workers=workers, width=width,
             progress=TerminalCounting(stop=stop, bar=not terminal),
-        )
+        )  # fmt: skip
     if counts["failed"]:
         raise typer.Exit(EXIT_LEFT_OUT)
 

@@ -7,15 +7,18 @@ import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.cli.reading import (
-    SAID,
+    LIMITS,
+    CsvOption,
+    JsonOption,
     LongSideOption,
     MinFaceOption,
     MinScoreOption,
     ModelOption,
     PriorOption,
+    ResumeOption,
     ThresholdOption,
 )
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
@@ -29,7 +32,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
     return left, top, width, height
 
 
-@app.command(epilog=SAID)
+@app.command(epilog=LIMITS)
 def video(
     sources: Annotated[
         list[str] | None,
@@ -42,12 +45,8 @@ def video(
         str | None, typer.Option(metavar="NUMBER", help="a camera of this machine, as 0; Ctrl-C ends it")
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write a row a face and frame; - is standard output")
-    ] = None,
-    json: Annotated[
-        str | None, typer.Option(metavar="FILE", help="write an object a line a frame; - is standard output")
-    ] = None,
+    csv: CsvOption = None,
+    json: JsonOption = None,
     people: Annotated[
         str | None, typer.Option(metavar="FILE", help="write a row a person, with totals: CSV")
     ] = None,
@@ -71,9 +70,7 @@ def video(
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
     frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
     rate: Annotated[float, typer.Option(help="frames a second of numbered pictures")] = 25.0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with the tables that a stopped run left")
-    ] = False,
+    resume: ResumeOption = False,
 ) -> None:
     """Track faces and their expression in videos or a camera.
 

@@ -8,26 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from markupsafe import Markup
-
-from mien import notebook
 from mien.compare import text
 from mien.compare.inputs import ComparisonInput, Results, gather
 from mien.compare.report import PAGE, fill
 from mien.errors import DataError
 from mien.files import plain
 from mien.judge import Difference, Verdict, differences, judge, table
-from mien.judge.text import table_html
 from mien.labels import known_words
 from mien.pages.figures import Drawn, Figures
 from mien.pages.report import writing_report
-from mien.text import NO_BREAK, filled, joined, percent
+from mien.text import NO_BREAK, Shown, filled, joined, percent
 
 __all__ = ["Comparison", "compare", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Shown):
     """What `compare` found, and where its report lies."""
 
     folder: Path
@@ -54,11 +50,6 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.verdicts)} on {self.where}: {self.page})"
-
-    def _repr_html_(self) -> str:
-        caption, clean, sentences = _summary(self)
-        report = Markup("<p>The whole report: {}</p>").format(notebook.link(self.page))
-        return notebook.html(table_html(clean, caption), *sentences, report)
 
     def to_dict(self) -> dict:
         """Return the comparison as plain dicts, lists, strings and numbers, ready for JSON."""
@@ -101,12 +92,12 @@ def _differences(inputs: ComparisonInput, draws: int) -> dict[str, list[Differen
 
 def summary(comparison: Comparison) -> str:
     """Return the result as text of at most 100 columns: the table, the conclusions, the page's path."""
-    caption, clean, sentences = _summary(comparison)
+    caption, clean, sentences = summarize(comparison)
     lines = [caption, "", table(clean), *(filled(sentence) + "\n" for sentence in sentences)]
     return "\n".join([*lines, str(comparison.page)]).replace(NO_BREAK, " ")
 
 
-def _summary(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
+def summarize(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
     """Return what the faces are, each network's verdict on the clean part, and the sentences below it."""
     clean = {name: parts["clean"] for name, parts in comparison.verdicts.items()}
     whole = {name: parts["all"] for name, parts in comparison.verdicts.items()}

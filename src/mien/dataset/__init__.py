@@ -10,7 +10,7 @@ faces come from, the counts, and the sha256 of pixels and table. Where faces wer
 from mien.dataset.faces import Dataset, DatasetInfo, Development, Faces, Whole
 from mien.dataset.files import COLUMNS, LEFT_OUT_FILE
 from mien.dataset.reading import read_dataset, read_info, same_faces, standing
-from mien.dataset.showing import counts_table, read_left_out, summary
+from mien.dataset.showing import left_out_line, read_left_out, summary
 from mien.dataset.writing import DatasetWriter, Row, writing_dataset
 from mien.labels import SPLITS
 
@@ -25,7 +25,7 @@ __all__ = [
     "Faces",
     "Row",
     "Whole",
-    "counts_table",
+    "left_out_line",
     "read_dataset",
     "read_info",
     "read_left_out",

@@ -6,14 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mien import notebook
-from mien.dataset import showing
 from mien.errors import DataError
 from mien.folds import Fold, deal
 from mien.labels import SPLITS
-
-MOST_SHOWN, ALL_SHOWN = 8, 96  # faces of a class, and of all, that a notebook shows
-LARGEST_SHOWN_SIDE = 48
+from mien.text import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetInfo:
+class DatasetInfo(Shown):
     """What `dataset.json` says."""
 
     folder: Path
@@ -59,11 +55,14 @@ class DatasetInfo:
         """Return the number of faces in a split."""
         return sum(self.counts.get(split, {}).values())
 
-    def __repr__(self) -> str:
-        return f"DatasetInfo({showing.told(self)})"
+    def __str__(self) -> str:
+        """What the data set is, in a line."""
+        faces = sum(self.count(split) for split in SPLITS)
+        words = f"{faces:,} faces of {self.side} x {self.side} pixels in {len(self.labels)} classes"
+        return f"{self.folder}: {words}"
 
-    def _repr_html_(self) -> str:
-        return notebook.html(showing.counts_table(self), *self.notes, showing.told_left_out(self))
+    def __repr__(self) -> str:
+        return f"DatasetInfo({self})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Shown):
     """A data set read and checked; pixels stay memory-mapped until a split is taken."""
 
     info: DatasetInfo
@@ -140,24 +139,20 @@ class Dataset:
         return {name: column[rows] for name, column in self._table.items()}
 
     def __repr__(self) -> str:
-        return f"Dataset({showing.told(self.info)})"
+        return f"Dataset({self.info})"
 
-    def _repr_html_(self) -> str:
-        told = showing.counts_table(self.info, self._samples())
-        return notebook.html(told, *self.info.notes, showing.told_left_out(self.info))
-
-    def _samples(self) -> list[np.ndarray]:
-        """Return a few `train` faces of each class, uint8 (n, S, S), drawn at random and small."""
+    def samples(self, most: int, side: int) -> list[np.ndarray]:
+        """Return at most so many `train` faces of each class, uint8 (n, S, S), drawn at random, S at most `side`."""
         from mien.pictures import shrink
 
         rng = np.random.default_rng(0)
-        train, side = self._table["split"] == "train", min(self.info.side, LARGEST_SHOWN_SIDE)
-        found = []
+        train, side = self._table["split"] == "train", min(self.info.side, side)
+        samples = []
         for label in self.info.labels:
             rows = np.flatnonzero(train & (self._table["label"] == label))
-            rows = np.sort(rng.permutation(rows)[: min(MOST_SHOWN, ALL_SHOWN // len(self.info.labels))])
-            found.append(np.array([shrink(self._images[row], side) for row in rows], np.uint8))
-        return found
+            rows = np.sort(rng.permutation(rows)[:most])
+            samples.append(np.array([shrink(self._images[row], side) for row in rows], np.uint8))
+        return samples
 
     def _faces(self, split: str) -> Faces:
         rows = np.flatnonzero(self._table["split"] == split)

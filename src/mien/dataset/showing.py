@@ -1,59 +1,27 @@
-"""A data set's description as HTML for a notebook and as lines for a terminal."""
+"""A data set's description as lines for a terminal, and the faces that were left out of it."""
 
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mien import notebook
+from mien.dataset.faces import DatasetInfo
 from mien.dataset.files import LEFT_OUT_FILE, WHAT
 from mien.errors import DataError
 from mien.labels import SPLITS
 from mien.reading import LARGEST_TABLE, read_text, reason, sha256_text
 from mien.text import filled, in_columns
 
-if TYPE_CHECKING:
-    from mien.dataset.faces import DatasetInfo
-
 MOST_LEFT_OUT_SHOWN = 10
 
 
-def counts_table(info: "DatasetInfo", samples: Sequence[np.ndarray] = ()) -> str:
-    """Return the counts as HTML, a row a class, with pictures uint8 (n, S, S) of each class if given."""
-    caption = f"{told(info)}, fingerprint {info.fingerprint}"
-    rows = [
-        (label, *(f"{info.counts[split][label]:,}" for split in SPLITS), *_shown(label, number, samples))
-        for number, label in enumerate(info.labels)
-    ]
-    total = ("all", *(f"{info.count(split):,}" for split in SPLITS), *([""] if samples else []))
-    head = ("class", *SPLITS, *([notebook.words("faces of train")] if samples else []))
-    return notebook.table(caption, head, [*rows, total])
-
-
-def _shown(label: str, number: int, samples: Sequence[np.ndarray]) -> list[str]:
-    if not samples:
-        return []
-    pictures = samples[number]
-    return [notebook.faces(pictures, f"{len(pictures)} faces labeled {label}") if len(pictures) else ""]
-
-
-def told(info: "DatasetInfo") -> str:
-    """Return what a data set is, in a line."""
-    faces = sum(info.count(split) for split in SPLITS)
-    told = f"{faces:,} faces of {info.side} x {info.side} pixels in {len(info.labels)} classes"
-    return f"{info.folder}: {told}"
-
-
-def told_left_out(info: "DatasetInfo") -> str:
+def left_out_line(info: DatasetInfo) -> str:
     """Return how many faces were left out, and where each is named; "" where none was."""
     if not info.left_out:
         return ""
     return f"{info.left_out:,} left out, each with its reason in {info.folder / LEFT_OUT_FILE}"
 
 
-def summary(info: "DatasetInfo") -> str:
+def summary(info: DatasetInfo) -> str:
     """Return the data set's counts by label and split, how it was made and what was left out, as text."""
     totals = [info.count(split) for split in SPLITS]
     rows = [
@@ -63,7 +31,7 @@ def summary(info: "DatasetInfo") -> str:
     ]
     lines = [in_columns(rows), *map(filled, info.notes)]
     if info.left_out:
-        lines.append(f"{told_left_out(info)}:")
+        lines.append(f"{left_out_line(info)}:")
         lines += [f"  {source}: {reason}" for source, reason in read_left_out(info)[:MOST_LEFT_OUT_SHOWN]]
         lines += ["  …"] * (info.left_out > MOST_LEFT_OUT_SHOWN)
     return "\n".join(lines)
@@ -73,7 +41,7 @@ def _row(counts: Sequence[int]) -> list[str]:
     return [f"{count:,}" for count in (*counts, sum(counts))]
 
 
-def read_left_out(info: "DatasetInfo") -> list[tuple[str, str]]:
+def read_left_out(info: DatasetInfo) -> list[tuple[str, str]]:
     """Return (source, reason) of each face that is not in the data set."""
     if not info.left_out:
         return []

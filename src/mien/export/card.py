@@ -12,10 +12,11 @@ import numpy as np
 
 from mien.export.calibrate import ANSWERED, unlearned
 from mien.judge import Verdict, accuracy, ece, judge, log_loss
-from mien.judge.text import markdown, per_class_markdown, table_markdown
+from mien.judge.text import class_table, scores_table
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
 from mien.model.prior import TRAIN, shift_prior
+from mien.pages.tables import Table
 from mien.predictions import Predictions
 from mien.recipe import Recipe, chosen_on_val, to_toml
 from mien.run import Run, began_with
@@ -135,7 +136,7 @@ def _data(model: Model) -> str:
         *model.data["notes"],
         "The networks learned from train; what was chosen and calibrated was so on val.",
     ]
-    return f"{' '.join(told)}\n\n{markdown(('class', *SPLITS), rows)}"
+    return f"{' '.join(told)}\n\n{Table('', ('class', *SPLITS), [('', rows)]).markdown()}"
 
 
 def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str]:
@@ -155,9 +156,9 @@ def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str
     last = list(verdicts)[-1]
     return [
         " ".join(told),
-        table_markdown(verdicts),
+        scores_table(verdicts).without("seeds").markdown(),
         f"Each class, {last}:",
-        per_class_markdown(verdicts[last]),
+        class_table(verdicts[last]).markdown(),
         f"What is taken for what, {last} (rows as labeled, columns as read):",
         _confusion(splits["val"].classes, verdicts[last]),
     ]
@@ -175,7 +176,7 @@ def _verdicts(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
 
 def _confusion(labels: Sequence[str], verdict: Verdict) -> str:
     rows = [(label, *map(thousands, row)) for label, row in zip(labels, verdict.confusion, strict=True)]
-    return markdown(("", *labels), rows)
+    return Table("", ("", *labels), [("", rows)]).markdown()
 
 
 def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndarray) -> str:

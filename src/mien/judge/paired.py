@@ -6,14 +6,13 @@ from itertools import combinations
 
 import numpy as np
 
-from mien import notebook
 from mien.errors import DataError
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import Interval, all_agree, bootstrap, check_draws, exact_end, interval
 from mien.judge.metrics import METRICS, scores_of
 from mien.judge.sums import Sample
 from mien.predictions import Predictions
-from mien.text import many, p_value, seeds_in_words
+from mien.text import Shown, many, p_value, seeds_in_words
 
 LEVEL = 0.05
 P_PLACES = 4
@@ -29,7 +28,7 @@ class SeedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Shown):
     """Network a minus network b on the same faces."""
 
     a: str
@@ -50,17 +49,9 @@ class Difference:
         points = _points(self.scores["accuracy"].point)
         return f"Difference({self.a} minus {self.b}: accuracy {points} points, {self.conclusion})"
 
-    def _repr_html_(self) -> str:
-        from mien.judge.text import difference_html
 
-        return notebook.html(difference_html(self), self.sentence)
-
-
-class Differences(list):
+class Differences(list[Difference], Shown):
     """Every difference of some networks, as a list that a notebook shows."""
-
-    def _repr_html_(self) -> str:
-        return "".join(difference._repr_html_() for difference in self)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

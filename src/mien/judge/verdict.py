@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from mien import notebook
 from mien.judge.alignment import align, group_numbers
 from mien.judge.bootstrap import (
     Interval,
@@ -20,7 +19,7 @@ from mien.judge.bootstrap import (
 from mien.judge.metrics import METRICS, confusion, scores_of, shares_of
 from mien.judge.sums import Sample, Sums
 from mien.predictions import Predictions
-from mien.text import seeds_in_words
+from mien.text import Shown, seeds_in_words
 
 SHARES_OF_FACES = ("accuracy", "top_2_accuracy")  # whose exact interval is known where all faces agree
 
@@ -37,7 +36,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class Verdict(Shown):
     """What is known of one network on one set of faces."""
 
     faces: int
@@ -59,12 +58,6 @@ class Verdict:
         return (
             f"Verdict({self.faces:,} faces, {seeds_in_words(self.seeds)}: accuracy {accuracy}, macro F1 {f1})"
         )
-
-    def _repr_html_(self) -> str:
-        from mien.judge.text import ONE_SEED, per_class_html, table_html
-
-        scores = table_html({"": self}, "Scores with their 95 % intervals")
-        return notebook.html(scores, per_class_html(self), ONE_SEED if self.seeds == 1 else "")
 
 
 def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 0) -> Verdict:

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien import notebook
 from mien.errors import DataError, ModelError
 from mien.labels import did_you_mean
 from mien.model.metadata import parsed
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
 from mien.model.prior import Prior, read_prior, shift_prior, train_shares
-from mien.reading import read_bytes, reason
-from mien.shipped import DEFAULT_MODEL, shipped
-from mien.text import quoted
+from mien.reading import DEFAULT_MODEL, read_bytes, reason, shipped
+from mien.text import Shown, quoted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -36,7 +34,7 @@ WHAT = "a mien model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Model:
+class Model(Shown):
     """A model read and checked. It may be used by several threads at once."""
 
     path: Path
@@ -105,9 +103,6 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.path}: {self.name}, {self.side} x {self.side}, {', '.join(self.labels)})"
-
-    def _repr_html_(self) -> str:
-        return notebook.html(notebook.table(self.name, (), facts(self)))
 
 
 def shipped_models() -> dict[str, Path]:

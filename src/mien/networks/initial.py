@@ -21,8 +21,7 @@ from mien.errors import RecipeError
 from mien.model.onnx_file import NotOnnx, read_onnx
 from mien.networks import GREY_ONE, GREY_ZERO, as_input
 from mien.networks.network import classifier_name
-from mien.reading import reason, refuse_other_than_file
-from mien.shipped import shipped
+from mien.reading import reason, refuse_other_than_file, shipped
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0..1, as torchvision takes it off
 DEVIATION = (0.229, 0.224, 0.225)

@@ -1,10 +1,8 @@
 """Tables, each defined once: what a page, a notebook, a terminal, Markdown and a CSV file show of the same rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from markupsafe import Markup
 
 from mien.text import WIDTH, in_columns
 
@@ -23,6 +21,11 @@ class Table:
     def rows(self) -> list[Sequence[str]]:
         """The rows of all bodies."""
         return [row for _, rows in self.bodies for row in rows]
+
+    def without(self, heading: str) -> "Table":
+        """Return the table without the rows of a heading."""
+        bodies = [(name, [row for row in rows if row[0] != heading]) for name, rows in self.bodies]
+        return replace(self, bodies=bodies)
 
     def text(self, width: int = WIDTH) -> str:
         """Return the table as lines; columns that do not fit side by side follow below each other."""
@@ -86,6 +89,8 @@ class Data:
         return Table(caption, [self.columns[i].title or "" for i in shown], list(bodies.items()))
 
 
-def small(text: str, rest: str) -> Markup:
-    """Return a cell's text with a quiet second line."""
+def small(text: str, rest: str) -> str:
+    """Return a cell's text with a quiet second line, as markup."""
+    from markupsafe import Markup
+
     return Markup("{} <small>{}</small>").format(text, rest)

@@ -1,14 +1,14 @@
 """Predicting: pictures in, faces with their expression out. Knows nothing about training or judging.
 
 `recognizer.py` detects and classifies the faces, `images.py` takes what callers have as images, `occlusion.py` tells
-why; `sources.py` says which pictures a PATH means, `rows.py`, `annotate.py` and `page.py` show the answers.
+why; `sources.py` says which pictures a PATH means, `rows.py`, `annotate.py` and `report.py` show the answers.
 """
 
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -19,17 +19,17 @@ import numpy as np
 from mien.errors import DataError, PictureError
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
-from mien.growing import STANDARD_OUTPUT, Kept, Place, Tables, check_resume
 from mien.model import Model, Prior
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import NOTICE, Answer, card_at
-from mien.predict.page import Sheet, page_of, thumbnail, thumbnail_bytes
+from mien.predict.growing import STANDARD_OUTPUT, Kept, Place, Tables, Work, check_resume
 from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
+from mien.predict.report import Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.rows import Csv, Json, Lines, summary
 from mien.predict.sources import STANDARD_INPUT, Source, sources
 from mien.progress import Counting
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 from mien.workers import spread
 
 __all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
@@ -41,13 +41,21 @@ LONGEST_STEM = 200  # bytes of the name of what is drawn
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is made of each picture beside its answer."""
+    """What is made of each picture, and where it goes."""
 
-    crop: bool = False
-    read: frozenset[str] = frozenset()  # the files that are read, which nothing is written over
+    csv: Place = None
+    json: Place = None
+    page: Path | None = None
     annotate: Path | None = None
     explain: Path | None = None
-    thumbnail: int = 0  # the most bytes of its thumbnail, where a page is to show it
+    crop: bool = False
+    read: frozenset[str] = frozenset()  # the files that are read, which nothing is written over
+    thumbnail: int = 0  # the most bytes of a picture's thumbnail, where a page is to show it
+
+    @property
+    def to_terminal(self) -> bool:
+        """Whether standard output is for people, as no table takes it."""
+        return STANDARD_OUTPUT not in (self.csv, self.json)
 
 
 def predict(
@@ -69,7 +77,7 @@ def predict(
     resume: bool = False,
     width: int | None = None,
     progress: Counting | None = None,
-) -> Counter:
+) -> Counter[str]:
     """Detect and classify all faces in pictures, write what is asked for, and return the counts of pictures.
 
     `paths` are files, folders, patterns and `-`, see `sources.py`. `csv` and `json` are files that grow picture by
@@ -80,63 +88,83 @@ def predict(
     done. The counts are of pictures, faces, empty and failed ones, in all. Raises DataError, ModelError or StorageError
     in one line where nothing can be done at all, Stopped with what was kept.
     """
-    paths = list(paths)
-    _check(paths, csv, json, long_side)
-    _check_resume(resume, csv, json, page)
-    folders = [Path(folder) for folder in (annotate, explain) if folder is not None]
-    found, passed_over = sources(paths, written=folders)
-    if all(source.missing for source in found):
-        raise DataError(f"{found[0].shown}: {found[0].missing}")
-    read = real_places(source.name for source in found)
-    check_outputs({"--csv": csv, "--json": json, "--page": page}, read)
-    settings = {"threshold": threshold, "prior": prior, "min_score": min_score, "min_face": min_face}
-    recognizer = open_recognizer(model, long_side=long_side, **settings)
+    outputs = Outputs(csv, json, _path(page), _path(annotate), _path(explain), crop)
+    given = list(paths)
+    _check(given, outputs, long_side, resume=resume)
+    folders = [folder for folder in (outputs.annotate, outputs.explain) if folder is not None]
+    pictures, passed_over = sources(given, written=folders)
+    if all(source.missing for source in pictures):
+        raise DataError(f"{pictures[0].shown}: {pictures[0].missing}")
+    thumbnail = thumbnail_bytes(len(pictures)) if outputs.page else 0
+    outputs = replace(outputs, read=real_places(source.name for source in pictures), thumbnail=thumbnail)
+    check_outputs({"--csv": csv, "--json": json, "--page": page}, outputs.read)
+    recognizer = open_recognizer(
+        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face
+    )
     card = card_at(str(model if not isinstance(model, Model) else model.path))
-    thumbnails = 0 if page is None else thumbnail_bytes(len(found))
-    outputs = Outputs(crop, read, *_as_paths(annotate, explain), thumbnail=thumbnails)
-    formats: list[tuple[Place, Csv | Json]]
-    formats = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
-    drawn = {"annotate": outputs.annotate, "explain": outputs.explain}
-    options = run_options(recognizer, drawn, crop=crop)
-    names = [source.name for source in found]
-    with ExitStack() as stack:
-        stack.enter_context(quiet())
-        tables = stack.enter_context(Tables(formats, names, options, things="pictures", resume=resume))
-        tally, rest = Tally.of(tables.kept), found[tables.kept.items :]
-        sinks = []
-        if STANDARD_OUTPUT not in (csv, json):
-            shown = [source.shown for source in found]
-            sinks.append(Lines(sys.stdout, shown, recognizer.model.labels, width).add)
-        page_file, sheet = stack.enter_context(appearing_file(page)) if page is not None else None, Sheet()
-        if page_file is not None:
-            sinks.append(sheet.add)
+    lines = Lines(sys.stdout, [p.shown for p in pictures], recognizer.model.labels, width)
+    with quiet(), _tables(recognizer, pictures, outputs, card, resume=resume) as tables:
+        tally, rest = Tally.of(tables.kept), pictures[tables.kept.items :]
         answers = _answers(recognizer, rest, outputs, workers)
-        for answer in (progress or Counting()).over("predict", len(rest), answers):
-            tables.write(lambda form, answer=answer: form.rows(answer))
-            tables.end_item()
-            for sink in sinks:
-                sink(answer)
-            tally.add(answer)
-        if page_file is not None:
-            page_file.write(page_of(sheet, tally.counts, tally.labels, recognizer.model, card))
-    if STANDARD_OUTPUT not in (csv, json):
+        counted = (progress or Counting()).over("predict", len(rest), answers)
+        _write(
+            counted, tables, tally, lines if outputs.to_terminal else None, outputs, recognizer.model, card
+        )
+    if outputs.to_terminal:
         print(f"{summary(tally.counts, tally.labels, passed_over)}\n{NOTICE} {card}")
     return tally.counts
+
+
+def _tables(
+    recognizer: Recognizer, pictures: list[Source], outputs: Outputs, card: str, *, resume: bool
+) -> Tables[Csv | Json]:
+    """Return the tables that grow."""
+    formats: list[tuple[Place, Csv | Json]] = [
+        (outputs.csv, Csv(recognizer.model)),
+        (outputs.json, Json(recognizer.model, card)),
+    ]
+    drawn: dict[str, Place] = {"annotate": outputs.annotate, "explain": outputs.explain}
+    options = run_options(recognizer, drawn, crop=outputs.crop)
+    names = [source.name for source in pictures]
+    return Tables(formats, Work(names, "pictures", options, resume))
+
+
+def _write(
+    answers: Iterable[Answer],
+    tables: Tables[Csv | Json],
+    tally: "Tally",
+    lines: Lines | None,
+    outputs: Outputs,
+    model: Model,
+    card: str,
+) -> None:
+    """Write and count each answer as it comes, and at the end the page."""
+    sheet = Sheet()
+    with appearing_file(outputs.page) if outputs.page else nullcontext() as page:
+        for answer in answers:
+            tables.write(lambda form, answer=answer: form.rows(answer))
+            tables.end_item()
+            if lines:
+                lines.add(answer)
+            if page:
+                sheet.add(answer)
+            tally.add(answer)
+        if page:
+            page.write(page_of(sheet, tally.counts, tally.labels, model, card))
 
 
 @dataclass(slots=True)
 class Tally:
     """What is counted over all pictures."""
 
-    counts: Counter  # pictures, faces, empty and failed ones
-    labels: Counter
+    counts: Counter[str]  # pictures, faces, empty and failed ones
+    labels: Counter[str]
 
     @classmethod
     def of(cls, kept: Kept) -> Self:
         """Return what is counted of the pictures that tables keep."""
-        return cls(
-            Counter(pictures=kept.items, faces=kept.labels.total()) + kept.outcomes, kept.labels.copy()
-        )
+        counts = Counter(pictures=kept.items, faces=kept.labels.total())
+        return cls(counts + kept.outcomes, kept.labels.copy())
 
     def add(self, answer: Answer) -> None:
         """Count a picture, and say on standard error what is odd about it."""
@@ -149,23 +177,19 @@ class Tally:
             print(f"mien: {answer.source.shown}: {line}", file=sys.stderr)
 
 
-def _check(paths: list, csv, json, long_side: int) -> None:
+def _check(paths: Sequence[str | PathLike[str]], outputs: Outputs, long_side: int, *, resume: bool) -> None:
     """Raise DataError for what cannot be asked."""
     if not paths:
         raise DataError("give a picture, a folder of pictures, a pattern, or - for standard input")
     if [str(path) for path in paths].count(STANDARD_INPUT) > 1:
         raise DataError("- stands for standard input, which can be read once")
-    check_options(csv, json, long_side)
-
-
-def _check_resume(resume: bool, csv, json, page) -> None:
-    """Raise DataError where there is nothing to go on with."""
-    check_resume(resume, csv, json)
-    if resume and page is not None:
+    check_options(outputs.csv, outputs.json, long_side)
+    check_resume(resume, outputs.csv, outputs.json)
+    if resume and outputs.page is not None:
         raise DataError("--page shows the pictures of one whole run; make it without --resume")
 
 
-def check_options(csv, json, long_side: int) -> None:
+def check_options(csv: Place, json: Place, long_side: int) -> None:
     """Raise DataError for what no reading of pictures or videos can do."""
     if csv == json == STANDARD_OUTPUT:
         raise DataError("--csv - and --json - would both write to standard output; give one of them a file")
@@ -177,20 +201,35 @@ def check_options(csv, json, long_side: int) -> None:
         )
 
 
-def open_recognizer(model: str | Path | Model, **settings) -> Recognizer:
+def open_recognizer(
+    model: str | Path | Model,
+    *,
+    long_side: int,
+    threshold: float | None,
+    prior: Prior | None,
+    min_score: float,
+    min_face: float,
+) -> Recognizer:
     """Return the recognizer; DataError names the option that is out of its range."""
     try:
-        return Recognizer(model, **settings)
+        return Recognizer(
+            model,
+            long_side=long_side,
+            threshold=threshold,
+            prior=prior,
+            min_score=min_score,
+            min_face=min_face,
+        )
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise DataError(f"--{name.replace('_', '-')} {rest}") from None
 
 
-def _as_paths(*folders: str | Path | None) -> list[Path | None]:
-    return [None if folder is None else Path(folder) for folder in folders]
+def _path(name: str | Path | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
-def run_options(recognizer: Recognizer, drawn: Mapping[str, Place], **others) -> dict[str, object]:
+def run_options(recognizer: Recognizer, drawn: Mapping[str, Place], **others: object) -> dict[str, object]:
     """Return all that decides what stands in a table, and where what is `drawn` beside it goes, for a resumed run."""
     return {
         "model": recognizer.model.sha256,
@@ -209,10 +248,10 @@ def real_places(names: Iterable[str]) -> frozenset[str]:
     return frozenset(map(os.path.realpath, names))
 
 
-def check_outputs(outputs: Mapping[str, str | PathLike | None], read: frozenset[str]) -> None:
+def check_outputs(outputs: Mapping[str, str | PathLike[str] | None], read: frozenset[str]) -> None:
     """Raise DataError where a file that shall be written is one to be read, looks like a picture, or is named twice."""
-    files = {option: Path(name) for option, name in outputs.items() if name not in (None, STANDARD_OUTPUT)}
-    taken = {}
+    files = {option: Path(name) for option, name in outputs.items() if name and name != STANDARD_OUTPUT}
+    taken: dict[str, str] = {}
     for option, path in files.items():
         place = os.path.realpath(path)
         if place in read or is_picture(PurePosixPath(path)):
@@ -225,7 +264,7 @@ def check_outputs(outputs: Mapping[str, str | PathLike | None], read: frozenset[
 
 
 def _answers(
-    recognizer: Recognizer, found: list[Source], outputs: Outputs, workers: int | None
+    recognizer: Recognizer, pictures: list[Source], outputs: Outputs, workers: int | None
 ) -> Iterator[Answer]:
     """Yield the answers in order: faces are detected by several threads and classified in batches.
 
@@ -233,10 +272,10 @@ def _answers(
     in memory.
     """
     if outputs.annotate is not None or outputs.explain is not None:
-        yield from spread(lambda source: _drawn(recognizer, source, outputs), found, workers=workers)
+        yield from spread(lambda source: _drawn(recognizer, source, outputs), pictures, workers=workers)
         return
     stream = recognizer.stream(
-        lambda source: _detected(recognizer, source, outputs)[0], found, workers=workers
+        lambda source: _detected(recognizer, source, outputs)[0], pictures, workers=workers
     )
     for detections, faces in stream:
         yield replace(detections.about, faces=faces)
@@ -248,11 +287,11 @@ def _detected(
     """Return a picture's detections with its answer, still without faces; its pixels, if any; and their reduction."""
     try:
         picture = decode(source.read(), color=True)
-        found = recognizer.detect(picture.pixels, crop=outputs.crop, reduction=picture.reduction)
+        detections = recognizer.detect(picture.pixels, crop=outputs.crop, reduction=picture.reduction)
         size = outputs.thumbnail
-        small = thumbnail(picture.pixels, len(found.faces), size) if size else b""
+        small = thumbnail(picture.pixels, len(detections.faces), size) if size else b""
         answer = Answer(source, [], note=picture.note, size=picture.size, small=small)
-        return replace(found, about=answer), picture.pixels, picture.reduction
+        return replace(detections, about=answer), picture.pixels, picture.reduction
     except PictureError as error:
         return recognizer.no_detections(Answer(source, [], problem=str(error))), None, 1
 

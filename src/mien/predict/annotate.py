@@ -11,6 +11,7 @@ from mien.predict.recognizer import FaceExpression
 from mien.predict.rows import in_words
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
@@ -25,7 +26,9 @@ FAINTEST_SCALE = 0.05  # a fall of the probability that is drawn at full strengt
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def annotated(pixels: np.ndarray, faces: Sequence[FaceExpression], *, numbers: Sequence[int] | None = None):
+def annotated(
+    pixels: np.ndarray, faces: Sequence[FaceExpression], *, numbers: Sequence[int] | None = None
+) -> "Image":
     """Return a picture uint8 (H, W) or (H, W, 3) RGB with its faces' boxes and labels, as a Pillow image.
 
     `numbers` stand before the labels; without any the faces are numbered where there are several.
@@ -123,7 +126,7 @@ def overlap(one: Box, other: Box) -> float:
     return max(0.0, across) * max(0.0, down)
 
 
-def explained(face: FaceExpression, places: np.ndarray):
+def explained(face: FaceExpression, places: np.ndarray) -> "Image":
     """Return a face beside the same face with a map of `Recognizer.explain` over it, as a Pillow image."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -153,7 +156,7 @@ def _rgb(color: str) -> np.ndarray:
     return np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
 
 
-def encoded(image, *, lossless: bool, quality: int = QUALITY) -> bytes:
+def encoded(image: "Image", *, lossless: bool, quality: int = QUALITY) -> bytes:
     """Return a Pillow image as the bytes of a PNG or JPEG file."""
     data = io.BytesIO()
     if lossless:

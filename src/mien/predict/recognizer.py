@@ -22,7 +22,7 @@ from mien.model import BATCH, Model, Prior, read_model
 from mien.pictures import LARGEST_RATIO, square
 from mien.predict.images import ImageInput, load_image, refuse_one_image
 from mien.predict.occlusion import occlusion
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 from mien.workers import available_cores, spread
 
 UNCERTAIN = "uncertain"

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from mien import __version__
-from mien.growing import Line
 from mien.model import Model
 from mien.predict.answer import LIMITS, Answer
+from mien.predict.growing import Line
 from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.text import escaped, joined, many, percent, shortened, thousands
 
@@ -123,7 +123,7 @@ class Json:
 
     def rows(self, answer: Answer) -> str:
         """Return the line of a picture."""
-        value = told(answer.source.name, answer.faces, answer.size, answer.problem)
+        value = picture_object(answer.source.name, answer.faces, answer.size, answer.problem)
         if answer.note:
             value["note"] = answer.note
         return json.dumps(value | self._origin, allow_nan=False) + "\n"
@@ -151,14 +151,14 @@ def origin(model: Model, card: str) -> dict[str, object]:
     return {**named, "prior": prior, "card": card, "mien": __version__, "format": LINE_FORMAT}
 
 
-def csv_line(cells: Iterable) -> str:
+def csv_line(cells: Iterable[object]) -> str:
     """Return a row of a CSV table."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
 
 
-def header(model: Model, card: str) -> dict:
+def header(model: Model, card: str) -> dict[str, object]:
     """Return what JSON says of a model and its limits; `card` is where its card stands."""
     named = {"mien": __version__, "format": FORMAT, "model": model.name, "sha256": model.sha256}
     return named | {
@@ -170,7 +170,9 @@ def header(model: Model, card: str) -> dict:
     }
 
 
-def told(name: str, faces: Sequence[FaceExpression], size: tuple[int, int], problem: str = "") -> dict:
+def picture_object(
+    name: str, faces: Sequence[FaceExpression], size: tuple[int, int], problem: str = ""
+) -> dict[str, object]:
     """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
     if problem:
         return {"picture": name, "problem": problem}
@@ -218,19 +220,19 @@ def _others(face: FaceExpression) -> list[tuple[str, float]]:
     return [(label, p) for label, p in ordered[int(face.certain) :] if p >= LIKELY][:2]
 
 
-def summary(answers: Counter, labels: Counter, passed_over: int) -> str:
+def summary(answers: Counter[str], labels: Counter[str], passed_over: int) -> str:
     """Return a sentence on all pictures; `answers` counts pictures, faces, empty and failed ones."""
     pictures = many(answers["pictures"], "picture")
-    told = [f"{pictures}, {many(answers['faces'], 'face')}{by_label(labels)}"]
+    first = f"{pictures}, {many(answers['faces'], 'face')}{by_label(labels)}"
     rest = [(answers["empty"], "without a face"), (answers["failed"], "not read")]
     rest += [
         (passed_over, f"{'file' if passed_over == 1 else 'files'} passed over, no pictures by their names")
     ]
     rest = [f"{thousands(count)} {words}" for count, words in rest if count]
-    return "; ".join([*told, joined(rest)] if rest else told) + "."
+    return "; ".join([first, joined(rest)] if rest else [first]) + "."
 
 
-def by_label(labels: Counter) -> str:
+def by_label(labels: Counter[str]) -> str:
     """Return how many there are of each label, as it goes on behind their number: ": 3 happy, 1 sad", or ""."""
     kinds = ", ".join(f"{thousands(count)} {label}" for label, count in labels.most_common())
     return f": {kinds}" if kinds else ""

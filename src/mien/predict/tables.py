@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError
-from mien.growing import SUFFIX
+from mien.predict.growing import SUFFIX
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, by_label, summary
 from mien.reading import open_file

@@ -4,8 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mien import notebook
-from mien.recipe.toml import toml_value
+from mien.text import Shown
 
 FORMAT = 1
 
@@ -211,7 +210,7 @@ class TTA:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Shown):
     """A whole recipe."""
 
     name: str
@@ -226,14 +225,6 @@ class Recipe:
     def __repr__(self) -> str:
         kinds = f"{self.network.kind}, {self.optimizer.kind}"
         return f"Recipe({self.name}: {kinds}, {self.training.epochs} epochs)"
-
-    def _repr_html_(self) -> str:
-        sections = ((name, values(getattr(self, name))) for name in SECTIONS)
-        rows = [
-            (name, ", ".join(f"{key} = {toml_value(value)}" for key, value in fields.items()))
-            for name, fields in sections
-        ]
-        return notebook.html(notebook.table(self.name, (), rows))
 
 
 SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "distillation", "tta")

@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
 from mien.plugins import is_plugin
+from mien.reading import read_named, shipped
 from mien.recipe.checks import contradictions
 from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, CustomNetwork, Network, Recipe
 from mien.recipe.renamed import current_name, network_kind, with_current_names
-from mien.shipped import read_named, shipped
 
 CUSTOM_FIELDS = ("kind", "pretrained", "export")
 LONGEST_NAME = 64  # bytes: two names and more words stand in the name of a figure's file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mien.errors import ServeError
 from mien.pictures import LARGEST_PIXELS
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"

@@ -21,7 +21,7 @@ from mien.errors import ModelError, PictureError, TooManyPixels, UnknownPicture
 from mien.model import read_model
 from mien.pictures import decode, quiet
 from mien.predict.recognizer import Recognizer
-from mien.predict.rows import told
+from mien.predict.rows import picture_object
 
 MMAP_THRESHOLD, MALLOPT_MMAP_THRESHOLD = 2**20, -3  # bytes; of mallopt(3)
 DIGITS = 4  # of an explanation
@@ -87,7 +87,7 @@ def _answer(stream: BufferedRWPair, recognizer: Recognizer) -> bool:
 
 def failed(job: Job, problem: str, status: int = 422, too_large: bool = False) -> PictureResult:
     """Return the result of an image that cannot be used."""
-    return PictureResult(_json(told(job.name, (), (0, 0), problem)), status, 0, too_large)
+    return PictureResult(_json(picture_object(job.name, (), (0, 0), problem)), status, 0, too_large)
 
 
 def classify(recognizer: Recognizer, job: Job) -> PictureResult:
@@ -102,7 +102,7 @@ def classify(recognizer: Recognizer, job: Job) -> PictureResult:
     if count > job.most_faces:
         return failed(job, f"{count} faces were found, more than {job.most_faces} in a picture")
     faces = recognizer.classify(detections)
-    answer = told(job.name, faces, picture.size)
+    answer = picture_object(job.name, faces, picture.size)
     for number, face in enumerate(faces if job.explain else ()):
         explained = number < job.most_explained
         places = recognizer.explain(face).astype(float).round(DIGITS).tolist() if explained else None

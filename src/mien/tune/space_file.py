@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 
 from mien.errors import RecipeError, TuneError
 from mien.labels import did_you_mean
-from mien.reading import LARGEST_TOML, read_text
+from mien.reading import LARGEST_TOML, read_named, read_text, shipped
 from mien.recipe import (
     Recipe,
     current_name,
@@ -18,7 +18,6 @@ from mien.recipe import (
     read_recipe,
     shipped_recipes,
 )
-from mien.shipped import read_named, shipped
 from mien.tune.space import BUDGETS, LEARNT, OBJECTIVES, Parameter, Space
 
 FORMAT = 1

@@ -8,23 +8,23 @@ faces, `steady.py` smooths probabilities, `seen.py` joins these, `people.py` add
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mien.errors import DataError
 from mien.faces.finder import LONG_SIDE
-from mien.growing import STANDARD_OUTPUT, Place, Tables, check_resume
 from mien.model import Model, Prior
 from mien.predict import check_options, check_outputs, open_recognizer, real_places, run_options
 from mien.predict.answer import NOTICE, card_at
+from mien.predict.growing import STANDARD_OUTPUT, Place, Tables, Work, check_resume
 from mien.progress import Counting
-from mien.shipped import DEFAULT_MODEL
+from mien.reading import DEFAULT_MODEL
 from mien.video.camera import Device
 from mien.video.footage import HIGHEST_RATE, LOWEST_RATE, RATE, Frame
 from mien.video.rows import Csv, Json, PeopleCsv, Table
 from mien.video.run import Limits, Run
 from mien.video.seen import Region, TrackedFace, TrackedFrame, Watcher
-from mien.video.sources import placed
+from mien.video.sources import Source, placed
 from mien.video.sources import sources as find_sources
 
 __all__ = ["Frame", "Region", "TrackedFrame", "TrackedFace", "Watcher", "video"]
@@ -53,7 +53,7 @@ def video(
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Counting | None = None,
-) -> Counter:
+) -> Counter[str]:
     """Classify all faces in videos and write what is asked for; return the counts of videos, frames, people, failed.
 
     `sources` are videos, see `sources.py`; `camera` is one by number, path, or as a `Device`, and comes last. It is
@@ -70,39 +70,44 @@ def video(
     """
     import cv2  # noqa: F401 (missing, it is told before anything is written)
 
-    tables = {"--csv": csv, "--json": json, "--people": people}
+    limits = Limits(seconds, frames, every)
     check_options(csv, json, long_side)
     check_resume(resume, csv, json)
-    limits = Limits(seconds, frames, every)
-    limits.check()
-    _check(people, region, rate)
-    found = find_sources(sources, camera, stop=stop, rate=rate, written=Path(annotate) if annotate else None)
-    if resume and found[-1].live:
-        raise DataError("--resume reads an interrupted video once more, and a camera cannot be; leave it out")
-    found = placed(found, annotate, timeline)
-    check_outputs(tables, real_places(source.name for source in found))
-    settings = {"threshold": threshold, "prior": prior, "min_score": min_score, "min_face": min_face}
-    recognizer = open_recognizer(model, long_side=long_side, **settings)
+    _check(limits, people, region, rate)
+    film = Path(annotate) if annotate else None
+    videos = find_sources(sources, camera, stop=stop, rate=rate, written=film)
+    _check_resumed(resume, videos)
+    videos = placed(videos, annotate, timeline)
+    outputs = {"--csv": csv, "--json": json, "--people": people}
+    check_outputs(outputs, real_places(source.name for source in videos))
+    recognizer = open_recognizer(
+        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face
+    )
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
-    formats: list[tuple[Place, Table]] = [(csv, Csv(recognizer.model)), (json, Json(recognizer.model, card))]
-    formats.append((people, PeopleCsv(recognizer.model)))
-    options = run_options(
-        recognizer, {"annotate": annotate, "timeline": timeline}, region=region, every=every, seconds=seconds,
-        frames=frames, rate=rate,
-    )  # fmt: skip
-    names = [source.name for source in found]
-    with Tables(formats, names, options, things="videos", resume=resume, sync_seconds=0) as growing:
+    chosen = {"region": region, "every": every, "seconds": seconds, "frames": frames, "rate": rate}
+    options = run_options(recognizer, {"annotate": annotate, "timeline": timeline}, **chosen)
+    work = Work([source.name for source in videos], "videos", options, resume, sync_seconds=0)
+    with Tables(_formats(recognizer.model, card, csv, json, people), work) as growing:
         run = Run(recognizer, limits, region, progress or Counting(), growing, out)
-        for source in found[growing.kept.items :]:
-            run.read(source)
+        run.read_all(videos[growing.kept.items :])
     if out and run.counts["frames"]:
         print(f"{NOTICE} {card}", file=out)
     return run.counts
 
 
-def _check(people: Place, region: Region | None, rate: float) -> None:
+def _formats(model: Model, card: str, csv: Place, json: Place, people: Place) -> list[tuple[Place, Table]]:
+    return [(csv, Csv(model)), (json, Json(model, card)), (people, PeopleCsv(model))]
+
+
+def _check_resumed(resume: bool, videos: Sequence[Source]) -> None:
+    if resume and videos[-1].live:
+        raise DataError("--resume reads an interrupted video once more, and a camera cannot be; leave it out")
+
+
+def _check(limits: Limits, people: Place, region: Region | None, rate: float) -> None:
     """Raise DataError for what cannot be asked."""
+    limits.check()
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise DataError(f"--rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} and is {rate:g}")
     if region is not None and not (min(region[:2]) >= 0 and min(region[2:]) > 0):

@@ -2,10 +2,11 @@
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
-from mien.growing import Line
 from mien.model import Model
+from mien.predict.growing import Line
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, answer_object, csv_line, encodable, in_words, origin, rounded
 from mien.text import joined, many, percent, thousands
@@ -17,7 +18,7 @@ REMEMBERED = 1000  # people whose last label is known
 RARE = 0.05  # share of a person's time from which on a label is told
 
 
-class Table:
+class Table(ABC):
     """A table: the lines that stand for what is known of a video as it comes."""
 
     head = ""
@@ -27,9 +28,9 @@ class Table:
         """Return a video's name as a line has it."""
         return encodable(video)
 
+    @abstractmethod
     def parse(self, line: str) -> Line | None:
         """Return what a line says; None for what is none of this table."""
-        raise NotImplementedError
 
     def frame(self, name: str, tracked: TrackedFrame) -> str:
         """Return what is said of a frame and its faces."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError, VideoError
-from mien.growing import Tables
 from mien.pack.tree import shown
 from mien.predict import Recognizer
+from mien.predict.growing import Tables
 from mien.progress import Counting
 from mien.video.film import Film
 from mien.video.footage import Footage, Frame
@@ -77,6 +77,11 @@ class Run:
         self._changes: Changes | None = None  # told of a camera
         self._notes: set[str] = set()  # those on films, each told once
         self.counts = Counter(videos=tables.kept.items, failed=tables.kept.outcomes["failed"])
+
+    def read_all(self, sources: Iterable[Source]) -> None:
+        """Read sources in their order."""
+        for source in sources:
+            self.read(source)
 
     def read(self, source: Source) -> None:
         """Read a source and tell all that is to be told of it."""

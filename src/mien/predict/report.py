@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien import __version__
 from mien.model import Model, facts
 from mien.pages import render
 from mien.pages.tables import Table
@@ -23,6 +23,9 @@ from mien.predict.answer import LIMITS, Answer
 from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.predict.rows import in_words
 from mien.text import many, percent, thousands
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MOST_BYTES = 5_000_000  # of a page, with all that it embeds
 MOST_FACES = 60  # that a page shows of one picture
@@ -133,7 +136,7 @@ def thumbnail(pixels: np.ndarray, faces: int, most_bytes: int) -> bytes:
     return data
 
 
-def _webp(image, quality: int) -> bytes:
+def _webp(image: "Image", quality: int) -> bytes:
     data = io.BytesIO()
     image.save(data, "WEBP", quality=quality, method=4)
     return data.getvalue()
@@ -179,8 +182,8 @@ def _labels(faces: Sequence[FaceExpression], boxes: Sequence[Box], size: tuple[i
     numbers = [f"{n} " if len(faces) > 1 else "" for n in range(1, len(faces) + 1)]
     corners = [(left, top, left + width, top + height) for left, top, width, height in boxes]
     texts, places = [], []
-    for words in (in_words, lambda face: face.label, lambda face: ""):
-        texts = [f"{number}{words(face)}".strip() for number, face in zip(numbers, faces, strict=True)]
+    for words in ([*map(in_words, faces)], [face.label for face in faces], [""] * len(faces)):
+        texts = [f"{number}{text}".strip() for number, text in zip(numbers, words, strict=True)]
         places = label_places(corners, [(_text_width(text), PLATE) for text in texts], size)
         if _apart(places):
             break
@@ -199,7 +202,7 @@ def _text_width(text: str) -> int:
     return round(1.1 * ImageFont.load_default(TEXT).getlength(text)) + 9
 
 
-def page_of(sheet: Sheet, counts: Counter, labels: Counter, model: Model, card: str) -> str:
+def page_of(sheet: Sheet, counts: Counter[str], labels: Counter[str], model: Model, card: str) -> str:
     """Return the page's HTML.
 
     `counts` are all pictures, faces, empty and failed ones, also those that the sheet had no room for, `labels` the
@@ -215,7 +218,7 @@ def page_of(sheet: Sheet, counts: Counter, labels: Counter, model: Model, card: 
     ]
     return render(
         "mien.predict",
-        "predict.html",
+        "report.html",
         title=f"{many(counts['faces'], 'face')} in {many(counts['pictures'], 'picture')}",
         limits=LIMITS,
         card=card,
@@ -231,5 +234,4 @@ def page_of(sheet: Sheet, counts: Counter, labels: Counter, model: Model, card: 
         threshold=model.threshold,
         plate=PLATE,
         text=TEXT,
-        version=__version__,
     )

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from mien import __version__
 from mien.errors import DataError, Stopped, StorageError
@@ -129,33 +129,30 @@ def scan(
     return kept
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run does to its items, in their order."""
+
+    names: Sequence[str]  # of the items
+    things: str  # what they are called
+    options: Mapping[str, object]  # what must be the same for a run to go on with a table
+    resume: bool
+    sync_seconds: float = SYNC_EVERY_SECONDS  # what has ended is synced at most so often
+
+
 class GrowingTable:
-    """A table in a file. To be entered: `kept` says then what stands in it already; `go_on` comes before `append`.
+    """A table in a file. To be entered: `kept` says then what stands in it already; `go_on` comes before `append`."""
 
-    `names` are the items in their order, called `things`; `options` is what must be the same for a run to go on with
-    the table. What has ended is synced at most every `sync_seconds`.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        form: TableFormat,
-        names: Sequence[str],
-        options: Mapping[str, object],
-        *,
-        things: str,
-        resume: bool,
-        sync_seconds: float = SYNC_EVERY_SECONDS,
-    ) -> None:
+    def __init__(self, path: str | Path, form: TableFormat, work: Work) -> None:
         self.path = Path(path)
         self.kept = Kept()
         self.complete = False  # whether an earlier run ended it, so that nothing is left to do
         self._state = Path(f"{self.path}{SUFFIX}")
-        self._form, self._names, self._resume, self._things = form, names, resume, things
-        same = {"format": FORMAT, "mien": __version__, things: fingerprint(names), **options}
-        self._options = json.loads(json.dumps(same))  # as it is read again
+        self._form, self._names, self._work = form, work.names, work
+        same = {"format": FORMAT, "mien": __version__, work.things: fingerprint(work.names), **work.options}
+        self._options: dict[str, Any] = json.loads(json.dumps(same))  # as it is read again
         self._stack = ExitStack()
-        self._ended, self._sync_seconds, self._synced = 0, sync_seconds, time.monotonic()
+        self._ended, self._synced = 0, time.monotonic()
 
     def __enter__(self) -> Self:
         require_place(self.path)
@@ -184,7 +181,7 @@ class GrowingTable:
     def _open(self) -> None:
         size = self.path.stat().st_size
         if self._state.exists() and size:
-            if not self._resume:
+            if not self._work.resume:
                 raise DataError(
                     f"{self.path}: an earlier run did not come to its end; --resume goes on with it, and to begin "
                     f"anew remove {self._state}"
@@ -192,15 +189,15 @@ class GrowingTable:
             state = read_json(self._state, what="an unfinished table", newest=FORMAT, error=DataError)
             self._compare(state)
             self.kept = scan(self.path, self._form, self._names, ended=_ended(state, size))
-        elif self._resume and size:
+        elif self._work.resume and size:
             self.kept = scan(self.path, self._form, self._names, ended=len(self._names))
             self.complete = True
             if (self.kept.items, self.kept.end) != (len(self._names), size):
                 raise DataError(
-                    f"{self.path}: complete, and of other {self._things}; without --resume it is made anew"
+                    f"{self.path}: complete, and of other {self._work.things}; without --resume it is made anew"
                 )
 
-    def _compare(self, before: dict) -> None:
+    def _compare(self, before: Mapping[str, Any]) -> None:
         """Raise DataError unless the table was begun with the same model, options and items."""
         for name, value in self._options.items():
             if before.get(name) != value:
@@ -242,7 +239,7 @@ class GrowingTable:
     def end_item(self) -> None:
         """Take note that all lines of an item are there; StorageError where the disk refuses."""
         self._ended += 1
-        if time.monotonic() - self._synced < self._sync_seconds:
+        if time.monotonic() - self._synced < self._work.sync_seconds:
             return
         try:
             os.fsync(self._handle)
@@ -261,25 +258,14 @@ class Tables(Generic[AnyFormat]):
     """The tables of one run: those in files, which go on together behind the same item, and one on standard output.
 
     To be entered: `kept` says then what stands in every file already, as the first one has it. Stopped, from within,
-    says which files keep what was done. The arguments are GrowingTable's.
+    says which files keep what was done.
     """
 
-    def __init__(
-        self,
-        formats: Sequence[tuple[Place, AnyFormat]],
-        names: Sequence[str],
-        options: Mapping[str, object],
-        *,
-        things: str,
-        resume: bool,
-        sync_seconds: float = SYNC_EVERY_SECONDS,
-    ) -> None:
+    def __init__(self, formats: Sequence[tuple[Place, AnyFormat]], work: Work) -> None:
         self.kept = Kept()
-        self._formats, self._names, self._things = formats, names, things
+        self._formats, self._work = formats, work
         self._files = {
-            place: GrowingTable(
-                place, form, names, options, things=things, resume=resume, sync_seconds=sync_seconds
-            )
+            place: GrowingTable(place, form, work)
             for place, form in formats
             if place is not None and place != STANDARD_OUTPUT
         }
@@ -330,7 +316,7 @@ class Tables(Generic[AnyFormat]):
     def _in_words(self) -> str:
         """Return what the files keep: "faces.csv keeps 120 of 2,000 pictures"."""
         verb = "keeps" if len(self._files) == 1 else "keep"
-        done = f"{thousands(self._done)} of {thousands(len(self._names))} {self._things}"
+        done = f"{thousands(self._done)} of {thousands(len(self._work.names))} {self._work.things}"
         return f"{joined([str(table.path) for table in self._files.values()])} {verb} {done}"
 
 
@@ -353,7 +339,7 @@ def fingerprint(names: Sequence[str]) -> dict[str, int | str]:
     return {"number": len(names), "sha256": digest.hexdigest()}
 
 
-def _ended(state: dict, size: int) -> int:
+def _ended(state: Mapping[str, Any], size: int) -> int:
     """Return how many items have ended as a state says; none where the table is shorter than it was then."""
     ended, end = (state.get(name) for name in PROGRESS)
     return ended if isinstance(ended, int) and isinstance(end, int) and end <= size else 0
@@ -364,7 +350,7 @@ def _to_standard_output(text: str) -> None:
     sys.stdout.flush()
 
 
-def _in_words(name: str, value) -> str:
+def _in_words(name: str, value: Any) -> str:
     if isinstance(value, dict):
         number = many(value.get("number", 0), name.removesuffix("s"))
         return f"{number} (names and sizes {str(value.get('sha256'))[:8]})"
