@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien import growing
 from mien.errors import DataError, Stopped
+from mien.predict import growing
 from mien.predict.growing import Line, Tables, Work
 
 NAMES = ["a", "b", "c", "d", "e"]

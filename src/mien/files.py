@@ -96,7 +96,7 @@ def require_place(path: Path) -> None:
         raise StorageError(f"{path.parent}: no such folder; make it first")
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table of plain values; fractions keep 9 digits, nan and None become empty cells."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -131,7 +131,7 @@ def append_line(path: Path, line: str) -> None:
         raise StorageError(f"{path}: could not be written ({error.strerror})") from error
 
 
-def with_no_error(action, *arguments) -> None:
+def with_no_error(action: Callable[..., object], *arguments: object) -> None:
     """Do a clean-up that may fail without hiding the error that led to it."""
     try:
         action(*arguments)
@@ -268,6 +268,6 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def to_json(value) -> str:
+def to_json(value: Any) -> str:
     """Return the one JSON text for a value: indented, with a newline at the end, nan refused."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -5,7 +5,7 @@ folder copies differ), so the orders stand here once and everything else imports
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from mien.errors import DataError
@@ -103,12 +103,12 @@ def split_of(word: str) -> str | None:
     return SPLIT_WORDS.get(plain(word))
 
 
-def known_words(word: str, known) -> str:
+def known_words(word: str, known: Iterable[object]) -> str:
     """What `did_you_mean` says, and then all the known words: the end of a line about one that is not known."""
     return f"{did_you_mean(word, known) or '.'} Known: {', '.join(map(str, known))}"
 
 
-def did_you_mean(word: str, known) -> str:
+def did_you_mean(word: str, known: Iterable[object]) -> str:
     """'; did you mean "x"?' for the nearest of the known words, or the class that a word stands for, or ''."""
     by_plain = {plain(str(one)): str(one) for one in known}
     meant = (name for name, others in SYNONYMS.items() if plain(str(word)) in others and name in by_plain)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -147,7 +147,7 @@ def _reduce(image) -> None:
         image.draft(None, (image.width // factor, image.height // factor))
 
 
-def from_image(image, *, color: bool = False) -> Picture:
+def from_image(image: Any, *, color: bool = False) -> Picture:
     """Return what `decode` gives of a file for an image that Pillow has opened; PictureError as there."""
     with _errors_in_words():
         return _picture(image, color)

@@ -15,7 +15,7 @@ import tomllib
 from importlib import resources
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mien.errors import MienError
 from mien.labels import known_words
@@ -163,8 +163,8 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def read_json(
-    path: Path, *, what: str, newest: int, error: type[MienError], shape: dict | None = None
-) -> dict:
+    path: Path, *, what: str, newest: int, error: type[MienError], shape: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Read a JSON object of ours that carries `format`; `newest` is what this version knows.
 
     Raises `error` in one line when the file is missing, damaged, of a newer format or not of the `shape` that

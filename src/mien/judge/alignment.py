@@ -93,5 +93,5 @@ def _compare_labels(table: Predictions, other: Predictions, name: str, first: st
     differs = table.labels != other.labels
     if differs.any():
         i = int(differs.argmax())
-        here, there = table.classes[table.labels[i]], other.classes[other.labels[i]]
+        here, there = table.classes[int(table.labels[i])], other.classes[int(other.labels[i])]
         raise DataError(f'{name}: face "{table.ids[i]}" is labeled "{here}", in {first} "{there}"')

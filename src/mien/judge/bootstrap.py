@@ -33,7 +33,7 @@ class Interval:
         return asdict(self)
 
 
-def check_draws(draws: int, seed: int) -> None:
+def check_draws(draws: object, seed: object) -> None:
     """Raise DataError unless `draws` and `seed` can be used."""
     if not isinstance(draws, int | np.integer) or not LEAST_DRAWS <= draws <= MOST_DRAWS:
         raise DataError(f"draws must be a whole number from {LEAST_DRAWS} to {MOST_DRAWS:,}, not {draws}")
@@ -61,7 +61,7 @@ def bootstrap(
     seed_rngs = [np.random.default_rng([seed, 1, *name.encode(errors="surrogateescape")]) for name in names]
     widest = max(sample.groups.flat.size // groups for sample in networks)
     chunk = max(1, CHUNK_CELLS // max(groups, widest))
-    parts = [[] for _ in networks]
+    parts: list[list[np.ndarray]] = [[] for _ in networks]
     for start in range(0, draws, chunk):
         times = _times_drawn(faces_rng, min(chunk, draws - start), groups)
         for part, sample, rng in zip(parts, networks, seed_rngs, strict=True):
@@ -142,7 +142,7 @@ def calibrated_band(
     for draw in range(draws):
         # Copies and seeds share one throw: they err on the same faces, and the ECEs of seeds
         # thrown apart would have a mean that spreads too little.
-        luck = rng.random(group.max() + 1)[group]
+        luck: np.ndarray = rng.random(int(group.max()) + 1)[group]
         gaps = [
             np.abs(np.bincount(number, confidence - (luck < confidence))).sum()
             for number, confidence in zip(bins, confidences, strict=True)

@@ -105,7 +105,7 @@ def write_coverage(
     return "\n".join(_sentence(name, clean[name], curves[name][-1], mark) for name, mark in marks.items())
 
 
-def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[tuple]:
+def _rows(name: str, curve: Sequence[Answered], mark: Answered | None) -> list[tuple[str | int, ...]]:
     answered = [*curve, mark] if mark else [*curve]
     answered.sort(key=lambda one: -one.threshold)
     return [

@@ -147,7 +147,7 @@ class Reliability:
     confidence: np.ndarray  # float64 (bins,), mean top-label confidence, nan in an empty bin
     accuracy: np.ndarray  # float64 (bins,), share of correct faces, nan in an empty bin
 
-    def to_dict(self) -> dict[str, list]:
+    def to_dict(self) -> dict[str, list[float | int | None]]:
         """Return the arrays as lists, ready for JSON; None stands for the nan of an empty bin."""
         means = {"confidence": self.confidence, "accuracy": self.accuracy}
         return {

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Difference(Shown):
     conclusion: str  # of a's accuracy against b's: "better", "worse" or "cannot tell"
     sentence: str  # the same in plain English, with its numbers and limits
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the difference as plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
 
@@ -107,7 +108,7 @@ def differences(
     values = dict(zip(samples, values, strict=True))
     points = {name: scores_of(sample.total()).mean(0) for name, sample in samples.items()}
     right = {name: [table.probs.argmax(1) == labels for table in seeds] for name, seeds in tables.items()}
-    unadjusted = []
+    unadjusted: list[Difference] = []
     for a, b in combinations(tables, 2):
         scores = _score_intervals(points[a] - points[b], values[a] - values[b], groups=int(group.max()) + 1)
         pairs = _seed_pairs(right[a], right[b])
@@ -148,7 +149,7 @@ def _aligned(networks: Mapping[str, Sequence[Predictions]]) -> dict[str, list[Pr
 
 
 def _seed_pairs(right_a: Sequence[np.ndarray], right_b: Sequence[np.ndarray]) -> list[SeedPair]:
-    pairs = []
+    pairs: list[SeedPair] = []
     for a, b in zip(right_a, right_b, strict=False):
         only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
         pairs.append(SeedPair(only_a, only_b, mcnemar_exact(only_a, only_b)))

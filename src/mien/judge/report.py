@@ -10,7 +10,7 @@ from mien.judge.alignment import align
 from mien.judge.coverage import write_coverage
 from mien.judge.paired import differences
 from mien.judge.text import per_class_table, table
-from mien.judge.verdict import judge
+from mien.judge.verdict import Verdict, judge
 from mien.labels import did_you_mean
 from mien.predictions import Predictions, read_predictions
 from mien.text import escaped, many
@@ -35,7 +35,7 @@ def judge_tables(
     if as_seeds:
         networks = {" + ".join(tables): list(tables.values())}
     cleaned = {name: [seed.only(seed.clean) for seed in seeds] for name, seeds in networks.items()}
-    verdicts = {}
+    verdicts: dict[str, Verdict] = {}
     for name, seeds in networks.items():
         verdicts[name] = judge(seeds, draws=draws)
         if 0 < len(cleaned[name][0]) < len(seeds[0]):
@@ -43,13 +43,13 @@ def judge_tables(
     parts = [table(verdicts)]
     if per_class:
         parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
-    seen = [name for name, (first, *_) in cleaned.items() if not len(first)]
+    copied = [name for name, (first, *_) in cleaned.items() if not len(first)]
     parts += [
-        f"Every face of {name} stands in an earlier split too; nothing can be concluded." for name in seen
+        f"Every face of {name} stands in an earlier split too; nothing can be concluded." for name in copied
     ]
     if apart:
         parts.append(apart)
-    elif len(networks) > 1 and not seen:
+    elif len(networks) > 1 and not copied:
         parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
     return "\n".join(parts).rstrip()
 

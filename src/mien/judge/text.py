@@ -29,7 +29,7 @@ def scores_table(verdicts: Mapping[str, Verdict], caption: str = "") -> Table:
 
 def class_table(verdict: Verdict, head: str = "class") -> Table:
     """Return a table of one network: a row a class, with support (faces), precision, recall and F1 in %."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for scores in verdict.per_class:
         shares = (_percent(share) for share in (scores.precision, scores.recall, scores.f1))
         rows.append((scores.label, f"{scores.support:,}", *shares))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Verdict(Shown):
     confusion: np.ndarray  # float64 (C, C), mean count over seeds; rows true, columns predicted
     ece_band: tuple[float, float]  # 95 % band of the ECE of a perfectly calibrated network of this confidence
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain dicts, lists and numbers, ready for JSON."""
         return asdict(self) | {"confusion": self.confusion.tolist(), "ece_band": list(self.ece_band)}
 
@@ -164,7 +165,7 @@ def _per_class(
     values = values[:, len(METRICS) :].reshape(-1, *shape)
     has_cases = _cases(sums) > 0  # (K, G, C, 3)
     cases, known = has_cases.sum(1).min(0), has_cases.max((0, 1))  # (C, 3)
-    scores = []
+    scores: list[ClassScores] = []
     for i, label in enumerate(classes):
         shares = [
             with_exact_end(interval(points[i, j], values[:, i, j], lowest=0, highest=1), int(cases[i, j]))

@@ -10,7 +10,7 @@ file's metadata holds the rest (`metadata.py`).
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,9 @@ class Model(Shown):
     side: int  # pixels
     temperature: float
     threshold: float  # below this highest probability the answer is "uncertain"
-    crop: dict  # marks, where they belong as shares of the side, and from which lean on a face is turned upright
+    crop: dict[
+        str, Any
+    ]  # marks, where they belong as shares of the side, and from which lean on a face is turned upright
     data: dict  # fingerprint, origin, counts, notes
     runs: list[dict]  # name, seed, recipe, weights_sha256
     reading: dict  # mirror, shift, precision

@@ -5,13 +5,15 @@ A page is one file: style, figures and pictures stand in it, and its content pol
 every request.
 """
 
+from typing import Any
+
 from markupsafe import Markup
 
 from mien import __version__
 from mien.text import decimal, joined, p_value, percent, points, thousands
 
 
-def render(package: str, template: str, **context) -> str:
+def render(package: str, template: str, **context: Any) -> str:
     """Return the HTML of a template that lies in `package` (such as "mien.compare").
 
     Text in `context` is escaped unless it is a `markupsafe.Markup`. A name that the template

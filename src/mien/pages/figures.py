@@ -13,12 +13,15 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import MissingExtra
 from mien.files import write_atomic
 from mien.pages.theme import LIGHT, css_variables
 from mien.text import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH = 360
 EDGE = 2  # pixels left of a figure's text
@@ -167,7 +170,7 @@ def _ems(sign: str) -> float:
     return 0.8 if sign.isupper() else 0.62
 
 
-def save(figure, folder: Path, name: str, label: str) -> Drawn:
+def save(figure: "Figure", folder: Path, name: str, label: str) -> Drawn:
     """Write `name`.svg and `name`.png into a folder, the same bytes for the same figure.
 
     Returns the figure for a page. Raises StorageError where the disk refuses.

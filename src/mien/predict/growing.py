@@ -341,7 +341,8 @@ def fingerprint(names: Sequence[str]) -> dict[str, int | str]:
 
 def _ended(state: Mapping[str, Any], size: int) -> int:
     """Return how many items have ended as a state says; none where the table is shorter than it was then."""
-    ended, end = (state.get(name) for name in PROGRESS)
+    ended: Any = state.get(PROGRESS[0])
+    end: Any = state.get(PROGRESS[1])
     return ended if isinstance(ended, int) and isinstance(end, int) and end <= size else 0
 
 

@@ -50,12 +50,13 @@ def load_image(image: "ImageInput", channels: str | None = None) -> Picture:
     raise TypeError(f"{IMAGE_KINDS} is needed, not {type(image).__name__}")
 
 
-def refuse_one_image(images) -> None:
+def refuse_one_image(images: Any) -> None:
     """Raise TypeError for one image where several are wanted: it would be taken apart line by line, or row by row."""
     one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
     one = one or hasattr(images, "getexif") or hasattr(images, "read")
     if isinstance(images, np.ndarray):
-        one = images.ndim in (0, 2) or (images.ndim == 3 and images.shape[2] in (3, 4))
+        shape: tuple[int, ...] = np.shape(images)
+        one = len(shape) in (0, 2) or (len(shape) == 3 and shape[2] in (3, 4))
     if one:
         raise TypeError("predict_many takes several images; predict takes one")
 

@@ -111,10 +111,8 @@ class Recognizer:
         self.min_score = min_score
         self.min_face = min_face
         self._finder = Finder(threads=threads)
-        self._framing = {
-            "template": np.array(self.model.crop["template"]),
-            "upright": self.model.crop["upright"],
-        }
+        self._template = np.array(self.model.crop["template"])
+        self._upright: float = self.model.crop["upright"]
 
     def predict(
         self, image: ImageInput, *, channels: str | None = None, crop: bool = False
@@ -219,7 +217,8 @@ class Recognizer:
         """Crop faces of a picture uint8 (H, W) or (H, W, 3) RGB that are detected already."""
         if not faces:
             return self.no_detections(about)
-        crops = np.stack([align(pixels, face, self.model.side, **self._framing) for face in faces])
+        framing: dict[str, Any] = {"template": self._template, "upright": self._upright}
+        crops = np.stack([align(pixels, face, self.model.side, **framing) for face in faces])
         return Detections(about, [face.scaled(reduction) for face in faces], crops)
 
     def no_detections(self, about: Any = None) -> Detections:
@@ -295,7 +294,8 @@ def _batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:
 
     The first groups are smaller, so that the first answers come soon.
     """
-    batch, faces, enough = [], 0, 1
+    batch: list[Detections] = []
+    faces, enough = 0, 1
     for one in detections:
         batch.append(one)
         faces += len(one.faces)

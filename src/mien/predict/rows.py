@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from mien import __version__
 from mien.model import Model
@@ -136,8 +136,9 @@ class Json:
         """Return what a line says; None for what is none of this table."""
         try:
             value = json.loads(line)
-            name, faces = value["picture"], value.get("faces") or []
-            labels = [face["label"] for face in faces]
+            name: str = value["picture"]
+            faces: list[dict[str, Any]] = value.get("faces") or []
+            labels: list[str] = [face["label"] for face in faces]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         outcome = "failed" if "problem" in value else "" if faces else "empty"
@@ -161,7 +162,8 @@ def csv_line(cells: Iterable[object]) -> str:
 def header(model: Model, card: str) -> dict[str, object]:
     """Return what JSON says of a model and its limits; `card` is where its card stands."""
     named = {"mien": __version__, "format": FORMAT, "model": model.name, "sha256": model.sha256}
-    return named | {
+    return {
+        **named,
         "labels": model.labels,
         "uncertain_below": model.threshold,
         "prior": dict(zip(model.labels, model.prior, strict=True)),
@@ -172,7 +174,7 @@ def header(model: Model, card: str) -> dict[str, object]:
 
 def picture_object(
     name: str, faces: Sequence[FaceExpression], size: tuple[int, int], problem: str = ""
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
     if problem:
         return {"picture": name, "problem": problem}

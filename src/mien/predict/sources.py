@@ -38,22 +38,24 @@ class Source:
         return "standard input" if self.name == STANDARD_INPUT else shown(self.name)
 
 
-def sources(paths: Iterable[str | os.PathLike], *, written: Sequence[Path] = ()) -> tuple[list[Source], int]:
+def sources(
+    paths: Iterable[str | os.PathLike[str]], *, written: Sequence[Path] = ()
+) -> tuple[list[Source], int]:
     """Return the pictures that paths mean, in their order and each once, and how many files were passed over.
 
     A folder means all files below it that are pictures by their names, but for hidden ones and those that mien
     itself wrote into one of the folders `written`; a pattern (`*`, `?`, `[…]`, `**`) whatever matches; `-` standard
     input. What cannot be read is a Source, too, and says so when it is read. No two places are the same.
     """
-    found: dict[str, Source] = {}
+    named: dict[str, Source] = {}
     passed_over = 0
     for path in paths:
         for name in matching(os.fspath(path)):
             inside, others = _inside(name, written)
             passed_over += others
-            found |= {source.name: source for source in inside if source.name not in found}
-    places = apart([source.place for source in found.values()])
-    return [replace(one, place=place) for one, place in zip(found.values(), places, strict=True)], passed_over
+            named |= {source.name: source for source in inside if source.name not in named}
+    places = apart([source.place for source in named.values()])
+    return [replace(one, place=place) for one, place in zip(named.values(), places, strict=True)], passed_over
 
 
 def matching(path: str) -> list[str]:
@@ -155,9 +157,9 @@ def _read_standard_input() -> bytes:
 def apart(names: Iterable[str]) -> list[str]:
     """Return names with a number behind each that an earlier one has already."""
     taken: dict[str, None] = {}  # in their order
-    for wanted in names:
-        name, number = wanted, 2
+    for first in names:
+        name, number = first, 2
         while name in taken:
-            name, number = f"{wanted}-{number}", number + 1
+            name, number = f"{first}-{number}", number + 1
         taken[name] = None
     return list(taken)

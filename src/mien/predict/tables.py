@@ -26,7 +26,7 @@ def is_ours(path: Path) -> bool:
     """Whether a CSV file begins as one of the two does."""
     try:
         with _opened(path) as file:
-            head = next(csv.reader([file.readline(LARGEST_HEAD)]), [])
+            head = next(csv.reader([file.readline(LARGEST_HEAD)]), list[str]())
     except (OSError, ValueError, csv.Error):
         return False
     return bool(head) and head[0] in MAKERS and set(NEEDED) <= set(head)
@@ -34,7 +34,8 @@ def is_ours(path: Path) -> bool:
 
 def in_words(path: Path) -> str:
     """Return a line about such a file; DataError, with the row if it can, for one that is damaged or cut short."""
-    counts, labels, sources, people = Counter(), Counter(), set(), set()
+    counts, labels = Counter[str](), Counter[str]()
+    sources, people = set[str](), set[tuple[str, str]]()
     head: list[str] = []
     try:
         with _opened(path) as file:
