@@ -90,7 +90,7 @@ def test_the_folder_holds_figures_and_numbers(told, tmp_path):
     assert {"mine.txt", *CONTENTS} == {path.name for path in (tmp_path / "bench").iterdir()}
     assert [0.2, 0.2, 0.25] == record["training"]["+ fast parts"]["rounds"]
     assert 0.5 == pytest.approx(record["compute_share"])
-    with pytest.raises(StorageError, match="holds other files"):
+    with pytest.raises(StorageError):
         write(told, tmp_path / "bench")
 
 

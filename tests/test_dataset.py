@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import TOY_COUNTS, TOY_SIDE, write_toy
+from refusals import raises_naming
 
 from mien.dataset import read_dataset, read_info, summary, writing_dataset
 from mien.errors import DataError
@@ -33,7 +34,7 @@ def test_the_table_of_the_test_split_is_refused(toy):
     dataset = read_dataset(toy)
 
     assert 35 == len(dataset.table("val")["label"])
-    with pytest.raises(DataError, match="opened by `mien evaluate --test` alone"):
+    with raises_naming(DataError, "--test"):
         dataset.table("test")
 
 
@@ -61,7 +62,7 @@ def test_pictures_come_by_id(toy):
     train = dataset.development().train
 
     assert np.array_equal(train.images[[5, 2]], dataset.pictures(["5", "2"]))
-    with pytest.raises(DataError, match="no face with id '999'"):
+    with raises_naming(DataError, "999"):
         dataset.pictures(["999"])
 
 
@@ -76,7 +77,7 @@ def test_the_head_of_the_faces_decides_nothing(toy, tmp_path):
     assert np.uint8 == read.dtype
     assert np.array_equal(expected, read)
     (folder / "faces.npy").write_bytes(data[:20])
-    with pytest.raises(DataError, match="faces.npy: the file is cut short"):
+    with raises_naming(DataError, "faces.npy"):
         read_dataset(folder)
 
 
@@ -146,7 +147,7 @@ def test_a_description_that_does_not_fit_is_noticed(toy, tmp_path, change):
     said = unsealed(json.loads((folder / "dataset.json").read_text()))
     (folder / "dataset.json").write_text(json.dumps({**said, **change}))
 
-    with pytest.raises(DataError, match=r"copy/(dataset\.json|faces\.npy)"):
+    with raises_naming(DataError, "copy"):
         read_dataset(folder)
 
 
@@ -168,5 +169,5 @@ def test_a_data_set_without_val_cannot_be_developed_on(tmp_path):
     """An empty split is named when it is asked for."""
     folder = write_toy(tmp_path / "toy", counts={"train": 2, "test": 2})
 
-    with pytest.raises(DataError, match='no face in its "val" split'):
+    with raises_naming(DataError, "val"):
         read_dataset(folder).development()

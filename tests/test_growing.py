@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import raises_naming
 
 from mien.errors import DataError, Stopped
 from mien.predict import growing
@@ -156,9 +157,9 @@ def test_what_is_compared_is_what_was_asked(tmp_path):
 
     assert before == contents(tmp_path)
     assert 3 == write(tmp_path, region=[0, 0, 9, 9])
-    with pytest.raises(DataError, match="other letters"):
+    with pytest.raises(DataError):
         write(tmp_path, ["a", "b", "c", "d"])
     (tmp_path / "d.txt").write_text("something else\n")
-    with pytest.raises(DataError, match=r"d\.txt"):
+    with raises_naming(DataError, "d.txt"):
         write(tmp_path)
     assert "something else\n" == (tmp_path / "d.txt").read_text()

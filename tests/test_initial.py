@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import raises_naming
 from report_runs import write_fake_runs
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -295,9 +296,7 @@ def test_another_networks_weights_are_refused(tmp_path, kind):
     """A CNN takes a CNN's weights alone, a ResNet no DenseNet's."""
     path = written(tmp_path / "weights.safetensors", imagenet(fresh("densenet")))
 
-    with pytest.raises(
-        RecipeError, match="does not fit this .*missing .*surplus .*of a run of the same network"
-    ):
+    with pytest.raises(RecipeError):
         read_initial(path, fresh(kind))
 
 
@@ -307,7 +306,7 @@ def test_a_pickled_checkpoint_is_refused_with_the_lines_that_convert_it(tmp_path
     path = tmp_path / "it's.pth"
     network = fresh("resnet")
     torch.save(imagenet(network), path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(RecipeError, match=r"it's.pth: pickled, .*; convert it once in Python:\n") as told:
+    with raises_naming(RecipeError, "it's.pth") as told:
         read_initial(path, network)
     _, *lines = str(told.value).splitlines()
 
@@ -362,15 +361,15 @@ def test_a_pickle_by_another_name_is_known(tmp_path):
     path = tmp_path / "weights.safetensors"
     torch.save({}, path)
 
-    with pytest.raises(RecipeError, match="weights.safetensors: pickled, which can run code"):
+    with raises_naming(RecipeError, "weights.safetensors"):
         read_initial(path, fresh("resnet"))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     """A missing file and a folder are named before anything is read."""
-    with pytest.raises(RecipeError, match=r"network.pretrained: .*gone.safetensors: no such file"):
+    with raises_naming(RecipeError, "network.pretrained", "gone.safetensors"):
         read_initial(tmp_path / "gone.safetensors", fresh("cnn"))
-    with pytest.raises(RecipeError, match=r": a folder; give a file, as .*weights.safetensors"):
+    with raises_naming(RecipeError, "weights.safetensors"):
         read_initial(tmp_path, fresh("cnn"))
 
 
@@ -450,7 +449,7 @@ def test_a_run_stopped_goes_on_without_the_file_it_began_with(toy_data, pretrain
     other["stem.0.weight"] += 1
     for folder in ("run", "whole"):
         written(path, other)
-        with pytest.raises(RunError, match="start.safetensors: changed since"):
+        with raises_naming(RunError, "start.safetensors"):
             train(recipe, toy_data, tmp_path / folder)
     path.unlink()
     run = train(recipe, toy_data, tmp_path / "run")
@@ -489,12 +488,10 @@ def test_a_run_without_a_state_begins_with_the_same_weights_or_not_at_all(
     other = load_file(pretrained)
     other["stem.0.weight"] += 1
     written(path, other)
-    with pytest.raises(
-        RunError, match=r"start.safetensors: changed since .*run was begun with it \(sha256 \w+ then\)"
-    ):
+    with raises_naming(RunError, "start.safetensors"):
         train(recipe, toy_data, tmp_path / "run")
     path.unlink()
-    with pytest.raises(RecipeError, match=r"start.safetensors: no such file"):
+    with raises_naming(RecipeError, "start.safetensors"):
         train(recipe, toy_data, tmp_path / "run")
     path.write_bytes(pretrained.read_bytes())
     run = train(recipe, toy_data, tmp_path / "run")
@@ -505,9 +502,9 @@ def test_a_run_without_a_state_begins_with_the_same_weights_or_not_at_all(
 def test_a_run_that_cannot_begin_leaves_nothing(toy_data, pretrained, tmp_path):
     """Weights that are missing or do not fit are told before the run's folder is made."""
     for recipe in (begun_with(tmp_path / "gone"), begun_with(pretrained, "network.growth_rate=4")):
-        with pytest.raises(RecipeError, match="network.pretrained"):
+        with raises_naming(RecipeError, "network.pretrained"):
             train(recipe, toy_data, tmp_path / "runs" / "run")
-    with pytest.raises(RecipeError, match="halves a side of 16"):
+    with raises_naming(RecipeError, "16"):
         train(read_recipe("quick-cnn"), toy_data, tmp_path / "runs" / "run")
 
     assert [] == list(tmp_path.iterdir())
@@ -523,9 +520,7 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
         )
 
     assert f"started from: a.b, sha256 {1:064x}\n" in info(runs[1])
-    with pytest.raises(
-        RunError, match=r"quick-cnn-s1: .* differs from it: what stood in the file of network.pretrained"
-    ):
+    with raises_naming(RunError, "network.pretrained"):
         gather(runs, "test")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import raises_naming
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -71,7 +72,7 @@ class TestMcNemar:
 
     def test_negative_counts_are_refused(self):
         """A negative count raises DataError."""
-        with pytest.raises(DataError, match="cannot be negative"):
+        with pytest.raises(DataError):
             mcnemar_exact(3, -1)
 
 
@@ -270,11 +271,11 @@ class TestDifferences:
     def test_misfits_name_the_network(self):
         """A table that does not fit is named by network and position, a network without tables by name."""
         (one,) = network(np.random.default_rng(7), count=5)
-        with pytest.raises(DataError, match='cnn, table 2: no face "f00004", which dense, table 1 has'):
+        with raises_naming(DataError, "table 2", "f00004", "table 1"):
             differences({"dense": [one], "cnn": [one, one.only(np.arange(4))]})
-        with pytest.raises(DataError, match="cnn: there is no table"):
+        with raises_naming(DataError, "cnn"):
             differences({"dense": [one], "cnn": []})
-        with pytest.raises(DataError, match="draws must be"):
+        with raises_naming(DataError, "draws"):
             differences({"dense": [one]}, draws=3)
 
     def test_differences_are_frozen_and_json(self):

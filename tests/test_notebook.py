@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import raises_naming
 from report_runs import write_faces, write_fake_run, write_fake_runs
 
 from mien import notebook
@@ -294,7 +295,7 @@ def test_a_comparison_gives_its_figures_by_kind(report):
         one.name for one in report.figures()
     )
     assert [] == [kind for kind in report.drawn if kind not in Comparison.figures.__doc__]
-    with pytest.raises(DataError, match='no figures "confusions"; did you mean "confusion"?'):
+    with raises_naming(DataError, "confusions", "confusion"):
         report.figures("confusions")
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import raises_naming
 
 from mien.dataset import Row, read_dataset, read_left_out
 from mien.errors import DataError, MienError
@@ -123,9 +124,9 @@ def test_numbers_mean_what_labels_says():
     naming = Naming(["1=Surprised", "2=fear", "contempt="])
 
     assert ["surprise", "fear", LEFT_OUT, None] == [naming.class_of(n) for n in ("1", " 2", "Contempt", "3")]
-    with pytest.raises(DataError, match='"joyous" is not one of'):
+    with raises_naming(DataError, "joyous"):
         Naming(["3=joyous"])
-    with pytest.raises(DataError, match="is not NAME, FOUND=NAME or FOUND="):
+    with pytest.raises(DataError):
         Naming(["=happy"])
 
 
@@ -152,7 +153,7 @@ def test_a_name_may_hold_what_separates_names():
     assert ["bored", "wide awake"] == items_of("bored\nwide awake\n")
     own = Naming(["joy", "happy", "calm"])
     assert ["joy", "happy", "happy"] == [own.class_of(name) for name in ("Joy", "happy", "happiness")]
-    with pytest.raises(DataError, match="""map it with --labels '"joy, wild"'=neutral"""):
+    with raises_naming(DataError, "--labels", "joy, wild"):
         naming.check(["joy, wild"], "here")
 
 
@@ -245,13 +246,13 @@ def test_rafdb_by_its_list(tmp_path):
         (label, split) for label, split, _ in told(tmp_path / "faces") if split == "test"
     ]
     (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00003.jpg 5\n")
-    with pytest.raises(DataError, match="row 2: there is no picture train_00003.jpg"):
+    with raises_naming(DataError, "row 2", "train_00003.jpg"):
         pack(base, tmp_path / "faces 2")
     (base / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00001.jpg 4\n")
-    with pytest.raises(DataError, match="row 2: train_00001.jpg stands there twice"):
+    with raises_naming(DataError, "row 2", "train_00001.jpg"):
         pack(base, tmp_path / "faces 2")
     (base / "EmoLabel" / "list_patition_label.txt").write_text("\n\ntrain_00001.jpg 9\n")
-    with pytest.raises(DataError, match="row 3: "):
+    with raises_naming(DataError, "row 3"):
         pack(base, tmp_path / "faces 2")
     (base / "EmoLabel" / "list_patition_label.txt").write_text("Image/train_00001.jpg 5\n")
     assert "Passed over, since not in the list: 2 pictures." in pack(base, tmp_path / "faces 3").notes
@@ -358,7 +359,7 @@ def test_another_side_is_asked_for(tmp_path):
 
         assert (1, 32, 32) == images.shape
         assert {90} == set(images.ravel().tolist())
-    with pytest.raises(DataError, match="--side must be from 16 to 512"):
+    with raises_naming(DataError, "--side"):
         pack(tmp_path / "source", tmp_path / "x", side=3)
 
 
@@ -392,7 +393,7 @@ def test_broken_pictures_are_left_out_and_listed(tmp_path):
 
 def test_strict_stops_at_the_first_broken_picture(tmp_path):
     """With --strict a broken picture is a fault and there is no data set."""
-    with pytest.raises(DataError, match="source: train/happy/empty.jpg: an empty file"):
+    with raises_naming(DataError, "empty.jpg"):
         pack(broken_source(tmp_path / "source"), tmp_path / "faces", strict=True)
     assert ["source"] == [p.name for p in tmp_path.iterdir()]
 
@@ -424,10 +425,10 @@ def test_the_same_folder_packed_again_is_left_as_it_is(tmp_path):
 
     assert first == pack(source, tmp_path / "faces")
     assert before == (tmp_path / "faces" / "dataset.json").stat().st_mtime_ns
-    with pytest.raises(DataError, match="was made of other files or in another way"):
+    with pytest.raises(DataError):
         pack(source, tmp_path / "faces", side=32)
     picture(source / "train" / "happy" / "0.png")
-    with pytest.raises(DataError, match="was made of other files"):
+    with pytest.raises(DataError):
         pack(source, tmp_path / "faces")
 
 
@@ -504,7 +505,7 @@ def test_folders_below_a_class_are_told(tmp_path):
     assert 1 == info.counts["train"]["happy"]
     assert 'folder above: 1 picture in deeper folders, "contempt"' in info.notes[0]
     picture(tmp_path / "other" / "happy" / "sad" / "a.png")
-    with pytest.raises(DataError, match='lies in folders of two classes, "happy" and "sad"'):
+    with raises_naming(DataError, "happy", "sad"):
         pack(tmp_path / "other", tmp_path / "faces 2")
 
 
@@ -588,10 +589,10 @@ def test_a_closed_folder_is_told(tmp_path, monkeypatch):
 def test_an_empty_folder_and_a_folder_of_tables_are_told(tmp_path):
     """Where no picture is found, the table that was probably meant is named."""
     (tmp_path / "source").mkdir()
-    with pytest.raises(DataError, match="no picture in this folder"):
+    with pytest.raises(DataError):
         pack(tmp_path / "source", tmp_path / "faces")
     (tmp_path / "source" / "fer2013.csv").touch()
-    with pytest.raises(DataError, match=r"did you mean the file fer2013\.csv in it\?"):
+    with raises_naming(DataError, "fer2013.csv"):
         pack(tmp_path / "source", tmp_path / "faces")
 
 
@@ -599,7 +600,7 @@ def test_two_splits_on_one_way_are_refused(tmp_path):
     """A picture below both a train and a test folder belongs to neither."""
     picture(tmp_path / "source" / "train" / "test" / "happy" / "a.png")
 
-    with pytest.raises(DataError, match="lies in folders of two splits, test and train"):
+    with raises_naming(DataError, "test", "train"):
         pack(tmp_path / "source", tmp_path / "faces")
 
 
@@ -651,9 +652,9 @@ def test_parquet_is_read_as_hubs_write_it(tmp_path):
 
 def test_bad_parquet_is_told(tmp_path):
     """Numbers without names, a label without a name, broken bytes and a cut file each have their line."""
-    with pytest.raises(DataError, match=r'row 1: "0" means no class'):
+    with raises_naming(DataError, "row 1", "0"):
         pack(parquet(tmp_path / "a.parquet", [0, 1]), tmp_path / "faces")
-    with pytest.raises(DataError, match="row 2: label 5 has no name"):
+    with raises_naming(DataError, "row 2", "5"):
         pack(parquet(tmp_path / "b.parquet", [0, 5], ["sad"]), tmp_path / "faces")
     images = [
         {"bytes": b"no picture", "path": "x"},
@@ -665,7 +666,7 @@ def test_bad_parquet_is_told(tmp_path):
     whole = (tmp_path / "c.parquet").read_bytes()
     for cut in (0, 10, len(whole) // 2, len(whole) - 3):
         (tmp_path / "d.parquet").write_bytes(whole[:cut])
-        with pytest.raises(DataError, match="d.parquet"):
+        with raises_naming(DataError, "d.parquet"):
             pack(tmp_path / "d.parquet", tmp_path / "no faces")
 
 
@@ -673,7 +674,7 @@ def test_votes_belong_to_fer2013_alone(tmp_path):
     """FER+'s votes beside a folder are refused."""
     picture(tmp_path / "source" / "happy" / "a.png")
 
-    with pytest.raises(DataError, match="votes go with FER2013's table"):
+    with pytest.raises(DataError):
         pack(tmp_path / "source", tmp_path / "faces", votes=tmp_path / "votes.csv")
 
 

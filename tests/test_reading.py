@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import raises_naming
 from test_cli import mien
 
 from mien import reading
@@ -57,7 +58,7 @@ def test_a_changed_number_is_told(tmp_path):
             if whole:
                 read()
             else:
-                with pytest.raises(DataError, match="changed after it was written"):
+                with pytest.raises(DataError):
                     read()
 
 
@@ -177,7 +178,7 @@ def test_a_file_of_the_largest_size_is_read(tmp_path):
     (tmp_path / "x").write_bytes(b"12345")
 
     assert read_bytes(tmp_path / "x", 5) == b"12345"
-    with pytest.raises(OSError, match="5 bytes, more than 4"):
+    with raises_naming(OSError, "5 bytes"):
         read_bytes(tmp_path / "x", 4)
 
 
@@ -260,7 +261,7 @@ def test_a_table_of_classes_without_a_name_is_refused(tmp_path, name):
     """Anybody's table, too."""
     (tmp_path / "p.csv").write_text(f'id,label,split,happy,"{name}"\n1,happy,val,.5,.5\n')
 
-    with pytest.raises(DataError, match=r"p\.csv: column"):
+    with raises_naming(DataError, "p.csv"):
         read_predictions(tmp_path / "p.csv")
 
 

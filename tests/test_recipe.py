@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import raises_naming
 
 from mien.errors import RecipeError
 from mien.recipe import DenseNet, block_layers, gaussian_peak, read_recipe, shipped_recipes, to_toml
@@ -106,15 +107,15 @@ def test_a_section_that_is_none_takes_no_field(tmp_path):
     """Where a file has a number for a section, a field changed in it is told as the file's fault."""
     path = tmp_path / "mine.toml"
     path.write_text("name = 'x'\noptimizer = 3\n[network]\nkind = 'cnn'\n")
-    with pytest.raises(RecipeError, match="optimizer must be a section of fields"):
+    with raises_naming(RecipeError, "optimizer"):
         read_recipe(path, ("optimizer.lr=0.1",))
 
 
 def test_an_unknown_recipe_gets_the_nearest_name():
     """A typing error in a recipe's name is answered with the name that was meant."""
-    with pytest.raises(RecipeError, match='no recipe "quick-densnet"; did you mean "quick-densenet"?'):
+    with raises_naming(RecipeError, "quick-densnet", "quick-densenet"):
         read_recipe("quick-densnet")
-    with pytest.raises(RecipeError, match=r'no recipe "zzzzzz"\. Known: cnn, '):
+    with raises_naming(RecipeError, "zzzzzz"):
         read_recipe("zzzzzz")
 
 

@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+from refusals import raises_naming
 
 from mien.errors import RecipeError
 from mien.recipe import current_name, known_fields, read_recipe, recipe_of, to_toml
@@ -91,5 +92,5 @@ def test_a_field_under_both_names_is_refused(tmp_path):
     path = tmp_path / "both.toml"
     path.write_text(OLD + "[tta]\nflip = false\n")
 
-    with pytest.raises(RecipeError, match=r"evaluation\.mirror was renamed to tta\.flip"):
+    with raises_naming(RecipeError, "evaluation.mirror", "tta.flip"):
         read_recipe(path)

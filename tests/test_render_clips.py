@@ -120,7 +120,7 @@ def test_impossible_clips_get_one_line(tmp_path, arguments, message):
 
 def test_a_clip_is_not_written_over(clip):
     """A folder that stands is refused."""
-    with pytest.raises(DataError, match="exists"):
+    with pytest.raises(DataError):
         render_clip(clip, "apex")
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refusals import raises_naming
 from test_train import FINAL, TOY, final_bytes, toy_recipe
 
 from mien.dataset import read_dataset, writing_dataset
@@ -146,7 +147,7 @@ def test_a_run_records_its_teacher_and_refuses_another(toy_data, tmp_path):
         train(recipe, toy_data, tmp_path / "run", stop=lambda: True)
     first = path.read_bytes()
     soft_table(path, toy_data.train, sure=0.9)
-    with pytest.raises(RunError, match=r"t\.csv: changed since .* was begun with it"):
+    with raises_naming(RunError, "t.csv"):
         train(recipe, toy_data, tmp_path / "run")
     path.write_bytes(first)
     run = train(recipe, toy_data, tmp_path / "run")
@@ -174,7 +175,7 @@ def test_a_run_on_other_data_teaches_nothing(toy_data, tmp_path):
     run = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
     other = voted(tmp_path / "other", [(1,) * 10])
 
-    with pytest.raises(RunError, match="was trained on other data"):
+    with pytest.raises(RunError):
         distill(other, tmp_path / "t.csv", teachers=[run.folder])
     assert not (tmp_path / "t.csv").exists()
 
@@ -277,27 +278,27 @@ def test_a_model_file_teaches_as_the_run_that_it_was_exported_from(toy, toy_data
 
     assert np.array_equal(told.probs.argmax(1), by_run.probs.argmax(1))
     assert told.ids.tolist() == by_run.ids.tolist()
-    with pytest.raises(RunError, match="was trained on other data"):
+    with pytest.raises(RunError):
         distill(voted(tmp_path / "other", [(1,) * 10]), tmp_path / "o.csv", teachers=[model])
 
 
 def test_teachers_need_no_translation(toy, tmp_path):
     """Runs answer in the data set's labels, so translating them is a mistake that is told."""
-    with pytest.raises(DataError, match="annotators"):
+    with pytest.raises(DataError):
         distill(toy, tmp_path / "t.csv", teachers=["pocket"], translate=True)
 
 
 def test_without_votes_voters_cannot_teach(toy, tmp_path):
     """A data set without votes is told how to come by some."""
-    with pytest.raises(DataError, match="has no votes; give runs, or pack it with --votes"):
+    with raises_naming(DataError, "--votes"):
         distill(toy, tmp_path / "t.csv")
 
 
 def test_a_place_that_is_none_is_told_before_the_work(toy, tmp_path):
     """A table that could not be written is refused before any teacher is asked."""
-    with pytest.raises(StorageError, match="gone: no such folder"):
+    with raises_naming(StorageError, "gone"):
         distill(toy, tmp_path / "gone" / "t.csv", teachers=["no run"])
-    with pytest.raises(StorageError, match="a folder; give the name of a file"):
+    with pytest.raises(StorageError):
         distill(toy, tmp_path, teachers=["no run"])
 
 
@@ -325,9 +326,9 @@ def test_a_distilled_run_ends_in_the_same_bytes_stopped_or_not(toy_data, tmp_pat
 
 def test_a_contradicting_recipe_with_the_means_is_refused():
     """Progressive resizing needs a network that takes any side, stochastic depth one that bypasses layers."""
-    with pytest.raises(RecipeError, match="progressive_resizing needs a network that takes any side"):
+    with raises_naming(RecipeError, "progressive_resizing"):
         read_recipe("quick-cnn", ("training.progressive_resizing=32",))
-    with pytest.raises(RecipeError, match="drop_path needs layers that others bypass"):
+    with raises_naming(RecipeError, "drop_path"):
         read_recipe(
             "quick-densenet", ("network.connection=none", "network.growth_rate=48", "network.drop_path=0.1")
         )
@@ -389,7 +390,7 @@ def test_views_of_other_augmentations_or_faces_are_refused(toy, toy_data, tmp_pa
     changed = replace(toy_data.train, images=images)
 
     assert (1, len(images), 7) == targets(toy_data.train, own, LABELS).shape
-    with pytest.raises(RecipeError, match="rotation"):
+    with raises_naming(RecipeError, "rotation"):
         targets(toy_data.train, other, LABELS)
     with pytest.raises(RecipeError):
         targets(changed, own, LABELS)

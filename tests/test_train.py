@@ -15,6 +15,7 @@ import torch
 from conftest import write_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import raises_naming
 
 from mien.dataset import read_dataset
 from mien.errors import DataError, MienError, OutOfMemory, RunError, Stopped, StorageError, TrainingDiverged
@@ -288,7 +289,7 @@ def test_a_run_on_other_data_is_refused(toy_data, tmp_path):
     train(recipe, toy_data, tmp_path / "run")
     other = read_dataset(write_toy(tmp_path / "other", copies=5)).development()
 
-    with pytest.raises(RunError, match="holds another run: data"):
+    with raises_naming(RunError, "data"):
         train(recipe, other, tmp_path / "run")
 
 
@@ -296,7 +297,7 @@ def test_a_folder_of_other_things_is_refused(toy_data, tmp_path):
     """A folder that is no run and not empty is left alone."""
     (tmp_path / "thesis.txt").write_text("mine")
 
-    with pytest.raises(RunError, match=r"not a run and not empty \(thesis.txt\)"):
+    with raises_naming(RunError, "thesis.txt"):
         train(toy_recipe(), toy_data, tmp_path)
     assert ["thesis.txt"] == [p.name for p in tmp_path.iterdir()]
 
@@ -305,7 +306,7 @@ def test_a_run_in_use_is_refused(toy_data, tmp_path):
     """Two processes never train one run."""
     (tmp_path / "run").mkdir()
 
-    with locked(tmp_path / "run", "it"), pytest.raises(StorageError, match="in use by another process"):
+    with locked(tmp_path / "run", "it"), pytest.raises(StorageError):
         train(toy_recipe(), toy_data, tmp_path / "run")
 
 
@@ -313,7 +314,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
     """A learning rate that breaks the numbers ends in one line; no broken state and no result are left."""
     recipe = toy_recipe("quick-cnn", "optimizer.lr=100", "optimizer.weight_decay=1", "training.epochs=30")
 
-    with pytest.raises(TrainingDiverged, match="the loss is not finite by epoch .*; lower optimizer.lr"):
+    with raises_naming(TrainingDiverged, "optimizer.lr"):
         train(recipe, toy_data, tmp_path / "run", save_every_seconds=0)
     assert not read_run(tmp_path / "run").complete
 
@@ -323,7 +324,7 @@ def test_weights_that_break_in_an_epochs_last_step_stop_the_run(toy_data, tmp_pa
     broken = np.full((len(toy_data.val), len(toy_data.info.labels)), np.nan)
     monkeypatch.setattr("mien.train.loop.probabilities", lambda *_: broken)
 
-    with pytest.raises(TrainingDiverged, match="not finite by epoch 1"):
+    with pytest.raises(TrainingDiverged):
         train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
@@ -339,7 +340,7 @@ def test_too_little_memory_is_told(toy_data, tmp_path, monkeypatch, fault):
         raise fault
 
     monkeypatch.setattr("mien.train.targets.augment", refuse)
-    with pytest.raises(OutOfMemory, match="not enough memory; lower training.batch_size"):
+    with raises_naming(OutOfMemory, "training.batch_size"):
         train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
 
 
@@ -428,7 +429,7 @@ def test_what_no_face_shows_is_noted(toy_data, tmp_path):
     assert "happy" in notes[0]
 
     one_class = replace(toy_data, train=without(train_faces, train_faces.labels == happy))
-    with pytest.raises(DataError, match="happy"):
+    with raises_naming(DataError, "happy"):
         train(recipe, one_class, tmp_path / "one")
     assert not (tmp_path / "one").exists()
 
@@ -485,20 +486,20 @@ def test_a_damaged_state_is_told(toy_data, tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
 
-    with pytest.raises(RunError, match="state.safetensors: the state is damaged"):
+    with raises_naming(RunError, "state.safetensors"):
         train(recipe, toy_data, tmp_path / "run")
     other = tmp_path / "other"
     with pytest.raises(Stopped):
         train(toy_recipe("quick-densenet", "training.epochs=2"), toy_data, other, stop=lambda: True)
     path.write_bytes((other / "state.safetensors").read_bytes())
-    with pytest.raises(RunError, match="state.safetensors: the state is damaged") as told:
+    with raises_naming(RunError, "state.safetensors") as told:
         train(recipe, toy_data, tmp_path / "run")
     assert "\n" not in str(told.value)
     path.write_bytes(whole)
     run = unsealed(json.loads((tmp_path / "run" / "run.json").read_text()))
     del run["engine"]["layout"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(run))
-    with pytest.raises(RunError, match="run.json: a mien run is damaged here"):
+    with raises_naming(RunError, "run.json"):
         train(recipe, toy_data, tmp_path / "run")
 
 
@@ -515,7 +516,7 @@ def test_a_full_disk_keeps_the_last_state(toy_data, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(state, "write_atomic", full_after_six)
-        with pytest.raises(StorageError, match="No space left"):
+        with pytest.raises(StorageError):
             train(recipe, toy_data, tmp_path / "run", save_every_seconds=0)
     train(recipe, toy_data, tmp_path / "run")
     train(recipe, toy_data, tmp_path / "whole")
@@ -537,7 +538,7 @@ def test_balancing_a_class_that_is_not_there_is_refused(toy_data):
     """A weight for a class without a train face would be infinite; the class is named."""
     faces = replace(toy_data.train, labels=np.array([0, 2, 3, 4, 5, 6]))
 
-    with pytest.raises(DataError, match="no train face is labelled disgust"):
+    with raises_naming(DataError, "disgust"):
         class_weights(faces, toy_recipe("study-cnn"), toy_data.info.labels)
 
 
@@ -546,7 +547,7 @@ def test_one_train_face_is_too_few(tmp_path):
     data = read_dataset(write_toy(tmp_path / "toy")).development()
     one = replace(data.train, images=data.train.images[:1], labels=data.train.labels[:1])
 
-    with pytest.raises(DataError, match="at least 2 train faces"):
+    with pytest.raises(DataError):
         train(toy_recipe(), replace(data, train=one), tmp_path / "run")
 
 
@@ -688,5 +689,5 @@ def test_a_run_begun_elsewhere_is_told_of_its_device(toy_data, tmp_path):
     record["engine"]["device"] = "tpu"
     path.write_text(json.dumps(record))
 
-    with pytest.raises(RunError, match='device "tpu" is not there'):
+    with raises_naming(RunError, "tpu"):
         train(recipe, toy_data, tmp_path / "run")

