@@ -56,10 +56,10 @@ def evaluate_all(
 
     Each is checked before the first is evaluated, so that no test split is opened beside one that is wrong.
     """
-    asked = [(Path(path), split) for path in paths for split in splits]
-    for path, split in asked:
+    jobs = [(Path(path), split) for path in paths for split in splits]
+    for path, split in jobs:
         _checked(path, split, data)
-    for path, split in asked:
+    for path, split in jobs:
         yield path, split, evaluate(path, split=split, data=data, device=device)
 
 
@@ -161,12 +161,12 @@ def evaluate_on(where: str | Path, data: Path, out: Path, *, test: bool = False)
     if test:
         faces["test"] = _open_test(dataset, _beside(out, "openings.jsonl"), graph_sha256=model.graph_sha256)
     columns = [model.labels.index(label) for label in labels]
-    told = {
+    predictions = {
         split: replace((p := predictions_of(model, some, split)), classes=labels, probs=p.probs[:, columns])
         for split, some in faces.items()
     }
-    write_predictions(out, pooled(tuple(told.values())))
-    return told
+    write_predictions(out, pooled(tuple(predictions.values())))
+    return predictions
 
 
 def evaluated(path: Path, graph_sha256: str) -> Predictions | None:
@@ -273,13 +273,13 @@ def _open_test(dataset: Dataset, openings: Path, **opened_for: str) -> Faces:
 
 def record_opening(file: Path, fingerprint: str, **opened_for: str) -> None:
     """Write down that the test split is opened, with which weights or graph and data."""
-    told = {
+    opening = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "split": "test",
         **opened_for,
         "data_fingerprint": fingerprint,
     }
-    append_line(file, json.dumps(sealed(told)))
+    append_line(file, json.dumps(sealed(opening)))
 
 
 def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predictions:

@@ -101,8 +101,8 @@ class RunData:
     def of(cls, info: DatasetInfo) -> "RunData":
         """Return what a run keeps of a data set's description."""
         path = str(info.folder.resolve())
-        told = (info.side, info.labels, info.counts, info.origin, info.notes, info.learned_sha256)
-        return cls(path, info.fingerprint, *told)
+        fields = (info.side, info.labels, info.counts, info.origin, info.notes, info.learned_sha256)
+        return cls(path, info.fingerprint, *fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Run(Shown):
 def facts(run: Run) -> list[tuple[str, str]]:
     """Return what a run's files tell as (name, words): network, engine, result, openings of test."""
     network = run.network()
-    told = [
+    rows = [
         (
             "network",
             f"{run.recipe.network.kind}, {network['parameters']:,} parameters, "
@@ -201,30 +201,30 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("engine", ", ".join(f"{key} {value}" for key, value in run.engine.items())),
     ]
     if run.init:
-        told.append(("started from", f"{run.init['file']}, sha256 {run.init['sha256']}"))
+        rows.append(("started from", f"{run.init['file']}, sha256 {run.init['sha256']}"))
     if run.teacher:
         tables = "\n  ".join(f"{table['file']}, sha256 {table['sha256']}" for table in run.teacher)
-        told.append(("distilled from", tables))
-    told.append(_outcome(run))
+        rows.append(("distilled from", tables))
+    rows.append(_outcome(run))
     openings = run.openings()
     times = "".join(f"\n  {opening['time']}" for opening in openings)
-    return [*told, ("test split", f"opened {len(openings)} time{'' if len(openings) == 1 else 's'}{times}")]
+    return [*rows, ("test split", f"opened {len(openings)} time{'' if len(openings) == 1 else 's'}{times}")]
 
 
 def began_with(run: Run) -> str:
     """Return in sentences what is not known of the weights and teachers that a run had, "" where it had neither."""
-    told = []
+    sentences = []
     if run.init:
-        told.append(
+        sentences.append(
             f"{run.name} started from {run.init['file']}: faces that those weights had learned flatter its figures, "
             f"and which they are is not known here."
         )
     if run.teacher:
         tables = ", ".join(table["file"] for table in run.teacher)
-        told.append(
+        sentences.append(
             f"{run.name} was distilled from {tables}; on which faces its teachers were trained is not known here."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def outcome(run: Run) -> str:
@@ -252,19 +252,23 @@ def folder_name(name: str, seed: int, fold: Fold | None) -> str:
 def read_run(folder: Path) -> Run:
     """Read a run; raises RunError, RecipeError in one line when the folder is none, damaged or of a newer format."""
     folder = Path(folder)
-    told = _read(folder / "run.json")
+    metadata = _read(folder / "run.json")
     try:
-        _refuse_changed(read_text(folder / "recipe.toml", LARGEST_TOML), told.get("recipe_sha256"))
+        _refuse_changed(read_text(folder / "recipe.toml", LARGEST_TOML), metadata.get("recipe_sha256"))
     except (OSError, ValueError) as fault:
         raise RunError(f"{folder / 'recipe.toml'}: {WHAT} is damaged here ({reason(fault)})") from None
     try:
-        lists = {name: tuple(told["data"].get(name, ())) for name in ("labels", "notes")}
-        data = RunData(**{**told["data"], **lists})
-        fold = Fold(told["fold"], told["folds"], told.get("val_apart", False)) if "fold" in told else None
+        lists = {name: tuple(metadata["data"].get(name, ())) for name in ("labels", "notes")}
+        data = RunData(**{**metadata["data"], **lists})
+        fold = (
+            Fold(metadata["fold"], metadata["folds"], metadata.get("val_apart", False))
+            if "fold" in metadata
+            else None
+        )
         recipe = read_recipe(folder / "recipe.toml")
-        more = {"init": told.get("init"), "teacher": tuple(told.get("teacher", ()))}
-        engine = {name: told["engine"][name] for name in ENGINE} | told["engine"]
-        return Run(folder, recipe, told["seed"], data, engine, fold, **more)
+        more = {"init": metadata.get("init"), "teacher": tuple(metadata.get("teacher", ()))}
+        engine = {name: metadata["engine"][name] for name in ENGINE} | metadata["engine"]
+        return Run(folder, recipe, metadata["seed"], data, engine, fold, **more)
     except (KeyError, TypeError, AttributeError) as fault:
         raise RunError(f"{folder / 'run.json'}: {WHAT} is damaged here ({fault!r})") from None
 
@@ -290,9 +294,9 @@ def write_run(run: Run, network: dict) -> None:
         fold["val_apart"] = True
     init = {} if run.init is None else {"init": run.init}
     teacher = {"teacher": list(run.teacher)} if run.teacher else {}
-    told = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}
+    metadata = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}
     checked = {"recipe_sha256": sha256_text(recipe)}
-    write_json(run.folder / "run.json", {**told, **init, **teacher, **checked})
+    write_json(run.folder / "run.json", {**metadata, **init, **teacher, **checked})
 
 
 def write_json(path: Path, value: dict) -> None:

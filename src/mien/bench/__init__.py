@@ -133,17 +133,17 @@ def variants(engine: Engine) -> dict[str, Variant]:
     """Return mien's training with one gain more each, in the order in which they are told, ending with the engine."""
     first = Engine(engine.device, "fp32", "channels-first", engine.threads)
     placed = replace(first, layout=engine.layout)
-    found = {
+    by_name = {
         "+ whole batches": Variant(first, fast=False, fused=False),
         "+ channels-last": Variant(placed, fast=False, fused=False),
         "+ fast parts": Variant(placed, fused=False),
         "+ fused steps": Variant(placed),
     }
     if engine.device != "cpu":
-        del found["+ fast parts"]  # of networks/fast.py, which only a CPU has
+        del by_name["+ fast parts"]  # of networks/fast.py, which only a CPU has
     if engine != placed:
-        found[f"+ {engine.precision}"] = Variant(engine)
-    return found
+        by_name[f"+ {engine.precision}"] = Variant(engine)
+    return by_name
 
 
 def random_faces(count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,14 +31,14 @@ PACKAGES = {"timm": _timm, "torchvision": _torchvision}
 
 def installed() -> dict[str, nn.Module]:
     """Return each package's DenseNet-121 with fresh weights, by the package's name; {} where there is none."""
-    found = {}
+    networks = {}
     for name, make in PACKAGES.items():
         try:
             package = import_module(name)
         except (ImportError, RuntimeError):  # RuntimeError: built for another torch
             continue
-        found[name] = make(package)
-    return found
+        networks[name] = make(package)
+    return networks
 
 
 def other_steps(engine: Engine, side: int) -> dict[str, Step]:

@@ -165,18 +165,18 @@ def _root(
 @contextmanager
 def stop_asked():
     """Yield a question: was Ctrl-C pressed or SIGTERM sent? A second one stops at once."""
-    asked = []
+    signals = []
 
     def note(signum, frame):
-        if asked:
+        if signals:
             raise KeyboardInterrupt
-        asked.append(signum)
+        signals.append(signum)
         if signum == signal.SIGINT:
             os.write(2, b"\nmien: stopping; once more stops at once\n")  # print may be interrupted by itself
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -33,11 +33,11 @@ def evaluate(
     if out is not None:
         if len(runs) > 1 or data is None:
             raise DataError("--out wants one model and the data set that it reads, --data FOLDER")
-        told = ((runs[0], *pair) for pair in evaluate_on(runs[0], data, out, test=test).items())
+        evaluated = ((runs[0], *pair) for pair in evaluate_on(runs[0], data, out, test=test).items())
     else:
         splits = ("val", "test") if test else ("val",)
-        told = evaluate_all(runs, splits=splits, data=data, device=device)
-    for run, split, some in told:
+        evaluated = evaluate_all(runs, splits=splits, data=data, device=device)
+    for run, split, some in evaluated:
         clean = some.only(some.clean)
         note = f", clean {accuracy(clean.labels, clean.probs):.1%}" if 0 < len(clean) < len(some) else ""
         note += "" if len(clean) else f"; every face of {split} stands in an earlier split too"

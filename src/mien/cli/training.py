@@ -198,6 +198,6 @@ def bench(
     check(folder)
     timed = {"device": device, "threads": threads, "rounds": rounds, "seconds": seconds}
     with stop_asked() as stop:
-        told = bench(chosen, **timed, progress=TerminalCounting(stop=stop))
-    write(told, folder)
-    print(f"{summary(told)}\n\n{folder}: figures speed and stages, bench.json")
+        result = bench(chosen, **timed, progress=TerminalCounting(stop=stop))
+    write(result, folder)
+    print(f"{summary(result)}\n\n{folder}: figures speed and stages, bench.json")

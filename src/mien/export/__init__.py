@@ -171,7 +171,7 @@ def _metadata(
     data = runs[0].data
     crop = {"side": data.side, "marks": MARKS, "template": TEMPLATE.tolist(), "upright": UPRIGHT}
     kept = ("fingerprint", "learned_sha256", "origin", "counts", "notes")  # and not the path
-    told = {
+    metadata = {
         "format": str(FORMAT),
         "name": name,
         "labels": json.dumps(data.labels),
@@ -187,7 +187,7 @@ def _metadata(
         "card": "",
         "licence": licence,
     }
-    return {f"mien.{key}": text for key, text in told.items()}
+    return {f"mien.{key}": text for key, text in metadata.items()}
 
 
 def _told(run: Run) -> dict:

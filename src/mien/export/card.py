@@ -129,33 +129,35 @@ def _data(model: Model) -> str:
     files = ", ".join(f"{name} (sha256 {digest})" for name, digest in origin.get("files", {}).items())
     rows = [(label, *(thousands(counts[split][label]) for split in SPLITS)) for label in model.labels]
     rows.append(("all", *(thousands(sum(counts[split].values())) for split in SPLITS)))
-    told = [
+    sentences = [
         f"{NAMES.get(kind, kind)}, fingerprint {model.data['fingerprint']}{f', from {files}' if files else ''}."
     ]
-    told += [
+    sentences += [
         *model.data["notes"],
         "The networks learned from train; what was chosen and calibrated was so on val.",
     ]
-    return f"{' '.join(told)}\n\n{Table('', ('class', *SPLITS), [('', rows)]).markdown()}"
+    return f"{' '.join(sentences)}\n\n{Table('', ('class', *SPLITS), [('', rows)]).markdown()}"
 
 
 def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str]:
     verdicts = _verdicts(splits)
-    told = list(dict.fromkeys(began for run in runs if (began := began_with(run))))
+    sentences = list(dict.fromkeys(began for run in runs if (began := began_with(run))))
     chosen = list(dict.fromkeys(what for run in runs for what in chosen_on_val(run.recipe)))
     val = joined([*chosen, "temperature and threshold"])
-    told.append(f"Val chose {val}, so its figures flatter the model a little.")
+    sentences.append(f"Val chose {val}, so its figures flatter the model a little.")
     if "test" in splits:
-        told.append("Nothing was chosen on test.")
+        sentences.append("Nothing was chosen on test.")
     else:
-        told.append("**Test was not opened for this file**: `mien evaluate --test`, and export it again.")
-    told.append(
+        sentences.append(
+            "**Test was not opened for this file**: `mien evaluate --test`, and export it again."
+        )
+    sentences.append(
         "Brackets hold 95 % intervals over faces; how much other seeds would differ is not in them. Clean are the "
         "faces that do not stand in an earlier split too, pixel for pixel."
     )
     last = list(verdicts)[-1]
     return [
-        " ".join(told),
+        " ".join(sentences),
         scores_table(verdicts).without("seeds").markdown(),
         f"Each class, {last}:",
         class_table(verdicts[last]).markdown(),
@@ -166,12 +168,12 @@ def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str
 
 def _verdicts(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
     """Return the verdicts on each split, whole and, where that is less, clean."""
-    found = {}
-    for split, told in splits.items():
-        found[split] = judge([told])
-        if 0 < told.clean.sum() < len(told):
-            found[f"{split}, clean"] = judge([told.only(told.clean)])
-    return found
+    verdicts = {}
+    for split, predictions in splits.items():
+        verdicts[split] = judge([predictions])
+        if 0 < predictions.clean.sum() < len(predictions):
+            verdicts[f"{split}, clean"] = judge([predictions.only(predictions.clean)])
+    return verdicts
 
 
 def _confusion(labels: Sequence[str], verdict: Verdict) -> str:
@@ -184,7 +186,7 @@ def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndar
     val, plain = splits["val"].only(fresh), plain[fresh]
     train = model.with_prior(TRAIN).prior
     calm = shift_prior(val.probs, model.prior, train)
-    told = [
+    sentences = [
         f"Temperature and threshold were found on the {thousands(len(val))} clean faces of val. The logarithms of the "
         f"probabilities are divided by a temperature of {model.temperature:g}, at which these have the least log loss: "
         f"{log_loss(val.labels, plain):.3f} before and {log_loss(val.labels, calm):.3f} after; ECE "
@@ -196,12 +198,12 @@ def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndar
         clean = table.only(unlearned(table.clean))
         sure = clean.only(clean.probs.max(1) >= model.threshold)
         if len(sure):
-            told.append(
+            sentences.append(
                 f"Of {split}'s clean faces it answers {percent(len(sure) / len(clean))} and reads "
                 f"{percent(accuracy(sure.labels, sure.probs))} of those rightly, against "
                 f"{percent(accuracy(clean.labels, clean.probs))} of all."
             )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _other_prior(model: Model) -> str:
@@ -228,11 +230,11 @@ def _eight_bits(model: Model, told: Predictions, exact: Predictions) -> list[str
 
 def _recipes(runs: Sequence[Run]) -> list[str]:
     """Return each recipe once, with its seeds."""
-    found: dict[str, list[Run]] = {}
+    by_recipe: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(to_toml(without_folders(run.recipe)), []).append(run)
+        by_recipe.setdefault(to_toml(without_folders(run.recipe)), []).append(run)
     parts = []
-    for recipe, members in found.items():
+    for recipe, members in by_recipe.items():
         seeds = ", ".join(str(run.seed) for run in members)
         epochs = joined(list(dict.fromkeys(str(run.result()["kept_epoch"]) for run in members)))
         parts.append(

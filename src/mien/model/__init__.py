@@ -238,15 +238,15 @@ def _first_line(fault: Exception) -> str:
 
 def _check_ends(path: Path, session, side: int, classes: int) -> None:
     """Raise ModelError unless the graph takes and gives what the metadata says."""
-    told = [
+    actual = [
         [(e.name, e.type, e.shape) for e in ends] for ends in (session.get_inputs(), session.get_outputs())
     ]
-    wanted = [(INPUT, "tensor(uint8)", [1, side, side])], [(OUTPUT, "tensor(float)", [classes])]
-    found = tuple([(name, kind, shape[1:]) for name, kind, shape in ends] for ends in told)
-    free = all(not isinstance(shape[0], int) for ends in told for _, _, shape in ends if shape)
-    if found != wanted or not free:
+    expected = [(INPUT, "tensor(uint8)", [1, side, side])], [(OUTPUT, "tensor(float)", [classes])]
+    without_batch = tuple([(name, kind, shape[1:]) for name, kind, shape in ends] for ends in actual)
+    free = all(not isinstance(shape[0], int) for ends in actual for _, _, shape in ends if shape)
+    if without_batch != expected or not free:
         raise ModelError(
-            f"{path}: its graph takes {told[0]} and gives {told[1]}; {WHAT} with its labels and side takes "
+            f"{path}: its graph takes {actual[0]} and gives {actual[1]}; {WHAT} with its labels and side takes "
             f"faces uint8 (N, 1, {side}, {side}) and gives probabilities float32 (N, {classes})"
         )
 

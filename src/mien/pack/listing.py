@@ -41,13 +41,13 @@ def _picture(
 ) -> Iterator[ImageItem]:
     if len(row) != len(header):
         raise DataError(f"{where}: {len(row)} fields, the header has {len(header)}")
-    told = {column: field.strip() for column, field in zip(header, row, strict=True)}
-    if not told["path"]:
+    fields = {column: field.strip() for column, field in zip(header, row, strict=True)}
+    if not fields["path"]:
         raise DataError(f"{where}: no path")
-    label = naming.meant(told["label"], where)
+    label = naming.meant(fields["label"], where)
     if label != LEFT_OUT:
-        read = partial(_read, root, told["path"])
-        yield ImageItem(read, label, _split(where, told.get("split", "")), shown(told["path"]))
+        read = partial(_read, root, fields["path"])
+        yield ImageItem(read, label, _split(where, fields.get("split", "")), shown(fields["path"]))
 
 
 def _read(root: Path, path: str) -> bytes:

@@ -124,10 +124,10 @@ def _words(name: str) -> list[str]:
 
 def _in_order(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names once each; where all are of the seven, in the order of the seven and no other."""
-    wanted = {plain(name): name for name in reversed(names) if name != LEFT_OUT}  # spelt as it is first
-    wanted = dict.fromkeys(wanted[plain(name)] for name in names if name != LEFT_OUT)
+    labels = {plain(name): name for name in reversed(names) if name != LEFT_OUT}  # spelt as it is first
+    labels = dict.fromkeys(labels[plain(name)] for name in names if name != LEFT_OUT)
     standard = {word: label for label in LABELS for word in _words(label)}
-    if all(plain(name) in standard for name in wanted):
-        meant = {standard[plain(name)] for name in wanted}
+    if all(plain(name) in standard for name in labels):
+        meant = {standard[plain(name)] for name in labels}
         return tuple(label for label in LABELS if label in meant)
-    return tuple(wanted)
+    return tuple(labels)

@@ -62,11 +62,11 @@ def _draw(rows: Sequence[Row], split: str, seed: int) -> None:
     for row in rows:
         groups[row.group].append(row)
     faces = Counter(row.label for row in rows if row.split == "train")
-    wanted = {label: round(SHARE * n) or int(n >= FEWEST) for label, n in faces.items()}
+    quota = {label: round(SHARE * n) or int(n >= FEWEST) for label, n in faces.items()}
     free = [group for group in groups.values() if all(row.split == "train" for row in group)]
     for group in sorted(free, key=lambda group: _key(seed, split, group[0])):
-        if wanted[group[0].label] >= len(group):
-            wanted[group[0].label] -= len(group)
+        if quota[group[0].label] >= len(group):
+            quota[group[0].label] -= len(group)
             for row in group:
                 row.split = split
 

@@ -16,15 +16,15 @@ def to_toml(recipe: Recipe) -> str:
 
 def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     """Return 'section.key (a there, b here)' for each field in which two recipes differ."""
-    found = []
+    differing = []
     for section in SECTIONS:
         a, b = values(getattr(one, section)), values(getattr(other, section))
-        found += [
+        differing += [
             f"{section}.{k} ({_or_none(a.get(k))} there, {_or_none(b.get(k))} here)"
             for k in {**a, **b}
             if a.get(k) != b.get(k)
         ]
-    return found
+    return differing
 
 
 def _or_none(value):

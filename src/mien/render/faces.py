@@ -139,13 +139,13 @@ def render_person(plan: Plan, split: str, its: list[Order]) -> list[Rendered]:
     if not its:
         return []
     person = person_of(plan, its[0].person)
-    found = []
+    faces = []
     for order in its:
         label, shown, view = ordered(plan, order)
         pixels = picture(person, shown, view, side=plan.side).tobytes()
         truth = truth_of(order.person, person, shown, view)
-        found.append(Rendered(pixels, label, split, f"person {order.person} face {order.number}", truth))
-    return found
+        faces.append(Rendered(pixels, label, split, f"person {order.person} face {order.number}", truth))
+    return faces
 
 
 def truth_of(number: int, person: Person, shown: Expression, view: Look) -> tuple[str, ...]:

@@ -163,11 +163,11 @@ def _sharpness(images: np.ndarray) -> np.ndarray:
 
 def _places(plan: Plan) -> np.ndarray:
     """Return where the eyes and the mouth are in the mean, of the first face of some people, of 48 pixels."""
-    found = []
+    marks = []
     for its in [its for its in orders(plan) if its][:60]:
         _, shown, view = ordered(plan, its[0])
-        found.append(landmarks(person_of(plan, its[0].person), shown, view, 48))
-    return np.mean(found, axis=0)
+        marks.append(landmarks(person_of(plan, its[0].person), shown, view, 48))
+    return np.mean(marks, axis=0)
 
 
 def counts_table(dataset: Dataset) -> Table:
@@ -179,7 +179,7 @@ def counts_table(dataset: Dataset) -> Table:
 
 def truth_table(dataset: Dataset) -> Table:
     """Return how the truth spreads in the train split."""
-    told = dataset.table("train")
+    truth = dataset.table("train")
     rows = []
     for name in (
         "intensity",
@@ -192,14 +192,14 @@ def truth_table(dataset: Dataset) -> Table:
         "light_elevation",
         "blur",
     ):
-        values = told[name].astype(float)
+        values = truth[name].astype(float)
         rows.append((name, *(decimal(float(q), 2) for q in np.percentile(values, (5, 25, 50, 75, 95)))))
     shares = [
-        ("a second class is mixed in", told["second"] != ""),
-        ("a wrong label", told["shown"] != told["label"]),
+        ("a second class is mixed in", truth["second"] != ""),
+        ("a wrong label", truth["shown"] != truth["label"]),
     ]
     shares += [
-        (f"occluder: {name}", told["occluder"] == name) for name in sorted(set(told["occluder"].tolist()))
+        (f"occluder: {name}", truth["occluder"] == name) for name in sorted(set(truth["occluder"].tolist()))
     ]
     share_rows = [(name, "", "", percent(float(np.mean(which))), "", "") for name, which in shares]
     head = ("", "5%", "25%", "median", "75%", "95%")

@@ -127,8 +127,8 @@ def _refuse_other_weights(run: Run) -> None:
 
 def _refuse_other_teacher(run: Run) -> None:
     """Raise RunError when a table of targets is there and is not the one that the run was begun with."""
-    for table, told in zip(run.recipe.distillation.soft_targets, run.teacher, strict=True):
-        _refuse_changed(run, Path(table), told["sha256"])
+    for table, begun_with in zip(run.recipe.distillation.soft_targets, run.teacher, strict=True):
+        _refuse_changed(run, Path(table), begun_with["sha256"])
 
 
 def _refuse_changed(run: Run, path: Path, sha256: str) -> None:

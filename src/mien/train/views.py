@@ -1,7 +1,7 @@
 """Soft targets of augmented views: what teachers answer to the very pictures that a student learns from.
 
-A student that sees a face rotated and scaled, and is told what its teacher answers to the plain face, learns another
-function than its teacher's (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", 2022).
+A student that sees an augmented face, with the answer to the plain face as its target, learns another function than its
+teacher's (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", 2022).
 Here each face has so many views, drawn once; teachers answer each of them, and epoch e trains on view e modulo their
 number, as in Wu et al. ("TinyViT", 2022). Knows nothing about networks.
 """

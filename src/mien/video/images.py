@@ -46,10 +46,10 @@ def of_pattern(pattern: str) -> list[tuple[int, Path]]:
     before, after = map(re.escape, PATTERN.split(path.name, maxsplit=1))
     matching = re.compile(rf"{before}(\d+){after}")
     files = path.parent.iterdir() if path.parent.is_dir() else ()
-    found = [(int(match[1]), file) for file in files if (match := matching.fullmatch(file.name))]
-    if not found:
+    numbered = [(int(match[1]), file) for file in files if (match := matching.fullmatch(file.name))]
+    if not numbered:
         raise VideoError("no file has such a name with a number")
-    return sorted(found)
+    return sorted(numbered)
 
 
 def of_names(files: Sequence[Path]) -> list[tuple[int, Path]]:

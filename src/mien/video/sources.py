@@ -50,22 +50,22 @@ def sources(
     but those that mien wrote into `written`, or, where it has none, the numbered pictures in each folder. `rate` is
     that of pictures, `stop` ends a camera.
     """
-    found: dict[str, Source] = {}
+    by_name: dict[str, Source] = {}
     for name in names:
         for source in _named(os.fspath(name), stop, rate, written):
-            found.setdefault(source.name, source)
+            by_name.setdefault(source.name, source)
     if isinstance(camera, int | str):
         number = camera if isinstance(camera, int) else camera_number(camera)
         if number is None or number < 0:
             raise DataError(f"--camera {camera}: give a camera's number, as 0, or its path, as /dev/video0")
-        found.setdefault(name := f"/dev/video{number}", _camera(number, name, stop))
+        by_name.setdefault(name := f"/dev/video{number}", _camera(number, name, stop))
     elif camera is not None:
-        found["camera"] = Source("camera", lambda: CameraFootage(camera, stop=stop), live=True)
-    if not found:
+        by_name["camera"] = Source("camera", lambda: CameraFootage(camera, stop=stop), live=True)
+    if not by_name:
         raise DataError("give a video file, or a camera with --camera 0")
-    if sum(source.live for source in found.values()) > 1:
+    if sum(source.live for source in by_name.values()) > 1:
         raise DataError("one camera at a time; start mien video once more for the other one")
-    return sorted(found.values(), key=lambda source: source.live)
+    return sorted(by_name.values(), key=lambda source: source.live)
 
 
 def _named(name: str, stop: Callable[[], bool], rate: float, written: Path | None) -> list[Source]:
