@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from browser import reads_well
+from databases import database
 from known_function import plan_of, train_trial
 from refusals import raises_naming
 from test_compare import plain
@@ -33,9 +34,6 @@ from mien.tune.text import busy, luck, number
 def somebodys(address: str, trials: int = 24, name: str = "theirs") -> None:
     """Make a study as another program would: one parameter decides, one hardly does, one not at all."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        study_name=name, storage=address, sampler=optuna.samplers.RandomSampler(seed=0)
-    )
 
     def value(one) -> float:
         blocks, decay = one.suggest_int("num_blocks", 2, 10), one.suggest_float("l2", 1e-6, 1e-3, log=True)
@@ -48,7 +46,10 @@ def somebodys(address: str, trials: int = 24, name: str = "theirs") -> None:
             raise optuna.TrialPruned
         return blocks + 0.3 * np.log10(decay) + (kind == "c")
 
-    study.optimize(value, n_trials=trials, catch=(ValueError,))
+    with database(address) as storage:
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        study = optuna.create_study(study_name=name, storage=storage, sampler=sampler)
+        study.optimize(value, n_trials=trials, catch=(ValueError,))
 
 
 @pytest.fixture(scope="module")

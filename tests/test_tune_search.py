@@ -11,6 +11,7 @@ from pathlib import Path
 
 import known_function
 import pytest
+from databases import database
 from known_function import plan_of, train_trial
 from refusals import raises_naming
 
@@ -473,9 +474,9 @@ def test_somebody_elses_study_of_that_name_is_left_alone(toy, tmp_path):
     import optuna
 
     address = f"sqlite:///{tmp_path}/x.db"
-    optuna.create_study(study_name="known", storage=address).optimize(
-        lambda t: t.suggest_float("x", 0, 1), n_trials=1
-    )
+    with database(address) as storage:
+        study = optuna.create_study(study_name="known", storage=storage)
+        study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=1)
 
     with raises_naming(TuneError, "known"):
         tune(plan_of(toy, tmp_path / "a", storage=address))
