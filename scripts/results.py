@@ -179,7 +179,7 @@ def own_faces() -> str:
 
 
 def means(name: str) -> str:
-    """Return the table of what each technique is worth, from results/NAME.csv of `scripts/means.py`."""
+    """Return the table of what each technique is worth, from results/NAME.csv of `scripts/ablation.py`."""
     rows = rows_of(name)
     lines = ["| technique | val clean % | difference, points | log loss | difference |", "| --- " * 5 + "|"]
     for technique in dict.fromkeys(row["means"] for row in rows):

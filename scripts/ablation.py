@@ -1,12 +1,11 @@
-"""What each means of training is worth, one left out or put in at a time: python scripts/means.py DATA OUT TABLE
+"""Ablations of the training techniques, one removed or added at a time: python scripts/ablation.py DATA OUT TABLE
 --voters VOTERS --network NETWORK --epochs 8.
 
-The recipe is `pocket` with fewer epochs, taught by VOTERS and NETWORK, two tables of `mien distill`. Each run has one
-means less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the
+The recipe is `pocket` with fewer epochs, distilled from VOTERS and NETWORK, two tables of `mien distill`. Each run has one
+technique less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the
 clean faces of val against the base: accuracy and log loss, each with the 95 % interval of the difference. Few epochs
-favor what learns fast over what keeps from learning by heart, so what helps here helps a short training. The views that
-a face is read in are compared on the base's own weights. Stopped, the same command goes on; --only lets several
-processes share the work.
+favor what learns fast over what prevents overfitting, so what helps here helps a short training. Test-time augmentation
+is compared on the base's own weights. Stopped, the same command resumes; --only lets several processes share the work.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from mien.predictions import Predictions, read_predictions
 from mien.run import read_run
 
 BASE = "base"
-MEANS = {
+ABLATIONS = {
     BASE: (),
     "without-flip": ("augment.flip=false",),
     "without-crop": ("augment.shift=0",),
@@ -57,7 +56,7 @@ def train(name: str, options: argparse.Namespace) -> None:
     changes = [
         f"training.epochs={options.epochs}",
         "distillation.soft_targets={voters},{network}",
-        *MEANS[name],
+        *ABLATIONS[name],
     ]
     changes = [change.format(**tables) for change in changes]
     where = ("--out", str(options.out), "--threads", str(options.threads))
@@ -90,7 +89,7 @@ def rows(found: dict[str, Predictions], epochs: int) -> list[tuple]:
     """Return the figures of each, and how it differs from the first."""
     base, told = next(iter(found)), []
     for name, table in found.items():
-        changed = " ".join(MEANS.get(name, ("views",)))
+        changed = " ".join(ABLATIONS.get(name, ("views",)))
         other = base if name != base else next(one for one in found if one != base)
         (between,) = differences({name: [table], other: [found[other]]})
         scores = judge([table], draws=100).scores
@@ -113,11 +112,11 @@ def main() -> None:
     parser.add_argument("--network", type=Path, required=True, help="from `mien distill DATA RUN`")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=MEANS, default=list(MEANS))
+    parser.add_argument("--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS))
     options = parser.parse_args()
     for name in options.only:
         train(name, options)
-    there = [name for name in MEANS if (options.out / f"{name}-s0" / "predictions-val.csv").exists()]
+    there = [name for name in ABLATIONS if (options.out / f"{name}-s0" / "predictions-val.csv").exists()]
     if there[:1] != [BASE] or len(there) < 2:
         sys.exit("no table yet: it needs the base and another run")
     found = {
