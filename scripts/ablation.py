@@ -1,7 +1,7 @@
 """Ablations of the training techniques, one removed or added at a time: python scripts/ablation.py DATA OUT TABLE
 --voters VOTERS --network NETWORK --epochs 8.
 
-The recipe is `pocket` with fewer epochs, distilled from VOTERS and NETWORK, two tables of `mien distill`. Each run has one
+The recipe is `pocket` with fewer epochs, distilled from VOTERS and NETWORK (files of `mien distill`). Each run has one
 technique less (flip, crop, rotation, …) or one more (mixup, SAM, …) than the base, all else equal, and is judged on the
 clean faces of val against the base: accuracy and log loss, each with the 95 % interval of the difference. Few epochs
 favor what learns fast over what prevents overfitting, so what helps here helps a short training. Test-time augmentation
