@@ -55,8 +55,8 @@ def _moved(maps: np.ndarray, turn: complex, shift: complex) -> np.ndarray:
     x, y = (np.clip(part + (SIDE - 1) / 2, 0, SIDE - 1) for part in (places.real, places.imag))
     left, top = np.minimum(x.astype(int), SIDE - 2), np.minimum(y.astype(int), SIDE - 2)
     x, y = (x - left)[:, None], (y - top)[:, None]
-    found = np.zeros_like(maps)
+    moved_maps = np.zeros_like(maps)
     for down, along in ((0, 1 - y), (1, y)):
         for right, across in ((0, 1 - x), (1, x)):
-            np.add.at(found, (top + down) * SIDE + left + right, maps * along * across)
-    return found
+            np.add.at(moved_maps, (top + down) * SIDE + left + right, maps * along * across)
+    return moved_maps

@@ -219,7 +219,7 @@ def _all_folds(run: Run) -> Iterator[Fold | None]:
 
 def _refuse_mixed(runs: Sequence[Run]) -> None:
     """Refuse runs of one name that are not seeds and folds of one network."""
-    seen: dict[tuple, Run] = {}
+    known: dict[tuple, Run] = {}
     for run in runs:
         differing = differing_fields(runs[0].recipe, run.recipe)
         if run.init != runs[0].init:
@@ -232,12 +232,12 @@ def _refuse_mixed(runs: Sequence[Run]) -> None:
                 f"it: {'; '.join(differing)}"
             )
         key = run.seed, run.fold
-        if key in seen:
+        if key in known:
             fold = f", {run.fold}," if run.fold else ""
             raise RunError(
-                f"{run.folder}: seed {run.seed}{fold} of {run.name} is given twice ({seen[key].folder})"
+                f"{run.folder}: seed {run.seed}{fold} of {run.name} is given twice ({known[key].folder})"
             )
-        seen[key] = run
+        known[key] = run
 
 
 def _with_tables(named: dict[str, list[Run]], split: str) -> tuple[Network, ...]:

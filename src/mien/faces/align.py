@@ -53,11 +53,11 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     from_mean, to_mean = source.mean(0), target.mean(0)
-    moved, wanted = source - from_mean, target - to_mean
+    moved, goal = source - from_mean, target - to_mean
     spread = (moved**2).sum()
     if not spread > 0:
         raise ValueError("no similarity: the points are all in one place")
-    left, strengths, right = np.linalg.svd(wanted.T @ moved)
+    left, strengths, right = np.linalg.svd(goal.T @ moved)
     signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
     linear = (strengths * signs).sum() / spread * (left * signs) @ right
     return np.column_stack([linear, to_mean - linear @ from_mean])

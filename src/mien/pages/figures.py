@@ -234,8 +234,8 @@ def _own_ids(svg: str, name: str) -> str:
     """Drop the ids that nothing refers to and prefix the others, since ids must be unique in a page."""
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
 
-    def renamed(found: re.Match) -> str:
-        return f' id="{name}-{found[1]}"' if found[1] in used else ""
+    def renamed(match: re.Match) -> str:
+        return f' id="{name}-{match[1]}"' if match[1] in used else ""
 
     svg = re.sub(r' id="([^"]*)"', renamed, svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)

@@ -30,19 +30,19 @@ def report(where: str | Path, out: Path, *, study: str | None = None) -> Study:
     anything else, MissingExtra without matplotlib or Optuna.
     """
     out = Path(out)
-    with writing_report(out, PAGE, extra="tune", others=(RECIPES,)) as made:
+    with writing_report(out, PAGE, extra="tune", others=(RECIPES,)) as builder:
         read = read_study(where, study)
         ranked = importances(read)
-        draw(made, read, ranked)
-        made.write_numbers({"trials": tables.trials(read)})
-        made.write_page(_html(made, read, ranked, out))
-        (made.folder / RECIPES).mkdir()
+        draw(builder, read, ranked)
+        builder.write_numbers({"trials": tables.trials(read)})
+        builder.write_page(_html(builder, read, ranked, out))
+        (builder.folder / RECIPES).mkdir()
         for name, toml in best_recipes(read).items():
-            write_atomic(made.folder / RECIPES / name, toml)
+            write_atomic(builder.folder / RECIPES / name, toml)
     return read
 
 
-def _html(made: Report, study: Study, ranked: list[Importance], out: Path) -> str:
+def _html(builder: Report, study: Study, ranked: list[Importance], out: Path) -> str:
     return render(
         "mien.tune",
         "report.html",
@@ -51,7 +51,7 @@ def _html(made: Report, study: Study, ranked: list[Importance], out: Path) -> st
         lead=text.lead(study),
         conclusions=text.conclude(study, ranked),
         tables=tables.tables(study),
-        drawn=made.figures,
+        drawn=builder.figures,
         objective=text.objective(study),
         better="higher" if study.maximized[0] else "lower",
         fewest=FEWEST_TRIALS,

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mien.errors import DataError
@@ -74,35 +75,46 @@ def video(
     check_options(csv, json, long_side)
     check_resume(resume, csv, json)
     _check(limits, people, region, rate)
-    film = Path(annotate) if annotate else None
-    videos = find_sources(sources, camera, stop=stop, rate=rate, written=film)
-    _check_resumed(resume, videos)
-    videos = placed(videos, annotate, timeline)
-    outputs = {"--csv": csv, "--json": json, "--people": people}
-    check_outputs(outputs, real_places(source.name for source in videos))
+    places = Places(annotate, timeline)
+    videos = find_sources(sources, camera, stop=stop, rate=rate, written=places.films)
+    videos = _placed(videos, places, resume)
+    check_outputs({"--csv": csv, "--json": json, "--people": people}, real_places(v.name for v in videos))
     recognizer = open_recognizer(
         model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face
     )
     card = card_at(str(model if not isinstance(model, Model) else model.path))
-    out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
-    chosen = {"region": region, "every": every, "seconds": seconds, "frames": frames, "rate": rate}
-    options = run_options(recognizer, {"annotate": annotate, "timeline": timeline}, **chosen)
+    options = run_options(recognizer, asdict(places), region=region, rate=rate, **asdict(limits))
     work = Work([source.name for source in videos], "videos", options, resume, sync_seconds=0)
+    out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
     with Tables(_formats(recognizer.model, card, csv, json, people), work) as growing:
-        run = Run(recognizer, limits, region, progress or Counting(), growing, out)
-        run.read_all(videos[growing.kept.items :])
-    if out and run.counts["frames"]:
+        counts = Run(recognizer, limits, region, progress or Counting(), growing, out).read_all(videos)
+    if out and counts["frames"]:
         print(f"{NOTICE} {card}", file=out)
-    return run.counts
+    return counts
 
 
 def _formats(model: Model, card: str, csv: Place, json: Place, people: Place) -> list[tuple[Place, Table]]:
     return [(csv, Csv(model)), (json, Json(model, card)), (people, PeopleCsv(model))]
 
 
-def _check_resumed(resume: bool, videos: Sequence[Source]) -> None:
-    if resume and videos[-1].live:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where films and figures go: a file, or a folder of them, each."""
+
+    annotate: str | Path | None
+    timeline: str | Path | None
+
+    @property
+    def films(self) -> Path | None:
+        """Where films go, as a path."""
+        return Path(self.annotate) if self.annotate else None
+
+
+def _placed(sources: Sequence[Source], places: Places, resume: bool) -> list[Source]:
+    """Return the sources with the places of what is made of each; DataError for a camera that is to be resumed."""
+    if resume and sources[-1].live:
         raise DataError("--resume reads an interrupted video once more, and a camera cannot be; leave it out")
+    return placed(sources, places.annotate, places.timeline)
 
 
 def _check(limits: Limits, people: Place, region: Region | None, rate: float) -> None:

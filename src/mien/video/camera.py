@@ -129,14 +129,14 @@ def camera_number(name: str) -> int | None:
     """Return the number of a camera that is named as 0 or /dev/video0, a link to one too; None for anything else."""
     if name.isascii() and name.isdecimal():
         return int(name)
-    found = DEVICE.fullmatch(name)
-    if found is None and name.startswith("/dev/"):
-        found = DEVICE.fullmatch(str(Path(name).resolve()))
-    return int(found[1]) if found else None
+    match = DEVICE.fullmatch(name)
+    if match is None and name.startswith("/dev/"):
+        match = DEVICE.fullmatch(str(Path(name).resolve()))
+    return int(match[1]) if match else None
 
 
 def _cameras() -> str:
     numbers = sorted(
-        int(found[1]) for path in Path("/dev").glob("video*") if (found := DEVICE.fullmatch(str(path)))
+        int(match[1]) for path in Path("/dev").glob("video*") if (match := DEVICE.fullmatch(str(path)))
     )
     return f"there are {', '.join(map(str, numbers))}" if numbers else "this machine has none"

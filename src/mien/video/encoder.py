@@ -184,9 +184,11 @@ def _sound_options(source: Path, begins: float) -> list[str]:
     probe = _output("ffprobe", "-v", "error", "-of", "json", "-protocol_whitelist", "file", "-show_entries",
                     "stream=codec_type,start_time:format=start_time", f"file:{source}")  # fmt: skip
     try:
-        told = json.loads(probe or "{}")
-        streams = {stream["codec_type"]: stream for stream in reversed(told.get("streams", []))}
-        file, video = (float(one.get("start_time", 0)) for one in (told.get("format", {}), streams["video"]))
+        probed = json.loads(probe or "{}")
+        streams = {stream["codec_type"]: stream for stream in reversed(probed.get("streams", []))}
+        file, video = (
+            float(one.get("start_time", 0)) for one in (probed.get("format", {}), streams["video"])
+        )
     except (ValueError, KeyError, AttributeError):
         return []
     if "audio" not in streams:

@@ -63,8 +63,8 @@ class Follower:
 
     def _new(self, pixels: np.ndarray, known: list[Face]) -> list[Face]:
         """Return the faces of a full look that are not known, as a near look sees them where it does."""
-        found = _apart([*known, *self._finder.find(pixels, long_side=self._long_side)])[len(known) :]
-        return [min(self._near(pixels, face), key=partial(_way, face), default=face) for face in found]
+        fresh = _apart([*known, *self._finder.find(pixels, long_side=self._long_side)])[len(known) :]
+        return [min(self._near(pixels, face), key=partial(_way, face), default=face) for face in fresh]
 
     def _near(self, pixels: np.ndarray, face: Face) -> list[Face]:
         return self._finder.near(pixels, face.box, threshold=KEPT_SCORE)

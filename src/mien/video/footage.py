@@ -175,15 +175,15 @@ def _why_not_decoded(capture) -> str:
     )
 
 
-def frame_rate(timestamps: list[float], told: float) -> float:
+def frame_rate(timestamps: list[float], stated: float) -> float:
     """Return frames a second in which most frames have a place of their own.
 
     It is the rate that the container tells, but for one that is lower than what the first frames' distances say, since
     it is a mean with gaps in it, and for one that is no rate of frames but the timestamps' unit.
     """
     steps = [after - before for before, after in pairwise(timestamps) if after > before]
-    measured = 1 / statistics.median(steps) if steps else told
-    return believed(told if (1 - NEAR_RATE) * measured <= told <= HIGHEST_RATE else measured)
+    measured = 1 / statistics.median(steps) if steps else stated
+    return believed(stated if (1 - NEAR_RATE) * measured <= stated <= HIGHEST_RATE else measured)
 
 
 def for_opencv(path: str | Path) -> str:

@@ -78,10 +78,11 @@ class Run:
         self._notes: set[str] = set()  # those on films, each told once
         self.counts = Counter(videos=tables.kept.items, failed=tables.kept.outcomes["failed"])
 
-    def read_all(self, sources: Iterable[Source]) -> None:
-        """Read sources in their order."""
-        for source in sources:
+    def read_all(self, sources: Sequence[Source]) -> Counter[str]:
+        """Read the sources that the tables do not hold yet, in their order; return what `counts` is then."""
+        for source in sources[self._tables.kept.items :]:
             self.read(source)
+        return self.counts
 
     def read(self, source: Source) -> None:
         """Read a source and tell all that is to be told of it."""
