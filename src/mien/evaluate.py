@@ -283,7 +283,7 @@ def record_opening(file: Path, fingerprint: str, **opened_for: str) -> None:
 
 
 def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predictions:
-    """Return what the network says of the faces, read as the recipe's [evaluation] says."""
+    """Return the network's predictions of the faces, with the recipe's test-time augmentation."""
     import torch
 
     from mien.networks.engine import on_threads, probabilities
