@@ -74,10 +74,10 @@ def test_a_command_misused_is_one_line(arguments, words):
 
 
 def test_each_command_has_its_room():
-    """A command and its room carry the same word."""
+    """A command and its room carry the same word, but for those kept under an earlier name."""
     from test_imports import ORDER
 
-    assert set(COMMANDS) <= set(ORDER)
+    assert {name for name, command in COMMANDS.items() if not command.hidden} <= set(ORDER)
 
 
 @pytest.mark.slow
