@@ -6,6 +6,7 @@ import custom_networks
 import numpy as np
 import pytest
 import torch
+from refusals import raises_naming
 from safetensors.torch import load_file
 
 from mien.compare import compare
@@ -135,7 +136,7 @@ def test_a_module_that_fails_while_it_is_imported_says_where(tmp_path, monkeypat
     (tmp_path / "broken_net.py").write_text("import math\n\nmath.sqrt(-1)\n")
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(RecipeError):
+    with raises_naming(RecipeError, "broken_net.py", "line 3"):
         checked("broken_net:Net")
 
 
@@ -144,7 +145,7 @@ def test_a_file_of_the_current_folder_cannot_stand_for_an_installed_package(tmp_
     (tmp_path / "colorsys.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(RecipeError):
+    with raises_naming(RecipeError, "Net"):
         checked("colorsys:Net")
 
 
@@ -184,7 +185,7 @@ def test_a_run_whose_code_answers_otherwise_now_is_refused(run, monkeypatch):
         custom_networks.Tiny, "forward", lambda self, x: -self.classifier(self.features(x).flatten(1))
     )
 
-    with pytest.raises(RunError):
+    with raises_naming(RunError, "custom_networks:Tiny"):
         load_network(read_run(run.folder), run.result()["weights_sha256"], "cpu")
 
 
@@ -216,7 +217,7 @@ def test_a_search_over_the_options_of_a_custom_network(toy_data, tmp_path):
     assert 2 == len(drawn) and all(isinstance(params["network.width"], int) for params in drawn)
     space.write_text(space.read_text().replace("network.width", "network.widht"))
     other = read_space(space, ("name=other",))
-    with pytest.raises(RecipeError):
+    with raises_naming(RecipeError, "widht"):
         tune(Plan(other, toy_data, tmp_path / "other", trials=2, sampler="random"))
 
 
@@ -246,7 +247,7 @@ class Local(custom_networks.Tiny):
 def test_a_module_that_cannot_be_built_again_is_refused(toy_data, tmp_path):
     """Its run could not be loaded; the line says what to give instead."""
     recipe = read_recipe("quick-densenet", SHORT)
-    with pytest.raises(RecipeError):
+    with raises_naming(RecipeError, "functools.partial"):
         train(recipe, toy_data, tmp_path / "run", network=Local(wide=5, classes=7))
     with pytest.raises(RecipeError):
         described(lambda **_: torch.nn.Linear(1, 1))
