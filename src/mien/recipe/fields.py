@@ -9,7 +9,7 @@ from mien.text import Shown
 FORMAT = 1
 
 
-def number(default, low, high):
+def number(default: Any, low: float, high: float) -> Any:
     """Declare a number (or a list of numbers) with inclusive bounds."""
     return field(default=default, metadata={"low": low, "high": high})
 
