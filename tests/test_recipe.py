@@ -73,7 +73,7 @@ def test_one_growth_stands_for_all_blocks():
         ("optimizer.lr=inf", "optimizer.lr must be between 1e-09 and 100 and is inf"),
         ("optimizer.lr=1e9", "optimizer.lr must be between 1e-09 and 100"),
         ("augment.flip=1", "augment.flip must be true or false and is 1"),
-        ("optimizer.kind=adamw", "optimizer.kind must be one of sgd, adam and is 'adamw'"),
+        ("optimizer.kind=lion", "optimizer.kind must be one of sgd, adam, adamw and is 'lion'"),
         ("network.kind=vgg", "network.kind must be one of cnn, densenet, resnet, .* and is 'vgg'"),
         ("network.kind=1,2", r"network.kind must be one of cnn, densenet, resnet, .* and is \[1, 2\]"),
         (f"training.epochs=1{'0' * 400}", "training.epochs must be between 1 and 100000 and is 10"),

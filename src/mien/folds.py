@@ -67,6 +67,23 @@ def deal(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:
     return fold[group] + 1
 
 
+def subset(labels: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
+    """Return the rows, int64 in their order, of about a `share` of the faces of each class, and of one face at least.
+
+    `labels` are any (N,), `groups` names, str (N,): faces of one group are all taken or all left, with the class of the
+    first. Groups are taken in the order of a hash of their names, so a smaller share's faces are among a larger one's.
+    """
+    if share >= 1:
+        return np.arange(len(labels))
+    names, first, group, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    taken = np.zeros(len(names), bool)
+    for label in np.unique(labels[first]):
+        own = sorted(np.flatnonzero(labels[first] == label), key=lambda g: _hash(names[g]))
+        before = np.cumsum(size[own]) - size[own]  # faces of the class that come before each group
+        taken[np.array(own)[before < max(1.0, share * size[own].sum())]] = True
+    return np.flatnonzero(taken[group])
+
+
 def _refuse_scarce(scarce: np.ndarray, classes: np.ndarray, counts: np.ndarray, folds: int) -> None:
     """Raise DataError where a class is marked as one that cannot stand in every fold."""
     if scarce.any():

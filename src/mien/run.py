@@ -214,6 +214,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
 def began_with(run: Run) -> str:
     """Return in sentences what is not known of the weights and teachers that a run had, "" where it had neither."""
     sentences = []
+    if run.recipe.training.subset < 1:
+        sentences.append(f"{run.name} was trained on {run.recipe.training.subset:.1%} of the train faces.")
     if run.init:
         sentences.append(
             f"{run.name} started from {run.init['file']}: faces that those weights had learned flatter its figures, "

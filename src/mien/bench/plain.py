@@ -45,8 +45,9 @@ def plain_network(recipe: Recipe, *, side: int, classes: int, device: str) -> nn
 def plain_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     """Return the recipe's optimizer as torch makes it by default, weight decay on everything."""
     lr, decay, momentum = options.lr, options.weight_decay, options.momentum
-    if options.kind == "adam":
-        return torch.optim.Adam(network.parameters(), lr=lr, weight_decay=decay)
+    if options.kind != "sgd":
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.kind]
+        return kind(network.parameters(), lr=lr, weight_decay=decay)
     return torch.optim.SGD(
         network.parameters(), lr=lr, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
     )

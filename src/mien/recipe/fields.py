@@ -134,9 +134,12 @@ NETWORKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """The optimizer. Weight decay is coupled (an L2 penalty) and applies to kernels, not to norms or biases."""
+    """The optimizer. Weight decay applies to kernels, not to norms or biases.
 
-    kind: Literal["sgd", "adam"] = "sgd"
+    It is an L2 penalty, but for adamw, which decouples it (Loshchilov & Hutter 2019).
+    """
+
+    kind: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = number(0.1, 1e-9, 100)
     momentum: float = number(0.9, 0, 0.9999)  # Nesterov momentum; sgd only
     weight_decay: float = number(0.0, 0, 1)  # Keras's l2=x is weight_decay=2x
@@ -148,10 +151,13 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The learning rate schedule: constant, up and down once, or lower at each plateau of the val loss."""
+    """The learning rate schedule: constant, up and then down once, or lower at each plateau of the val loss.
 
-    kind: Literal["constant", "one-cycle", "plateau"] = "constant"
-    warmup: float = number(0.2, 0, 0.95)  # one-cycle: share of the steps during which the rate rises
+    After the warm-up one-cycle falls linearly, cosine as half a cosine (Loshchilov & Hutter 2017), both to 0.
+    """
+
+    kind: Literal["constant", "one-cycle", "cosine", "plateau"] = "constant"
+    warmup: float = number(0.2, 0, 0.95)  # one-cycle, cosine: share of the steps during which the rate rises
     factor: float = number(0.5, 0.01, 0.99)  # plateau: the rate is multiplied by it
     patience: int = number(5, 0, 1000)  # plateau: epochs without a lower val loss
     min_lr: float = number(1e-7, 0, 1)  # plateau
@@ -163,6 +169,10 @@ class Training:
 
     epochs: int = number(10, 1, 100_000)
     batch_size: int = number(128, 2, 65_536)
+    subset: float = number(1.0, 1e-4, 1)  # share of the train faces, by class, for quick looks
+    sampler: Literal["shuffle", "balanced"] = "shuffle"  # balanced: classes equally often, with replacement
+    loss: str = "cross-entropy"  # with soft targets; or "focal", or "module:function" of your own
+    focal_gamma: float = number(2.0, 0, 20)  # focal: power of 1 - p, by which sure faces count less
     label_smoothing: float = number(0.0, 0, 0.9)
     class_weights: Literal["none", "balanced"] = "none"
     checkpoint: Literal["last", "best"] = (
@@ -177,6 +187,7 @@ class Training:
 class Augment:
     """Random augmentations of the train faces, drawn anew for each face and step."""
 
+    function: str = ""  # "module:function" of your own, after all but noise, blur and blends; "": none
     flip: bool = False
     shift: int = number(0, 0, 64)  # at most so many pixels, horizontally and vertically
     rotation: float = number(0.0, 0, 180)  # at most so many degrees, either way

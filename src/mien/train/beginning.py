@@ -17,8 +17,12 @@ from mien.networks.initial import initial_file, read_initial
 from mien.reading import sha256_file
 from mien.recipe import Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
+from mien.train.augment import check_function
+from mien.train.losses import check_loss
 from mien.train.schedule import side_at
 from mien.train.targets import soft_target_files, targets
+
+TRIED_FACES = 4  # by which an augmentation of the user's own is tried
 
 
 def checked(recipe: Recipe, data: Development) -> dict | None:
@@ -36,6 +40,8 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
     network = check(recipe.network, side=data.info.side, classes=len(data.info.labels))
     _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)
+    check_loss(recipe.training, len(data.info.labels))
+    check_function(recipe.augment, torch.from_numpy(data.train.images[:TRIED_FACES]))
     if not recipe.network.pretrained:
         return None
     path = initial_file(recipe.network.pretrained)

@@ -1,5 +1,6 @@
 """Learning rates and stopping as pure functions. Knows nothing about torch or files."""
 
+import math
 from dataclasses import dataclass, field
 
 from mien.recipe import Recipe
@@ -35,14 +36,17 @@ def lr_at(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
     """Return the learning rate of the next step.
 
     One-cycle (Smith & Topin 2018, without the momentum cycle): linear up over the warm-up
-    share of all steps, linear down to zero at the last.
+    share of all steps, linear down to zero at the last; cosine (Loshchilov & Hutter 2017): down as half a cosine.
     """
-    if recipe.schedule.kind != "one-cycle":
+    if recipe.schedule.kind not in ("one-cycle", "cosine"):
         return state.lr
     steps = recipe.training.epochs * steps_per_epoch
     done = state.epoch * steps_per_epoch + state.step
     warm = max(1.0, recipe.schedule.warmup * steps)
-    return recipe.optimizer.lr * min((done + 1) / warm, (steps - done) / (steps - warm + 1))
+    rise, fall = (done + 1) / warm, (steps - done) / (steps - warm + 1)
+    if recipe.schedule.kind == "cosine":
+        fall = (1 - math.cos(math.pi * min(1.0, fall))) / 2
+    return recipe.optimizer.lr * min(rise, fall)
 
 
 def side_at(recipe: Recipe, epoch: int, side: int) -> int:

@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from mien.dataset import Faces
+from mien.folds import subset
 from mien.networks import as_input
 from mien.networks.engine import Engine
 from mien.recipe import Optimizer, Recipe
 from mien.train import distributed
 from mien.train.augment import shrink
+from mien.train.losses import Loss, make_loss
 from mien.train.schedule import TrainState, ema_decay_at, lr_at, side_at
 from mien.train.seeds import derive_seed, epoch_order
 from mien.train.targets import TrainBatches
@@ -43,6 +45,8 @@ class Training:
     side: int  # of the faces, in pixels
     state: TrainState
     generator: torch.Generator
+    rows: torch.Tensor  # int64 (M,), the faces that are trained on, on the CPU
+    loss: Loss
     best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch so far
     order: torch.Tensor = field(
         default_factory=lambda: torch.empty(0)
@@ -57,12 +61,12 @@ class Training:
     @property
     def batch_size(self) -> int:
         """Faces in a step."""
-        return min(self.recipe.training.batch_size, len(self.labels))
+        return min(self.recipe.training.batch_size, len(self.rows))
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch; the faces left over are others each time."""
-        return len(self.labels) // self.batch_size
+        return len(self.rows) // self.batch_size
 
 
 def set_up(
@@ -92,6 +96,8 @@ def set_up(
         side=faces.images.shape[1],
         state=TrainState(lr=recipe.optimizer.lr),
         generator=torch.Generator(engine.device),
+        rows=torch.from_numpy(subset(faces.labels, faces.groups, recipe.training.subset)),
+        loss=make_loss(recipe.training),
     )
 
 
@@ -104,15 +110,18 @@ def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimi
         {"params": others, "weight_decay": 0.0},
     ]
     rules = {"lr": options.lr, "fused": True}  # a call for all tensors: one each took up to 5 % of a step
-    if options.kind == "adam":
-        return torch.optim.Adam(groups, **rules)
+    if options.kind != "sgd":
+        return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.kind](groups, **rules)
     return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0, **rules)
 
 
 def begin_epoch(training: Training) -> None:
     """Deal the epoch's faces and take its sums up where they stand, which is within it in a run that goes on."""
     state, device = training.state, training.engine.device
-    training.order = epoch_order(training.seed, state.epoch, len(training.labels), device)
+    rows, balanced = training.rows, training.recipe.training.sampler == "balanced"
+    classes = training.labels.cpu()[rows] if balanced else None
+    order = epoch_order(training.seed, state.epoch, len(rows), device, classes=classes)
+    training.order = rows.to(device)[order]
     training.batches.begin_epoch(state.epoch)
     training.loss_sum = torch.tensor(state.loss_sum, dtype=torch.float64, device=device)
     training.correct = torch.tensor(state.correct, device=device)
@@ -139,11 +148,13 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
         group["lr"] = lr_at(recipe, state, training.steps_per_epoch)
     mark("data")
     labels = training.labels[batch]
-    loss, correct = backward(training.network, training.engine, x, target, labels, mark=mark)
+    loss, correct = backward(
+        training.network, training.engine, x, target, labels, loss=training.loss, mark=mark
+    )
     if recipe.optimizer.sam_rho:
         torch.manual_seed(step_seed + distributed.rank())
         with sam_ascent(training.network, recipe.optimizer.sam_rho):
-            backward(training.network, training.engine, x, target, labels, mark=mark)
+            backward(training.network, training.engine, x, target, labels, loss=training.loss, mark=mark)
     training.optimizer.step()
     if training.eval_network is not training.network:
         ema_update(training.eval_network, training.network, ema_decay_at(recipe.optimizer.ema_decay, number))
@@ -161,6 +172,7 @@ def backward(
     target: torch.Tensor,
     labels: torch.Tensor,
     *,
+    loss: Loss = F.cross_entropy,
     mark: Mark = unmarked,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the gradients of the batch's mean loss into the network; return that loss and how many are correct.
@@ -170,15 +182,15 @@ def backward(
     part = distributed.shard(x)
     with engine.autocast():
         logits = network(part).float()
-    loss = F.cross_entropy(logits, distributed.shard(target)) * (len(part) / len(x))
+    value = loss(logits, distributed.shard(target)) * (len(part) / len(x))
     mark("forward")
     network.zero_grad(set_to_none=True)
-    loss.backward()
-    loss, correct = loss.detach(), (logits.detach().argmax(1) == distributed.shard(labels)).sum()
+    value.backward()
+    value, correct = value.detach(), (logits.detach().argmax(1) == distributed.shard(labels)).sum()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    distributed.all_reduce_sum([*gradients, loss, correct])
+    distributed.all_reduce_sum([*gradients, value, correct])
     mark("backward")
-    return loss, correct
+    return value, correct
 
 
 @contextmanager

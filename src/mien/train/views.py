@@ -94,7 +94,8 @@ def read_views(path: Path) -> Views:
             raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
         return Views(
             classes=tuple(metadata["classes"]),
-            augment={_current(name): value for name, value in metadata["augment"].items()},
+            augment=view_fields(Augment())  # what later versions added was off
+            | {_current(name): value for name, value in metadata["augment"].items()},
             faces=metadata["faces"],
             teachers=tuple(metadata["teachers"]),
             total=metadata["total"],

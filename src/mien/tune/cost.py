@@ -35,7 +35,7 @@ def cost_of(recipe: Recipe, *, side: int, classes: int) -> Cost:
         network = build(recipe.network, side=side, classes=classes)
         description = describe(network, side)
         kept = _kept_for_backward(network, side) / TRACED_FACES
-    optimizer_slots = 2 if recipe.optimizer.kind == "adam" else int(recipe.optimizer.momentum > 0)
+    optimizer_slots = 2 if recipe.optimizer.kind != "sgd" else int(recipe.optimizer.momentum > 0)
     parameters = description["parameters"]
     size = parameters * (2 + optimizer_slots) * FLOAT_BYTES + kept * recipe.training.batch_size
     return Cost(parameters, description["multiply_adds"], size / 1e6)
