@@ -67,8 +67,9 @@ def test_focal_loss_with_gamma_0_is_cross_entropy_and_lowers_what_is_sure():
     targets = torch.tensor([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0]])
 
     assert torch.allclose(F.cross_entropy(logits, targets), focal(logits, targets, gamma=0.0))
-    sure, unsure = (focal(logits[i : i + 1], targets[i : i + 1], gamma=2.0) for i in (0, 1))
-    plain = [F.cross_entropy(logits[i : i + 1], targets[i : i + 1]) for i in (0, 1)]
+    labels = torch.eye(3)[[0, 0]]
+    sure, unsure = (focal(logits[i : i + 1], labels[i : i + 1], gamma=2.0) for i in (0, 1))
+    plain = [F.cross_entropy(logits[i : i + 1], labels[i : i + 1]) for i in (0, 1)]
     assert sure / plain[0] < unsure / plain[1] < 1
 
 
