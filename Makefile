@@ -9,7 +9,7 @@ MIEN = .venv/bin/mien
 OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all test-lowest test-python bench results weights teachers study study-page wheel clean
+.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -56,6 +56,11 @@ bench: .venv/with-test
 results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
+
+# results/fairness-*.csv: what differs between rendered people for the model that ships (two cores: under 20 minutes)
+fairness: .venv/with-all
+	$(MIEN) fairness pocket --out reports/fairness
+	for name in outcomes intensities confusion; do cp reports/fairness/numbers/$$name.csv results/fairness-$$name.csv || exit 1; done
 
 # make weights DATA=fer2013.tar.gz VOTES=fer2013new.csv: the model that ships. Three seeds from labels alone (labels-s0 …, of an
 # earlier network); the best of them on val and FER+'s voters teach three more (first-s0 …), the best of these and the voters

@@ -1,4 +1,4 @@
-"""The commands that judge and ship: evaluate, judge, compare, stress, export."""
+"""The commands that judge and ship: evaluate, judge, compare, stress, fairness, export."""
 
 from pathlib import Path
 from typing import Annotated
@@ -115,6 +115,36 @@ def stress(
         progress = TerminalCounting(stop=stop)
         result = stress(models, data, out, faces=faces, seed=seed, draws=draws, progress=progress)
     print(f"{summary(result)}\n\n{out / 'stress.html'}")
+
+
+@app.command()
+def fairness(
+    models: Annotated[
+        list[str], typer.Argument(help="models that ship, .onnx files, or folders of complete runs")
+    ],
+    out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/fairness"),
+    people: Annotated[int, typer.Option(help="so many rendered people, 2 to 2,000")] = 80,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="compare by this one alone; may be given several times")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the people and the bootstrap")] = 0,
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+) -> None:
+    """Compare rendered people of other age, skin, hair …
+
+    Each person is rendered with one attribute changed and all else the same; several models see the same faces.
+    """
+    from mien.fairness import fairness, summary
+    from mien.progress import TerminalCounting
+    from mien.workers import available_cores
+
+    with stop_asked() as stop:
+        progress = TerminalCounting(stop=stop)
+        result = fairness(
+            models, out, people=people, attributes=attribute or (), seed=seed, draws=draws,
+            workers=available_cores(), progress=progress,
+        )  # fmt: skip
+    print(f"{summary(result)}\n\n{out / 'fairness.html'}")
 
 
 @app.command()

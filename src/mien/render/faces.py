@@ -5,12 +5,13 @@ Every face depends on the seed and its own number alone, so the number of worker
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from typing import TypeVar
 
 import numpy as np
 
@@ -39,6 +40,9 @@ TRUTH = (
     "hair", "beard", *(f"au{number:02}" for number in AUS), "gaze_right", "gaze_up", "yaw", "pitch", "roll",
     "light_azimuth", "light_elevation", "light_hardness", "occluder", "blur", "noise",
 )  # fmt: skip
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +164,21 @@ def truth_of(number: int, person: Person, shown: Expression, view: Look) -> tupl
 
 def render_all(plan: Plan, workers: int) -> Iterator[Rendered]:
     """Yield every face, person by person."""
-    work = partial(_render_chunk, plan)
     everyone = list(zip(splits(plan), orders(plan), strict=True))
     chunks = [everyone[i : i + CHUNK] for i in range(0, len(everyone), CHUNK)]
+    for faces in in_processes(partial(_render_chunk, plan), chunks, workers):
+        yield from faces
+
+
+def in_processes(work: Callable[[Thing], Result], things: Iterable[Thing], workers: int) -> Iterator[Result]:
+    """Yield `work(thing)` of each thing, in order, by so many processes of one thread; one is this process."""
     if workers == 1:
-        for chunk in chunks:
-            yield from work(chunk)
+        yield from map(work, things)
         return
     with _one_thread_each():
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_ctrl_c)
         try:
-            for found in pool.map(work, chunks):
-                yield from found
+            yield from pool.map(work, things)
         finally:
             pool.shutdown(cancel_futures=True)
 

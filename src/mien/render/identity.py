@@ -24,6 +24,8 @@ HAIR = {  # style -> shares for female and male people
     "short": (0.10, 0.42), "fringe": (0.16, 0.14), "parted": (0.12, 0.20), "back": (0.22, 0.05),
     "long": (0.36, 0.04), "receding": (0.02, 0.09), "bald": (0.02, 0.06),
 }  # fmt: skip
+RECEDED = 0.22  # dm
+FEMALE_BROW_THICKNESS, FEMALE_BROW_ARCH = 0.78, 0.01  # times the male one, dm more than it
 BEARDS = {"none": 0.55, "stubble": 0.2, "moustache": 0.08, "full": 0.17}
 
 
@@ -65,7 +67,7 @@ def identity(draw: Draw) -> Person:
     weight = draw.normal(0, 0.4)
     age, gender, weight = round(age, 1), round(gender, 3), round(weight, 3)
     vertices = _shape(draw, age, gender, ancestry, weight)
-    center, scale = _eyes(vertices)
+    center, scale = eyes_of(vertices)
     grown, male = age >= 16, gender > 0.5
     skin = 0.27 * ancestry[0] + 0.55 * ancestry[1] + 0.60 * ancestry[2] + draw.normal(0, 0.05)
     hair_tone = _hair_tone(draw, age, ancestry)
@@ -81,19 +83,19 @@ def identity(draw: Draw) -> Person:
         iris=draw.uniform(0.02, 0.05) if ancestry[2] < 0.5 or draw.chance(0.45) else draw.uniform(0.1, 0.26),
         brow=(
             min(hair_tone, draw.uniform(0.03, 0.14)),
-            draw.uniform(0.75, 1.2) * (1.0 if male else 0.78),
+            draw.uniform(0.75, 1.2) * (1.0 if male else FEMALE_BROW_THICKNESS),
             draw.normal(0.012, 0.012),
-            draw.normal(0.006, 0.01) + (0.0 if male else 0.01),
+            draw.normal(0.006, 0.01) + (0.0 if male else FEMALE_BROW_ARCH),
         ),
         hair=style,
         hair_tone=hair_tone,
-        hairline=draw.normal(0, 0.07) + (0.22 if style == "receding" else 0.0),
+        hairline=draw.normal(0, 0.07) + (RECEDED if style == "receding" else 0.0),
         hair_depth=draw.uniform(0.07, 0.2),
         part=draw.uniform(-1, 1),
         beard=draw.choice(BEARDS) if grown and male else "none",
         beard_amount=draw.uniform(0.55, 1.0),
         liner=draw.uniform(0.6, 1.0) if made_up else draw.uniform(0.25, 0.6),
-        age_lines=min(1.0, max(0.0, (age - 22) / 45)) * draw.uniform(0.6, 1.0),
+        age_lines=lined_share(age) * draw.uniform(0.6, 1.0),
         blotches=draw.uniform(0.02, 0.06),
         texture=(draw.uniform(), draw.uniform()),
         vertices=vertices,
@@ -104,11 +106,21 @@ def identity(draw: Draw) -> Person:
 
 def _shape(draw: Draw, age: float, gender: float, ancestry, weight: float) -> np.ndarray:
     pack = shapes()
+    moved = pack.base.reshape(-1).copy()
+    add_macro_shape(moved, age, gender, ancestry, weight)
+    names, weights = _local_weights(draw, pack)
+    rows = [pack.local_names.index(name) for name in names]
+    moved += np.array(weights, np.float32) @ pack.local[rows]
+    return moved.reshape(-1, 3)
+
+
+def add_macro_shape(moved: np.ndarray, age: float, gender: float, ancestry, weight: float) -> None:
+    """Add to coordinates float32 (V * 3,) what age, gender, ancestry and weight make of a head."""
+    pack = shapes()
     low, high, share = ("child", "young", _share(age, "child", "young"))
     if age > AGES["young"]:
         low, high, share = "young", "old", _share(age, "young", "old")
     ages = {low: 1 - share, high: share}
-    moved = pack.base.reshape(-1).copy()
     for gender_name, gender_share in (("female", 1 - gender), ("male", gender)):
         for age_name, age_share in ages.items():
             for ancestry_name, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
@@ -119,10 +131,11 @@ def _shape(draw: Draw, age: float, gender: float, ancestry, weight: float) -> np
             far = "maxweight" if weight > 0 else "minweight"
             moved += gender_share * age_share * (1 - heavy) * pack.weights[f"{name}-averageweight"]
             moved += gender_share * age_share * heavy * pack.weights[f"{name}-{far}"]
-    names, weights = _local_weights(draw, pack)
-    rows = [pack.local_names.index(name) for name in names]
-    moved += np.array(weights, np.float32) @ pack.local[rows]
-    return moved.reshape(-1, 3)
+
+
+def lined_share(age: float) -> float:
+    """Return how much of the lines that an old face can have one of so many years has, 0..1."""
+    return min(1.0, max(0.0, (age - 22) / 45))
 
 
 def _share(age: float, low: str, high: str) -> float:
@@ -154,7 +167,7 @@ def _spread(name: str) -> float:
     return SPREAD[max(fitting, key=len)] if fitting else 0.42
 
 
-def _eyes(vertices: np.ndarray) -> tuple[tuple[float, float, float], float]:
+def eyes_of(vertices: np.ndarray) -> tuple[tuple[float, float, float], float]:
     """Return the middle between the eyes, and the head's size against the base head's."""
     balls = vertices[shapes().parts["eyes"]].astype(np.float64)
     half = len(balls) // 2

@@ -4,7 +4,12 @@ from dataclasses import dataclass, replace
 
 from mien.render.draw import Draw
 
-OCCLUDERS = {"none": 0.84, "glasses": 0.08, "hand": 0.05, "object": 0.03}
+OCCLUDERS = {
+    "none": 0.84,
+    "glasses": 0.08,
+    "hand": 0.05,
+    "object": 0.03,
+}  # a "scarf" is never drawn by chance
 
 
 @dataclass(frozen=True, slots=True)

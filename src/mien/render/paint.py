@@ -68,6 +68,8 @@ def paint(pixels: Pixels, person: Person, shown: Expression, look: Look) -> Surf
     gloss = gloss * (1 - hair) + hair * 0.10 * fallen
     if look.occluder == "glasses":
         albedo, gloss = _glasses(albedo, gloss, pixels, look)
+    elif look.occluder == "scarf":
+        albedo, gloss = _scarf(albedo, gloss, pixels, look)
     eyes = np.flatnonzero(pixels.eye)
     albedo[eyes], gloss[eyes] = _eyes(pixels.place[eyes], person)
     hair[eyes] = 0
@@ -190,3 +192,14 @@ def _glasses(albedo, gloss, pixels: Pixels, look: Look):
     )
     albedo = albedo + (0.03 - albedo) * cover
     return albedo, gloss + 0.3 * cover
+
+
+def _scarf(albedo, gloss, pixels: Pixels, look: Look):
+    """Lay a scarf of one tone over hair, ears and neck; an oval around the face stays free."""
+    x, y, z = pixels.place.T
+    radius = np.sqrt((x / 0.70) ** 2 + ((y - 6.95) / 0.86) ** 2)
+    around = np.maximum(step((radius - 1) / 0.06), step((0.45 - z) / 0.1)) * ~pixels.eye
+    folds = 1 + 0.12 * np.sin(16 * radius + 5 * np.abs(x)) * step((radius - 1) / 0.2)
+    shade = 1 - 0.5 * np.exp(-(((radius - 1.0) / 0.05) ** 2))  # of the rim
+    tone = 0.06 + 0.5 * look.place[0]
+    return albedo + (tone * folds * shade - albedo) * around, gloss * (1 - 0.6 * around)

@@ -1,0 +1,121 @@
+"""For whom a recognizer works worse: rendered people in pairs, one attribute changed and all else the same.
+
+Each person shows the same expressions at the same intensities, poses and lights with each attribute at each level, so
+differences are paired and their cause is known, which no set of photographs gives. What it cannot say stands at the
+head of the report: rendered faces are no people. `fairness` makes a folder with `fairness.html`, `numbers/` (CSV) and
+`figures/`; `summary` tells the result in the terminal.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mien.classifiers import Classifier, read_classifiers
+from mien.errors import DataError, ModelError
+from mien.fairness.attributes import ATTRIBUTES
+from mien.fairness.faces import NEUTRAL, SHOWN, Plan, example, render_people
+from mien.fairness.measure import Answers, Design, Fairness, Gap, LevelResult, measure
+from mien.fairness.report import PAGE, fill
+from mien.fairness.text import summary
+from mien.judge.bootstrap import check_draws
+from mien.labels import LABELS, known_words
+from mien.pages.report import writing_report
+from mien.progress import Counting
+from mien.text import quoted
+
+__all__ = ["ATTRIBUTES", "PEOPLE", "Fairness", "Gap", "LevelResult", "fairness", "summary"]
+
+PEOPLE = 80  # by default: on two cores in less than 20 minutes
+FEWEST, MOST = 2, 2000
+SIDES = (16, 256)  # pixels of the faces
+EXAMPLE_SIDE = 96
+
+
+def fairness(
+    models: Sequence[str | Path],
+    out: Path,
+    *,
+    people: int = PEOPLE,
+    attributes: Sequence[str] = (),
+    seed: int = 0,
+    draws: int = 2000,
+    workers: int = 1,
+    progress: Counting | None = None,
+) -> Fairness:
+    """Compare how models, or runs, classify rendered people who differ in one attribute; write the report into `out`.
+
+    A model is a shipped one's name, a `.onnx` file or the folder of a complete run; it classifies FER2013's seven
+    classes. `attributes` are names of ATTRIBUTES, none takes all; those that are controls are always there. `workers`
+    are processes that render and change no figure; more than one need a script whose work stands below
+    `if __name__ == "__main__"`. Raises DataError for people or attributes that there are not, ModelError or RunError
+    for a model that cannot be used, StorageError where `out` holds anything else, MissingExtra without matplotlib.
+    """
+    out = Path(out)
+    if not models:
+        raise ModelError("there is no model to compare people by")
+    if not FEWEST <= people <= MOST:
+        raise DataError(f"--people must be from {FEWEST} to {MOST:,} and is {people:,}")
+    check_draws(draws, seed)
+    classifiers = read_classifiers(models)
+    plan = Plan(seed, _side(classifiers), _chosen(attributes))
+    with writing_report(out, PAGE, extra="compare") as report:
+        answers, detected = _ask(classifiers, plan, people, workers, progress or Counting())
+        result = measure(_design(plan), answers, detected, draws=draws, seed=seed)
+        examples = {name: example(plan, name, side=EXAMPLE_SIDE) for name in plan.attributes}
+        command = f"mien fairness {' '.join(quoted(m) for m in models)} --people {people} --seed {seed}"
+        command += "".join(f" --attribute {quoted(name)}" for name in attributes) + f" --out {quoted(out)}"
+        fill(report, result, examples=examples, command=command)
+    return result
+
+
+def _side(classifiers: dict[str, Classifier]) -> int:
+    """Return the side of the faces that all classify; ModelError where classes or sides differ."""
+    side = next(iter(classifiers.values())).side
+    for classifier in classifiers.values():
+        classifier.refuse_other_faces(LABELS, side, "a rendered person")
+    if not SIDES[0] <= side <= SIDES[1]:
+        raise ModelError(f"faces of {side} pixels are not rendered, only of {SIDES[0]} to {SIDES[1]}")
+    return side
+
+
+def _chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the attributes of these names, or all, in the table's order, and the controls."""
+    for name in names:
+        if name not in ATTRIBUTES:
+            raise DataError(f'no attribute "{name}"{known_words(name, ATTRIBUTES)}')
+    return tuple(name for name, each in ATTRIBUTES.items() if not names or name in names or each.control)
+
+
+def _design(plan: Plan) -> Design:
+    labels = [label for label, _ in SHOWN]
+    return Design(
+        levels={name: list(ATTRIBUTES[name].levels) for name in plan.attributes},
+        classes=LABELS,
+        labels=np.array([LABELS.index(label) for label in labels]),
+        intensities=np.array([intensity for _, intensity in SHOWN]),
+        graded=np.array([label != NEUTRAL for label in labels]),
+        controls=frozenset(name for name in plan.attributes if ATTRIBUTES[name].control),
+    )
+
+
+def _ask(
+    classifiers: dict[str, Classifier], plan: Plan, people: int, workers: int, progress: Counting
+) -> tuple[dict[str, Answers], np.ndarray]:
+    """Return each model's answers to the rendered people, and how often their faces were found."""
+    ask = {name: partial(_probabilities, each.in_order(LABELS)) for name, each in classifiers.items()}
+    probs: dict[str, list[np.ndarray]] = {name: [] for name in classifiers}
+    detected = []
+    for person in progress.over("people", people, render_people(plan, people, workers)):
+        for name in ask:
+            probs[name].append(ask[name](person.faces))
+        detected.append(person.detected)
+    answers = {name: Answers(np.stack(probs[name]), each.threshold) for name, each in classifiers.items()}
+    return answers, np.stack(detected)
+
+
+def _probabilities(classify, faces: np.ndarray) -> np.ndarray:
+    """Return probabilities (levels, SHOWN, C) of a person's faces uint8 (levels, SHOWN, S, S)."""
+    levels, shown, side, _ = faces.shape
+    return classify(faces.reshape(-1, side, side)).reshape(levels, shown, -1)
