@@ -254,7 +254,7 @@ def _pairs(design: Design) -> Iterator[tuple[int, int]]:
 def _gaps(design: Design, subjects: dict, points: dict, drawn: dict, seed: int) -> list[Gap]:
     pairs = list(_pairs(design))
     tests = len(pairs) * sum(len(_names(design, name)) for name in subjects)
-    found = []
+    found: list[tuple[tuple[str, str, str, str, str], Interval, float]] = []
     for name, sums in subjects.items():
         ps = _randomization_ps(design, sums, pairs, exchanges=EXCHANGES_A_TEST * tests, seed=seed)
         for (row, first), row_ps in zip(pairs, ps, strict=True):
