@@ -1,4 +1,5 @@
 import csv
+import inspect
 import subprocess
 import sys
 from dataclasses import replace
@@ -6,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mien.cli import judging
 from mien.errors import DataError, ModelError, StorageError
-from mien.fairness import ATTRIBUTES, fairness
+from mien.fairness import ATTRIBUTES, PEOPLE, fairness
 from mien.fairness.attributes import person_numbered
 from mien.fairness.faces import Plan, render_person, shown, view
 from mien.fairness.measure import BALANCED, DETECTOR, FOUND, HALF, Answers, Design, half_intensity, measure
@@ -180,6 +182,13 @@ def test_the_command_writes_a_report(toy_model, tmp_path):
     assert {"glasses", CONTROL} == {row["attribute"] for row in rows}
     assert 4 * (len(LABELS) * 2 + 4 + 1) == len(rows)
     assert {"compared with", "cannot tell"} == {row["conclusion"] for row in rows}
+
+
+def test_the_command_compares_as_many_people_as_the_function():
+    """Without options both render the same number of people."""
+    default = inspect.signature(judging.fairness).parameters["people"].default
+
+    assert PEOPLE == default == inspect.signature(fairness).parameters["people"].default
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,9 @@ def _whisker(axes, fairness: Fairness, look: Series, attribute: str, level: str,
     fill = look.color if gap.holds else LIGHT["paper"]
     axes.plot(100 * difference.point, y, look.marker, color=look.color, markerfacecolor=fill, markersize=7)
     if len(fairness.models) == 1:
+        paper = {"facecolor": LIGHT["paper"], "linewidth": 0, "pad": 1}
         axes.annotate(points(difference.point), (100 * difference.point, y), (0, 9), textcoords="offset points",
-                      ha="center", fontsize=SMALL)  # fmt: skip
+                      ha="center", fontsize=SMALL, bbox=paper)  # fmt: skip
 
 
 def _reach(fairness: Fairness) -> float:

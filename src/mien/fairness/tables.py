@@ -18,13 +18,13 @@ def data(fairness: Fairness) -> dict[str, Data]:
     for result in fairness.levels:
         place = result.model, result.attribute, result.level
         outcomes += [(*place, *_outcome(fairness, result, outcome)) for outcome in result.values]
-        steps = zip(
-            design.steps.tolist(), result.recall_by_intensity, strict=bool(result.recall_by_intensity)
-        )
-        intensities += [(*place, *pair) for pair in steps]
+        if result.model == DETECTOR:
+            continue
+        recall = zip(design.steps.tolist(), result.recall_by_intensity, strict=True)
+        intensities += [(*place, *pair) for pair in recall]
         confusion += [
             (*place, true, predicted, count)
-            for true, row in zip(design.classes, result.confusion, strict=bool(result.confusion))
+            for true, row in zip(design.classes, result.confusion, strict=True)
             for predicted, count in zip(design.classes, row, strict=True)
         ]
     head = ("model", "attribute", "level")
