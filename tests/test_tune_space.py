@@ -144,7 +144,7 @@ BAD_PARAMETERS = {
     "optimizer.lr = { choices = [0.1, 0.1] }": "twice",
     "optimizer.lr = { choices = [0.1, 1], low = 0.1 }": "not both",
     "optimizer.kind = { low = 1, high = 2 }": "choices",
-    "optimizer.kind = { choices = ['sgd', 'adamw'] }": "'adamw'",
+    "optimizer.kind = { choices = ['sgd', 'lion'] }": "'lion'",
     "network.layers.0 = { low = 1.5, high = 4 }": "1.5",
     "network.layers.0 = { low = 1, high = 4, step = 0.5 }": "0.5",
     "network.kind = { choices = ['cnn', 'densenet'] }": "one kind",
