@@ -6,8 +6,7 @@ work that is so many things, one after the other.
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 from mien.errors import Stopped
@@ -124,11 +123,14 @@ class TerminalCounting(Counting):
     def over(self, name, total, things):
         """Yield the things and tell how many there have been."""
         counted = self._bar if self._wants_bar and self._stream.isatty() else self._lines
-        with closing(counted(name, total, things)) as each:  # at a stop what makes the things ends at once
-            for thing in each:
+        try:
+            for thing in counted(name, total, things):
                 yield thing
                 if self._stop():
                     raise Stopped(f"{name}: stopped; nothing half-done was kept")
+        finally:
+            if isinstance(things, Generator):  # at a stop what makes the things ends at once
+                things.close()
 
     def wait(self, name):
         """Say once that this process waits, and stop where that is asked for."""
