@@ -27,7 +27,7 @@ from mien.text import quoted
 
 __all__ = ["ATTRIBUTES", "PEOPLE", "Fairness", "Gap", "LevelResult", "fairness", "summary"]
 
-PEOPLE = 80  # by default: on two cores in less than 20 minutes
+PEOPLE = 40  # by default; about 9 CPU minutes
 FEWEST, MOST = 2, 2000
 SIDES = (16, 256)  # pixels of the faces
 EXAMPLE_SIDE = 96

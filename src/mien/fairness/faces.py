@@ -10,7 +10,7 @@ from mien.faces import Finder
 from mien.fairness.attributes import ATTRIBUTES, person_numbered
 from mien.labels import LABELS
 from mien.render.draw import Draw
-from mien.render.expression import expression
+from mien.render.expression import Expression, expression
 from mien.render.faces import in_processes
 from mien.render.geometry import landmarks
 from mien.render.identity import Person
@@ -28,7 +28,7 @@ SURROUNDED_SIDE, SURROUNDED_SIZE = (
     128,
     0.28,
 )  # pixels of a picture with surroundings, and how large a face is there
-SURROUNDED = 2  # such pictures of a person at each level: neutral, and a class that goes round the people
+EXAMPLE = 0  # number of the person on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ class PersonFaces:
     """The pictures of a person."""
 
     faces: np.ndarray  # uint8 (levels, SHOWN, side, side)
-    detected: np.ndarray  # float64 (levels,), share of SURROUNDED pictures in which the face is found
+    detected: (
+        np.ndarray
+    )  # float64 (levels,), share of the pictures with surroundings in which the face is found
 
 
 def render_people(plan: Plan, people: int, workers: int) -> Iterator[PersonFaces]:
@@ -61,24 +63,15 @@ def render_person(plan: Plan, number: int) -> PersonFaces:
     """Return the faces of the person with a number."""
     person = person_numbered(plan.seed, number)
     views = {label: view(plan.seed, number, label) for label in LABELS}
-    faces, detected = [], []
-    for name, level in plan.levels():
-        changed = {label: _changed(name, level, person, views[label]) for label in LABELS}
-        faces += [
-            picture(
-                changed[label][0],
-                shown(plan.seed, number, label, intensity),
-                changed[label][1],
-                side=plan.side,
-            )
-            for label, intensity in SHOWN
-        ]
-        second = LABELS[number % len(LABELS)]
-        detected.append(
-            np.mean([_is_detected(*changed[label], plan.seed, number, label) for label in (NEUTRAL, second)])
-        )
-    grid = np.stack(faces).reshape(-1, len(SHOWN), plan.side, plan.side)
-    return PersonFaces(grid, np.array(detected))
+    changed = [_changed(name, level, person, views) for name, level in plan.levels()]
+    faces = [
+        picture(each, shown(plan.seed, number, label, intensity), seen, side=plan.side)
+        for at_level in changed
+        for label, intensity in SHOWN
+        for each, seen in [at_level[label]]
+    ]
+    grid = np.stack(faces).reshape(len(changed), len(SHOWN), plan.side, plan.side)
+    return PersonFaces(grid, np.array([_detected_share(plan.seed, number, at_level) for at_level in changed]))
 
 
 def view(seed: int, number: int, label: str) -> Look:
@@ -87,31 +80,33 @@ def view(seed: int, number: int, label: str) -> Look:
     return replace(look(Draw(seed, "look", *place), (seed, *place)), occluder="none")
 
 
-def shown(seed: int, number: int, label: str, intensity: float):
+def shown(seed: int, number: int, label: str, intensity: float) -> Expression:
     """Return how a person shows a class: at each intensity the same movements, more or less of them."""
     return expression(Draw(seed, "express", number, LABELS.index(label)), label, intensity)
 
 
 def example(plan: Plan, name: str, *, side: int) -> list[np.ndarray]:
     """Return a happy face of one person at each level of an attribute, uint8 (side, side), in an even light."""
-    label, number = "happy", EXAMPLE
-    person = person_numbered(plan.seed, number)
+    label = "happy"
     plain = replace(
-        view(plan.seed, number, label), yaw=-8.0, pitch=0.0, roll=0.0, azimuth=25.0, elevation=30.0, hardness=0.5,
+        view(plan.seed, EXAMPLE, label), yaw=-8.0, pitch=0.0, roll=0.0, azimuth=25.0, elevation=30.0, hardness=0.5,
         blur=0.0, noise=2.0, level=0.52, contrast=1.0, gamma=1.0, size=0.92, shift=(0.0, 0.0), background=0.6,
     )  # fmt: skip
-    return [
-        picture(changed, shown(plan.seed, number, label, 0.9), seen, side=side)
-        for changed, seen in (_changed(name, level, person, plain) for level in ATTRIBUTES[name].levels)
-    ]
+    person, smile = person_numbered(plan.seed, EXAMPLE), shown(plan.seed, EXAMPLE, label, 0.9)
+    changed = [_changed(name, level, person, {label: plain})[label] for level in ATTRIBUTES[name].levels]
+    return [picture(each, smile, seen, side=side) for each, seen in changed]
 
 
-EXAMPLE = 0  # number of the person on the page
-
-
-def _changed(name: str, level: str, person: Person, seen: Look) -> tuple[Person, Look]:
+def _changed(name: str, level: str, person: Person, views: dict[str, Look]) -> dict[str, tuple[Person, Look]]:
+    """Return the person and each class's view with an attribute at a level."""
     attribute = ATTRIBUTES[name]
-    return attribute.levels[level](*attribute.basis(person, seen))
+    return {label: attribute.levels[level](*attribute.basis(person, seen)) for label, seen in views.items()}
+
+
+def _detected_share(seed: int, number: int, at_level: dict[str, tuple[Person, Look]]) -> float:
+    """Return in which share of a person's pictures with surroundings the face is found: neutral, and one class more."""
+    labels = NEUTRAL, LABELS[number % len(LABELS)]
+    return float(np.mean([_is_detected(*at_level[label], seed, number, label) for label in labels]))
 
 
 def _is_detected(person: Person, seen: Look, seed: int, number: int, label: str) -> bool:
