@@ -24,10 +24,8 @@ SHOWN = (
     *((label, intensity) for label in LABELS if label != NEUTRAL for intensity in INTENSITIES),
 )
 """The expressions of a person at each level: class and intensity."""
-SURROUNDED_SIDE, SURROUNDED_SIZE = (
-    128,
-    0.28,
-)  # pixels of a picture with surroundings, and how large a face is there
+SURROUNDED_SIDE = 128  # pixels of a picture with surroundings
+SURROUNDED_SIZE = 0.13  # of a head there, against one that fills the picture: a face is about 12 pixels wide
 EXAMPLE = 0  # number of the person on the page
 
 
