@@ -61,10 +61,24 @@ def test_a_prior_is_named_given_or_read(tmp_path):
     assert (1 / 7,) * 7 == pytest.approx(read_prior("balanced", LABELS, expected))
 
 
+def test_a_number_is_a_power_of_trains_shares():
+    """1 is train's shares, 0 balanced, .5 their roots of sum 1, as a number or as text."""
+    train = (0.64, 0.36)
+
+    assert train == pytest.approx(read_prior(1, ("a", "b"), train))
+    assert (0.5, 0.5) == pytest.approx(read_prior("0", ("a", "b"), train))
+    assert (0.8 / 1.4, 0.6 / 1.4) == pytest.approx(read_prior(0.5, ("a", "b"), train))
+    assert read_prior(0.5, ("a", "b"), train) == read_prior("0.5", ("a", "b"), train)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         "even",
+        1.5,
+        -0.1,
+        float("nan"),
+        True,
         {"happy": 1.0},
         dict.fromkeys(LABELS, 1) | {"bored": 1},
         dict.fromkeys(LABELS, 0),

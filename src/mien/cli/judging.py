@@ -167,7 +167,7 @@ def export(
         str,
         typer.Option(
             metavar="PRIOR",
-            help="how frequent answers take the classes to be: train, balanced or a JSON file",
+            help="how frequent answers take the classes to be: train, balanced, 1 to 0 between them, a JSON file",
         ),
     ] = "train",
     licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",

@@ -24,7 +24,10 @@ ThresholdOption = Annotated[
 ]
 PriorOption = Annotated[
     str | None,
-    typer.Option(metavar="PRIOR", help="how frequent the classes are: train, balanced or a JSON file"),
+    typer.Option(
+        metavar="PRIOR",
+        help="how frequent the classes are: train, balanced, between them 1 to 0, or a JSON file",
+    ),
 ]
 MinScoreOption = Annotated[
     float, typer.Option(min=0, max=1, help="faces of a lower detector score are dropped")

@@ -14,7 +14,8 @@ import numpy as np
 from mien.errors import DataError
 
 TRAIN, BALANCED = "train", "balanced"
-Prior = str | Path | Mapping[str, float]
+Prior = str | float | Path | Mapping[str, float]
+NAMED = {TRAIN: 1.0, BALANCED: 0.0}  # the power of train's shares
 LARGEST_FILE = 1_000_000  # bytes
 
 
@@ -31,13 +32,15 @@ def shift_prior(probs: np.ndarray, source: Sequence[float], target: Sequence[flo
 def read_prior(prior: Prior, labels: Sequence[str], train: Sequence[float]) -> tuple[float, ...]:
     """Return the share of each label that `prior` means, above 0 and of sum 1, in the order of `labels`.
 
-    "train" is `train` itself, "balanced" gives each class the same. Else a mapping from every label to a share or a
-    count, or the path of a JSON file with one. Raises DataError for anything else.
+    "train" is `train` itself, "balanced" gives each class the same, a number from 0 to 1, or its text, is what lies
+    between: `train` to that power, which is 1 minus the tau of Menon et al. Else a mapping from every label to a share
+    or a count, or the path of a JSON file with one. Raises DataError for anything else.
     """
-    if prior == TRAIN:
-        return _shares(train)
-    if prior == BALANCED:
-        return _shares(np.ones(len(labels)))
+    power = _power(prior)
+    if power is not None:
+        return _shares(np.asarray(train, np.float64) ** power)
+    if not isinstance(prior, str | Path | Mapping):
+        raise DataError(f"prior: a number must be from 0 to 1 and is {prior!r}")
     where = "prior" if isinstance(prior, Mapping) else str(prior)
     table = prior if isinstance(prior, Mapping) else _read_file(Path(prior))
     if set(table) != set(labels):
@@ -46,6 +49,19 @@ def read_prior(prior: Prior, labels: Sequence[str], train: Sequence[float]) -> t
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise DataError(f"{where}: {label} must be a number above 0 and is {value!r}")
     return _shares([table[label] for label in labels])
+
+
+def _power(prior: Prior) -> float | None:
+    """Return the power of train's shares that a prior's name or number means, None for any other prior."""
+    if isinstance(prior, Mapping | Path | bool):
+        return None
+    if prior in NAMED:
+        return NAMED[str(prior)]
+    try:
+        power = float(prior)
+    except ValueError:
+        return None
+    return power if 0 <= power <= 1 else None
 
 
 def train_shares(counts: Mapping[str, int], labels: Sequence[str]) -> tuple[float, ...]:
@@ -60,7 +76,7 @@ def _shares(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
 
 
 def _read_file(path: Path) -> Mapping[str, float]:
-    hint = f'give {TRAIN}, {BALANCED} or a JSON file as {{"happy": 0.5, …}}'
+    hint = f'give {TRAIN}, {BALANCED}, a number from 0 to 1 or a JSON file as {{"happy": 0.5, …}}'
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_FILE)
