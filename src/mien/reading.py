@@ -128,12 +128,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sealed(value: dict) -> dict:
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON object with a checksum over all of it, for `read_json` and `read_lines` to check."""
     return {**value, CHECKSUM: _checksum(value)}
 
 
-def _checksum(value: dict) -> str:
+def _checksum(value: dict[str, Any]) -> str:
     plain = json.loads(json.dumps(value))  # keys as they are read
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -261,7 +261,7 @@ def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
     return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(suffix)}
 
 
-def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict]:
+def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict[str, Any]]:
     """Return path and contents of a file given by its name in a folder of the package, or by its path.
 
     Raises `error` in one line where there is no such file or it is no TOML.

@@ -1,8 +1,10 @@
 """The frozen objects that a data set's files become. Reads and writes nothing."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +39,7 @@ class DatasetInfo(Shown):
     folder: Path
     side: int
     labels: tuple[str, ...]
-    origin: dict
+    origin: dict[str, Any]  # JSON: kind, files, options and whatever else made the faces what they are
     counts: dict[str, dict[str, int]]  # split -> label -> faces
     pixels_sha256: str
     table_sha256: str
@@ -123,7 +125,7 @@ class Dataset(Shown):
         """Return all faces. Only `mien audit` calls this: it looks for copies and knows no network."""
         return Whole(self._images, self._table)
 
-    def pictures(self, ids) -> np.ndarray:
+    def pictures(self, ids: Iterable[str]) -> np.ndarray:
         """Return the pixels, uint8 (n, S, S), of faces by id, for pages that show them."""
         rows = {identity: row for row, identity in enumerate(self._table["id"])}
         try:
@@ -147,7 +149,7 @@ class Dataset(Shown):
 
         rng = np.random.default_rng(0)
         train, side = self._table["split"] == "train", min(self.info.side, side)
-        samples = []
+        samples: list[np.ndarray] = []
         for label in self.info.labels:
             rows = np.flatnonzero(train & (self._table["label"] == label))
             rows = np.sort(rng.permutation(rows)[:most])

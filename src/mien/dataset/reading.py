@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,18 +59,31 @@ def read_info(folder: Path) -> DatasetInfo:
     )
 
 
-def same_faces(one, other) -> bool:
+class _Described(Protocol):
+    """A DatasetInfo, or what a run keeps of one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def counts(self) -> dict[str, dict[str, int]]: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def learned_sha256(self) -> str: ...
+
+
+def same_faces(one: _Described, other: _Described) -> bool:
     """Return whether two descriptions are of one data set, be it that one of them lacks the test split.
 
-    So what was trained where test is not may be judged where it is. Each is a DatasetInfo or what a run keeps of one;
-    labels are compared, too, since a fingerprint does not tell their order.
+    So what was trained where test is not may be judged where it is. Labels are compared, too, since a fingerprint does
+    not tell their order.
     """
     blind = not all(any(data.counts.get("test", {}).values()) for data in (one, other))
     learned = blind and one.learned_sha256 == other.learned_sha256 != ""
     return one.labels == other.labels and (one.fingerprint == other.fingerprint or learned)
 
 
-def standing(target: Path, same: Callable[[dict], bool]) -> DatasetInfo:
+def standing(target: Path, same: Callable[[dict[str, Any]], bool]) -> DatasetInfo:
     """Return the data set at `target` if `same(origin)` says that it was made as is wanted now.
 
     Raises DataError where anything else is there.
@@ -110,7 +124,7 @@ def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:
     path = info.folder / "table.csv"
     with _damage(path):
         data = read_bytes(path, LARGEST_TABLE)
-    _refuse_changed(path, hashlib.sha256(data), info.table_sha256)
+    _refuse_changed(path, hashlib.sha256(data).hexdigest(), info.table_sha256)
     with _damage(path):
         header, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
         columns = zip(*rows, strict=True)
@@ -122,8 +136,8 @@ def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
     head = npy_header_bytes(count, info.side)  # known, so not read: it stands in no sum
     with _damage(path), open_file(path) as file:
         file.seek(head)
-        digest, size = hashlib.file_digest(file, "sha256"), file.seek(0, os.SEEK_END)
-    _refuse_changed(path, digest, info.pixels_sha256)
+        sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.seek(0, os.SEEK_END)
+    _refuse_changed(path, sha256, info.pixels_sha256)
     if size != head + math.prod(shape):
         raise DataError(f"{path}: does not hold {count:,} faces of {info.side} pixels; pack it again")
     return np.memmap(path, np.uint8, "r", head, shape)
@@ -138,6 +152,6 @@ def _damage(path: Path):
         raise DataError(f"{path}: {WHAT} is damaged here ({reason(fault)}); pack it again") from None
 
 
-def _refuse_changed(path: Path, digest, expected: str) -> None:
-    if digest.hexdigest() != expected:
+def _refuse_changed(path: Path, sha256: str, expected: str) -> None:
+    if sha256 != expected:
         raise DataError(f"{path}: the file is cut short or was changed after packing; pack it again")

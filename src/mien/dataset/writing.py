@@ -4,10 +4,11 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from mien.dataset.files import (
     COLUMNS,
@@ -31,7 +32,7 @@ class Row:
     split: str | None
     source: str
     group: str
-    extra: tuple = ()
+    extra: tuple[str | int, ...] = ()
 
 
 class DatasetWriter:
@@ -55,7 +56,7 @@ class DatasetWriter:
         label: str,
         split: str | None,
         source: str,
-        extra: tuple = (),
+        extra: tuple[str | int, ...] = (),
         identity: str | None = None,
     ) -> None:
         """Append one face: S*S grey bytes, row by row. Its id is its number, from 0, unless one is given."""
@@ -69,7 +70,7 @@ class DatasetWriter:
         """Note a face that is not in the data set, and why."""
         self.left_out.append((source, reason))
 
-    def finish(self, origin: dict, *, notes: Iterable[str] = ()) -> None:
+    def finish(self, origin: dict[str, Any], *, notes: Iterable[str] = ()) -> None:
         """Complete the files; every row must have its split by now. `notes` say how it was made."""
         self._faces.seek(0)
         self._faces.write(npy_header(len(self.rows), self.side))
@@ -120,7 +121,7 @@ class DatasetWriter:
             self._faces.close()
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str | int | None, ...]]) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
@@ -128,7 +129,7 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
         _sync(file)
 
 
-def _sync(file) -> None:
+def _sync(file: IO[str] | IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
 
@@ -141,7 +142,7 @@ def writing_dataset(
     labels: tuple[str, ...],
     extra: tuple[str, ...] = (),
     waiting: Callable[[], None] = lambda: None,
-) -> Iterator[DatasetWriter]:
+) -> Generator[DatasetWriter]:
     """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all.
 
     `waiting()` is called again and again while another process makes it; FolderExists is raised when that has, and
