@@ -261,7 +261,9 @@ def shipped(folder: str, suffix: str = ".toml") -> dict[str, Path]:
     return {Path(str(f)).stem: Path(str(f)) for f in files if f.name.endswith(suffix)}
 
 
-def read_named(name: str | Path, folder: str, *, what: str, error: type[MienError]) -> tuple[Path, dict[str, Any]]:
+def read_named(
+    name: str | Path, folder: str, *, what: str, error: type[MienError]
+) -> tuple[Path, dict[str, Any]]:
     """Return path and contents of a file given by its name in a folder of the package, or by its path.
 
     Raises `error` in one line where there is no such file or it is no TOML.
