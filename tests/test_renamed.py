@@ -51,6 +51,14 @@ def test_every_renamed_field_is_one_of_today():
     assert not {field.partition(".")[0] for field in known} & set(RENAMED_SECTIONS)
 
 
+def test_an_old_section_beside_a_value_of_its_new_name_is_refused():
+    """A value where a renamed section belongs is named in the refusal."""
+    tree = {"name": "x", "distillation": 3, "network": {"kind": "cnn"}, "teacher": {"share": 0.5}}
+
+    with raises_naming(RecipeError, "distillation"):
+        recipe_of(tree, "x")
+
+
 def test_an_old_recipe_reads_as_a_new_one(tmp_path):
     """A recipe with every old name is the one that `to_toml` writes with today's."""
     path = tmp_path / "old.toml"

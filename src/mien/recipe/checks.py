@@ -7,7 +7,7 @@ from mien.recipe.fields import CNN, MOST_STAGES, DenseNet, Recipe, ResNet
 
 def contradictions(recipe: Recipe) -> list[str]:
     """Return what no single field shows."""
-    faults = []
+    faults: list[str] = []
     network, training = recipe.network, recipe.training
     if isinstance(network, DenseNet):
         peak = (network.num_blocks, network.min_layers, network.max_layers)

@@ -239,9 +239,10 @@ class Recipe(Shown):
 
 
 SECTIONS = ("network", "optimizer", "schedule", "training", "augment", "distillation", "tta")
+Section = Network | Optimizer | Schedule | Training | Augment | Distillation | TTA
 
 
-def values(section) -> dict[str, Any]:
+def values(section: Section) -> dict[str, Any]:
     """Return the fields of a recipe's section by name, the options of a custom network among them."""
     fields = dataclasses.asdict(section)
     options = dict(fields.pop("options", ()))  # of a custom network alone

@@ -2,18 +2,30 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from mien.errors import RecipeError
 from mien.labels import did_you_mean
 from mien.plugins import is_plugin
 from mien.reading import read_named, shipped
 from mien.recipe.checks import contradictions
-from mien.recipe.fields import FORMAT, NETWORKS, SECTIONS, CustomNetwork, Network, Recipe
-from mien.recipe.renamed import current_name, network_kind, with_current_names
+from mien.recipe.fields import (
+    FORMAT,
+    NETWORKS,
+    SECTIONS,
+    CustomNetwork,
+    Network,
+    OptionValue,
+    Recipe,
+    Section,
+)
+from mien.recipe.renamed import current_name, network_kind, section_of, with_current_names
+from mien.recipe.toml import TomlValue, Tree
 
 CUSTOM_FIELDS = ("kind", "pretrained", "export")
+Part = TypeVar("Part", bound=Section)
 LONGEST_NAME = 64  # bytes: two names and more words stand in the name of a figure's file
 
 
@@ -31,7 +43,7 @@ def read_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     return recipe_of(tree, str(name), overrides)
 
 
-def recipe_of(tree: dict, where: str, overrides: tuple[str, ...] = ()) -> Recipe:
+def recipe_of(tree: Tree, where: str, overrides: tuple[str, ...] = ()) -> Recipe:
     """Return the recipe of a parsed TOML file, also one that an earlier version wrote, with overrides applied.
 
     Raises RecipeError, which starts with `where`; its one message lists every error.
@@ -44,7 +56,7 @@ def recipe_of(tree: dict, where: str, overrides: tuple[str, ...] = ()) -> Recipe
     return _build(tree, where, faults)
 
 
-def _change_kind(tree: dict, overrides: tuple[str, ...]) -> None:
+def _change_kind(tree: Tree, overrides: tuple[str, ...]) -> None:
     """Where the overrides name another kind of network, forget the options of the recipe's own, and its name."""
     given = dict(override.split("=", 1) for override in overrides if "=" in override)
     kind = {key.strip(): _parse(text) for key, text in given.items()}.get("network.kind")
@@ -54,7 +66,7 @@ def _change_kind(tree: dict, overrides: tuple[str, ...]) -> None:
         tree["name"] = kind.rpartition(":")[2]
 
 
-def _apply(tree: dict, override: str, faults: list[str]) -> None:
+def _apply(tree: Tree, override: str, faults: list[str]) -> None:
     """Write one `section.key=value` into the tree."""
     key, equals, text = override.partition("=")
     key = key.strip()
@@ -65,11 +77,11 @@ def _apply(tree: dict, override: str, faults: list[str]) -> None:
         tree["name"] = text.strip()
     elif not dot or section not in SECTIONS:
         faults.append(f'unknown field "{key}"{did_you_mean(key, known_fields())}')
-    elif isinstance(tree.setdefault(section, {}), dict):  # of anything else `_section` tells
-        tree[section][option] = _parse(text)
+    elif isinstance(fields := tree.setdefault(section, {}), dict):  # anything else `_section` refuses
+        fields[option] = _parse(text)
 
 
-def _parse(text: str):
+def _parse(text: str) -> TomlValue:
     """Read a value as TOML writes it; a bare word is a string, bare commas a list."""
     text = text.strip()
     for candidate in (text, f"[{text}]" if "," in text else text):
@@ -80,25 +92,15 @@ def _parse(text: str):
     return text
 
 
-def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
+def _build(tree: Tree, where: str, faults: list[str]) -> Recipe:
     """Check a tree and make the recipe of it; raises RecipeError with all faults."""
     written = tree.pop("format", FORMAT)
     if not isinstance(written, int) or written > FORMAT:
         raise RecipeError(f"{where}: written in format {written}; this mien reads up to format {FORMAT}")
-    name = tree.pop("name", None)
-    if (
-        not isinstance(name, str)
-        or not name
-        or not all(c.isalnum() or c in "-_." for c in name)
-        or name[0] == "."
-        or len(name.encode()) > LONGEST_NAME
-    ):
-        faults.append(
-            f"name must be a word of letters, digits, - _ . in at most {LONGEST_NAME} bytes and is {name!r}"
-        )
+    name = _name(tree.pop("name", None), faults)
     for section in sorted(set(tree) - set(SECTIONS)):
         faults.append(f'unknown section "{section}"{did_you_mean(section, SECTIONS)}')
-    parts: dict[str, Any] = {"network": _network(tree.get("network"), faults)}
+    parts: dict[str, Any] = {"network": _network(section_of(tree, "network"), faults)}
     types = get_type_hints(Recipe)
     for section in SECTIONS[1:]:
         parts[section] = _section(types[section], tree.get(section, {}), section, faults)
@@ -109,8 +111,22 @@ def _build(tree: dict, where: str, faults: list[str]) -> Recipe:
     return recipe
 
 
-def _network(options, faults: list[str]) -> Network | None:
-    kind = options.get("kind") if isinstance(options, dict) else None
+def _name(name: TomlValue | None, faults: list[str]) -> str:
+    if (
+        isinstance(name, str)
+        and all(c.isalnum() or c in "-_." for c in name)
+        and name[:1] not in ("", ".")
+        and len(name.encode()) <= LONGEST_NAME
+    ):
+        return name
+    faults.append(
+        f"name must be a word of letters, digits, - _ . in at most {LONGEST_NAME} bytes and is {name!r}"
+    )
+    return ""
+
+
+def _network(options: Tree, faults: list[str]) -> Network | None:
+    kind = options.get("kind")
     if isinstance(kind, str) and is_plugin(kind):
         return _custom_network(options, faults)
     if not isinstance(kind, str) or kind not in NETWORKS:
@@ -122,7 +138,7 @@ def _network(options, faults: list[str]) -> Network | None:
     return _section(NETWORKS[kind], options, "network", faults)
 
 
-def _custom_network(fields: dict, faults: list[str]) -> CustomNetwork | None:
+def _custom_network(fields: Tree, faults: list[str]) -> CustomNetwork | None:
     """Return a network of the user's own code, of whose options only the class knows which there are."""
     own = {key: value for key, value in fields.items() if key not in CUSTOM_FIELDS}
     known = {key: value for key, value in fields.items() if key in CUSTOM_FIELDS}
@@ -135,7 +151,7 @@ def _custom_network(fields: dict, faults: list[str]) -> CustomNetwork | None:
     return dataclasses.replace(network, options=options) if network and len(faults) == before else None
 
 
-def _option_fault(key: str, value) -> str | None:
+def _option_fault(key: str, value: TomlValue | OptionValue) -> str | None:
     """Return what is wrong with an option that only somebody's own network knows."""
     if key in ("side", "classes", "options"):
         return (
@@ -149,18 +165,20 @@ def _option_fault(key: str, value) -> str | None:
     return None
 
 
-def _frozen(value):
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(value: TomlValue) -> OptionValue:
+    """Return an option's value; `_option_fault` reports one that is none."""
+    return cast(OptionValue, tuple(value) if isinstance(value, list) else value)
 
 
-def _section(cls, options, section: str, faults: list[str]):
+def _section(cls: type[Part], options: TomlValue, section: str, faults: list[str]) -> Part | None:
     """Make one section's dataclass of a dict, or note its faults and return None."""
     if not isinstance(options, dict):
         faults.append(f"{section} must be a section of fields")
         return None
     hints = get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    values, before = {}, len(faults)
+    values: dict[str, Any] = {}
+    before = len(faults)
     for key, value in options.items():
         if key not in fields:
             faults.append(f'unknown field "{section}.{key}"{did_you_mean(key, fields)}')
@@ -171,7 +189,7 @@ def _section(cls, options, section: str, faults: list[str]):
     return cls(**values) if len(faults) == before else None
 
 
-def coerce(value, hint, bounds) -> tuple[str | None, Any]:
+def coerce(value: TomlValue, hint: Any, bounds: Mapping[str, float]) -> tuple[str | None, Any]:
     """Return what is wrong with a value, or None, and the value as the type `hint` has it.
 
     `bounds` may hold "low" and "high" of a number.
@@ -181,10 +199,8 @@ def coerce(value, hint, bounds) -> tuple[str | None, Any]:
         known = any(type(value) is type(w) and value == w for w in words)
         return (None if known else f"must be one of {', '.join(map(str, words))}"), value
     if get_origin(hint) is tuple:
-        bare = isinstance(value, str) and get_args(hint)[0] is str  # a.csv,b.csv on the command line
-        parts = [part.strip() for part in value.split(",")] if bare else []
-        items = [part for part in parts if part] if bare else value if isinstance(value, list) else [value]
-        results = [coerce(item, get_args(hint)[0], bounds) for item in items]
+        element = get_args(hint)[0]
+        results = [coerce(item, element, bounds) for item in _items(value, element)]
         return next((fault for fault, _ in results if fault), None), tuple(v for _, v in results)
     if hint is str:
         plain = isinstance(value, str) and value.isprintable()
@@ -200,12 +216,18 @@ def coerce(value, hint, bounds) -> tuple[str | None, Any]:
     return None, hint(value)
 
 
+def _items(value: TomlValue, element: Any) -> list[TomlValue]:
+    if isinstance(value, str) and element is str:  # a.csv,b.csv on the command line
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value if isinstance(value, list) else [value]
+
+
 def known_fields() -> list[str]:
     """Return every `section.option` that some recipe has."""
     return [f"{section}.{option}" for section in SECTIONS for option in _all_options(section)]
 
 
-def field_type(key: str, network: str) -> type | None:
+def field_type(key: str, network: str) -> type[Any] | None:
     """Return the type of `section.option` as annotated, for a kind of network; None where there is no such field.
 
     Of an option of somebody's own network, which is not known here, it is `object`.
@@ -217,7 +239,7 @@ def field_type(key: str, network: str) -> type | None:
     return object if _is_custom(key, network) else hints.get(option)
 
 
-def fault_of(key: str, value, network: str) -> str | None:
+def fault_of(key: str, value: TomlValue, network: str) -> str | None:
     """Return what is wrong with a value of a known `section.option` for a kind of network, or None."""
     section, _, option = key.partition(".")
     if _is_custom(key, network):
@@ -233,12 +255,12 @@ def _is_custom(key: str, network: str) -> bool:
     return section == "network" and is_plugin(network) and option not in CUSTOM_FIELDS
 
 
-def _class_of(section: str, network: str):
+def _class_of(section: str, network: str) -> type[Section]:
     if section == "network" and is_plugin(network):
         return CustomNetwork
-    return NETWORKS[network] if section == "network" else Recipe.__dataclass_fields__[section].type
+    return NETWORKS[network] if section == "network" else get_type_hints(Recipe)[section]
 
 
 def _all_options(section: str) -> list[str]:
-    classes = NETWORKS.values() if section == "network" else [Recipe.__dataclass_fields__[section].type]
+    classes = NETWORKS.values() if section == "network" else [get_type_hints(Recipe)[section]]
     return sorted({f.name for cls in classes for f in dataclasses.fields(cls)})

@@ -1,6 +1,7 @@
 """Earlier names of fields: old recipes, runs, spaces, searches and `key=value` stay readable."""
 
 from mien.plugins import is_plugin
+from mien.recipe.toml import Tree
 
 RENAMED_SECTIONS = {"teacher": "distillation", "evaluation": "tta"}
 RENAMED = {
@@ -41,9 +42,9 @@ def current_name(field: str, network: str = "") -> str:
     )
 
 
-def with_current_names(tree: dict, errors: list[str]) -> dict:
+def with_current_names(tree: Tree, errors: list[str]) -> Tree:
     """Return a recipe's tree of sections under today's names; a field given under both names is noted as an error."""
-    renamed: dict = {}
+    renamed: Tree = {}
     kind = network_kind(tree)
     for section, options in tree.items():
         if not isinstance(options, dict):
@@ -53,17 +54,19 @@ def with_current_names(tree: dict, errors: list[str]) -> dict:
         for option, value in options.items():
             old = f"{section}.{option}"
             new_section, _, new_option = current_name(old, kind).partition(".")
-            if old != f"{new_section}.{new_option}" and new_option in _section(tree, new_section):
+            if old != f"{new_section}.{new_option}" and new_option in section_of(tree, new_section):
                 errors.append(f"{old} was renamed to {new_section}.{new_option}; give one of them")
-            renamed.setdefault(new_section, {})[new_option] = value
+            if isinstance(fields := renamed.setdefault(new_section, {}), dict):  # else it is refused later
+                fields[new_option] = value
     return renamed
 
 
-def network_kind(tree: dict) -> str:
+def network_kind(tree: Tree) -> str:
     """Return what a recipe's tree calls its network, "" where it does not say so."""
-    return str(_section(tree, "network").get("kind", ""))
+    return str(section_of(tree, "network").get("kind", ""))
 
 
-def _section(tree: dict, name: str) -> dict:
+def section_of(tree: Tree, name: str) -> Tree:
+    """Return a section's fields, none where it is missing or no section."""
     options = tree.get(name)
     return options if isinstance(options, dict) else {}

@@ -1,9 +1,16 @@
-"""A field's value as TOML writes it."""
+"""What TOML holds, and a field's value as TOML writes it."""
 
 import json
+from datetime import date, time
+from typing import TypeAlias
+
+from mien.recipe.fields import OptionValue
+
+TomlValue: TypeAlias = bool | int | float | str | date | time | list["TomlValue"] | dict[str, "TomlValue"]
+Tree = dict[str, TomlValue]  # of a recipe: its format, its name and its sections
 
 
-def toml_value(value) -> str:
+def toml_value(value: OptionValue) -> str:
     """Return a bool, a string, a number or a tuple of these."""
     if isinstance(value, bool):
         return str(value).lower()

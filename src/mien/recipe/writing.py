@@ -1,6 +1,6 @@
 """A recipe as TOML, and how two differ."""
 
-from mien.recipe.fields import FORMAT, SECTIONS, Recipe, values
+from mien.recipe.fields import FORMAT, SECTIONS, OptionValue, Recipe, values
 from mien.recipe.toml import toml_value
 
 
@@ -16,7 +16,7 @@ def to_toml(recipe: Recipe) -> str:
 
 def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     """Return 'section.key (a there, b here)' for each field in which two recipes differ."""
-    differing = []
+    differing: list[str] = []
     for section in SECTIONS:
         a, b = values(getattr(one, section)), values(getattr(other, section))
         differing += [
@@ -27,5 +27,5 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     return differing
 
 
-def _or_none(value):
+def _or_none(value: OptionValue | None) -> OptionValue:
     return "none" if value in (None, "") else value
