@@ -123,7 +123,7 @@ def fairness(
         list[str], typer.Argument(help="models that ship, .onnx files, or folders of complete runs")
     ],
     out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/fairness"),
-    people: Annotated[int, typer.Option(help="so many rendered people, 2 to 2,000")] = 40,
+    people: Annotated[int, typer.Option(help="so many rendered people, 2 to 2,000")] = 32,
     attribute: Annotated[
         list[str] | None, typer.Option(help="compare by this one alone; may be given several times")
     ] = None,

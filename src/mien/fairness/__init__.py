@@ -27,7 +27,7 @@ from mien.text import quoted
 
 __all__ = ["ATTRIBUTES", "PEOPLE", "Fairness", "Gap", "LevelResult", "fairness", "summary"]
 
-PEOPLE = 40  # by default; about 9 CPU minutes
+PEOPLE = 32  # by default
 FEWEST, MOST = 2, 2000
 SIDES = (16, 256)  # pixels of the faces
 EXAMPLE_SIDE = 96
