@@ -112,6 +112,30 @@ def predict(
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(help="of a worker, that classify pictures; by default the cores are shared out"),
+]
+ReportsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", parser=_folder, help="show the reports and runs below this folder, too"),
+]
+ApiKeyFileOption = Annotated[
+    Path | None, typer.Option(help="a file with the key that clients must bring; else MIEN_API_KEY")
+]
+AllowOriginOption = Annotated[
+    list[str] | None, typer.Option(help="a site whose pages may call the API; may be repeated")
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(help="a name the server goes by, beside this machine's; may be repeated"),
+]
+ProxyOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="the proxy, or its network, whose X-Forwarded-… is believed"),
+]
+
+
 @app.command(
     epilog=f"It says how people would label a face, not what a person feels. {FORBIDDEN} No picture is kept or logged."
 )
@@ -120,28 +144,12 @@ def serve(
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
     workers: Annotated[int, typer.Option(help="processes that answer requests")] = 1,
-    processes: Annotated[
-        int | None,
-        typer.Option(help="of a worker, that classify pictures; by default the cores are shared out"),
-    ] = None,
-    reports: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", parser=_folder, help="show the reports and runs below this folder, too"),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="a file with the key that clients must bring; else MIEN_API_KEY")
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None, typer.Option(help="a site whose pages may call the API; may be repeated")
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="a name the server goes by, beside this machine's; may be repeated"),
-    ] = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="the proxy, or its network, whose X-Forwarded-… is believed"),
-    ] = None,
+    processes: ProcessesOption = None,
+    reports: ReportsOption = None,
+    api_key_file: ApiKeyFileOption = None,
+    allow_origin: AllowOriginOption = None,
+    allow_host: AllowHostOption = None,
+    proxy: ProxyOption = None,
     root_path: Annotated[
         str, typer.Option(metavar="PREFIX", help="of all paths behind a proxy, as /mien")
     ] = "",
@@ -167,7 +175,7 @@ def serve(
 
     if threads is not None:
         raise typer.BadParameter("--threads was renamed to --processes")
-    taken = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
+    sizes = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
     serve(
         Settings(
             model=model,
@@ -182,6 +190,6 @@ def serve(
             proxy=proxy,
             root_path=root_path.rstrip("/"),
             access_log=access_log,
-            limits=Limits(**taken, seconds=time_limit, waiting=queue),
+            limits=Limits(**sizes, seconds=time_limit, waiting=queue),
         )
     )
