@@ -2,8 +2,8 @@
 
 `faces.npy` is uint8 (N, S, S). `table.csv` has a row a face, in the same order:
 id, label, split, source, group (the id of the first face with the same pixels) and, where
-known, votes or other truth. `dataset.json` holds the side S, the ordered labels, where the
-faces come from, the counts, and the sha256 of pixels and table. Where faces were left out,
+known, annotator votes or other ground truth. `dataset.json` holds the side S, the ordered labels, the origin
+of the faces, the counts, and the sha256 of pixels and table. Where faces were skipped,
 `left-out.csv` has a row for each: source and reason.
 """
 

@@ -1,4 +1,4 @@
-"""The frozen objects that a data set's files become. Reads and writes nothing."""
+"""A data set in memory, as frozen objects. Reads and writes no file."""
 
 import hashlib
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ class Faces:
     images: np.ndarray  # uint8 (N, S, S)
     labels: np.ndarray  # int64 (N,), indices into the data set's labels
     ids: np.ndarray  # str (N,)
-    groups: np.ndarray  # str (N,), equal for pixel-identical pictures
-    clean: np.ndarray  # bool (N,), False where the same picture stands in an earlier split
+    groups: np.ndarray  # str (N,), equal for pixel-identical images
+    clean: np.ndarray  # bool (N,), False where an earlier split has the same image
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,18 +34,18 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo(Shown):
-    """What `dataset.json` says."""
+    """The contents of `dataset.json`."""
 
     folder: Path
     side: int
     labels: tuple[str, ...]
-    origin: dict[str, Any]  # JSON: kind, files, options and whatever else made the faces what they are
+    origin: dict[str, Any]  # JSON: kind, checksums of files, options and the like
     counts: dict[str, dict[str, int]]  # split -> label -> faces
     pixels_sha256: str
     table_sha256: str
-    learned_sha256: str = ""  # of the faces of train and val alone; "": packed before this was noted
-    left_out: int = 0  # faces named in left-out.csv
-    left_out_sha256: str = ""  # of that file; "": none, or packed before this was noted
+    learned_sha256: str = ""  # of the faces of train and val alone; "": packed before this was recorded
+    left_out: int = 0  # faces listed in left-out.csv
+    left_out_sha256: str = ""  # of that file; "": none, or packed before this was recorded
     notes: tuple[str, ...] = ()  # sentences on how it was made
 
     @property
@@ -58,7 +58,7 @@ class DatasetInfo(Shown):
         return sum(self.counts.get(split, {}).values())
 
     def __str__(self) -> str:
-        """What the data set is, in a line."""
+        """One line: folder, faces, side and classes."""
         faces = sum(self.count(split) for split in SPLITS)
         words = f"{faces:,} faces of {self.side} x {self.side} pixels in {len(self.labels)} classes"
         return f"{self.folder}: {words}"
@@ -69,7 +69,7 @@ class DatasetInfo(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Development:
-    """What training, tuning, calibrating and choosing may see: there is no test split in it."""
+    """The splits for training, tuning, calibration and model selection: no test split."""
 
     info: DatasetInfo
     train: Faces
@@ -78,13 +78,13 @@ class Development:
 
     def __repr__(self) -> str:
         fold = f", {self.fold}" if self.fold else ""
-        told = f"{len(self.train):,} train and {len(self.val):,} val faces{fold}, no test split"
-        return f"Development({self.info.folder}: {told})"
+        words = f"{len(self.train):,} train and {len(self.val):,} val faces{fold}, no test split"
+        return f"Development({self.info.folder}: {words})"
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Every face of a data set with every column of its table, test split and all: what an audit reads."""
+    """Every face of a data set with every column of its table, test split included: the input of an audit."""
 
     images: np.ndarray = field(repr=False)  # uint8 (N, S, S), memory-mapped
     table: dict[str, np.ndarray] = field(repr=False)  # str (N,) by column
@@ -92,7 +92,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Shown):
-    """A data set read and checked; pixels stay memory-mapped until a split is taken."""
+    """A data set, read and verified; pixels stay memory-mapped until a split is opened."""
 
     info: DatasetInfo
     _images: np.ndarray = field(repr=False)
@@ -114,7 +114,7 @@ class Dataset(Shown):
         return Development(self.info, train, val, fold)
 
     def open_val(self) -> Faces:
-        """Return the `val` split, for what was not trained here; a training has it of `development`."""
+        """Return the `val` split, for networks trained elsewhere; training uses `development`."""
         return self._faces("val")
 
     def open_test(self) -> Faces:
@@ -122,7 +122,7 @@ class Dataset(Shown):
         return self._faces("test")
 
     def whole(self) -> Whole:
-        """Return all faces. Only `mien audit` calls this: it looks for copies and knows no network."""
+        """Return all faces. Only `mien audit` calls this: it searches for duplicates and knows no network."""
         return Whole(self._images, self._table)
 
     def pictures(self, ids: Iterable[str]) -> np.ndarray:
@@ -164,7 +164,7 @@ class Dataset(Shown):
         return self._taken(rows, seen=self._table["group"][earlier])
 
     def _taken(self, rows: np.ndarray, seen: np.ndarray | tuple[()] = ()) -> Faces:
-        """Return the faces of some rows; those of a group that was seen are not clean."""
+        """Return the faces of some rows; those of a group in `seen` are not clean."""
         index = {label: i for i, label in enumerate(self.info.labels)}
         groups = self._table["group"][rows]
         return Faces(

@@ -1,4 +1,4 @@
-"""What the files of a data set are called and how they begin. Knows nothing about what stands in them."""
+"""File names, columns and the .npy header of a data set. Knows nothing about faces."""
 
 import io
 
@@ -12,7 +12,7 @@ WHAT = "a mien data set"
 
 
 def npy_header(count: int, side: int) -> bytes:
-    """Return the header of a .npy file, padded alike for every count."""
+    """Return the header of a .npy file, of the same length for every count."""
     text = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         text, {"descr": "|u1", "fortran_order": False, "shape": (count, side, side)}
@@ -21,5 +21,5 @@ def npy_header(count: int, side: int) -> bytes:
 
 
 def npy_header_bytes(count: int, side: int) -> int:
-    """Return how many bytes that header has."""
+    """Return the length of that header in bytes."""
     return len(npy_header(count, side))

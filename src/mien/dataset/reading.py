@@ -1,4 +1,4 @@
-"""Reads a data set's files and checks them against their checksums."""
+"""Reads a data set's files and verifies their checksums."""
 
 import csv
 import hashlib
@@ -60,7 +60,7 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 class _Described(Protocol):
-    """A DatasetInfo, or what a run keeps of one."""
+    """A DatasetInfo, or a run's record of one."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -73,10 +73,10 @@ class _Described(Protocol):
 
 
 def same_faces(one: _Described, other: _Described) -> bool:
-    """Return whether two descriptions are of one data set, be it that one of them lacks the test split.
+    """Return whether two descriptions are of the same data set, where one may lack the test split.
 
-    So what was trained where test is not may be judged where it is. Labels are compared, too, since a fingerprint does
-    not tell their order.
+    So a network trained without the test split can be evaluated with it. Labels are compared, too, since a fingerprint
+    does not depend on their order.
     """
     blind = not all(any(data.counts.get("test", {}).values()) for data in (one, other))
     learned = blind and one.learned_sha256 == other.learned_sha256 != ""
@@ -84,9 +84,9 @@ def same_faces(one: _Described, other: _Described) -> bool:
 
 
 def standing(target: Path, same: Callable[[dict[str, Any]], bool]) -> DatasetInfo:
-    """Return the data set at `target` if `same(origin)` says that it was made as is wanted now.
+    """Return the data set at `target` if `same(origin)` accepts how it was made.
 
-    Raises DataError where anything else is there.
+    Raises DataError for anything else at that path.
     """
     if not (target / "dataset.json").exists():
         raise DataError(f"{target}: exists and is not {WHAT}; give another name")
@@ -105,9 +105,9 @@ def standing(target: Path, same: Callable[[dict[str, Any]], bool]) -> DatasetInf
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read a data set and check it against its own checksums.
+    """Read a data set and verify its checksums.
 
-    Raises DataError when the folder is no data set, is cut short or was changed.
+    Raises DataError when the folder is no data set, is truncated or was changed.
     """
     info = read_info(folder)
     table = _read_table(info)
@@ -133,7 +133,7 @@ def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:
 
 def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
     path, shape = info.folder / "faces.npy", (count, info.side, info.side)
-    head = npy_header_bytes(count, info.side)  # known, so not read: it stands in no sum
+    head = npy_header_bytes(count, info.side)  # skipped: the checksum is of the pixels alone
     with _damage(path), open_file(path) as file:
         file.seek(head)
         sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.seek(0, os.SEEK_END)
@@ -145,7 +145,7 @@ def _read_images(info: DatasetInfo, count: int) -> np.ndarray:
 
 @contextmanager
 def _damage(path: Path):
-    """Raise DataError in one line for what is wrong with a file that is read in this block."""
+    """Raise DataError, in one line, for an error while a file is read in this block."""
     try:
         yield
     except (OSError, ValueError, csv.Error) as fault:

@@ -1,4 +1,4 @@
-"""A data set's description as lines for a terminal, and the faces that were left out of it."""
+"""A data set's summary as lines for a terminal, and the list of skipped faces."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ MOST_LEFT_OUT_SHOWN = 10
 
 
 def left_out_line(info: DatasetInfo) -> str:
-    """Return how many faces were left out, and where each is named; "" where none was."""
+    """Return the number of skipped faces and the file that lists them; "" where there is none."""
     if not info.left_out:
         return ""
     return f"{info.left_out:,} left out, each with its reason in {info.folder / LEFT_OUT_FILE}"
 
 
 def summary(info: DatasetInfo) -> str:
-    """Return the data set's counts by label and split, how it was made and what was left out, as text."""
+    """Return the data set's counts by label and split, how it was made and which faces were skipped, as text."""
     totals = [info.count(split) for split in SPLITS]
     rows = [
         ("", *SPLITS, "all"),
@@ -42,7 +42,7 @@ def _row(counts: Sequence[int]) -> list[str]:
 
 
 def read_left_out(info: DatasetInfo) -> list[tuple[str, str]]:
-    """Return (source, reason) of each face that is not in the data set."""
+    """Return (source, reason) of each skipped face."""
     if not info.left_out:
         return []
     path = info.folder / LEFT_OUT_FILE

@@ -25,7 +25,7 @@ from mien.reading import sealed, sha256_file
 
 @dataclass(slots=True)
 class Row:
-    """A face's row in the table. `split` may be None until the data set is finished."""
+    """A face's row in the table. `split` may be None until `finish`."""
 
     id: str
     label: str
@@ -59,7 +59,7 @@ class DatasetWriter:
         extra: tuple[str | int, ...] = (),
         identity: str | None = None,
     ) -> None:
-        """Append one face: S*S grey bytes, row by row. Its id is its number, from 0, unless one is given."""
+        """Append one face: S*S gray bytes, row by row. Its id is its index, from 0, unless `identity` is given."""
         identity = str(len(self.rows)) if identity is None else identity
         group = self._first.setdefault(hashlib.blake2b(pixels, digest_size=16).digest(), identity)
         self.rows.append(Row(identity, label, split, source, group, extra))
@@ -67,11 +67,11 @@ class DatasetWriter:
         self._pixels.update(pixels)
 
     def leave_out(self, source: str, reason: str) -> None:
-        """Note a face that is not in the data set, and why."""
+        """Record a skipped face and the reason."""
         self.left_out.append((source, reason))
 
     def finish(self, origin: dict[str, Any], *, notes: Iterable[str] = ()) -> None:
-        """Complete the files; every row must have its split by now. `notes` say how it was made."""
+        """Complete the files; every row must have its split by now. `notes` are sentences on how it was made."""
         self._faces.seek(0)
         self._faces.write(npy_header(len(self.rows), self.side))
         self.close()
@@ -104,7 +104,7 @@ class DatasetWriter:
             _sync(file)
 
     def _learned_sha256(self) -> str:
-        """Return a hash of all that training and choosing will see: change it, and the run is another one."""
+        """Return the SHA-256 of train and val, pixels and rows: all of a data set that a training depends on."""
         digest = hashlib.sha256()
         with open(self._folder / "faces.npy", "rb") as file:
             file.seek(npy_header_bytes(len(self.rows), self.side))
@@ -115,7 +115,7 @@ class DatasetWriter:
         return digest.hexdigest()
 
     def close(self) -> None:
-        """Close the file of pixels; harmless when it is closed already."""
+        """Close the file of pixels; may be called twice."""
         if not self._faces.closed:
             _sync(self._faces)
             self._faces.close()
@@ -143,10 +143,10 @@ def writing_dataset(
     extra: tuple[str, ...] = (),
     waiting: Callable[[], None] = lambda: None,
 ) -> Generator[DatasetWriter]:
-    """Yield a DatasetWriter; the data set appears at `folder` when the block ends well, else not at all.
+    """Yield a DatasetWriter; the data set appears at `folder` when the block succeeds, else not at all.
 
-    `waiting()` is called again and again while another process makes it; FolderExists is raised when that has, and
-    DataError for odd or equal names in `labels`.
+    `waiting()` is called repeatedly while another process writes it. Raises FolderExists when that has finished, and
+    DataError for invalid or duplicate names in `labels`.
     """
     refuse_class_names(labels)
     with appearing_folder(folder, waiting=waiting) as hidden:

@@ -1,8 +1,8 @@
 """Packing: any source of faces becomes a data set. Knows nothing about networks or judging.
 
-`source.py` streams the text of tables, `fer2013.py`, `listing.py`, `folders.py` and `parquet.py`
-read what is there, `items.py` turns pictures into faces, `naming.py` tells which class a name
-means, `splits.py` makes the splits that a source lacks.
+`source.py` streams the text of tables; `fer2013.py`, `listing.py`, `folders.py` and `parquet.py`
+read the sources; `items.py` decodes images into faces; `naming.py` maps names to classes;
+`splits.py` draws the splits that a source lacks.
 """
 
 import csv
@@ -42,13 +42,13 @@ NOTES = {
 
 @dataclass(slots=True)
 class Source:
-    """A source that was looked at: what it holds, and what tells it from others."""
+    """An opened source: its kind, its items and the checksums of its tables."""
 
     kind: str
     items: Callable[[], Iterable[Item]]  # read anew at each call
     files: dict[str, str]  # name -> sha256, of its tables
-    total: int | None = None  # items, where that is known beforehand
-    pictures: bool = True  # whether there are picture files beside the tables
+    total: int | None = None  # number of items, where it is known in advance
+    pictures: bool = True  # whether images lie in files of their own
     notes: list[str] = field(default_factory=list)
 
 
@@ -65,19 +65,18 @@ def pack(
     seed: int = 0,
     progress: Counting | None = None,
 ) -> DatasetInfo:
-    """Make a data set of S x S grey faces at `target`, whole or not at all.
+    """Write a data set of S x S gray faces to `target`, completely or not at all.
 
     `source` is FER2013's archive or table (or `icml_face_data.csv`), a table path,label[,split],
     a folder of class folders, RAF-DB's basic set, or parquet files. `votes` is FER+'s
     `fer2013new.csv`; its ten vote counts then stand in the table. With `majority` they give the labels, too: FER+'s
-    eight classes, and faces on which its voters do not agree are left out. `labels` are the items of `--labels` (see
-    `naming.py`), which leave out or rename FER+'s classes then. `detect` finds and aligns the largest face of each
+    eight classes, and faces without a majority are skipped. `labels` are the items of `--labels` (see
+    `naming.py`), which then skip or rename FER+'s classes. `detect` detects and aligns the largest face of each
     photo.
 
-    A picture that cannot be used is left out and named in `left-out.csv`; with `strict` it is a
-    DataError. A data set that was made of the same source in the same way is checked and left
-    as it is. Raises DataError, in one line that names file and row, for anything else that is
-    not as it should be; then there is no data set.
+    An image that cannot be used is skipped and listed in `left-out.csv`; with `strict` it is a
+    DataError. A data set already made from the same source with the same options is checked and kept.
+    Raises DataError, in one line that names file and row, for any other error; no data set is written then.
     """
     source, target = Path(source), Path(target)
     if not SMALLEST <= side <= LARGEST:
@@ -108,17 +107,17 @@ def pack(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A source that is to be packed, and how."""
+    """A source to pack, and the options."""
 
     source: Path
     opened: Source
     naming: Naming
     votes: Path | None
     strict: bool
-    options: dict  # those that make another data set of the same source
+    options: dict  # those that change the data set
 
     def origin(self) -> dict:
-        """Return what tells a data set's source and options from others; options of the default are not named."""
+        """Return the kind and checksums of the source and the options that differ from the defaults."""
         default = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False}
         options = {name: value for name, value in self.options.items() if value != default[name]}
         origin = {"kind": self.opened.kind, "files": dict(self.opened.files)}
@@ -127,14 +126,12 @@ class Job:
 
 
 def _standing(job: Job, target: Path) -> DatasetInfo:
-    """Return the data set that stands at `target`, where it was made of this source in this way."""
+    """Return the data set at `target`; DataError unless it was made from this source with these options."""
     origin = job.origin()
     if job.opened.pictures:
         origin["files"]["pictures"] = digest_of(job.opened.items())
     info = standing(target, lambda there: there == origin)
-    if (
-        job.strict and info.left_out and job.opened.kind != "fer2013"
-    ):  # of that one only voters leave faces out
+    if job.strict and info.left_out and job.opened.kind != "fer2013":  # in FER2013 only votes skip faces
         raise DataError(
             f"{target}: was packed without --strict, and {many(info.left_out, 'picture was', 'pictures were')} left out"
         )
@@ -142,7 +139,7 @@ def _standing(job: Job, target: Path) -> DatasetInfo:
 
 
 def _make(job: Job, target: Path, progress: Counting) -> None:
-    """Write the data set; FolderExists where another process did."""
+    """Write the data set; raises FolderExists when another process has written it."""
     origin, options, opened = job.origin(), job.options, job.opened
     votes = read_votes(job.votes) if job.votes is not None else None
     decoder = FaceDecoder(options["side"], _finder() if options["detect"] else None)
@@ -170,7 +167,7 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
 def _write(
     job: Job, writer: DatasetWriter, faces: Iterable[Face | SkippedImage], votes: Votes | None
 ) -> Counter[str]:
-    """Write all faces; return how many there are of each class that --labels does not want."""
+    """Write all faces; return the number of faces of each class that --labels skips."""
     number, unwanted = -1, Counter()
     for number, face in enumerate(faces):
         if isinstance(face, SkippedImage):
@@ -195,7 +192,7 @@ def _write(
 
 
 def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
-    """Return a sentence on the classes of an own set that no face has: a typing error, perhaps."""
+    """Return a sentence on custom classes without a face, which may be typing errors."""
     there = {row.label for row in rows}
     empty = [label for label in naming.labels if label not in there]
     return [f"No face is of {', '.join(empty)}."] if naming.own and empty else []
@@ -217,7 +214,7 @@ def _finder():
 
 
 def _open(source: Path, naming: Naming, detect: bool) -> Source:
-    """Look at a source and tell its kind; its faces are not read yet."""
+    """Open a source and detect its kind; its faces are not read yet."""
     if source.is_dir():
         return _open_folder(source, naming, detect)
     sha256 = _sha256(source)
@@ -245,7 +242,7 @@ def _first_row(_: str, lines: Iterable[str]) -> Iterator[list[str]]:
     try:
         yield next(csv.reader(lines), [])
     except csv.Error:
-        return  # the reader of faces tells it with its row
+        return  # the reader of faces reports it with its row
 
 
 def _open_folder(source: Path, naming: Naming, detect: bool) -> Source:

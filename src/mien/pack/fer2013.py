@@ -76,7 +76,7 @@ def _face(where: str, row: list[str], columns: dict[str, int], width: int) -> Fa
 
 
 def parse_pixels(text: str, where: str) -> bytes:
-    """Return the grey bytes of a row's text: SIDE * SIDE whole numbers from 0 to 255."""
+    """Return the gray bytes of a row's text: SIDE * SIDE whole numbers from 0 to 255."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy only warns of text that is no number
         try:

@@ -16,7 +16,7 @@ class Votes:
     rows: tuple[tuple[str, tuple[str, ...]], ...]  # split, ten counts
 
     def of(self, number: int, split: str, source: str) -> tuple[str, ...]:
-        """Return face `number`'s counts; DataError when the two tables do not line up."""
+        """Return face `number`'s counts; DataError when the two tables do not match row by row."""
         if number >= len(self.rows):
             raise DataError(
                 f"{self.path}: {len(self.rows):,} rows of votes, fewer than there are faces ({source})"
@@ -40,10 +40,10 @@ class Votes:
 
 
 def majority_of(counts: tuple[str, ...]) -> str | None:
-    """Return the class of FER+'s majority protocol, None for a face that it leaves out.
+    """Return the label of FER+'s majority protocol, None for a face that it drops.
 
-    As in Barsoum et al.'s own code: a single vote counts as a slip, and a class needs more than half of the others.
-    A face of which most say "unknown" or "not a face" is left out, as is one without a majority.
+    As in Barsoum et al.'s own code: a single vote is an outlier, and a class needs more than half of the others.
+    A face whose majority is "unknown" or "not a face" is dropped, as is one without a majority.
     """
     votes = {name: int(count) for name, count in zip(FERPLUS_VOTES, counts, strict=True) if int(count) > 1}
     first = max(votes, key=votes.__getitem__, default=None)

@@ -1,4 +1,4 @@
-"""Class folders in every usual spelling, and RAF-DB's basic set: what the way to a picture says of it."""
+"""Class folders in every usual spelling, and RAF-DB's basic set: label and split from an image's path."""
 
 import re
 from collections import Counter
@@ -18,19 +18,19 @@ FER2013_NAME = re.compile(rf"({'|'.join(FER2013_SPLITS)})_")
 RAFDB_NAME = re.compile(r"(train|test)_\d+(_aligned)?$")
 RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how it is published
 
-Labeled = tuple[PurePosixPath, str, str | None]  # a file, what its class is called there, and its split
+Labeled = tuple[PurePosixPath, str, str | None]  # a file, its class name in the source, and its split
 
 
 def is_picture(file: PurePosixPath) -> bool:
-    """Tell whether a file's name is that of a picture."""
+    """Return whether a file's name is that of an image."""
     return file.suffix.lower() in SUFFIXES
 
 
 def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callable[[str], None]) -> list[Item]:
-    """Return a folder's pictures with label and split by RAF-DB's list, its numbers or names of folders.
+    """Return a folder's images with label and split, by RAF-DB's list, its numbers or the names of folders.
 
-    `whole_photos` prefers RAF-DB's original photos to its aligned faces. `note` takes what the
-    summary should say. DataError for names that mean no class and for splits that contradict.
+    `whole_photos` prefers RAF-DB's original photos to its aligned faces. `note` takes sentences for the
+    summary. Raises DataError for names without a class and for contradictory splits.
     """
     pictures = [file for file in tree.files if is_picture(file)]
     if not pictures:
@@ -69,19 +69,19 @@ def _items(
 
 
 def _is_rafdb(pictures: list[PurePosixPath], naming: Naming) -> bool:
-    """Tell RAF-DB's numbered folders by the names of their files; numbers that --labels explains are not RAF-DB's."""
+    """Return whether file names and numbered folders are RAF-DB's; numbers that --labels maps are not."""
     explained = any(naming.class_of(number) is not None for number in RAFDB)
     return not explained and all(_rafdb_split(f) and f.parent.name in RAFDB for f in pictures)
 
 
 def _rafdb_split(file: PurePosixPath) -> str | None:
-    """Return the split that a file of RAF-DB has in its name."""
+    """Return the split in the name of a file of RAF-DB."""
     match = RAFDB_NAME.match(file.stem)
     return match[1] if match else None
 
 
 def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
-    """Return the name of the folder that means a class, else that of the nearest one that is no split."""
+    """Return the name of the folder that is a class, else that of the nearest one that is no split."""
     folders = [name for name in reversed(file.parent.parts) if split_of(name) is None]
     known = {naming.class_of(name): name for name in folders if naming.class_of(name) is not None}
     if len(known) > 1:
@@ -91,7 +91,7 @@ def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
 
 
 def _note_deeper_folders(labeled: Sequence[Labeled], note: Callable[[str], None]) -> None:
-    """Say which folders below a class's own were taken for that class."""
+    """Note which folders below a class folder were taken as that class."""
     below = Counter(
         f.parent.name for f, name, _ in labeled if f.parent.name != name and split_of(f.parent.name) is None
     )
@@ -149,7 +149,7 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
 
 
 def _lines(tree: Tree, listed: PurePosixPath) -> list[tuple[int, str]]:
-    """Return the lines that say something, each with its number in the file."""
+    """Return the lines that are not blank, each with its number in the file."""
     try:
         text = read_file(tree.path(listed)).decode("utf-8")
     except (DataError, UnicodeDecodeError) as fault:

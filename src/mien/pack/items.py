@@ -1,4 +1,4 @@
-"""What readers of sources yield, and how pictures among it become faces. Knows no source."""
+"""The items that readers of sources yield, and the decoding of images into faces. Knows no source."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in S*S grey bytes, with label, split (None where the source tells none) and where it stood."""
+    """A face as S*S gray bytes, row by row, with label, split (None where the source has none) and source."""
 
     pixels: bytes
     label: str
@@ -30,7 +30,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class ImageItem:
-    """A picture that is yet to be read."""
+    """An image that is not read yet."""
 
     read: Callable[[], bytes]
     label: str
@@ -40,7 +40,7 @@ class ImageItem:
 
 @dataclass(frozen=True, slots=True)
 class SkippedImage:
-    """A picture that cannot be a face of the data set, and why."""
+    """An image that cannot become a face of the data set, and the reason."""
 
     source: str
     reason: str
@@ -50,13 +50,13 @@ Item = Face | ImageItem | SkippedImage
 
 
 class Digest:
-    """A hash of all pictures of a source, in its order, with what they are called and mean."""
+    """A hash of all images of a source, in order, with their names, labels and splits."""
 
     def __init__(self):
         self._hash = hashlib.sha256()
 
     def add(self, item: ImageItem, data: bytes | None) -> None:
-        """Take in a picture and its bytes, None where they cannot be read."""
+        """Add an image and its bytes, None where they cannot be read."""
         content = hashlib.sha256(data).hexdigest() if data is not None else ""
         self._hash.update(repr((item.source, item.label, item.split, content)).encode())
 
@@ -67,10 +67,10 @@ class Digest:
 
 @dataclass(slots=True)
 class FaceDecoder:
-    """Turns pictures into faces of one side; counts what a reader of the summary should know."""
+    """Decodes images into faces of one side; counts what the summary reports."""
 
     side: int
-    finder: "Finder | None" = None  # where the face is to be found first
+    finder: "Finder | None" = None  # detects the face first; None: the image is the face
     digest: Digest = field(default_factory=Digest)
     seen: Counter = field(default_factory=Counter)
 
@@ -124,7 +124,7 @@ class FaceDecoder:
 
 
 def digest_of(items: Iterable[Item]) -> str:
-    """Return the digest that decoding these items would give, without decoding any picture."""
+    """Return the digest that decoding these items would give, without decoding any image."""
     digest = Digest()
     for item in items:
         if isinstance(item, ImageItem):

@@ -1,4 +1,4 @@
-"""A table of pictures by path: path, label and, where told, split. Opens no picture."""
+"""A table of images by path: path, label and, where given, split. Opens no image."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -16,12 +16,12 @@ COLUMNS = ("path", "label")
 
 
 def is_listing(header: list[str]) -> bool:
-    """Tell whether a table's header is that of a list of pictures."""
+    """Return whether a table's header is that of a list of images."""
     return set(COLUMNS) <= {name.strip() for name in header}
 
 
 def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming) -> Iterator[ImageItem]:
-    """Yield the pictures of a table; paths start at `root`. DataError names the table and the row."""
+    """Yield the images of a table; paths are relative to `root`. DataError names the table and the row."""
     rows = csv.reader(lines)
     number = 1
     try:
@@ -51,7 +51,7 @@ def _picture(
 
 
 def _read(root: Path, path: str) -> bytes:
-    """Return a picture's bytes; of a path that only Windows takes apart, PictureError says so."""
+    """Return an image's bytes; PictureError points out Windows separators in a path."""
     try:
         return read_file(root / path)
     except PictureError:

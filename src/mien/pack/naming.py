@@ -1,9 +1,9 @@
-"""Which class a found name means. Knows nothing about files.
+"""Maps the class names of a source to the classes of the data set. Knows nothing about files.
 
-By default names mean the seven of FER2013, by name and synonym, never by number: a number means
-another class in each data set. `--labels` changes that: NAME keeps an own set of the classes
-named, in their order; FOUND=NAME maps a found name; FOUND= leaves its faces out. A name with a
-comma stands in double quotes, as in CSV; of several equals signs the last one counts.
+By default names are matched with FER2013's seven classes, by name and synonym, never by number: numbers mean
+other classes in each data set. `--labels` changes that: NAME lists the data set's own classes,
+in order; FOUND=NAME maps a name of the source; FOUND= skips its faces. A name with a
+comma goes in double quotes, as in CSV; of several equals signs the last one counts.
 """
 
 import csv
@@ -21,7 +21,7 @@ MOST_NAMED = 12
 
 
 class Naming:
-    """The classes of a data set to be, and what means them."""
+    """The classes of the data set, and the names of the source that are mapped to each."""
 
     def __init__(self, items: Sequence[str] = ()):
         named, mapped = [], {}
@@ -43,7 +43,8 @@ class Naming:
         refuse_class_names(self.labels)
         refuse_column_names(self.labels)
         self._meant = {word: name for name in self.labels for word in _words(name)}
-        self._meant |= {plain(name): name for name in self.labels}  # before what another class goes by, too
+        # A name takes precedence over a synonym of another class.
+        self._meant |= {plain(name): name for name in self.labels}
         for found, name in mapped.items():
             self._meant[found] = self._target(name)
 
@@ -58,22 +59,22 @@ class Naming:
         return meant
 
     def among(self, names: Sequence[str]) -> "Naming":
-        """Return this naming for a source with these names alone: those that mean no class are left out."""
+        """Return this naming for a source with these names alone: those without a class are skipped."""
         narrowed = copy(self)
         narrowed._meant = {plain(name): LEFT_OUT for name in names} | self._meant
         return narrowed
 
     def class_of(self, found: str) -> str | None:
-        """Return the class that a found name means, LEFT_OUT where it is not wanted, None where it means none."""
+        """Return the class of a name, LEFT_OUT where --labels skips it, None where it has none."""
         return self._meant.get(plain(found))
 
     def meant(self, found: str, where: str) -> str:
-        """Return the class that a name means or LEFT_OUT; DataError as `check` has it."""
+        """Return the class of a name or LEFT_OUT; raises DataError as `check` does."""
         self.check([found], where)
         return self._meant[plain(found)]
 
     def check(self, found: Iterable[str], where: str) -> None:
-        """Raise DataError that lists the names which mean no class, and how to map or keep them."""
+        """Raise DataError that lists the names without a class, and how to map or keep them."""
         names = sorted(set(found))
         unknown = [name for name in names if self.class_of(name) is None]
         if not unknown:
@@ -104,7 +105,7 @@ class Naming:
         )
 
     def _numbers_meant(self, unknown: list[str], first: str) -> str:
-        """Return how to say what numbers mean: spelled out where they may be those of FER2013's table."""
+        """Return how to map numbers to classes: spelled out where they may be those of FER2013's table."""
         if self.own or not {name.strip() for name in unknown} <= NUMBERS.keys():
             return f"say what each means, as --labels {first}={self.labels[-1]}"
         items = ",".join(f"{number}={label}" for number, label in NUMBERS.items())
@@ -123,8 +124,8 @@ def _words(name: str) -> list[str]:
 
 
 def _in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names once each; where all are of the seven, in the order of the seven and no other."""
-    labels = {plain(name): name for name in reversed(names) if name != LEFT_OUT}  # spelt as it is first
+    """Return the names once each; where all are of FER2013's seven, as spelled and ordered there."""
+    labels = {plain(name): name for name in reversed(names) if name != LEFT_OUT}  # the first spelling
     labels = dict.fromkeys(labels[plain(name)] for name in names if name != LEFT_OUT)
     standard = {word: label for label in LABELS for word in _words(label)}
     if all(plain(name) in standard for name in labels):

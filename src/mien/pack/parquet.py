@@ -1,7 +1,7 @@
-"""Parquet files as dataset hubs use them: `image` with the picture's bytes, and `label`. Needs pyarrow.
+"""Parquet files as dataset hubs use them: `image` with the image file's bytes, and `label`. Needs pyarrow.
 
-A label is a name, or a number whose names stand in the file's metadata as Hugging Face's `datasets`
-writes them; a number without a name means nothing and is refused.
+A label is a name, or a number whose name is in the file's metadata as Hugging Face's `datasets`
+writes them; a dataset with numbers and no names is refused unless --labels maps them.
 """
 
 import json
@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 64
 
 
 def read_parquet(root: Path, files: list[PurePosixPath], naming: Naming) -> Iterator[Item]:
-    """Yield the pictures of parquet files below a folder.
+    """Yield the images of parquet files below a folder.
 
     The split comes from a file's name, as in train-00000-of-00001, or from a folder below `root`.
     """
@@ -83,8 +83,8 @@ def _column(path: Path, found: list[str], names: tuple[str, ...]) -> str:
 
 def _class_names(path: Path, schema, label: str) -> list[str]:
     try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        feature = told.get("info", {}).get("features", {}).get(label, {})
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        feature = metadata.get("info", {}).get("features", {}).get(label, {})
         return [str(name) for name in feature.get("names", ())]
     except (ValueError, AttributeError, TypeError) as fault:
         raise DataError(f"{path}: the names of its labels cannot be read ({_line(fault)})") from None

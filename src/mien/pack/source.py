@@ -1,7 +1,7 @@
 """The text of a table that is plain, gzipped or in a tar archive. Knows nothing about its columns.
 
 Nothing is extracted to disk: members of an archive are only read, and an archive with a member
-that climbs out or is a link is refused whole.
+that climbs out or is a link is refused as a whole.
 """
 
 import gzip
@@ -26,7 +26,7 @@ LONGEST_LINE = 1 << 22  # characters; more are not looked for, so that no file f
 def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) -> Iterator[Row]:
     """Yield what `parse(name, lines)` makes of the one table in `path`.
 
-    The file is read to its last byte, so damage behind the table is noticed too.
+    The file is read to its last byte, so damage after the table is detected, too.
     Raises DataError for a file that is cut short, damaged, unsafe or no table.
     """
     try:
@@ -47,7 +47,7 @@ def rows_of(path: Path, parse: Callable[[str, Iterable[str]], Iterator[Row]]) ->
 
 
 def is_archive(path: Path) -> bool:
-    """Tell a tar archive by its first block, or by its name when that block is damaged."""
+    """Return whether a file is a tar archive, by its first block or, when that is damaged, by its name."""
     try:
         return tarfile.is_tarfile(path)
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
@@ -67,7 +67,7 @@ def _rows_in_archive(path: Path, archive: tarfile.TarFile, parse) -> Iterator:
     if not found:
         raise DataError(f"{path}: the archive holds no .csv table")
     while archive.fileobj.read(CHUNK_BYTES):
-        pass  # to the end, where gzip's checksum is compared
+        pass  # to the end, where gzip verifies its checksum
 
 
 def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:

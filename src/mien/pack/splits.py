@@ -1,8 +1,8 @@
-"""Makes the splits that a source lacks. Knows nothing about pictures or files.
+"""Draws the splits that a source lacks. Knows nothing about images or files.
 
-Faces without a split are train's; a split that is missing is then drawn from train: a tenth of
-each class, identical pictures kept together, by a hash of seed and source, so that few faces change
-sides when others are added.
+Faces without a split go to train; a missing split is then drawn from train: a tenth of
+each class, identical images kept together, by a hash of seed and source, so that few faces change
+splits when others are added.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ FEWEST = 3  # faces of a class that are enough for one in a drawn split
 
 
 def fill_splits(rows: Sequence[Row], *, seed: int) -> list[str]:
-    """Give every row its split, in place; return what the summary should say of it."""
+    """Assign every row its split, in place; return sentences for the summary."""
     loose = [row for row in rows if row.split is None]
     for row in loose:
         row.split = "train"

@@ -1,4 +1,4 @@
-"""The files below a folder, whatever lies there. Knows nothing about labels.
+"""The files below a folder. Knows nothing about labels.
 
 Links to folders are followed, but no folder is read twice; no file is opened here.
 """
@@ -18,19 +18,19 @@ SYSTEM_NAMES = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 @dataclass(slots=True)
 class Tree:
-    """Files by their way from the root, in order of name, and folders that could not be looked into."""
+    """Files by their path from the root, sorted by name, and folders that could not be read."""
 
     root: Path
     files: list[PurePosixPath] = field(default_factory=list)
     closed: list[SkippedImage] = field(default_factory=list)
 
     def path(self, file: PurePosixPath) -> str:
-        """Return where a file lies."""
+        """Return the full path of a file."""
         return str(self.root / file)
 
 
 def walk(root: Path) -> Tree:
-    """Return all files below a folder but hidden ones and those that systems leave; no folder is read twice."""
+    """Return all files below a folder except hidden and system files; no folder is read twice."""
     tree = Tree(root)
     _look_into(tree, PurePosixPath(), set())
     return tree
@@ -66,10 +66,10 @@ def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link to itself, say; who reads it as a file tells what is wrong
+        return False  # as of a link to itself; reading it as a file reports the error
 
 
 def shown(name: PurePosixPath | str) -> str:
-    """Return a name as text that stands in a table and on a terminal: escaped, and cut where it is very long."""
+    """Return a name as text for a table or a terminal: escaped, and shortened where it is very long."""
     text = escaped(str(name))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

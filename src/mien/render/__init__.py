@@ -1,9 +1,9 @@
-"""Rendered faces: a free data set that knows its own truth. Knows nothing about networks or judging.
+"""Rendered faces: a free data set with exact ground truth. Knows nothing about networks or evaluation.
 
-`render` writes the data set. Below it `draw.py` gives random numbers, `shapes.py` reads the pack,
-`identity.py`, `expression.py` and `look.py` draw who shows what in which view, `geometry.py`,
-`raster.py`, `textures.py`, `paint.py`, `shade.py` and `photo.py` make `scene.picture` of it, and
-`faces.py` plans the set. All that is numpy alone. `showcase.py` fills the page that `write_page` writes.
+`render` writes the data set, which `faces.py` plans. `draw.py` gives random numbers and `shapes.py` reads the
+blend shapes; `identity.py`, `expression.py` and `look.py` sample person, expression and view;
+`geometry.py`, `raster.py`, `textures.py`, `paint.py`, `shade.py` and `photo.py` render them for `scene.picture`.
+All of that needs numpy alone. `showcase.py` fills the page that `write_page` writes.
 """
 
 import inspect
@@ -27,7 +27,7 @@ __all__ = ["COUNTS", "cached_folder", "is_default", "render", "write_page"]
 SMALLEST, LARGEST = 48, 256  # sides of the faces
 FEWEST, MOST = 21, 200_000
 COUNTS = ("balanced", "fer2013")
-VERSION = 1  # of the pictures; it grows when the same seed gives others
+VERSION = 1  # of the images; incremented when the same seed renders other ones
 LARGEST_NOISE = 0.8
 SECTIONS = (
     ("classes", "By class"),
@@ -53,15 +53,15 @@ def render(
     workers: int = 1,
     progress: Counting | None = None,
 ) -> DatasetInfo:
-    """Make a data set of rendered S x S grey faces at `target`, whole or not at all.
+    """Write a data set of rendered S x S gray faces to `target`, completely or not at all.
 
-    `counts` is "balanced" or "fer2013", whose shares of the classes are taken. `label_noise` is
-    the rate of faces that carry a wrong label, `ambiguity` the rate of faces with a second class
+    `counts` is "balanced" or "fer2013", for the class distribution of FER2013. `label_noise` is
+    the share of faces with a wrong label, `ambiguity` the share of faces with a second class
     mixed in. People are split 80 : 10 : 10 and the same people show all classes. The table holds
-    the truth of each face. `workers` are processes and change no byte; more than one need a script
-    whose work stands below `if __name__ == "__main__"`.
+    the ground truth of each face. `workers` is the number of processes and changes no byte; more than one
+    need a script guarded by `if __name__ == "__main__"`.
 
-    A data set that was made in the same way is checked and left as it is. Raises DataError, in
+    A data set already made with the same options is checked and kept. Raises DataError, in
     one line, for anything else.
     """
     target = Path(target)
@@ -80,7 +80,7 @@ def render(
 
 
 def _make(plan: Plan, target: Path, origin: dict, workers: int, progress: Counting) -> None:
-    """Render the data set; FolderExists where another process did."""
+    """Render the data set; raises FolderExists when another process has written it."""
     waiting = partial(progress.wait, f"render {target}")
     with writing_dataset(target, side=plan.side, labels=LABELS, extra=TRUTH, waiting=waiting) as writer:
         faces = render_all(plan, workers)
@@ -90,7 +90,7 @@ def _make(plan: Plan, target: Path, origin: dict, workers: int, progress: Counti
 
 
 def is_default(**options) -> bool:
-    """Tell whether options of `render` are those of the default set."""
+    """Return whether options of `render` are the defaults."""
     defaults = inspect.signature(render).parameters
     return all(defaults[name].default == value for name, value in options.items())
 

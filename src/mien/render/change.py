@@ -14,11 +14,11 @@ from mien.render.identity import (
     lined_share,
 )
 
-USUAL_LINES = 0.8  # of the lines that a face of an age can have
+USUAL_LINES = 0.8  # of the wrinkles that a face of an age can have
 
 
 def with_age(person: Person, years: float) -> Person:
-    """Return the person at another age: the shape of the head and the lines of the skin; hair stays as it is."""
+    """Return the person at another age: the shape of the head and the wrinkles; hair stays the same."""
     return replace(_reshaped(person, age=years), age_lines=USUAL_LINES * lined_share(years))
 
 

@@ -1,4 +1,4 @@
-"""Clips: one person's face over time, every frame's truth known. Writes frames, their truth and a video.
+"""Clips: one person's face over time. Writes frames, the ground truth of each frame, and a video.
 
 Knows nothing about data sets. A clip's folder has `frames/0000.png` and so on, `truth.csv` with a
 row a frame, and `clip.avi` (Motion JPEG, which players and OpenCV read).
@@ -28,7 +28,7 @@ from mien.render.scene import picture
 
 KINDS = ("apex", "change", "turn", "talk")
 COLUMNS = ("frame", "seconds", "phase", *TRUTH)
-ONSET, OFFSET = (0.15, 0.4), (0.7, 0.95)  # from when to when, in shares of the clip
+ONSET, OFFSET = (0.15, 0.4), (0.7, 0.95)  # ranges of their times, as shares of the clip
 SYLLABLES_PER_SECOND = 4.0
 BLINK_SECONDS = 0.25
 SIDES, SECONDS, RATES = (48, 256), (0.2, 120.0), (1, 60)
@@ -87,7 +87,7 @@ def _rise(share: float, start: float, end: float) -> float:
 
 
 def mixed(one: Expression, other: Expression, share: float) -> Expression:
-    """Return an expression on the way from one to another; its label is the nearer one's."""
+    """Return an expression interpolated between two; its label is the nearer one's."""
     aus = {
         au: _between(one.aus.get(au, (0.0, 0.0)), other.aus.get(au, (0.0, 0.0)), share)
         for au in sorted({**one.aus, **other.aus})
@@ -143,7 +143,7 @@ def render_clip(
     target: Path, kind: str, *, label: str = "happy", second: str = "surprise", seconds: float = 4.0,
     rate: int = 25, side: int = 128, seed: int = 0, progress: Counting | None = None,
 ) -> int:  # fmt: skip
-    """Render a clip into the folder `target`, whole or not at all; return how many frames it has.
+    """Render a clip into the folder `target`, completely or not at all; return the number of frames.
 
     Raises DataError, in one line, for what is no clip or where `target` exists.
     """

@@ -13,7 +13,7 @@ Key = TypeVar("Key")
 
 
 class Draw:
-    """Draws for one purpose: a seed, a purpose and numbers give a stream of their own."""
+    """A random stream for one purpose: seed, purpose and numbers determine it."""
 
     def __init__(self, seed: int, purpose: str, *numbers: int):
         word = int.from_bytes(purpose.encode()[:8], "little")
@@ -32,13 +32,13 @@ class Draw:
         return int(self._generator.random() * count)
 
     def normal(self, mean: float = 0.0, deviation: float = 1.0, cut: float = 2.5) -> float:
-        """Return a normal number, cut at `cut` deviations (Box and Muller)."""
+        """Return a standard normal number, clipped at `cut` standard deviations (Box and Muller 1958)."""
         radius = math.sqrt(-2 * math.log(1 - float(self._generator.random())))
         value = radius * math.cos(2 * math.pi * float(self._generator.random()))
         return mean + deviation * max(-cut, min(cut, value))
 
     def choice(self, shares: dict[Key, float]) -> Key:
-        """Return a key with a probability in proportion to its value."""
+        """Return a key with probability proportional to its value."""
         place, *keys = self.uniform(0, sum(shares.values())), *shares
         for key in keys:
             place -= shares[key]

@@ -1,7 +1,7 @@
-"""Expressions: which facial action units a class shows, and which shapes each unit moves.
+"""Expressions: which facial action units a class shows, and which blend shapes each unit moves.
 
 Units are FACS's by number (Ekman and Friesen 1978; combinations after EMFACS), the shapes are the
-ARKit-like ones of the pack. Knows nothing about people or pictures.
+ARKit-like ones of the pack. Knows nothing about people or images.
 """
 
 from dataclasses import dataclass, replace
@@ -82,15 +82,15 @@ WAYS = {  # label -> ways of showing it: share, and each AU's range at intensity
     ),
     "neutral": _ways((1.0, "")),
 }
-EASE = (0.8, 1.2)  # how much stronger or weaker than its prototype has it a unit may be
-MISSING = 0.03  # how often a unit all but fails to come
+EASE = (0.8, 1.2)  # factor of a unit's intensity in its prototype
+MISSING = 0.03  # probability that a unit is almost absent
 STRAY = (1, 2, 4, 7, 12, 14, 15, 17, 24, 26, 43)  # units that move a little in any class
 EYES_DOWN = {("sad", 1): (0.4, 0.8)}  # ways in which the eyes look down
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What a face does, known exactly. Units are about 0..1.5, for the face's left and right half."""
+    """The exact expression of a face. Action units are about 0..1.5, for the face's left and right half."""
 
     label: str
     intensity: float
@@ -110,7 +110,7 @@ class Expression:
 
 
 def pure(label: str, intensity: float = 1.0, way: int = 0) -> Expression:
-    """Return the middle of a class's way of showing, even on both sides and looking at the viewer."""
+    """Return the middle of a class's way of showing, symmetric and looking at the viewer."""
     aus = {au: (low + high) / 2 * intensity for au, (low, high) in WAYS[label][way][1].items()}
     return Expression(label, intensity, {au: (value, value) for au, value in aus.items()})
 
@@ -159,7 +159,7 @@ def _halves(draw: Draw, value: float) -> tuple[float, float]:
 
 
 def shape_weights(shown: Expression) -> dict[str, float]:
-    """Return the weights of the pack's shapes for an expression, each cut where shapes tear."""
+    """Return the weights of the pack's shapes for an expression, each clipped before shapes tear."""
     rest = max(0.0, 1 - 1.5 * max(shown.au(number) for number in UNREST))
     weights = {name + side: rest * weight for name, weight in REST.items() for side in ("Left", "Right")}
     for au, gains in SIDED.items():

@@ -1,4 +1,4 @@
-"""A data set of rendered faces: who shows what, in which view, and the whole truth about it.
+"""A data set of rendered faces: the person, expression, view and ground truth of each.
 
 Every face depends on the seed and its own number alone, so the number of workers changes nothing.
 """
@@ -34,7 +34,7 @@ NEAR = {  # what a class is mixed with in an ambiguous face
     "neutral": ("sad", "angry", "happy"),
 }  # fmt: skip
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-CHUNK = 20  # people that a worker takes at once
+CHUNK = 20  # people per task of a worker
 TRUTH = (
     "person", "shown", "second", "second_share", "intensity", "age", "gender", "african", "asian", "caucasian",
     "hair", "beard", *(f"au{number:02}" for number in AUS), "gaze_right", "gaze_up", "yaw", "pitch", "roll",
@@ -47,7 +47,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a data set is made of."""
+    """The options of a data set."""
 
     faces: int
     side: int
@@ -78,12 +78,12 @@ class Rendered:
 
 
 def people(plan: Plan) -> int:
-    """Return how many people there are: so many that each shows about every class."""
+    """Return the number of people, such that each shows about every class."""
     return max(3, -(-plan.faces // len(LABELS)))
 
 
 def counts(plan: Plan) -> list[int]:
-    """Return how many faces each class has; they sum to the faces asked for."""
+    """Return the number of faces of each class; they sum to the plan's."""
     shares = np.ones(len(LABELS)) if plan.counts == "balanced" else np.array(FER2013_COUNTS, float)
     exact = plan.faces * shares / shares.sum()
     whole = np.floor(exact).astype(int)
@@ -171,7 +171,7 @@ def render_all(plan: Plan, workers: int) -> Iterator[Rendered]:
 
 
 def in_processes(work: Callable[[Thing], Result], things: Iterable[Thing], workers: int) -> Iterator[Result]:
-    """Yield `work(thing)` of each thing, in order, by so many processes of one thread; one is this process."""
+    """Yield `work(thing)` of each thing, in order, in that many single-threaded processes; 1 is this process."""
     if workers == 1:
         yield from map(work, things)
         return
@@ -199,7 +199,7 @@ def _one_thread_each():
 
 
 def _leave_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that reads the faces hears it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles it
 
 
 def _render_chunk(plan: Plan, chunk: list[tuple[str, list[Order]]]) -> list[Rendered]:

@@ -1,4 +1,4 @@
-"""From a person, an expression and a view to points in a picture. Knows nothing about color or light."""
+"""Projects a person with an expression, in a view, to points in an image. Knows nothing about color or light."""
 
 import math
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def hair_depth(person: Person) -> np.ndarray:
 
 
 def pose(person: Person, shown: Expression, look: Look, side: int) -> Posed:
-    """Return a person's head with an expression, turned and projected into a picture of side x side."""
+    """Return a person's head with an expression, turned and projected into an image of side x side."""
     pack = shapes()
     vertices = _expressive(person, shown)
     inside = hair_depth(person)

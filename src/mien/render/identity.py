@@ -31,7 +31,7 @@ BEARDS = {"none": 0.55, "stubble": 0.2, "moustache": 0.08, "full": 0.17}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person, known exactly. Tones are albedos in 0..1."""
+    """The exact attributes of a person. Tones are albedos in 0..1."""
 
     age: float  # years
     gender: float  # 0 female .. 1 male
@@ -134,7 +134,7 @@ def add_macro_shape(moved: np.ndarray, age: float, gender: float, ancestry, weig
 
 
 def lined_share(age: float) -> float:
-    """Return how much of the lines that an old face can have one of so many years has, 0..1."""
+    """Return how far wrinkles have developed at an age in years, 0..1."""
     return min(1.0, max(0.0, (age - 22) / 45))
 
 

@@ -1,4 +1,4 @@
-"""How a picture is taken: pose, light, camera, background, what covers the face. Knows no person."""
+"""The view of an image: pose, light, camera, background, occluder. Knows no person."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ OCCLUDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A view, known exactly. Angles are in degrees, as seen by the viewer."""
+    """The exact parameters of a view. Angles are in degrees, as seen by the viewer."""
 
     yaw: float = 0.0  # positive: the face looks to the viewer's right
     pitch: float = 0.0  # positive: up
@@ -26,7 +26,7 @@ class Look:
     size: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)  # right and down, in shares of the side
     background: float = 0.5  # its grey, 0..1
-    clutter: float = 0.15  # how much is to be seen in it
+    clutter: float = 0.15  # contrast of what is in it
     occluder: str = "none"
     place: tuple[float, float, float] = (0.5, 0.8, 0.25)  # of the occluder: x, y, size in shares of the side
     blur: float = 0.0  # pixels of a picture of 48

@@ -1,4 +1,4 @@
-"""What each pixel of a head is made of: skin, lips, brows, eyes, hair, beard, teeth. Knows no light."""
+"""The material of each pixel of a head: skin, lips, brows, eyes, hair, beard, teeth. Knows no light."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ FOLDS = len(FOLD_LINES)
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What is known of each pixel of the skin and the eyes, in the base head's coordinates."""
+    """The surface at each pixel of the skin and the eyes, in the base head's coordinates."""
 
     place: np.ndarray  # float32 (P, 3)
     lips: np.ndarray  # (P,), masks in 0..1
@@ -30,7 +30,7 @@ class Pixels:
 
 @dataclass(slots=True)
 class Surface:
-    """What light meets at each pixel."""
+    """The material at each pixel."""
 
     albedo: np.ndarray  # float32 (P,)
     gloss: np.ndarray

@@ -1,4 +1,4 @@
-"""Around and after the light: background, things in front, and what a camera and a file do to a picture."""
+"""Background, occluders, and the effects of camera and file format on an image."""
 
 import math
 
@@ -26,7 +26,7 @@ def background(look: Look, side: int) -> np.ndarray:
 
 
 def _enlarged(grid: np.ndarray, side: int) -> np.ndarray:
-    """Return a grid (n, n) enlarged by straight lines between its points."""
+    """Return a grid (n, n) enlarged by bilinear interpolation."""
     places = np.linspace(0, len(grid) - 1.001, side)
     low, share = places.astype(int), (places % 1).astype(np.float32)
     rows = grid[low] * (1 - share)[:, None] + grid[low + 1] * share[:, None]
@@ -34,7 +34,7 @@ def _enlarged(grid: np.ndarray, side: int) -> np.ndarray:
 
 
 def cover(picture: np.ndarray, look: Look, skin: float) -> np.ndarray:
-    """Return the picture with a hand or a thing in front of it."""
+    """Return the picture with a hand or another occluder in front of it."""
     if look.occluder not in ("hand", "object"):
         return picture
     side = len(picture)

@@ -1,4 +1,4 @@
-"""Triangles to pixels: a depth buffer without loops. Knows nothing about faces.
+"""Rasterizes triangles with a vectorized depth buffer. Knows nothing about faces.
 
 Whichever order a machine adds numbers in, the pixels are the same: the winner of a pixel is the
 largest of whole numbers made of depth and candidate.
@@ -23,7 +23,7 @@ class Hits:
 
 
 def rasterize(points: np.ndarray, triangles: np.ndarray, side: int, *, both_sides: bool = False) -> Hits:
-    """Return what is seen of triangles (T, 3) between points (V, 3): column, row and nearness, in pixels."""
+    """Return the visible pixels of triangles (T, 3) between points (V, 3): column, row and nearness, in pixels."""
     x, y, z = (np.ascontiguousarray(points[:, i]) for i in range(3))
     kept, area = _facing(x, y, triangles, both_sides)
     a, b, c = (np.ascontiguousarray(triangles[kept, i]) for i in range(3))

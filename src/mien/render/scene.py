@@ -1,4 +1,4 @@
-"""One picture: a person with an expression, in a view. Pure, in numpy alone."""
+"""Renders one image: a person with an expression, in a view. Pure functions, in numpy alone."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ FINE = 120  # pixels a dm, from which single teeth are told apart
 
 
 def fineness(side: int) -> int:
-    """Return how many times larger than asked a picture is drawn, before it is made small."""
+    """Return the supersampling factor: how many times larger an image is drawn before it is reduced."""
     return 3 if side * 3 <= LARGEST_FINE_SIDE else 2
 
 

@@ -1,4 +1,4 @@
-"""The pack of shapes: a base head, what moves it, and masks, read with numpy alone. Knows no person.
+"""The pack of shapes: a base head, its blend shapes and masks, read with numpy alone. Knows no person.
 
 Lengths are in dm; y points up, z out of the face, x to the viewer's right. Everything is linear: a
 head is `base` plus a weighted sum of moves. `scripts/pack_shapes.py` makes the pack.

@@ -1,4 +1,4 @@
-"""What the page of rendered faces shows: sheets of faces, and figures beside FER2013's. Writes nothing."""
+"""The contents of the page on rendered faces: sheets of faces, and figures beside FER2013's. Writes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -129,7 +129,7 @@ def strangers() -> list[Row]:
 
 
 def figures_table(dataset: Dataset, plan: Plan) -> Table:
-    """Return what can be measured in pictures, beside FER2013's figures."""
+    """Return measurements of the images, beside FER2013's."""
     images = dataset.development().train.images.astype(np.float32)
     sharp = np.percentile(_sharpness(images), (10, 50, 90))
     left, right, mouth = _places(plan)
@@ -178,7 +178,7 @@ def counts_table(dataset: Dataset) -> Table:
 
 
 def truth_table(dataset: Dataset) -> Table:
-    """Return how the truth spreads in the train split."""
+    """Return the distribution of the ground truth in the train split."""
     truth = dataset.table("train")
     rows = []
     for name in (

@@ -1,4 +1,4 @@
-"""What is painted on every head alike, in the base head's coordinates: lines, brows, beards, hairline, noise.
+"""The textures that all heads share, in the base head's coordinates: lines, brows, beards, hairline, noise.
 
 Knows no person. The layers lie on a grid over |x| and y of the front of the base head, so they follow
 every expression and every identity.
@@ -46,7 +46,7 @@ NOISE_SIDE = 256
 
 @dataclass(frozen=True, slots=True)
 class Textures:
-    """Everything that is painted on every head."""
+    """All textures."""
 
     layers: np.ndarray  # float32 (rows, columns, LAYERS), values 0..1; brow_across in dm
     above_hairline: np.ndarray  # float32 (V,), dm
@@ -56,7 +56,7 @@ class Textures:
 
 @lru_cache(maxsize=1)
 def textures() -> Textures:
-    """Return the textures; they are made once."""
+    """Return the textures, computed once."""
     y, x = np.mgrid[LOWEST:HIGHEST:CELL, 0:WIDEST:CELL]
     layers = [np.exp(-((_distance(x, y, lines) / width) ** 2)) for width, lines in LINES.values()]
     along, across = _brow(x, y)
