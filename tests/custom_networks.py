@@ -58,6 +58,14 @@ class WrongShape(Tiny):
         super().__init__(classes=classes + 1)
 
 
+class WithSoftmax(Tiny):
+    """Gives probabilities."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return shares that sum to 1."""
+        return super().forward(x).softmax(1)
+
+
 class FailingForward(Tiny):
     """Fails on any face."""
 

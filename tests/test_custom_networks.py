@@ -106,6 +106,7 @@ WRONG = {
     "an option of other values": ("Tiny", ("network.kernel=4",), "network.kernel must be one of 3, 5"),
     "the classes, which the data set says": ("Tiny", ("network.classes=3",), "network.classes"),
     "output of another shape": ("WrongShape", (), r"\(2, 8\).*\(2, 7\)"),
+    "probabilities": ("WithSoftmax", (), "softmax"),
     "a forward that fails": ("FailingForward", (), r"custom_networks.py, line \d+"),
     "a constructor that fails": ("FailingStart", (), "no such luck"),
     "stages of another network": ("NoStages", (), "stages"),
@@ -115,13 +116,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_with_a_network_is_one_line_before_anything_is_written(wrong, toy_data, tmp_path):
-    """Each way to do it wrong raises RecipeError in one line that names it, and leaves no folder."""
+def test_what_is_wrong_with_a_network_is_one_line_before_anything_is_written(
+    wrong, toy_data, tmp_path, capfd
+):
+    """Each way to do it wrong raises RecipeError in one line that names it, prints nothing and leaves no folder."""
     name, overrides, words = WRONG[wrong]
     with pytest.raises(RecipeError, match=words) as raised:
         train(custom(name, *overrides, "name=x"), toy_data, tmp_path / "run")
 
     assert "\n" not in str(raised.value)
+    assert ("", "") == capfd.readouterr()
     assert not (tmp_path / "run").exists()
 
 

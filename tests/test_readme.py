@@ -39,6 +39,12 @@ def test_readme_and_recipes_say_what_results_say():
     assert 0 == done.returncode, done.stderr
 
 
+def test_readme_leads_to_every_page():
+    """Each page of docs/ is linked from README."""
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name}" in README, page.name
+
+
 def test_readme_counts_copies_as_the_audit_does():
     """The copies that README tells of are those in results/audit-copies.csv."""
     with open(ROOT / "results" / "audit-copies.csv", encoding="utf-8", newline="") as file:

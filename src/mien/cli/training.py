@@ -47,7 +47,8 @@ def train(
 ) -> None:
     """Train a recipe on a data set.
 
-    Stopped at any moment, the same command goes on. Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
+    Stopped at any moment, the same command goes on. A network of your own: network.kind=module:Class name=mine.
+    Several GPUs: torchrun --nproc-per-node GPUS -m mien train …
     """
     from mien.recipe import Distillation, read_recipe
 

@@ -133,7 +133,8 @@ def check(options: Network, *, side: int, classes: int) -> nn.Module:
     """Return the network of a recipe, tried out where it is somebody's own; torch's random state stays as it is.
 
     Raises RecipeError in one line for options that do not fit, a forward or backward pass that fails, logits of another
-    shape, stages that are none, and, unless the recipe says `export = false`, what cannot be written as ONNX.
+    shape, probabilities, stages that are none, and, unless the recipe says `export = false`, what cannot be written
+    as ONNX.
     """
     if not isinstance(options, CustomNetwork):
         with torch.device("meta"):  # shapes alone: no memory, no random numbers
@@ -184,6 +185,14 @@ def _refuse_output(logits: Any, kind: str, shape: tuple[int, int]) -> None:
         )
     if not logits.is_floating_point() or not bool(logits.isfinite().all()):
         raise RecipeError(f"network: {kind} gives {logits.dtype} that are not all finite; logits are floats")
+    if _is_softmax(logits):
+        raise RecipeError(f"network: {kind} gives probabilities and not logits; leave the softmax out")
+
+
+def _is_softmax(logits: torch.Tensor) -> bool:
+    """Tell whether (N, classes) are what a softmax gives: the loss takes another, and learning nearly stops."""
+    sums = logits.detach().float().sum(1)
+    return bool((logits >= 0).all()) and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
 
 
 def _refuse_stages(network: nn.Module, kind: str) -> None:

@@ -2,9 +2,11 @@
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,8 +100,23 @@ def require_exportable(network: nn.Module, kind: str, *, side: int, classes: int
         ) from None
 
 
+@contextmanager
+def _without_dump() -> Iterator[None]:
+    """Keep torch from printing the whole graph when an operator is missing: 2.9 to 2.13 do, whatever `verbose` says.
+
+    torch/onnx/_internal/torchscript_exporter/utils.py takes the function that tells whether to log for its answer.
+    """
+    binding: Any = torch._C  # pyright: ignore[reportPrivateUsage]
+    log = getattr(binding, "_jit_onnx_log", None)
+    binding._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        binding._jit_onnx_log = log
+
+
 def _exported(reader: Reader, side: int) -> bytes:
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _without_dump():
         file = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
         # sides of a face are constants, and meant to be; torch.jit has the class and does not list it in __all__
