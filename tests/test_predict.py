@@ -36,6 +36,7 @@ from mien.predict.annotate import SMALLEST, annotated, label_places
 from mien.predict.occlusion import most, occlusion
 from mien.predict.rows import POINTS
 from mien.predict.sources import sources
+from mien.reading import DEFAULT_MODEL
 from mien.workers import spread
 
 
@@ -365,14 +366,14 @@ def status(monkeypatch, *arguments) -> int:
 
 
 def test_without_a_model_the_one_that_ships_reads(photos, monkeypatch, capsys):
-    """`mien predict PHOTO` finds the face and says with `pocket` what everybody sees: a smile."""
+    """`mien predict PHOTO` finds the face and says with the default model what everybody sees: a smile."""
     done = status(monkeypatch, photos / "portrait.png")
     table = capsys.readouterr().out
 
     assert 0 == done
     assert f"{photos / 'portrait.png'}     1  happy " in table
     assert "1 picture, 1 face: 1 happy." in table
-    assert "mien info pocket" in table
+    assert f"mien info {DEFAULT_MODEL}" in table
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from mien.predict.answer import Answer
 from mien.predict.recognizer import FaceExpression
 from mien.predict.report import CROWD_BYTES, MOST_BYTES, Sheet, page_of, thumbnail, thumbnail_bytes
 from mien.predict.sources import Source
+from mien.reading import DEFAULT_MODEL
 
 SIZE = (640, 480)
 GREY = thumbnail(np.full((480, 640), 90, np.uint8), 1, 20_000)
@@ -52,7 +53,7 @@ def answer(name: str, labels, places, small: bytes) -> Answer:
 def filled(sheet: Sheet, pictures: int, recognizer: Recognizer) -> str:
     """The page of a sheet, with the counts of so many pictures of one face each."""
     counts = Counter(pictures=pictures, faces=pictures)
-    return page_of(sheet, counts, Counter(happy=pictures), recognizer.model, "mien info pocket")
+    return page_of(sheet, counts, Counter(happy=pictures), recognizer.model, f"mien info {DEFAULT_MODEL}")
 
 
 def test_five_hundred_photos_make_a_page_of_five_megabytes(recognizer, astronaut):

@@ -127,6 +127,6 @@ def test_a_recognizer_takes_a_prior():
     crop = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     (plain,), (balanced,) = (Recognizer(prior=prior).predict(crop, crop=True) for prior in (None, "balanced"))
     before = np.array([list(plain.probabilities.values())])
-    expected = shift_prior(before, read_model("pocket").prior, np.full(7, 1 / 7))[0]
+    expected = shift_prior(before, read_model().prior, np.full(7, 1 / 7))[0]
 
     assert np.allclose(expected, list(balanced.probabilities.values()), atol=1e-5)

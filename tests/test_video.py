@@ -24,6 +24,7 @@ from mien.faces import Finder
 from mien.info import info
 from mien.labels import LABELS
 from mien.predict import Recognizer, predict
+from mien.reading import DEFAULT_MODEL
 from mien.render.clips import avi, render_clip
 from mien.video import Frame, TrackedFace, TrackedFrame, Watcher, encoder, video
 from mien.video.camera import CameraFootage, camera_number
@@ -166,7 +167,7 @@ def test_the_command_writes_all_it_is_asked_for(clip, tmp_path):
     floored = np.maximum(raw[0], FAINTEST) / np.maximum(raw[0], FAINTEST).sum()  # a mean of one face
     assert np.allclose(floored, [float(rows[0][f"p_{name}"]) for name in LABELS], atol=2e-6)
     assert rows[9]["p_happy"] != rows[9]["raw_happy"]
-    assert "pocket" == end["model"] and "mien info pocket" == end["card"]
+    assert DEFAULT_MODEL == end["model"] and f"mien info {DEFAULT_MODEL}" == end["card"]
     assert [row["label"] for row in rows] == [frame["faces"][0]["label"] for frame in frames]
     counts = {"video": str(clip), "frames": 10, "seconds": 0.8333, "people": 1, "passing": 0}
     assert counts == {name: end[name] for name in counts}

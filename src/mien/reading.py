@@ -20,7 +20,9 @@ from typing import Any, NoReturn
 from mien.errors import MienError
 from mien.labels import known_words
 
-DEFAULT_MODEL = "pocket"  # what classifies the faces of photos, videos and the page unless told otherwise
+DEFAULT_MODEL = (
+    "pocket-photos"  # what classifies the faces of photos, videos and the page unless told otherwise
+)
 LARGEST_TOML = 2**20  # bytes
 LARGEST_JSON = 64 * 2**20
 LARGEST_TABLE = 512 * 2**20  # millions of rows
