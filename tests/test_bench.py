@@ -17,7 +17,7 @@ from mien.bench.clock import STAGES, Speed, gain, race
 from mien.bench.device import Traffic, demand
 from mien.bench.own import INFERENCE_FACES, Variant, own_step
 from mien.bench.plain import Faces, plain_step
-from mien.bench.report import CONTENTS, write
+from mien.bench.report import CONTENTS, EARLIER, write
 from mien.bench.text import summary
 from mien.errors import StorageError
 from mien.networks.engine import Engine, choose_engine
@@ -80,7 +80,10 @@ def test_the_words_hold_every_figure(told):
 
 
 def test_the_folder_holds_figures_and_numbers(told, tmp_path):
-    """Two figures as SVG and PNG and one JSON file, replaced by the next measurement and never over other files."""
+    """A page, two figures, CSV and JSON; the next replaces it, and one of before; never over other files."""
+    (tmp_path / "bench").mkdir()
+    for name in EARLIER:
+        (tmp_path / "bench" / name).write_text("")
     for _ in range(2):
         figures = write(told, tmp_path / "bench")
     record = json.loads((tmp_path / "bench" / "bench.json").read_text())

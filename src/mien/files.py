@@ -198,14 +198,14 @@ def _hidden_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def refuse_other_contents(out: Path, contents: set[str]) -> None:
-    """Raise StorageError where anything but an earlier report with these contents would be lost."""
+def refuse_other_contents(out: Path, *layouts: set[str]) -> None:
+    """Raise StorageError where anything but an earlier report, whose contents are one of these, would be lost."""
     if not out.name:
         raise StorageError(f"{out}: choose a folder that does not exist yet for the report")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise StorageError(f"{out}: not a folder; choose another place for the report")
     names = {path.name for path in out.iterdir()} if out.exists() else set()
-    if names and names != contents:
+    if names and names not in layouts:
         raise StorageError(f"{out}: holds other files than a report; choose a folder that does not exist yet")
 
 

@@ -201,4 +201,4 @@ def bench(
     with stop_asked() as stop:
         result = bench(chosen, **timed, progress=TerminalCounting(stop=stop))
     write(result, folder)
-    print(f"{summary(result)}\n\n{folder}: figures speed and stages, bench.json")
+    print(f"{summary(result)}\n\n{folder / 'bench.html'}")

@@ -41,13 +41,16 @@ class Report:
 
 
 @contextmanager
-def writing_report(out: Path, page: str, *, extra: str, others: tuple[str, ...] = ()) -> Iterator[Report]:
+def writing_report(
+    out: Path, page: str, *, extra: str, others: tuple[str, ...] = (), earlier: tuple[set[str], ...] = ()
+) -> Iterator[Report]:
     """Yield a report whose folder takes the name `out` when the block ends well; an earlier report is replaced.
 
-    Figures can be drawn in the block. `others` are files and folders beside the page, the figures and the numbers.
-    Raises StorageError where `out` holds anything else, MissingExtra, which names `extra`, without matplotlib.
+    Figures can be drawn in the block. `others` are files and folders beside the page, the figures and the numbers,
+    `earlier` what a report of before holds and is replaced, too. Raises StorageError where `out` holds anything else,
+    MissingExtra, which names `extra`, without matplotlib.
     """
-    refuse_other_contents(out, {page, FIGURES, NUMBERS, *others})
+    refuse_other_contents(out, {page, FIGURES, NUMBERS, *others}, *earlier)
     with themed(extra), replacing_folder(out) as folder:
         for name in (FIGURES, NUMBERS):
             (folder / name).mkdir()
