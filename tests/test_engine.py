@@ -183,6 +183,7 @@ def test_half_of_what_torchrun_tells_is_told(monkeypatch):
         distributed.init("cpu")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(toy, toy_data, tmp_path):
     """Two processes with odd parts of each batch end with the weights and figures of one, to rounding.
 

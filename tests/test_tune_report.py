@@ -418,8 +418,10 @@ def test_the_summary_fits_a_terminal(theirs, ours):
     assert "space study over study-densenet: log_loss" in info(Path("study"))
 
 
-def test_reporting_needs_no_torch(theirs, tmp_path):
+def test_reporting_needs_no_torch(tmp_path):
     """`mien tune report` makes its page in a process that never imports torch."""
+    theirs = tmp_path / "theirs.db"
+    somebodys(f"sqlite:///{theirs}", trials=6)
     code = (
         "import sys; from mien.cli import main\n"
         "class NoTorch:\n"
