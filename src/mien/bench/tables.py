@@ -11,8 +11,8 @@ MICRO = 1e6
 
 def tables(result: Bench) -> dict[str, Table]:
     """Return the tables by name: training, stages, reading and, where other packages are installed, others."""
-    found = {"training": _training(result), "stages": _stages(result), "reading": _reading(result)}
-    return found | ({"others": _others(result)} if result.others else {})
+    always = {"training": _training(result), "stages": _stages(result), "reading": _reading(result)}
+    return always | ({"others": _others(result)} if result.others else {})
 
 
 def data(result: Bench) -> dict[str, Data]:

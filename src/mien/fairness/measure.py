@@ -254,7 +254,7 @@ def _pairs(design: Design) -> Iterator[tuple[int, int]]:
 def _gaps(design: Design, subjects: dict, points: dict, drawn: dict, seed: int) -> list[Gap]:
     pairs = list(_pairs(design))
     tests = len(pairs) * sum(len(_names(design, name)) for name in subjects)
-    found: list[tuple[tuple[str, str, str, str, str], Interval, float]] = []
+    tested: list[tuple[tuple[str, str, str, str, str], Interval, float]] = []
     for name, sums in subjects.items():
         ps = _randomization_ps(design, sums, pairs, exchanges=EXCHANGES_A_TEST * tests, seed=seed)
         for (row, first), row_ps in zip(pairs, ps, strict=True):
@@ -263,9 +263,9 @@ def _gaps(design: Design, subjects: dict, points: dict, drawn: dict, seed: int) 
                 point = points[name][row, i] - points[name][first, i]
                 difference = _interval(point, drawn[name][:, row, i] - drawn[name][:, first, i])
                 place = name, attribute, level, design.rows[first][1], outcome
-                found.append((place, difference, float(row_ps[i])))
-    adjusted = holm([p for _, _, p in found])
-    return [Gap(*place, difference, p, q) for (place, difference, p), q in zip(found, adjusted, strict=True)]
+                tested.append((place, difference, float(row_ps[i])))
+    adjusted = holm([p for _, _, p in tested])
+    return [Gap(*place, difference, p, q) for (place, difference, p), q in zip(tested, adjusted, strict=True)]
 
 
 def _randomization_ps(

@@ -84,7 +84,7 @@ def by_level(fairness: Fairness, model: str) -> Table:
 def _level_row(fairness: Fairness, model: str, attribute: str, level: str) -> tuple[str, ...]:
     result = fairness.level(model, attribute, level)
     gap = fairness.gap(model, attribute, level, BALANCED)
-    found = [
+    detection = [
         r.values[FOUND]
         for r in fairness.levels
         if (r.model, r.attribute, r.level) == (DETECTOR, attribute, level)
@@ -98,7 +98,7 @@ def _level_row(fairness: Fairness, model: str, attribute: str, level: str) -> tu
         percent(result.values[UNCERTAIN].point),
         decimal(result.values[ECE].point),
         number(result.values[HALF].point),
-        percent(found[0].point) if found else NOTHING,
+        percent(detection[0].point) if detection else NOTHING,
     )
 
 

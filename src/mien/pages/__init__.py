@@ -40,5 +40,11 @@ def render(package: str, template: str, **context: Any) -> str:
         sections.append((anchor, name))
         return Markup('<h2 id="{}">{}</h2>').format(anchor, name)
 
-    common = {"colors": css_variables(), "version": __version__, "sections": sections, "heading": heading}
+    common = {
+        "colors": css_variables(),
+        "version": __version__,
+        "command_name": package.replace(".", " "),
+        "sections": sections,
+        "heading": heading,
+    }
     return environment.get_template(template).render(common | context)
