@@ -381,3 +381,19 @@ def test_metadata_is_read_as_it_was_written(told):
 
     assert {**told, CHECKSUM: ours.checksum} == ours.metadata == theirs
     assert read_onnx(graph).graph_sha256 == ours.graph_sha256
+
+
+def test_a_domain_that_a_file_names_is_one_short_line_without_control_characters(toy_model, tmp_path):
+    """Operators of a domain with a line's end, an escape and 300 letters: refused in one line that shows neither."""
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(toy_model)
+    graph.opset_import.append(onnx.helper.make_opsetid("a\n\x1b[31m" + "b" * 300, 1))
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+
+    with pytest.raises(ModelError) as refused:
+        read_model(path)
+
+    message = str(refused.value).replace(str(path), "")
+    assert message.isprintable()
+    assert len(message) < 250

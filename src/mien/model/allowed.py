@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mien.model.protobuf import BYTES, FIXED32, VARINT, fields
+from mien.text import escaped, shortened
+
+LONGEST_SHOWN = 60  # letters of a name that a file gives
 
 WIRES = {int: VARINT, float: FIXED32, bytes: BYTES}
 FUNCTIONS, TRAINING = "functions of its own", "training steps"
@@ -120,5 +123,10 @@ def _unwanted_value(kind, wire: int, value, budget: Iterator) -> str:
     if isinstance(kind, dict):
         return unwanted(value, kind, budget)
     if isinstance(kind, OneOf) and value not in kind.values:
-        return kind.otherwise.format(bytes(value).decode(errors="replace") if plain is bytes else value)
+        shown = (
+            escaped(shortened(bytes(value).decode(errors="replace"), LONGEST_SHOWN))
+            if plain is bytes
+            else value
+        )
+        return kind.otherwise.format(shown)
     return ""
