@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.judge import METRICS, Interval, holm
-from mien.judge.bootstrap import QUANTILES, check_draws
+from mien.judge.bootstrap import check_draws, interval
 from mien.judge.sums import BINS, Sums, add_up, share
 
 LEVEL = 0.05
@@ -337,5 +337,4 @@ def _interval(point: float, values: np.ndarray) -> Interval:
     """Return the percentile interval; all nan where the point, or too many of the draws, are undefined."""
     if math.isnan(point) or np.isnan(values).mean() > MOST_UNDEFINED:
         return Interval(math.nan, math.nan, math.nan)
-    low, high = np.nanquantile(values, QUANTILES)
-    return Interval(float(point), float(min(low, point)), float(max(high, point)))
+    return interval(point, values, lowest=-math.inf, highest=math.inf)

@@ -8,7 +8,7 @@ import numpy as np
 from mien.dataset import Faces
 from mien.errors import DataError
 from mien.judge import Interval, ece
-from mien.judge.bootstrap import QUANTILES, check_draws
+from mien.judge.bootstrap import check_draws, interval, times_drawn
 from mien.progress import Counting
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 
@@ -116,12 +116,8 @@ def _drawn_means(correct: np.ndarray, faces: Faces, draws: int, seed: int) -> np
     flat = correct.reshape(-1, len(faces))
     sums = np.stack([np.bincount(group, row, groups) for row in flat], axis=1)
     sizes = np.bincount(group, minlength=groups)
-    rng = np.random.default_rng([seed, 0])
-    out = np.empty((draws, len(flat)))
-    for draw in range(draws):
-        times = np.bincount(rng.integers(groups, size=groups), minlength=groups)
-        out[draw] = times @ sums / (times @ sizes)
-    return out.reshape(draws, *correct.shape[:2])
+    times = times_drawn(np.random.default_rng([seed, 0]), draws, groups)
+    return (times @ sums / (times @ sizes)[:, None]).reshape(draws, *correct.shape[:2])
 
 
 def _stress(
@@ -161,5 +157,5 @@ def _stress(
 
 
 def _interval(point: float, values: np.ndarray) -> Interval:
-    low, high = np.quantile(values, QUANTILES)
-    return Interval(float(point), float(min(low, point)), float(max(high, point)))
+    """Return the interval of a share, or of a difference of two."""
+    return interval(point, values, lowest=-1, highest=1)
