@@ -9,7 +9,7 @@ MIEN = .venv/bin/mien
 OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page wheel clean
+.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page site wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -134,6 +134,11 @@ study: .venv/with-all
 
 study-page: .venv/with-all
 	.venv/bin/python -m study.page
+
+# the documentation as a site that works offline: docs/_build/html, and dist/mien-site.zip beside the wheel
+site: .venv/with-test
+	.venv/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	mkdir -p dist && .venv/bin/python -m zipfile -c dist/mien-site.zip docs/_build/html/.
 
 wheel: .venv/with-test
 	scripts/environment .venv wheel

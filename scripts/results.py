@@ -1,7 +1,7 @@
 """Keep a report's numbers and put them into README and the recipes: python scripts/results.py [REPORT] [--check].
 
 Reads REPORT/numbers/*.csv (made by `make run` or `make weights`), writes results/SET-*.csv, the tables between marks
-in README and docs/training.md and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it
+in README and docs/ and the `# claim:` line of each recipe that was run. Without REPORT, from results/ as it
 stands; --check changes nothing and fails where a page or a recipe differs.
 """
 
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# in README's order; each was trained on one machine and compared in one report
+# in the order of docs/results.md; each was trained on one machine and compared in one report
 FER2013 = ("pocket", "pocket-densenet", "quick")  # judged by FER2013's own labels
 MAJORITY = ("pocket-photos",)  # judged by what most of FER+'s annotators say
 SETS = FER2013 + MAJORITY
@@ -80,13 +80,13 @@ def scores_of(kept: str, network: str, part: str) -> dict[str, dict[str, str]]:
     return {s["score"]: s for s in read(kept, "scores") if s["network"] == network and s["part"] == part}
 
 
-def readme_table() -> str:
-    """Return the table that stands in README, with the paired comparison below it."""
+def results_table() -> str:
+    """Return the table of docs/results.md, with the paired comparison below it."""
     lines = networks_table(FER2013, "PrivateTest %", (("all", "accuracy"), ("clean", "accuracy"), *BESIDE))
     lines.append("\n95 % intervals over faces and seeds; whatever was chosen was chosen on PublicTest.")
     kept_sets = dict.fromkeys(kept for kept, _ in networks(FER2013))
     sentences = [*filter(None, map(pairs_of, kept_sets)), *map(trained_on, kept_sets)]
-    return "\n".join([*lines, *sentences, *packages()])
+    return "\n".join([*lines, *sentences])
 
 
 BESIDE = (("all", "macro_f1"), ("all", "ece"))
@@ -123,22 +123,27 @@ def majority_table() -> str:
     return "\n".join([*lines, "", *map(trained_on, MAJORITY)])
 
 
-def packages() -> list[str]:
-    """Return the lines on what ships beside other packages; none where that was not measured."""
-    if not (ROOT / "results" / "packages.csv").exists():
-        return []
-    rows = rows_of("packages")
-    at = {(row["network"], row["part"], row["score"]): row for row in rows}
-    head = ("what you install", "PrivateTest %", "clean %", "PrivateTest macro F1 %", "PrivateTest ECE")
-    lines = ["", "| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-    for name in dict.fromkeys(row["network"] for row in rows if " minus " not in row["network"]):
-        wanted = (("all", "accuracy"), ("clean", "accuracy"), ("all", "macro_f1"), ("all", "ece"))
-        lines.append(f"| {name} | " + " | ".join(cell(at[name, *one]) for one in wanted) + " |")
-    return lines + [
-        f"\n{row['network']} on the {int(row['faces']):,} clean faces: {cell(row)} points."
+def packages() -> str:
+    """Return README's table of what ships beside other packages."""
+    rows, facts = rows_of("packages"), {row["network"]: row for row in rows_of("package-facts")}
+    at = {row["network"]: row for row in rows if (row["part"], row["score"]) == ("clean", "accuracy")}
+    head = (
+        "what you install",
+        "FER2013 test, clean faces %",
+        "classifier, MB",
+        "works offline",
+        "licence of the weights",
+    )
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for name, row in facts.items():
+        cells = (name, cell(at[name]), row["megabytes"], row["offline"], row["licence"])
+        lines.append("| " + " | ".join(cells) + " |")
+    between = [
+        f"{row['network']} on the {int(row['faces']):,} clean faces: {cell(row)} points."
         for row in rows
         if " minus " in row["network"]
     ]
+    return "\n".join([*lines, "", *between])
 
 
 def pairs_of(kept: str) -> str:
@@ -245,11 +250,16 @@ def shipped(name: str) -> str:
 
 def wanted_texts() -> dict[Path, str]:
     """Return each file that carries results, as it should be."""
-    readme, training = ROOT / "README.md", ROOT / "docs" / "training.md"
+    readme, results, training = (
+        ROOT / "README.md",
+        ROOT / "docs" / "results.md",
+        ROOT / "docs" / "training.md",
+    )
     tables = {"means": means("means"), "more-means": means("means-more"), "own-faces": own_faces()}
     predicting = ROOT / "docs" / "predicting.md"
     texts = {
-        readme: filled(readme, results=readme_table()),
+        readme: filled(readme, packages=packages()),
+        results: filled(results, results=results_table()),
         training: filled(training, **tables),
         predicting: filled(predicting, majority=majority_table()),
     }

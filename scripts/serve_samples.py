@@ -31,11 +31,11 @@ ACROSS, DOWN = 3, 2
 IN_CALL = ("happy", "neutral", "surprise", "neutral", "sad", "happy")
 
 
-def taken(number: int, label: str, side: int, **look) -> np.ndarray:
+def taken(number: int, label: str, side: int, *, intensity: float = INTENSITY, **look) -> np.ndarray:
     """Return a picture of a person with an expression."""
     view = {"yaw": (-12, 8, 0, -6, 14)[number % 5], "pitch": (0, -4, 3)[number % 3], "grain": (SEED, number)}
     person = identity(Draw(SEED, "person", number))
-    return picture(person, pure(label, INTENSITY), replace(LOOK, **(view | look)), side=side)
+    return picture(person, pure(label, intensity), replace(LOOK, **(view | look)), side=side)
 
 
 def scene() -> np.ndarray:

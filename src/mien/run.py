@@ -1,15 +1,17 @@
 """A run: the folder that `mien train` makes and `mien evaluate` adds to. Knows nothing about torch.
 
-run.json             what the run depends on: name, seed, data, engine, and where it has such its fold, the
-                     weights that it started from and its teachers' tables; written first
-recipe.toml          the recipe with every field written out
-network.json         parameters, multiply-adds, stages
-metrics.csv          a row an epoch
-state.safetensors    where training stands; gone when it is complete
-weights.safetensors  the chosen weights
-result.json          the chosen epoch and its figures; written last, marks the run complete
-environment.json     packages, machine, seconds of each session (all that differs between equal runs)
-predictions-SPLIT.csv, openings.jsonl   from `mien evaluate`
+Its files::
+
+    run.json             what the run depends on: name, seed, data, engine, and where it has such its fold, the
+                         weights that it started from and its teachers' tables; written first
+    recipe.toml          the recipe with every field written out
+    network.json         parameters, multiply-adds, stages
+    metrics.csv          a row an epoch
+    state.safetensors    where training stands; gone when it is complete
+    weights.safetensors  the chosen weights
+    result.json          the chosen epoch and its figures; written last, marks the run complete
+    environment.json     packages, machine, seconds of each session (all that differs between equal runs)
+    predictions-SPLIT.csv, openings.jsonl   from `mien evaluate`
 """
 
 import csv

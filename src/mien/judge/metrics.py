@@ -242,7 +242,7 @@ def ece(labels: ArrayLike, probs: ArrayLike, bins: int = BINS) -> float:
     """Return the expected calibration error of the top label, in 0..1.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017: the mean over faces of
-    |accuracy - mean confidence| of their bin, bins (low, high] of equal width. With few faces
+    `|accuracy - mean confidence|` of their bin, bins (low, high] of equal width. With few faces
     even a perfectly calibrated network shows more than 0; see `Verdict.ece_band`.
     """
     return float(_ece(add_up(labels, probs, bins=bins)))

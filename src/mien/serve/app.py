@@ -29,6 +29,11 @@ from mien.serve.worker import give_memory_back
 
 def application(settings: Settings) -> ASGIApp:
     """Return the ASGI application that does all of it, for one process."""
+    return around(api(settings), settings)
+
+
+def api(settings: Settings) -> FastAPI:
+    """Return the routes, without what stands around them."""
     give_memory_back()
     model, access = read_model(settings.model, threads=1), Access(settings)
     pool = PicturePool(settings, model)
@@ -58,7 +63,7 @@ def application(settings: Settings) -> ASGIApp:
     _add_service(app, access)
     if settings.reports is not None:
         add_reports(app, settings.reports, access)
-    return around(app, settings)
+    return app
 
 
 def _end_with_parent() -> None:

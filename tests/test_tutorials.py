@@ -1,0 +1,99 @@
+"""README's and the tutorials' own commands and scripts, run in their order as a reader would."""
+
+import glob
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from party_photo import write_party
+from PIL import Image
+from small_table import table
+from test_pack import archive_of
+
+from mien.cli import main
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["training.epochs=1", "training.batch_size=14"]  # for every training of a page
+FEW = {"--faces": "105", "--seeds": "1"}  # how many are enough here
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return language and text of each block of code that a reader would run."""
+    return re.findall(r"^```(sh|python)\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+
+
+def run_line(line: str) -> None:
+    """Run a `mien` line in this process as a shell would; it must end with status 0."""
+    words = shlex.split(line, comments=True)[1:]
+    words = [FEW.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+    if words[0] == "train":
+        words = [word for word in words if not word.startswith("training.epochs")] + SHORT
+    arguments = [name for word in words for name in (sorted(glob.glob(word)) if "*" in word else [word])]
+    sys.argv = ["mien", *arguments]
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code, line
+
+
+def run_page(page: str) -> int:
+    """Run all that a page shows, and return how many lines and scripts that were."""
+    done = 0
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, page, "exec"), {"__name__": "__main__"})
+            done += 1
+            continue
+        for line in text.splitlines():
+            if line.startswith("mien "):
+                run_line(line)
+                done += 1
+    return done
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    return tmp_path
+
+
+def test_readme_runs_from_archive_to_report(place, capsys):
+    """Every `mien` line and script of README does what it says, on a small table."""
+    archive_of(place / "fer2013.tar.gz", table(84))
+    (place / "mien").symlink_to(ROOT)
+
+    assert run_page("README.md") >= 7
+    assert (place / "reports" / "mine" / "report.html").exists()
+
+
+def test_the_first_photo(place, capsys):
+    """The tutorial finds the faces of a photo, and leaves a table, the photo with boxes and a page."""
+    write_party(place / "party.jpg")
+
+    assert 3 == run_page("docs/start/photo.md")
+    assert (place / "faces.csv").exists() and (place / "faces.html").exists()
+    assert ["party-faces.jpg"] == [path.name for path in (place / "marked").iterdir()]
+
+
+def test_the_first_comparison(place, capsys):
+    """The tutorial ends with a report of two networks."""
+    assert 7 == run_page("docs/start/comparison.md")
+    assert (place / "reports" / "first" / "report.html").exists()
+    assert (place / "reports" / "first" / "numbers" / "differences.csv").exists()
+
+
+def test_own_faces(place, capsys):
+    """The tutorial trains on class folders, judges beside what ships, and exports a model."""
+    draw = np.random.default_rng(0)
+    for label in ("happy", "sad", "neutral", "angry", "disgust", "fear", "surprise"):
+        (place / "my-faces" / label).mkdir(parents=True)
+        for i in range(30):
+            face = draw.integers(0, 256, (48, 48), dtype=np.uint8)
+            Image.fromarray(face).save(place / "my-faces" / label / f"{i}.png")
+
+    assert 8 == run_page("docs/start/own-faces.md")
+    assert (place / "mine.onnx").exists() and list((place / "audit").glob("*.html"))
