@@ -127,23 +127,21 @@ def packages() -> str:
     """Return README's table of what ships beside other packages."""
     rows, facts = rows_of("packages"), {row["network"]: row for row in rows_of("package-facts")}
     at = {row["network"]: row for row in rows if (row["part"], row["score"]) == ("clean", "accuracy")}
-    head = (
-        "what you install",
-        "FER2013 test, clean faces %",
-        "classifier, MB",
-        "works offline",
-        "licence of the weights",
-    )
+    head = ("what you install", "FER2013 test, clean %", "MB", "works offline", "weights' licence")
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for name, row in facts.items():
         cells = (name, cell(at[name]), row["megabytes"], row["offline"], row["licence"])
         lines.append("| " + " | ".join(cells) + " |")
-    between = [
+    return "\n".join(lines)
+
+
+def packages_differences() -> str:
+    """Return by how much what ships differs from other packages, in sentences."""
+    return "\n".join(
         f"{row['network']} on the {int(row['faces']):,} clean faces: {cell(row)} points."
-        for row in rows
+        for row in rows_of("packages")
         if " minus " in row["network"]
-    ]
-    return "\n".join([*lines, "", *between])
+    )
 
 
 def pairs_of(kept: str) -> str:
@@ -259,7 +257,7 @@ def wanted_texts() -> dict[Path, str]:
     predicting = ROOT / "docs" / "predicting.md"
     texts = {
         readme: filled(readme, packages=packages()),
-        results: filled(results, results=results_table()),
+        results: filled(results, results=results_table(), packages=packages_differences()),
         training: filled(training, **tables),
         predicting: filled(predicting, majority=majority_table()),
     }
