@@ -97,3 +97,36 @@ def test_own_faces(place, capsys):
 
     assert 8 == run_page("docs/start/own-faces.md")
     assert (place / "mine.onnx").exists() and list((place / "audit").glob("*.html"))
+
+
+def run_notebook(name: str, place: Path) -> str:
+    """Run a notebook in a folder and return the text of what it showed."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": place}}
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [] == [output["text"] for output in outputs if output.get("name") == "stderr"]
+    return "".join(output.get("text", "") + str(output.get("data", "")) for output in outputs)
+
+
+def test_the_notebook_on_a_photo(tmp_path):
+    """Five cells find six faces and write a table, from what pip brings alone."""
+    shown = run_notebook("photo.ipynb", tmp_path)
+
+    assert 6 == shown.count("box [") and "image/png" in shown
+    assert 7 == len((tmp_path / "faces.csv").read_text().splitlines())
+
+
+@pytest.mark.slow
+def test_the_notebook_on_own_networks(tmp_path, monkeypatch):
+    """A network written in a cell is trained beside mien's and compared on test."""
+    for name, value in {"MIEN_SEEDS": "2", "MIEN_EPOCHS": "1", "MIEN_FACES": "210"}.items():
+        monkeypatch.setenv(name, value)
+    shown = run_notebook("own-network.ipynb", tmp_path)
+
+    assert "accuracy" in shown and "mine" in shown
+    assert (tmp_path / "own-network-files" / "mine-s1" / "openings.jsonl").exists()
