@@ -51,6 +51,19 @@ def from_function(width: int = 4, *, classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.ReLU(), nn.Linear(width, classes))
 
 
+class StagesModule(nn.Module):
+    """Has a sequence of layers called stages, as timm's ConvNeXt does."""
+
+    def __init__(self, *, classes: int):
+        super().__init__()
+        self.stages = nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.Conv2d(4, 4, 3, 2))
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        return self.head(self.stages(x).mean((2, 3)))
+
+
 class WrongShape(Tiny):
     """Gives a class too many."""
 

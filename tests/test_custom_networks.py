@@ -289,6 +289,13 @@ def test_multiply_adds_count_every_use_of_a_weight():
     assert 16 * 16 * 8 + 2 * 16 * 64 + 56 == describe(Tokens(), 16)["multiply_adds"]
 
 
+def test_a_module_called_stages_is_a_part_of_the_network():
+    """Only a method names stages; the layers of a sequence of that name are listed as any others."""
+    stages = stages_of(checked("StagesModule"))
+
+    assert ["stages.0, Conv2d", "stages.1, Conv2d", "head, Linear"] == [label for _, label, _ in stages]
+
+
 def test_weights_of_a_run_start_a_custom_network_of_other_classes(run):
     """`network.pretrained` takes the features over and leaves the classifier fresh, wherever that stands."""
     weights = run.folder / "weights.safetensors"
@@ -301,7 +308,7 @@ def test_weights_of_a_run_start_a_custom_network_of_other_classes(run):
 
 
 def test_a_network_of_torchvision_trains(toy_data, tmp_path):
-    """A wrapper of three lines makes a MobileNetV3 of grey faces."""
+    """A wrapper of three lines makes a MobileNetV2 of grey faces."""
     pytest.importorskip("torchvision")
     run = train(custom("torchvision_net", "training.epochs=1"), toy_data, tmp_path / "run")
 

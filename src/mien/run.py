@@ -10,7 +10,8 @@ Its files::
     state.safetensors    where training stands; gone when it is complete
     weights.safetensors  the chosen weights
     result.json          the chosen epoch and its figures; written last, marks the run complete
-    environment.json     packages, machine, seconds of each session (all that differs between equal runs)
+    environment.json     packages, git commits, machine, seconds of each session (all that differs between equal
+                         runs)
     predictions-SPLIT.csv, openings.jsonl   from `mien evaluate`
 """
 

@@ -156,7 +156,9 @@ def package_table(inputs: ComparisonInput) -> Table:
     for _, run in _runs(inputs):
         environment = run.environment()
         system = {key: environment.get("machine", {}).get(key) for key in ("python", "system")}
-        for name, version in {**system, **environment.get("packages", {})}.items():
+        commit = environment.get("source", {}).get("mien", {}).get("commit")
+        commits = {"mien's commit": commit[:12]} if commit else {}
+        for name, version in {**system, **environment.get("packages", {}), **commits}.items():
             versions_of.setdefault(name, {})[str(version)] = None
     rows = [(name, joined(list(versions), "or")) for name, versions in versions_of.items()]
     return Table("What the runs were trained with", ["", "version"], [("", rows)])

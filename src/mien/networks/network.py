@@ -51,8 +51,12 @@ def classifier_name(network: nn.Module) -> str | None:
 
 
 def stages_of(network: nn.Module) -> list[Stage]:
-    """Return what `network.stages()` names; else the parts that the network is made of, a sequence taken apart."""
-    if callable(getattr(network, "stages", None)):
+    """Return what `network.stages()` names; else the parts that the network is made of, a sequence taken apart.
+
+    A module of that name, as many of timm's networks have, is one of these parts.
+    """
+    named = getattr(network, "stages", None)
+    if callable(named) and not isinstance(named, nn.Module):
         return list(cast("Network", network).stages())
     parts = list(network.named_children())
     for name, module in list(parts):
