@@ -4,14 +4,16 @@ from pathlib import Path
 
 from mien.dataset import read_dataset, summary
 from mien.errors import DataError
+from mien.files import write_csv
 from mien.labels import did_you_mean
+from mien.listing import run_data
 from mien.model import read_model, shipped_models
 from mien.model import summary as about
 from mien.predict import tables
 from mien.predictions import read_predictions
 from mien.recipe import read_recipe, shipped_recipes, to_toml
 from mien.run import facts, read_run
-from mien.text import escaped_lines
+from mien.text import escaped_lines, many
 from mien.tune import JOURNAL
 from mien.tune.space_file import is_space, read_space, shipped_spaces
 
@@ -19,10 +21,22 @@ from mien.tune.space_file import is_space, read_space, shipped_spaces
 def info(path: Path) -> str:
     """Return lines about a data set, run, search, recipe, space or model (path or shipped name), or a CSV of ours.
 
+    A folder of runs is a table of them.
     Control characters that a file holds are escaped. Raises the room's own error for one that is damaged, DataError for
     anything else.
     """
     return escaped_lines(_in_words(Path(path)))
+
+
+def write_runs(folder: Path, out: Path) -> None:
+    """Write the runs in a folder and below it as a CSV file, the columns of `mien.listing.RUN_COLUMNS`.
+
+    Raises DataError where there is none, StorageError.
+    """
+    data, faults = run_data(Path(folder))
+    if not data.rows:
+        raise DataError(faults[0] if faults else f"{folder}: no run is there or below")
+    write_csv(Path(out), *data.csv())
 
 
 def _in_words(path: Path) -> str:
@@ -43,6 +57,8 @@ def _in_words(path: Path) -> str:
         return str(read_space(path))
     if path.suffix == ".toml" or str(path) in shipped_recipes():
         return to_toml(read_recipe(path if path.suffix == ".toml" else str(path))).rstrip()
+    if path.is_dir() and (runs := _runs(path)):
+        return runs
     if not path.exists():
         near = did_you_mean(str(path), {**shipped_recipes(), **shipped_spaces(), **shipped_models()})
         raise DataError(
@@ -64,6 +80,13 @@ def _run(path: Path) -> str:
     lines = [f"{path}: run of {run.name}, seed {run.seed}{fold}, on data {run.data.fingerprint}"]
     lines += [f"{name}: {words}" for name, words in facts(run)]
     return "\n".join(lines)
+
+
+def _runs(path: Path) -> str:
+    """Return the runs in a folder and below it as a table, "" where there is none."""
+    data, faults = run_data(path)
+    lines = [f"{path}: {many(len(data.rows), 'run')}", data.table("").text()] if data.rows else []
+    return "\n".join([*lines, *faults])
 
 
 def _search(path: Path) -> str:

@@ -14,10 +14,16 @@ from functools import lru_cache
 from html import unescape
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from mien.errors import MienError
 from mien.files import is_utf8
+from mien.locks import is_held
+from mien.pages.tables import Column, Data
 from mien.reading import read_bytes
+from mien.run import Run, read_run
+from mien.text import percent
 
 HEAD = 64 * 1024  # bytes of a page in which its title is looked for
 LARGEST_READ = 32 * 2**20  # bytes of a page, or of a file of a run
@@ -26,6 +32,48 @@ STILL_TRAINING = 120.0  # seconds since a run's files changed; its state is save
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 OURS = b'<meta name="generator" content="mien">'
 TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
+
+
+RUN_COLUMNS = (
+    Column("path", "run"),
+    Column("name"),
+    Column("network", "network"),
+    Column("parameters"),
+    Column("seed", "seed"),
+    Column("fold", "fold"),
+    Column("epochs", "epochs"),
+    Column("planned_epochs", "of"),
+    Column("val_accuracy", "val accuracy", lambda share: percent(share) if share != "" else ""),
+    Column("state", "state"),
+)
+
+
+def run_data(root: Path) -> tuple[Data, list[str]]:
+    """Return every run in a folder and below it as rows, by path, and a sentence on each that cannot be read.
+
+    `val_accuracy`, 0 to 1, is that of the chosen epoch, or of the last one while training has not ended. `state` is
+    "done", "running" while a process holds the run, or "stopped in epoch N", where the same command goes on.
+    """
+    rows, faults = [], []
+    for folder in sorted(folder for folder, names in _folders(root) if "run.json" in names):
+        try:
+            rows.append(_run_row(folder.relative_to(root).as_posix(), read_run(folder)))
+        except MienError as fault:
+            faults.append(str(fault))
+    return Data(RUN_COLUMNS, rows), faults
+
+
+def _run_row(path: str, run: Run) -> tuple[Any, ...]:
+    metrics = run.metrics() if (run.folder / "metrics.csv").exists() else []
+    if run.complete:
+        accuracy, state = run.result()["val"]["accuracy"], "done"
+    else:
+        accuracy = metrics[-1]["val_accuracy"] if metrics else ""
+        state = "running" if is_held(run.folder) else f"stopped in epoch {len(metrics) + 1}"
+    fold = f"{run.fold.number} of {run.fold.of}" if run.fold else ""
+    network = run.recipe.network.kind, run.network()["parameters"]
+    planned = run.recipe.training.epochs
+    return (path, run.name, *network, run.seed, fold, len(metrics), planned, accuracy, state)
 
 
 def reports_and_runs(root: Path) -> tuple[list[dict], str]:

@@ -86,6 +86,23 @@ def _acquired(place: Path, waiting: Callable[[], None] | None) -> "BaseFileLock 
             lock = SoftFileLock(f"{place}.held", thread_local=False)
 
 
+def is_held(folder: Path) -> bool:
+    """Tell whether a process holds a folder by `locked`; False where that cannot be told."""
+    place = Path(folder) / ".lock"
+    if not (place.exists() or Path(f"{place}.held").exists()):
+        return False
+    try:
+        lock = _acquired(place, None)
+    except OSError:
+        return False
+    if lock is None:
+        return True
+    with suppress(OSError):  # what a killed process left
+        place.unlink()
+    lock.release()
+    return False
+
+
 def mark_in_use(file: IO) -> None:
     """Let `is_abandoned` see that an open file is being written, where the file system knows locks."""
     with suppress(OSError):

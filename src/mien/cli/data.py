@@ -163,9 +163,16 @@ def audit(
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="a data set, run, recipe, model or table of predictions")],
+    path: Annotated[
+        Path, typer.Argument(help="a data set, run, folder of runs, recipe, model or table of predictions")
+    ],
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="of a folder of runs: write a row a run here")
+    ] = None,
 ) -> None:
     """Say what a file or folder of mien's is."""
-    from mien.info import info
+    from mien.info import info, write_runs
 
+    if csv is not None:
+        write_runs(path, csv)
     print(info(path))
