@@ -46,7 +46,22 @@ def _link_to_copies(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = re.sub(rf"\]\((?:\.\./)+{re.escape(file)}", f"](/project/{page}.md", source[0])
 
 
+REACHABLE = {  # what scrolls can be reached with the keyboard; a heading says its level
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    "<pre>": '<pre tabindex="0">',
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+}
+
+
+def _make_reachable(app: Sphinx, name: str, template: str, context: dict, doctree: object) -> None:
+    """Mend what Sphinx and the theme leave out for keyboards and screen readers."""
+    for part in ("body", "furo_navigation_tree"):
+        for before, after in REACHABLE.items():
+            context[part] = context.get(part, "").replace(before, after)
+
+
 def setup(app: Sphinx) -> None:
     """Write the pages that are made from the package before Sphinx looks for pages."""
     app.connect("builder-inited", lambda app: generated.write(Path(app.srcdir)))
     app.connect("source-read", _link_to_copies)
+    app.connect("html-page-context", _make_reachable, priority=900)

@@ -35,3 +35,15 @@ def reads_well(browser, page: Path, width: int, scheme: str) -> None:
     for (left, top, right, bottom), other in combinations(boxes, 2):
         apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
         assert apart, "two figures overlap"
+
+
+def serious(tab) -> list[str]:
+    """What axe-core finds that keeps people from using the page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    return [
+        f"{one['id']}: {[node['html'] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]

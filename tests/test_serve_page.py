@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import serious
 from conftest import chromium, leaning_portrait
 from nginx import nginx
 from PIL import Image
@@ -219,18 +220,6 @@ def expected(recognizer: Recognizer, picture) -> np.ndarray:
 def differ(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference; infinite where there are other faces."""
     return float(np.abs(one - other).max()) if one.shape == other.shape else np.inf
-
-
-def serious(tab) -> list[str]:
-    """What axe-core finds that keeps people from using the page."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(tab).response["violations"]
-    return [
-        f"{one['id']}: {[node['html'] for node in one['nodes']]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from browser import serious
 
 import mien
 from mien.cli import app
@@ -76,14 +77,41 @@ def test_every_page_of_docs_is_in_the_index():
     assert [] == [page for page in pages if page != "index" and not re.search(rf"^{page}$", index, re.M)]
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning_and_asks_nobody(tmp_path):
-    """Sphinx warns of no broken link, and no page loads anything from another host."""
-    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built anew; Sphinx must not warn, as it does of a link that leads nowhere."""
+    folder = tmp_path_factory.mktemp("site")
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(folder)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
-
     assert 0 == done.returncode, done.stderr
-    for page in tmp_path.rglob("*.html"):
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_asks_nobody(site):
+    """No page loads anything from another host, and what autodoc fills is there."""
+    for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="([^"]+)"', page.read_text())
         assert [] == [address for address in loaded if address.startswith(("http", "//"))], page.name
-    assert "mien.Recognizer" in (tmp_path / "reference" / "python" / "mien.html").read_text()
+    assert "mien.Recognizer" in (site / "reference" / "python" / "mien.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1280, "light"), (1920, "dark")])
+def test_the_site_can_be_used_by_everybody(site, browser, width, scheme):
+    """At each width nothing reaches out of the page, and axe-core finds nothing serious."""
+    for name in (
+        "index",
+        "start/comparison",
+        "reference/commands",
+        "reference/python/mien",
+        "study",
+        "results",
+    ):
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tab.goto((site / f"{name}.html").as_uri())
+        overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found = serious(tab)
+        tab.close()
+
+        assert (0, []) == (max(0, overflow), found), name
