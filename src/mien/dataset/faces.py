@@ -4,14 +4,18 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.dataset import convert
 from mien.errors import DataError
 from mien.folds import Fold, deal
 from mien.labels import SPLITS
 from mien.text import Shown
+
+if TYPE_CHECKING:
+    from torch.utils.data import TensorDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +131,7 @@ class Dataset(Shown):
 
     def pictures(self, ids: Iterable[str]) -> np.ndarray:
         """Return the pixels, uint8 (n, S, S), of faces by id, for pages that show them."""
-        rows = {identity: row for row, identity in enumerate(self._table["id"])}
-        try:
-            return self._images[[rows[str(i)] for i in ids]]
-        except KeyError as unknown:
-            raise DataError(f"{self.info.folder}: no face with id {unknown}") from None
+        return self._images[self._rows_by_id(ids)]
 
     def table(self, split: str) -> dict[str, np.ndarray]:
         """Return every column of the table (str arrays) for `train` or `val`."""
@@ -139,6 +139,57 @@ class Dataset(Shown):
             raise DataError("the test split is opened by `mien evaluate --test` alone")
         rows = self._table["split"] == split
         return {name: column[rows] for name, column in self._table.items()}
+
+    def as_torch(self, split: "str | Faces" = "train") -> "TensorDataset":
+        """Return `train`, `val` or faces of this data set as a `torch.utils.data.Dataset` for a DataLoader.
+
+        An item is a face, a uint8 tensor (1, S, S) of gray values, and its label, an int64 tensor () that indexes
+        `info.labels`. mien's own networks take `mien.networks.as_input` of the bytes (N, S, S).
+
+        In this method and the two below, faces that `open_test` gave stand for the test split, which has no name here:
+        DataError for "test", an unknown split and faces of another data set, MissingExtra where the library is not
+        installed.
+        """
+        rows = self._rows_of(split)
+        faces = self._taken(rows)
+        return convert.to_torch(faces.images, faces.labels)
+
+    def to_pandas(self, split: "str | Faces | None" = None) -> Any:
+        """Return `train`, `val` or some faces, by default train and val, as a `pandas.DataFrame`, a row a face.
+
+        Its columns are those of `table.csv`, annotator votes and other truth as numbers, and `image`, an object column
+        of uint8 arrays (S, S): `np.stack(frame["image"])` is (N, S, S).
+        """
+        return convert.to_pandas(*self._columns_of(split))
+
+    def to_arrow(self, split: "str | Faces | None" = None) -> Any:
+        """Return what `to_pandas` does as a `pyarrow.Table`; `image` is a fixed-shape tensor column of uint8 (S, S).
+
+        `table["image"].combine_chunks().to_numpy_ndarray()` is (N, S, S). Parquet files keep the column's type.
+        """
+        return convert.to_arrow(*self._columns_of(split))
+
+    def _columns_of(self, split: "str | Faces | None") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the images, uint8 (N, S, S), and the table's columns, str (N,) each, of a split or of some faces."""
+        splits = ("train", "val") if split is None else (split,)
+        rows = np.concatenate([self._rows_of(one) for one in splits])
+        return self._images[rows], {name: column[rows] for name, column in self._table.items()}
+
+    def _rows_of(self, split: "str | Faces") -> np.ndarray:
+        """Return the rows, int64 (N,), of `train`, `val` or some faces."""
+        if isinstance(split, Faces):
+            return self._rows_by_id(split.ids)
+        if split not in ("train", "val"):
+            test = "; faces of test come of open_test alone" if split == "test" else ""
+            raise DataError(f'no split "{split}" is given here: train or val{test}')
+        return np.flatnonzero(self._table["split"] == split)
+
+    def _rows_by_id(self, ids: Iterable[str]) -> np.ndarray:
+        rows = {identity: row for row, identity in enumerate(self._table["id"])}
+        try:
+            return np.array([rows[str(i)] for i in ids], np.int64)
+        except KeyError as unknown:
+            raise DataError(f"{self.info.folder}: no face with id {unknown}") from None
 
     def __repr__(self) -> str:
         return f"Dataset({self.info})"
