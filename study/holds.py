@@ -42,10 +42,12 @@ def published(tables: Tables) -> dict:
             0: "Under its own recipe the two cannot be told apart",
             -1: "Under its own recipe the DenseNet is better, by far less than was claimed",
         }
+        single = 1 in (seeds_of(tables, "published", name) for name in names)
         short = (
             f"Under the study's own recipes and FER2013's official splits its CNN reads {shown(spans[0])} % of the "
             f"clean test faces ({seeds_in_words(seeds_of(tables, 'published', names[0]))}) and its DenseNet "
-            f"{shown(spans[1])} % ({seeds_in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}."
+            f"{shown(spans[1])} % ({seeds_in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}"
+            f"{', as far as one seed can say' if single else ''}."
         )
     return {
         "published_table": table(("recipe", "epochs run (kept)", *SCORED), rows),

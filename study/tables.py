@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.text import p_value, points
+from mien.text import joined, p_value, points
 
 WAYS = ("dense", "residual", "plain")
 TITLES = {
@@ -98,4 +98,6 @@ def told_pair(tables: Tables, group: str, a: str, b: str) -> str:
     p = found.p if found.p.startswith("<") else f"= {found.p}"
     ends = {0: "undecided", 1: f"`{a}` is better", -1: f"`{b}` is better"}
     numbers = f"{point} points [{low}, {high}] on the clean faces, p {p}"
-    return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}."
+    single = [f"`{name}`" for name in (a, b) if seeds_of(tables, group, name) == 1]
+    caveat = f" (of {joined(single)} one seed: another may come out differently)" if single else ""
+    return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}{caveat}."
