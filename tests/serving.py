@@ -148,6 +148,29 @@ def serving(*options: str, first: str = "", **environment: str):
         process.communicate(timeout=30)
 
 
+@contextmanager
+def hosting(folder: Path):
+    """Yield the address of a plain `python -m http.server`, which gives a folder's files out, and its process."""
+    module = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(folder),
+    ]
+    process = subprocess.Popen(module, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        port = re.search(r"port (\d+)", process.stdout.readline())[1]
+        yield f"http://127.0.0.1:{port}/", process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
 def refused(*options: str, **environment: str) -> tuple[int, str]:
     """Return exit status and standard error of a server that does not start."""
     done = subprocess.run(

@@ -1,14 +1,18 @@
 """The commands that read pictures: predict, serve."""
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from mien.serve import Settings
 
 FORBIDDEN = "Not for inferring emotions at work or in education (EU AI Act, Art. 5(1)(f))."
 LIMITS = (
@@ -136,11 +140,23 @@ ProxyOption = Annotated[
 ]
 
 
+StaticOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", parser=_folder, help="write the page as files for any web host; serve nothing"
+    ),
+]
+OF_STATIC = ("model", "threshold", "static")  # the options that count where only files are written
+
+
 @app.command(
     epilog=f"It says how people would label a face, not what a person feels. {FORBIDDEN} No picture is kept or logged."
 )
 def serve(
+    context: typer.Context,
     model: ModelOption = DEFAULT_MODEL,
+    threshold: ThresholdOption = None,
+    static: StaticOption = None,
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
     workers: Annotated[int, typer.Option(help="processes that answer requests")] = 1,
@@ -175,10 +191,14 @@ def serve(
 
     if threads is not None:
         raise typer.BadParameter("--threads was renamed to --processes")
+    if static is not None:
+        _write_static(context, Settings(model=model, threshold=threshold), static)
+        return
     sizes = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
     serve(
         Settings(
             model=model,
+            threshold=threshold,
             host=host,
             port=port,
             workers=workers,
@@ -193,3 +213,19 @@ def serve(
             limits=Limits(**sizes, seconds=time_limit, waiting=queue),
         )
     )
+
+
+def _write_static(context: typer.Context, settings: "Settings", target: Path) -> None:
+    """Write the page as files; options of a server are refused, as nothing would follow them."""
+    from mien.serve.static import write_static
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in OF_STATIC and source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(
+                f"{option} is for a server, and --static writes files; leave one of them out"
+            )
+    size = write_static(settings, target)
+    print(f"{target}: a page with {settings.model}, {size / 1e6:.0f} MB; put it on any web host")
+    print(f"to try it here: python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(target))}")

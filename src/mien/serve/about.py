@@ -26,6 +26,22 @@ EXPLAIN = ("across", "steps", "reach")
 def about(model: Model, settings: Settings, model_version: str, detector_version: str) -> dict:
     """Return the JSON of `GET /v1/model`; the addresses in it are relative to its own."""
     limits = settings.limits
+    return describe(model, model_version, detector_version) | {
+        "samples_url": "samples",
+        "max_body_bytes": limits.body_bytes,
+        "max_pixels": limits.pixels,
+        "max_pictures": limits.pictures,
+        "max_faces": limits.faces,
+        "max_explained": limits.explained,
+        "max_seconds": limits.seconds,
+        "api": True,
+        "key": settings.api_key is not None,
+        "reports": settings.reports is not None,
+    }
+
+
+def describe(model: Model, model_version: str, detector_version: str) -> dict:
+    """Return what a page needs to classify by itself; the addresses are relative to that of the JSON."""
     return {
         "mien": __version__,
         "format": FORMAT,
@@ -49,14 +65,6 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
         "explain": _constants(occlusion, EXPLAIN),
         "follow": _constants(follow, FOLLOW),
         "steady": {**asdict(steady.Settings()), "faintest": steady.FAINTEST},
-        "max_body_bytes": limits.body_bytes,
-        "max_pixels": limits.pixels,
-        "max_pictures": limits.pictures,
-        "max_faces": limits.faces,
-        "max_explained": limits.explained,
-        "max_seconds": limits.seconds,
-        "key": settings.api_key is not None,
-        "reports": settings.reports is not None,
     }
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from mien import __version__
 from mien.faces import finder
-from mien.model import Model, read_model
+from mien.model import Model
 from mien.pages import render
 from mien.predict.answer import LIMITS
 from mien.serve import files, metrics
@@ -35,7 +35,7 @@ def application(settings: Settings) -> ASGIApp:
 def api(settings: Settings) -> FastAPI:
     """Return the routes, without what stands around them."""
     give_memory_back()
-    model, access = read_model(settings.model, threads=1), Access(settings)
+    model, access = settings.read_model(), Access(settings)
     pool = PicturePool(settings, model)
 
     @asynccontextmanager
@@ -139,11 +139,12 @@ def _add_service(app: FastAPI, access: Access) -> None:
 
 def _add_page(app: FastAPI, answers: dict[str, bytes]) -> None:
     """Have the page given; `answers` are what it asks for, by their addresses below the root."""
-    script = files.service_worker(answers)
+    page = render("mien.serve", files.INDEX, model_url="v1/model", policy=None)
+    script = files.service_worker({"./": page.encode(), **answers})
 
     @app.get("/", include_in_schema=False)
     async def open_page() -> Response:
-        return FileResponse(files.PAGE / "index.html")
+        return Response(page, media_type="text/html")
 
     @app.get(f"/{files.SERVICE_WORKER}", include_in_schema=False)
     async def give_script() -> Response:

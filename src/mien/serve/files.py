@@ -14,9 +14,15 @@ from starlette.types import Scope
 
 HERE = Path(__file__).parent
 PAGE, SAMPLES = HERE / "page", HERE / "samples"
+INDEX = "index.html"
 SERVICE_WORKER = "service-worker.js"  # at the root, since a service worker controls the page only from there
 FOREVER = "public, max-age=31536000, immutable"  # of an address with the version of what it gives
 CHUNK_BYTES = 64 * 1024
+POLICY = (  # of what the page may do
+    "default-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'", "style-src 'self'",
+    "img-src 'self' blob: data:", "media-src 'self' blob:", "connect-src 'self'", "object-src 'none'",
+    "base-uri 'none'", "form-action 'none'",
+)  # fmt: skip
 
 
 def version(data: bytes) -> str:
@@ -66,16 +72,20 @@ def samples() -> list[dict]:
     return listed
 
 
+def page_files() -> dict[str, Path]:
+    """Return the files of the page by their address below the root; what ends in .gz is given unpacked there."""
+    paths = {path.relative_to(PAGE).as_posix(): path for path in sorted(PAGE.rglob("*.*")) if path.is_file()}
+    del paths[SERVICE_WORKER]
+    return {f"page/{name.removesuffix('.gz')}": path for name, path in paths.items()}
+
+
 def service_worker(answers: Mapping[str, bytes]) -> str:
     """Return the script `page/service-worker.js` with a list of what it stores before it.
 
-    `answers` are what the page asks for beside its files, by address relative to the root. The list has a version made
+    `answers` are what the page is beside its files, by address relative to the root. The list has a version made
     of all contents: when one changes the script changes, which is how browsers learn to store all of them anew.
     """
-    paths = [path for path in sorted(PAGE.rglob("*.*")) if path.is_file()]
-    files = {path.relative_to(PAGE): path.read_bytes() for path in paths}
-    script = files.pop(Path(SERVICE_WORKER)).decode()
-    stored = {"./": files.pop(Path("index.html"))}
-    stored |= {f"page/{str(path).removesuffix('.gz')}": data for path, data in files.items()} | dict(answers)
+    script = (PAGE / SERVICE_WORKER).read_text(encoding="utf-8")
+    stored = {**answers, **{address: path.read_bytes() for address, path in page_files().items()}}
     contents = "".join(f"{address} {version(data)}\n" for address, data in stored.items()) + script
     return f"const STORED = {json.dumps({'version': version(contents.encode()), 'addresses': list(stored)})};\n{script}"

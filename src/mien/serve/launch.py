@@ -27,12 +27,10 @@ MEMORY = "/dev/shm"  # files in memory, on Linux
 def run(settings: Settings) -> None:
     """Serve until a signal; see `mien.serve.serve`."""
     check(settings)
-    from mien.model import read_model
-
     with _metrics_folder(), _listening(settings) as listener:
         import mien.serve.app  # noqa: F401  (a package that is missing is told before anything else)
 
-        _announce(settings, listener, read_model(settings.model, threads=1).name)
+        _announce(settings, listener, settings.read_model().name)
         run_all = _work if settings.workers == 1 else lambda *args: _Supervisor(*args).run()
         status = run_all(settings, listener)
     if status:

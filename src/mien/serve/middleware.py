@@ -13,17 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from mien.serve import problems
+from mien.serve.files import POLICY
 from mien.serve.metrics import count_request
 from mien.serve.settings import LOCAL, PREFIX, Settings, trusts
 
-POLICY = "; ".join((
-    "default-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'", "style-src 'self'",
-    "img-src 'self' blob: data:", "media-src 'self' blob:", "connect-src 'self'", "object-src 'none'",
-    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-))  # fmt: skip
 HEADERS = {
     "cache-control": "no-cache",
-    "content-security-policy": POLICY,
+    "content-security-policy": "; ".join((*POLICY, "frame-ancestors 'none'")),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()",

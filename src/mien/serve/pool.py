@@ -32,7 +32,9 @@ class PicturePool:
 
     def __init__(self, settings: Settings, model: Model) -> None:
         self._limits = settings.limits
-        self._idle = [_Process(settings.model, model.sha256) for _ in range(settings.processes_each)]
+        self._idle = [
+            _Process(settings.model, model.sha256, model.threshold) for _ in range(settings.processes_each)
+        ]
         self._turns, self._large = Turns(len(self._idle)), Turns(1)
 
     def open(self) -> None:
@@ -78,7 +80,7 @@ class PicturePool:
 class _Process:
     """A process that classifies and its successors: where one has ended, another is started."""
 
-    def __init__(self, *model: str) -> None:
+    def __init__(self, *model: str | float) -> None:
         self._model = model
 
     def start(self) -> None:

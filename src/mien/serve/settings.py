@@ -3,11 +3,12 @@
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from mien.errors import ServeError
+from mien.model import Model, read_model
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
 from mien.workers import available_cores
@@ -39,6 +40,7 @@ class Settings:
     """What a server is to do."""
 
     model: str = DEFAULT_MODEL
+    threshold: float | None = None  # a lower highest probability is uncertain; None is the model's own
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     workers: int = 1  # processes that answer requests
@@ -56,6 +58,11 @@ class Settings:
     def processes_each(self) -> int:
         """Processes of one worker that classify pictures."""
         return self.processes or max(1, available_cores() // self.workers)
+
+    def read_model(self) -> Model:
+        """Return the model that is served, for one thread; ModelError in one line where there is none."""
+        model = read_model(self.model, threads=1)
+        return model if self.threshold is None else replace(model, threshold=self.threshold)
 
     @property
     def loopback(self) -> bool:

@@ -53,13 +53,13 @@ class PictureResult:
     too_large: bool = False
 
 
-def work(channel: socket.socket, model: str, sha256: str) -> None:
+def work(channel: socket.socket, model: str, sha256: str, threshold: float) -> None:
     """Classify the images that come, until the other end is closed; exit where the model is not the server's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it when it has its answers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     give_memory_back()
     try:
-        recognizer = Recognizer(read_model(model, threads=1), threads=1)
+        recognizer = Recognizer(read_model(model, threads=1), threshold=threshold, threads=1)
         if recognizer.model.sha256 != sha256:
             raise ModelError(f"{model}: the file changed while the server ran; start it again")
     except ModelError as error:

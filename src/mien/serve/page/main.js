@@ -45,7 +45,7 @@ async function main() {
     show(lasting);
     page.then(({ photos }) => photos.add(named), () => {}); // where there is no page, the reason stands there
   };
-  const page = modelOfServer("v1/model").then((model) => assembled(model, give));
+  const page = modelOfServer(document.documentElement.dataset.model).then((model) => assembled(model, give));
   takeImages(give); // at once: without it a browser leaves the page for an image that is dropped on it
   const { model, engine, gallery } = await page;
   const { threads } = await engine.started;
@@ -65,13 +65,16 @@ function assembled(model, give) {
   const photos = new Photos(model, classifier(model, engine), (crop) => engine.explain(crop));
   new Camera(model, engine, warn);
   showModel(model);
-  const gallery = showSamples((file, name) => give([[file, name]])).catch(() => {}); // it is an extra
+  const gallery = showSamples(model.samples_url, (file, name) => give([[file, name]])).catch(() => {}); // it is an extra
   for (const name of ["choose", "camera"]) byId(name).disabled = false;
   return { model, engine, photos, gallery };
 }
 
 /** How photos that are given now are read: in this browser, or by the server if the switch says so, and still does. */
 function classifier(model, engine) {
+  const here = (file) => classifyHere(file, engine);
+  if (!model.api) return () => here; // plain files, without a server that classifies
+  byId("switch").hidden = false;
   const remote = byId("remote");
   remote.checked = false; // as the page says, whatever the browser remembers
   remote.disabled = model.key;
@@ -80,7 +83,6 @@ function classifier(model, engine) {
     byId("remote-words").textContent = REMOTE[remote.checked];
     [byId("promise").textContent, byId("where").textContent] = PROMISE[remote.checked];
   });
-  const here = (file) => classifyHere(file, engine);
   const there = (file) => (remote.checked ? classifyThere(file, model, engine) : here(file)); // not if it is off meanwhile
   return () => (remote.checked ? there : here);
 }
@@ -137,6 +139,7 @@ function dropped({ items }) {
 }
 
 function showModel(model) {
+  byId("api").hidden = !model.api;
   byId("reports").hidden = !model.reports;
   byId("threshold").textContent = percent(model.threshold);
   byId("card-text").innerHTML = model.card_html; // made and escaped by the server

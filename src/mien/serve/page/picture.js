@@ -17,7 +17,7 @@ export async function decode(file) {
   if (await turnedWebp(file)) throw new PictureError("a WebP that is turned by its EXIF data; save it as JPEG");
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, AS_IN_FILE);
+    bitmap = await bitmapOf(file);
   } catch {
     throw new PictureError("not a picture that this browser can open, or a damaged one");
   }
@@ -69,13 +69,21 @@ function word(view, at) {
   return String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
 }
 
-/** The pixels of a bitmap, an ImageData. */
-export function pixels(bitmap) {
-  const { width, height } = bitmap;
+/** What can be drawn, a file or an element, as a bitmap. */
+export const bitmapOf = (source) => createImageBitmap(source, AS_IN_FILE);
+
+/** Refuse an image that is too large, or too small for a face. */
+export function checkSize(width, height) {
   if (width * height > MOST_PIXELS) throw new PictureError(`${width} x ${height} pixels are more than 64 million`);
   if (Math.min(width, height) < LEAST_SIDE) {
     throw new PictureError(`${width} x ${height} pixels are too few for a face`);
   }
+}
+
+/** The pixels of a bitmap, an ImageData. */
+export function pixels(bitmap) {
+  const { width, height } = bitmap;
+  checkSize(width, height);
   const pen = canvas(width, height);
   pen.fillStyle = "white";
   pen.fillRect(0, 0, width, height);

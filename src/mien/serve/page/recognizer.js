@@ -1,38 +1,45 @@
 // Images in, faces with their expressions out: predict/recognizer.py in the browser.
-// Knows nothing about the page. It runs in a worker, and one thing at a time.
+// Knows nothing about the page. It runs one thing at a time.
 
-import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
+import * as ort from "./vendor/ort.wasm.bundle.min.js";
 import { align } from "./align.js";
 import { Finder } from "./finder.js";
-import { clip } from "./numbers.js";
 import { occlusion } from "./occlusion.js";
 
 const BATCH = 32; // faces that the network classifies at once
-const MOST_THREADS = 4; // and one core stays free: threads that wait for each other lose more than they win
+const ENGINE = new URL("vendor/ort-wasm-simd-threaded.wasm", import.meta.url);
 const SESSION = { executionProviders: ["wasm"], enableMemPattern: false, logSeverityLevel: 3 };
 
 export class Recognizer {
-  /** `model` is what /v1/model says, `network` its session of ONNX Runtime. */
-  constructor(model, network, finder) {
-    Object.assign(this, { model, network, finder });
+  /** `model` is what /v1/model says, `network` its session of ONNX Runtime, `detector` that of the finder. */
+  constructor(model, network, detector) {
+    const run = (pixels, height, width) =>
+      detector.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
+    Object.assign(this, { model, network, detector, finder: new Finder(run, model.detector, model.small_faces) });
   }
 
-  /** Fetch the two networks and start the engine; `step` hears what is going on. */
-  static async load(model, step) {
-    const threads = self.crossOriginIsolated ? clip(navigator.hardwareConcurrency - 1, 1, MOST_THREADS) : 1;
+  /**
+   * Get the two networks and start the engine, WebAssembly at the address `engine`; `bytesOf` gives the bytes at an
+   * address, `step` hears what is going on.
+   */
+  static async load(model, { threads = 1, step = () => {}, bytesOf = fetched, engine = ENGINE } = {}) {
     ort.env.wasm.numThreads = threads;
-    ort.env.wasm.wasmPaths = { wasm: new URL("vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
+    if (engine.protocol === "file:") ort.env.wasm.wasmBinary = await bytesOf(engine); // Node fetches no files
+    else ort.env.wasm.wasmPaths = { wasm: engine.href };
     ort.env.logLevel = "error";
     step("the face detector");
-    const detectorFile = await fetched(model.detector_url);
+    const detectorFile = await bytesOf(model.detector_url);
     step("the model");
-    const modelFile = await fetched(model.model_url);
+    const modelFile = await bytesOf(model.model_url);
     step("the engine");
     const detector = await ort.InferenceSession.create(detectorFile, SESSION);
     const network = await ort.InferenceSession.create(modelFile, SESSION);
-    const run = (pixels, height, width) =>
-      detector.run({ "input.1": new ort.Tensor("float32", pixels, [1, 3, height, width]) });
-    return { recognizer: new Recognizer(model, network, new Finder(run, model.detector, model.small_faces)), threads };
+    return new Recognizer(model, network, detector);
+  }
+
+  /** Give the memory of the networks back. */
+  async release() {
+    await Promise.all([this.detector.release(), this.network.release()]);
   }
 
   /** The faces of a raster with `crop` and `probabilities`, the largest first. */
@@ -75,7 +82,8 @@ export class Recognizer {
   }
 }
 
-async function fetched(address) {
+/** The bytes at an address. */
+export async function fetched(address) {
   const answer = await fetch(address);
   if (!answer.ok) throw new Error(`${address}: the server answers ${answer.status}`);
   return new Uint8Array(await answer.arrayBuffer());

@@ -7,8 +7,8 @@ export async function modelOfServer(address) {
   if (!answer.ok) throw new Error(`the server answers ${answer.status} when asked for the model`);
   const model = await answer.json();
   const absolute = (relative) => new URL(relative, answer.url).href;
-  const urls = { model_url: absolute(model.model_url), detector_url: absolute(model.detector_url) };
-  return { ...model, ...urls, card_url: answer.url };
+  const urls = ["model_url", "detector_url", "samples_url"].map((name) => [name, absolute(model[name])]);
+  return { ...model, ...Object.fromEntries(urls), card_url: answer.url };
 }
 
 /** What the server says of a picture file, {width, height, faces}, with the probabilities in the model's order. */

@@ -3,9 +3,9 @@
 
 import { byId, element } from "./dom.js";
 
-/** Show the gallery; `open(file, name)` gets the picture that is chosen. */
-export async function showSamples(open) {
-  const list = await fetch("v1/samples");
+/** Show the gallery that is listed at an address; `open(file, name)` gets the picture that is chosen. */
+export async function showSamples(address, open) {
+  const list = await fetch(address);
   const samples = await list.json();
   const made = await Promise.all(samples.map(async (sample) => {
     const answer = await fetch(new URL(sample.url, list.url));

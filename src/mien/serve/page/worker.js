@@ -1,20 +1,23 @@
 // The worker's end of engine.js: it detects and classifies faces so that the page stays fluid. Knows nothing about the page.
 
 import { decode, pixels, PictureError } from "./picture.js";
+import { clip } from "./numbers.js";
 import { raster } from "./pillow.js";
 import { Follower } from "./follow.js";
 import { Recognizer } from "./recognizer.js";
+
+const MOST_THREADS = 4; // and one core stays free: threads that wait for each other lose more than they win
 
 let recognizer;
 let follower;
 
 const tasks = {
   async start({ model }) {
-    const loaded = await Recognizer.load(model, (step) => postMessage({ step }));
-    recognizer = loaded.recognizer;
+    const threads = self.crossOriginIsolated ? clip(navigator.hardwareConcurrency - 1, 1, MOST_THREADS) : 1;
+    recognizer = await Recognizer.load(model, { threads, step: (step) => postMessage({ step }) });
     follower = new Follower(recognizer);
     await recognizer.probabilities([new Uint8Array(model.side * model.side)]);
-    return { threads: loaded.threads };
+    return { threads };
   },
 
   /** The faces of a picture file. */
