@@ -10,6 +10,7 @@ from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 # what `mien render` takes for a data set alone, and for a clip alone
 OF_FACES = ("faces", "counts", "label_noise", "ambiguity", "page")
 OF_CLIPS = ("label", "second", "seconds", "rate")
+OF_CLIP_SETS = ("seconds", "rate")
 
 
 @app.command()
@@ -84,43 +85,58 @@ def render(
     label_noise: Annotated[float, typer.Option(help="rate of wrong labels, in every split")] = 0.0,
     ambiguity: Annotated[float, typer.Option(help="rate of faces with a second class mixed in")] = 0.3,
     page: Annotated[Path | None, typer.Option(help="write the page that shows them here")] = None,
+    clips: Annotated[
+        int | None, typer.Option(help="a data set of so many clips instead, each frame's truth in its table")
+    ] = None,
     clip: Annotated[str | None, typer.Option(help="a clip instead: apex, change, turn or talk")] = None,
     label: Annotated[str, typer.Option(help="the clip's class")] = "happy",
     second: Annotated[str, typer.Option(help="the class that it changes to")] = "surprise",
-    seconds: Annotated[float, typer.Option(help="the clip's length")] = 4.0,
-    rate: Annotated[int, typer.Option(help="the clip's frames a second")] = 25,
+    seconds: Annotated[
+        float | None, typer.Option(help="the clip's length, 4; of --clips the mean length, 3")
+    ] = None,
+    rate: Annotated[int, typer.Option(help="frames a second of clips")] = 25,
 ) -> None:
-    """Render a data set of faces that knows its own truth, or a clip."""
+    """Render a data set of faces or clips that knows its own truth, or a clip."""
     from mien.errors import DataError
     from mien.progress import TerminalCounting
     from mien.render import cached_folder, is_default
 
     options = {"faces": faces, "side": 48 if side is None else side, "seed": seed}
     options |= {"counts": counts, "label_noise": label_noise, "ambiguity": ambiguity}
-    _refuse_stray(context, clip)
+    _refuse_stray(context, clip, clips)
     if dataset is None:
-        if clip is not None or not is_default(**options):
+        if clip is not None or clips is not None or not is_default(**options):
             raise DataError("give a folder: only the default set has a place of its own, in the cache")
         dataset = cached_folder()
     with stop_asked() as stop:
         if clip is not None:
             from mien.render.clips import render_clip
 
-            content = {"label": label, "second": second, "seconds": seconds, "rate": rate}
+            content = {"label": label, "second": second, "seconds": seconds or 4.0, "rate": rate}
             size = 128 if side is None else side
             progress = TerminalCounting(stop=stop)
             total = render_clip(dataset, clip, **content, side=size, seed=seed, progress=progress)
             print(f"{dataset}: {total} frames, truth.csv and clip.avi")
             return
+        if clips is not None:
+            options = {"clips": clips, "side": options["side"], "seed": seed, "rate": rate}
+            options["seconds"] = seconds or 3.0
         _render_dataset(dataset, options, page, TerminalCounting(stop=stop))
 
 
-def _refuse_stray(context: typer.Context, clip: str | None) -> None:
-    """Raise DataError for an option that would be passed over: of a clip where none is made, or of a data set."""
+def _refuse_stray(context: typer.Context, clip: str | None, clips: int | None) -> None:
+    """Raise DataError for an option that would be passed over: of clips where none are made, or of faces."""
     from mien.errors import DataError
 
-    why = "a clip; give --clip, too" if clip is None else "a data set, and --clip makes none"
-    for name in OF_CLIPS if clip is None else OF_FACES:
+    if clip is not None and clips is not None:
+        raise DataError("--clip makes one clip and --clips a data set of them; give one of the two")
+    stray, why = OF_CLIPS, "a clip; give --clip, too"
+    if clips is not None:
+        stray = (*OF_FACES, *(name for name in OF_CLIPS if name not in OF_CLIP_SETS))
+        why = "what --clips does not make"
+    elif clip is not None:
+        stray, why = OF_FACES, "a data set, and --clip makes none"
+    for name in stray:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise DataError(f"--{name.replace('_', '-')} is of {why}")
@@ -128,10 +144,11 @@ def _refuse_stray(context: typer.Context, clip: str | None) -> None:
 
 def _render_dataset(folder: Path, options: dict, page: Path | None, progress) -> None:
     from mien.dataset import summary
-    from mien.render import render, write_page
+    from mien.render import render, render_clips, write_page
     from mien.workers import available_cores
 
-    info = render(folder, **options, workers=available_cores(), progress=progress)
+    make = render_clips if "clips" in options else render
+    info = make(folder, **options, workers=available_cores(), progress=progress)
     print(f"{folder}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
     if page is not None:
         write_page(folder, page)

@@ -1,13 +1,15 @@
 """Rendered faces: a free data set with exact ground truth. Knows nothing about networks or evaluation.
 
-`render` writes the data set, which `faces.py` plans. `draw.py` gives random numbers and `shapes.py` reads the
-blend shapes; `identity.py`, `expression.py` and `look.py` sample person, expression and view;
-`geometry.py`, `raster.py`, `textures.py`, `paint.py`, `shade.py` and `photo.py` render them for `scene.picture`.
-All of that needs numpy alone. `showcase.py` fills the page that `write_page` writes.
+`render` writes the data set, which `faces.py` plans, `render_clips` one of clips, which `clip_set.py` plans. `draw.py`
+gives random numbers and `shapes.py` reads the blend shapes; `identity.py`, `expression.py` and `look.py` sample person,
+expression and view; `geometry.py`, `raster.py`, `textures.py`, `paint.py`, `shade.py` and `photo.py` render them for
+`scene.picture`. All of that needs numpy alone. `showcase.py` fills the page that `write_page` writes.
 """
 
 import inspect
 import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +20,18 @@ from mien.files import write_atomic
 from mien.labels import LABELS
 from mien.progress import Counting
 from mien.reading import sha256_file
-from mien.render.faces import TRUTH, Plan, render_all
+from mien.render.clip_set import CLIP_TRUTH, ClipPlan
+from mien.render.clip_set import render_clips as _rendered_clips
+from mien.render.clips import RATES, SECONDS
+from mien.render.faces import TRUTH, Plan, Rendered, render_all
 from mien.render.faces import people as _people
 from mien.render.shapes import PACK, shapes
 
-__all__ = ["COUNTS", "cached_folder", "is_default", "render", "write_page"]
+__all__ = ["COUNTS", "cached_folder", "is_default", "render", "render_clips", "write_page"]
 
 SMALLEST, LARGEST = 48, 256  # sides of the faces
 FEWEST, MOST = 21, 200_000
+FEWEST_CLIPS, MOST_CLIPS = 6, 100_000
 COUNTS = ("balanced", "fer2013")
 VERSION = 1  # of the images; incremented when the same seed renders other ones
 LARGEST_NOISE = 0.8
@@ -64,29 +70,78 @@ def render(
     A data set already made with the same options is checked and kept. Raises DataError, in
     one line, for anything else.
     """
-    target = Path(target)
     plan = _checked(Plan(faces, side, seed, counts, float(label_noise), float(ambiguity)))
-    origin = _origin(plan)
-    progress = progress or Counting()
-    if not target.exists():
+    items = ([face] for face in render_all(plan, workers))
+    job = _Job(Path(target), plan.side, TRUTH, _origin(plan), _notes(plan), plan.faces, items)
+    return _made(job, progress or Counting())
+
+
+def render_clips(
+    target: Path,
+    *,
+    clips: int,
+    side: int = 48,
+    seed: int = 0,
+    seconds: float = 3.0,
+    rate: int = 25,
+    workers: int = 1,
+    progress: Counting | None = None,
+) -> DatasetInfo:
+    """Write a data set of rendered clips, faces S x S over time, to `target`, completely or not at all.
+
+    `seconds` is a clip's mean length and `rate` its frames a second. The table has the ground truth of each frame;
+    people are split 70 : 10 : 20. `workers` and errors are those of `render`.
+    """
+    for name, value, (low, high) in (
+        ("clips", clips, (FEWEST_CLIPS, MOST_CLIPS)), ("side", side, (SMALLEST, LARGEST)),
+        ("seconds", seconds, SECONDS), ("rate", rate, RATES),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise DataError(f"--{name} must be from {low:g} to {high:,g} and is {value:g}")
+    plan = ClipPlan(clips, side, seed, float(seconds), rate)
+    origin = _origin_of("rendered-clips", asdict(plan))
+    items = _rendered_clips(plan, workers)
+    return _made(_Job(Path(target), side, CLIP_TRUTH, origin, [NOTE], clips, items), progress or Counting())
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A data set to be rendered."""
+
+    target: Path
+    side: int
+    extra: tuple[str, ...]  # columns of the ground truth
+    origin: dict
+    notes: list[str]
+    total: int
+    items: Iterable[list[Rendered]]  # so many lists of faces
+
+
+def _made(job: _Job, progress: Counting) -> DatasetInfo:
+    """Return the data set, rendered now or earlier in the same way."""
+    if not job.target.exists():
         try:
-            _make(plan, target, origin, workers, progress)
-            return read_dataset(target).info
+            _make(job, progress)
+            return read_dataset(job.target).info
         except FolderExists:
             pass  # another process made it meanwhile
-    info = standing(target, lambda there: there == origin)
-    progress.note(f"{target}: rendered in the same way before; checked, and left as it is")
+    info = standing(job.target, lambda there: there == job.origin)
+    progress.note(f"{job.target}: rendered in the same way before; checked, and left as it is")
     return info
 
 
-def _make(plan: Plan, target: Path, origin: dict, workers: int, progress: Counting) -> None:
+def _make(job: _Job, progress: Counting) -> None:
     """Render the data set; raises FolderExists when another process has written it."""
-    waiting = partial(progress.wait, f"render {target}")
-    with writing_dataset(target, side=plan.side, labels=LABELS, extra=TRUTH, waiting=waiting) as writer:
-        faces = render_all(plan, workers)
-        for face in progress.over(f"render {target.name}", plan.faces, faces):
-            writer.add(face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth)
-        writer.finish(origin, notes=_notes(plan))
+    waiting = partial(progress.wait, f"render {job.target}")
+    with writing_dataset(
+        job.target, side=job.side, labels=LABELS, extra=job.extra, waiting=waiting
+    ) as writer:
+        for faces in progress.over(f"render {job.target.name}", job.total, job.items):
+            for face in faces:
+                writer.add(
+                    face.pixels, label=face.label, split=face.split, source=face.source, extra=face.truth
+                )
+        writer.finish(job.origin, notes=job.notes)
 
 
 def is_default(**options) -> bool:
@@ -120,7 +175,11 @@ def _checked(plan: Plan) -> Plan:
 def _origin(plan: Plan) -> dict:
     options = {"faces": plan.faces, "side": plan.side, "seed": plan.seed, "counts": plan.counts}
     options |= {"label_noise": plan.label_noise, "ambiguity": plan.ambiguity}
-    origin = {"kind": "rendered", "files": {PACK.name: sha256_file(PACK)}, "wheel": dict([shapes().origin])}
+    return _origin_of("rendered", options)
+
+
+def _origin_of(kind: str, options: dict) -> dict:
+    origin = {"kind": kind, "files": {PACK.name: sha256_file(PACK)}, "wheel": dict([shapes().origin])}
     return origin | {"version": VERSION, "options": options}
 
 

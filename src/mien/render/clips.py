@@ -50,18 +50,18 @@ def frames(kind: str, label: str, second: str, *, seconds: float, rate: int, see
     "apex" goes from neutral to `label` and back, "change" from `label` to `second`, "turn" moves the
     head and "talk" the mouth, both with `label` on the face.
     """
-    first, other = _awake(Draw(seed, "clip"), label), _awake(Draw(seed, "clip2"), second)
+    first, other = awake(Draw(seed, "clip"), label), awake(Draw(seed, "clip2"), second)
     calm = replace(look(Draw(seed, "look"), (seed,)), occluder="none", blur=0.0, yaw=0.0, pitch=0.0, roll=0.0)
     sway = [Draw(seed, "sway", i).uniform(0, 2 * math.pi) for i in range(4)]
     blink_at = Draw(seed, "blink").uniform(0.1, 0.9) * seconds
     for number in range(round(seconds * rate)):
         time = number / rate
         phase, shown = _at(kind, time / seconds, first, other)
-        shown = _blinking(_talking(shown, time, seed) if kind == "talk" else shown, time - blink_at)
-        yield Frame(round(time, 4), phase, shown, _moved(calm, kind, time, seconds, sway))
+        shown = blinking(talking(shown, time, seed) if kind == "talk" else shown, time - blink_at)
+        yield Frame(round(time, 4), phase, shown, head_moved(calm, kind == "turn", time, seconds, sway))
 
 
-def _awake(draw: Draw, label: str) -> Expression:
+def awake(draw: Draw, label: str) -> Expression:
     """Draw an expression that is no blink."""
     shown = expression(draw, label, 0.95)
     eyes = tuple(min(0.4, value) for value in shown.aus.get(43, (0.0, 0.0)))
@@ -69,19 +69,20 @@ def _awake(draw: Draw, label: str) -> Expression:
 
 
 def _at(kind: str, share: float, first: Expression, other: Expression) -> tuple[str, Expression]:
-    up, down = _rise(share, *ONSET), _rise(share, *OFFSET)
+    up, down = rise(share, *ONSET), rise(share, *OFFSET)
     if kind == "apex":
         words = ((ONSET[0], "neutral"), (ONSET[1], "onset"), (OFFSET[0], "apex"), (OFFSET[1], "offset"))
         phase = next((word for end, word in words if share < end), "neutral")
         return phase, mixed(Expression("neutral", 0.0, {}), first, up - down)
     if kind == "change":
-        change = _rise(share, 0.35, 0.65)
+        change = rise(share, 0.35, 0.65)
         phase = "before" if change == 0 else "after" if change == 1 else "change"
         return phase, mixed(first, other, change)
     return kind, first
 
 
-def _rise(share: float, start: float, end: float) -> float:
+def rise(share: float, start: float, end: float) -> float:
+    """Return how far a smooth step from 0 at `start` to 1 at `end` has gone."""
     t = min(1.0, max(0.0, (share - start) / (end - start)))
     return t * t * (3 - 2 * t)
 
@@ -103,7 +104,7 @@ def _between(one: tuple[float, float], other: tuple[float, float], share: float)
     return (1 - share) * one[0] + share * other[0], (1 - share) * one[1] + share * other[1]
 
 
-def _talking(shown: Expression, time: float, seed: int) -> Expression:
+def talking(shown: Expression, time: float, seed: int) -> Expression:
     """Return an expression with the lips and the jaw of somebody who speaks."""
     syllable = int(time * SYLLABLES_PER_SECOND)
     open_ = math.sin(math.pi * (time * SYLLABLES_PER_SECOND - syllable)) ** 2
@@ -121,7 +122,8 @@ def _talking(shown: Expression, time: float, seed: int) -> Expression:
     return replace(shown, aus=aus)
 
 
-def _blinking(shown: Expression, since: float) -> Expression:
+def blinking(shown: Expression, since: float) -> Expression:
+    """Return an expression with its lids as a blink has them so many seconds after it began."""
     if not 0 <= since < BLINK_SECONDS:
         return shown
     closed = math.sin(math.pi * since / BLINK_SECONDS)
@@ -129,14 +131,15 @@ def _blinking(shown: Expression, since: float) -> Expression:
     return replace(shown, aus={**shown.aus, 43: tuple(max(value, closed) for value in before)})
 
 
-def _moved(calm: Look, kind: str, time: float, seconds: float, sway: list[float]) -> Look:
-    """Return the view with the head's movement: always a little, and in "turn" from side to side."""
+def head_moved(still: Look, turning: bool, time: float, seconds: float, sway: list[float]) -> Look:
+    """Return the view with the head's movement: always a little, and from side to side where it turns."""
     slow = 2 * math.pi * time
     yaw, pitch = 2.0 * math.sin(0.4 * slow + sway[0]), 1.5 * math.sin(0.5 * slow + sway[1])
-    if kind == "turn":
+    if turning:
         yaw += 32 * math.sin(slow / seconds)
         pitch += 10 * math.sin(2 * slow / seconds + sway[2])
-    return replace(calm, yaw=yaw, pitch=pitch, roll=1.5 * math.sin(0.3 * slow + sway[3]))
+    roll = 1.5 * math.sin(0.3 * slow + sway[3])
+    return replace(still, yaw=still.yaw + yaw, pitch=still.pitch + pitch, roll=still.roll + roll)
 
 
 def render_clip(

@@ -82,8 +82,17 @@ def developed(picture: np.ndarray, face: np.ndarray, look: Look, side: int) -> n
     if look.blur > 0.05:
         grey = _gaussian(grey, look.blur * pixel)
     grey = grey + np.float32(look.sharpening) * (grey - _gaussian(grey, 0.8 * pixel))
-    noise = Draw(0, "noise", *look.grain).noise(side, side)
-    return np.clip(np.rint(255 * grey + np.float32(look.noise) * noise), 0, 255).astype(np.uint8)
+    return _with_noise(255 * grey, look.noise, Draw(0, "noise", *look.grain))
+
+
+def developed_noise(picture: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
+    """Return a picture, uint8 (side, side), with the noise that one frame of a video has, in grey levels."""
+    return _with_noise(picture.astype(np.float32), strength, draw)
+
+
+def _with_noise(grey: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
+    """Return greys of 0..255 with noise, uint8 (side, side)."""
+    return np.clip(np.rint(grey + np.float32(strength) * draw.noise(*grey.shape)), 0, 255).astype(np.uint8)
 
 
 def _exposed(grey: np.ndarray, weight: np.ndarray, look: Look) -> np.ndarray:
