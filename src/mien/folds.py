@@ -17,6 +17,7 @@ class Fold:
     number: int  # from 1 to `of`
     of: int
     val_apart: bool = False  # dealt from train alone, so that no fold's network has learned from val
+    by_person: bool = False  # each fold is one person: leave-one-subject-out
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -24,12 +25,28 @@ class Fold:
         return ("train",) if self.val_apart else ("train", "val")
 
     def __str__(self) -> str:
-        return f"fold {self.number} of {self.of}" + " of train" * self.val_apart
+        return f"fold {self.number} of {self.of}" + " people" * self.by_person + " of train" * self.val_apart
 
 
-def folds_of(count: int | None, val_apart: bool = False) -> Iterator[Fold | None]:
+def folds_of(count: int | None, val_apart: bool = False, by_person: bool = False) -> Iterator[Fold | None]:
     """Yield every fold of a cross-validation, or None once where none is wanted."""
-    yield from [None] if count is None else (Fold(n, count, val_apart) for n in range(1, max(1, count) + 1))
+    numbers = [] if count is None else range(1, max(1, count) + 1)
+    yield from [None] if count is None else (Fold(n, count, val_apart, by_person) for n in numbers)
+
+
+def deal_people(people: np.ndarray, folds: int) -> np.ndarray:
+    """Return each face's fold where each of the `people`, str (N,), is one: int64 (N,) from 1, in the order of names.
+
+    Raises DataError for a face without a person, and where there are not so many people, or fewer than two.
+    """
+    names, fold = np.unique(people, return_inverse=True)
+    if not len(names) or names[0] == "":
+        raise DataError("some faces have no person, so a fold cannot be a person")
+    if len(names) != folds or folds < 2:
+        raise DataError(
+            f"{many(len(names), 'person', 'people')} in train and val, and {folds} folds are asked for"
+        )
+    return fold + 1
 
 
 def deal(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 `faces.npy` is uint8 (N, S, S). `table.csv` has a row a face, in the same order:
 id, label, split, source, group (the id of the first face with the same pixels) and, where
-known, annotator votes or other ground truth. `dataset.json` holds the side S, the ordered labels, the origin
-of the faces, the counts, and the sha256 of pixels and table. Where faces were skipped,
-`left-out.csv` has a row for each: source and reason.
+known, annotator votes or other ground truth. A data set of clips has the columns clip, frame, seconds and, where it
+is known, person; its faces are frames, and clip_label is the class of a clip where that of its frames is another.
+`dataset.json` holds the side S, the ordered labels, the origin of the faces, the counts, and the sha256 of pixels and
+table. Where faces were skipped, `left-out.csv` has a row for each: source and reason.
 """
 
-from mien.dataset.faces import Dataset, DatasetInfo, Development, Faces, Whole
+from mien.dataset.faces import Dataset, DatasetInfo, Development, Faces, Frames, Whole, units_of
 from mien.dataset.files import COLUMNS, LEFT_OUT_FILE
 from mien.dataset.reading import read_dataset, read_info, same_faces, standing
 from mien.dataset.showing import left_out_line, read_left_out, summary
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetWriter",
     "Development",
     "Faces",
+    "Frames",
     "Row",
     "Whole",
     "left_out_line",
@@ -32,5 +34,6 @@ __all__ = [
     "same_faces",
     "standing",
     "summary",
+    "units_of",
     "writing_dataset",
 ]

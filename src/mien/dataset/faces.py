@@ -10,12 +10,28 @@ import numpy as np
 
 from mien.dataset import convert
 from mien.errors import DataError
-from mien.folds import Fold, deal
+from mien.folds import Fold, deal, deal_people
 from mien.labels import SPLITS
 from mien.text import Shown
 
 if TYPE_CHECKING:
     from torch.utils.data import TensorDataset
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Which moment of which clip each face of a data set of clips is."""
+
+    clips: np.ndarray  # str (N,)
+    seconds: np.ndarray  # float64 (N,), from the clip's beginning
+    clip_labels: np.ndarray  # int64 (N,), the class of the whole clip, -1 where it has none
+
+    def rows(self) -> list[np.ndarray]:
+        """Return the rows of each clip, int64, in the order of time; clips in the order in which they begin."""
+        names, first, clip = np.unique(self.clips, return_index=True, return_inverse=True)
+        order = np.lexsort((self.seconds, clip))
+        parts = np.split(order, np.cumsum(np.bincount(clip, minlength=len(names)))[:-1])
+        return [parts[number] for number in np.argsort(first)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +41,11 @@ class Faces:
     images: np.ndarray  # uint8 (N, S, S)
     labels: np.ndarray  # int64 (N,), indices into the data set's labels
     ids: np.ndarray  # str (N,)
-    groups: np.ndarray  # str (N,), equal for pixel-identical images
+    groups: (
+        np.ndarray
+    )  # str (N,), equal for pixel-identical images, and in a data set of clips for one person's
     clean: np.ndarray  # bool (N,), False where an earlier split has the same image
+    frames: Frames | None = None  # of a data set of clips
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,6 +70,8 @@ class DatasetInfo(Shown):
     left_out: int = 0  # faces listed in left-out.csv
     left_out_sha256: str = ""  # of that file; "": none, or packed before this was recorded
     notes: tuple[str, ...] = ()  # sentences on how it was made
+    clips: int = 0  # in a data set of clips
+    people: int = 0  # known by name in a data set of clips
 
     @property
     def fingerprint(self) -> str:
@@ -65,6 +86,7 @@ class DatasetInfo(Shown):
         """One line: folder, faces, side and classes."""
         faces = sum(self.count(split) for split in SPLITS)
         words = f"{faces:,} faces of {self.side} x {self.side} pixels in {len(self.labels)} classes"
+        words += f", {self.clips:,} clips" if self.clips else ""
         return f"{self.folder}: {words}"
 
     def __repr__(self) -> str:
@@ -111,11 +133,33 @@ class Dataset(Shown):
             return Development(self.info, self._faces("train"), self._faces("val"))
         rows = np.flatnonzero(np.isin(self._table["split"], fold.splits))
         try:
-            number = deal(self._table["label"][rows], self._table["group"][rows], fold.of)
+            number = self._dealt(rows, fold)
         except DataError as fault:
             raise DataError(f"{self.info.folder}: {fault}") from None
         train, val = (self._taken(rows[mine]) for mine in (number != fold.number, number == fold.number))
         return Development(self.info, train, val, fold)
+
+    def _dealt(self, rows: np.ndarray, fold: Fold) -> np.ndarray:
+        """Return the fold of some rows, int64 (n,) from 1."""
+        if fold.by_person:
+            return deal_people(self._people()[rows], fold.of)
+        return deal(self._table["label"][rows], self._units()[rows], fold.of)
+
+    def people_count(self, fold: Fold) -> int:
+        """Return how many people there are in the splits from which a fold is dealt: as many as folds can be."""
+        return len(np.unique(self._people()[np.isin(self._table["split"], fold.splits)]))
+
+    def _people(self) -> np.ndarray:
+        """Return the person of each row, str (N,)."""
+        if "person" not in self._table:
+            raise DataError(f"{self.info.folder}: its table has no column person")
+        return self._table["person"]
+
+    def _units(self) -> np.ndarray:
+        """Return what no split or fold may tear apart, str (N,): persons or clips, or identical pictures."""
+        if "clip" not in self._table:
+            return self._table["group"]
+        return units_of(self._table["clip"], self._table.get("person"))
 
     def open_val(self) -> Faces:
         """Return the `val` split, for networks trained elsewhere; training uses `development`."""
@@ -212,16 +256,32 @@ class Dataset(Shown):
         if not len(rows):
             raise DataError(f'{self.info.folder}: the data set has no face in its "{split}" split')
         earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
-        return self._taken(rows, seen=self._table["group"][earlier])
+        return self._taken(rows, seen=self._units()[earlier])
 
     def _taken(self, rows: np.ndarray, seen: np.ndarray | tuple[()] = ()) -> Faces:
         """Return the faces of some rows; those of a group in `seen` are not clean."""
         index = {label: i for i, label in enumerate(self.info.labels)}
-        groups = self._table["group"][rows]
+        groups = self._units()[rows]
         return Faces(
             images=self._images[rows],
             labels=np.array([index[label] for label in self._table["label"][rows]], np.int64),
             ids=self._table["id"][rows],
             groups=groups,
             clean=~np.isin(groups, seen),
+            frames=self._frames(rows, index),
         )
+
+    def _frames(self, rows: np.ndarray, index: dict[str, int]) -> Frames | None:
+        """Return which moment of which clip some rows are; None in a data set of pictures."""
+        if "clip" not in self._table:
+            return None
+        labels = self._table.get("clip_label", self._table["label"])[rows]
+        numbers = np.array([index.get(label, -1) for label in labels], np.int64)
+        return Frames(self._table["clip"][rows], self._table["seconds"][rows].astype(np.float64), numbers)
+
+
+def units_of(clips: np.ndarray, people: np.ndarray | None) -> np.ndarray:
+    """Return what no split or fold may tear apart, str (N,): each frame's person, or its clip where none is named."""
+    if people is None:
+        return np.char.add("clip ", clips)
+    return np.where(people == "", np.char.add("clip ", clips), np.char.add("person ", people))

@@ -30,6 +30,8 @@ SHAPE = {
     "left_out?": int,
     "left_out_sha256?": str,
     "notes?": [str],
+    "clips?": int,
+    "people?": int,
 }
 
 
@@ -56,6 +58,8 @@ def read_info(folder: Path) -> DatasetInfo:
         left_out=value.get("left_out", 0),
         left_out_sha256=value.get("left_out_sha256", ""),
         notes=tuple(value.get("notes", ())),
+        clips=value.get("clips", 0),
+        people=value.get("people", 0),
     )
 
 

@@ -9,7 +9,7 @@ from mien.dataset.files import LEFT_OUT_FILE, WHAT
 from mien.errors import DataError
 from mien.labels import SPLITS
 from mien.reading import LARGEST_TABLE, read_text, reason, sha256_text
-from mien.text import filled, in_columns
+from mien.text import filled, in_columns, many
 
 MOST_LEFT_OUT_SHOWN = 10
 
@@ -29,12 +29,20 @@ def summary(info: DatasetInfo) -> str:
         *((label, *_row([info.counts[split][label] for split in SPLITS])) for label in info.labels),
         ("all", *_row(totals)),
     ]
-    lines = [in_columns(rows), *map(filled, info.notes)]
+    lines = [in_columns(rows), *_clips(info), *map(filled, info.notes)]
     if info.left_out:
         lines.append(f"{left_out_line(info)}:")
         lines += [f"  {source}: {reason}" for source, reason in read_left_out(info)[:MOST_LEFT_OUT_SHOWN]]
         lines += ["  …"] * (info.left_out > MOST_LEFT_OUT_SHOWN)
     return "\n".join(lines)
+
+
+def _clips(info: DatasetInfo) -> list[str]:
+    """Return a line on the clips, in a data set of them."""
+    if not info.clips:
+        return []
+    people = many(info.people, "person", "people") if info.people else "people who are not named"
+    return [f"Frames of {many(info.clips, 'clip')} of {people}; none of them stands in two splits or folds."]
 
 
 def _row(counts: Sequence[int]) -> list[str]:

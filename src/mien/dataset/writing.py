@@ -90,6 +90,7 @@ class DatasetWriter:
                 "groups": sum(size > 1 for size in sizes.values()),
                 "redundant": len(self.rows) - len(sizes),
             },
+            **self._clips(),
             "left_out": len(self.left_out),
             **({"left_out_sha256": sha256_file(self._folder / LEFT_OUT_FILE)} if self.left_out else {}),
             "notes": list(notes),
@@ -102,6 +103,16 @@ class DatasetWriter:
         with open(self._folder / "dataset.json", "w", encoding="utf-8") as file:
             file.write(to_json(sealed(described)))
             _sync(file)
+
+    def _clips(self) -> dict[str, int]:
+        """Return how many clips and people by name there are, in a data set of clips."""
+        if "clip" not in self._extra:
+            return {}
+        counts = {}
+        for name, column in (("clips", "clip"), ("people", "person")):
+            at = self._extra.index(column) if column in self._extra else None
+            counts[name] = len({row.extra[at] for row in self.rows} - {""}) if at is not None else 0
+        return counts
 
     def _learned_sha256(self) -> str:
         """Return the SHA-256 of train and val, pixels and rows: all of a data set that a training depends on."""

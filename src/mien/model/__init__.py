@@ -137,7 +137,7 @@ def run_graph(graph: bytes, images: np.ndarray) -> np.ndarray:
     if unwanted := read_onnx(graph).unwanted:
         raise ModelError(f"{path} holds {unwanted}")
     try:
-        return np.asarray(_session(path, graph, threads=1).run([OUTPUT], {INPUT: images})[0])
+        return np.asarray(open_session(path, graph, threads=1).run([OUTPUT], {INPUT: images})[0])
     except ModelError:
         raise
     except Exception as fault:  # onnxruntime's own errors have no common class but this
@@ -158,7 +158,7 @@ def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
         values = parsed(read.metadata)
     except (ValueError, DataError) as fault:
         raise ModelError(f"{path}: {WHAT} is damaged here ({fault}); export it again") from None
-    session = _session(path, data, threads)
+    session = open_session(path, data, threads)
     _check_ends(path, session, values["side"], len(values["labels"]))
     model = Model(
         path=path,
@@ -217,8 +217,8 @@ def _check(path: Path, told: OnnxFile) -> None:
         raise ModelError(f"{path}: the file was changed after it was exported; export it again")
 
 
-def _session(path: Path, data: bytes, threads: int) -> "InferenceSession":
-    """Return an onnxruntime session on the CPU whose input and outputs are those of a model."""
+def open_session(path: Path, data: bytes, threads: int) -> "InferenceSession":
+    """Return an onnxruntime session on the CPU of a graph's bytes; ModelError, naming `path`, where there is none."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

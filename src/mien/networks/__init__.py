@@ -19,6 +19,7 @@ NETWORKS = {
     "resnet": "mien.networks.resnet:ResNet",
     "face-resnet": "mien.networks.faceresnet:FaceResNet",
     "efficientnet-lite": "mien.networks.efficientnet:EfficientNetLite",
+    "clip": "mien.networks.features:clip_network",
 }
 
 GREY_ZERO, GREY_ONE = 128, 64  # the grey that a network reads as 0, and how many more it reads as 1

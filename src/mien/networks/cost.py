@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mien.networks import as_input
+from mien.networks.clip import ClipNetwork
 from mien.networks.network import stages_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -12,6 +13,13 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _example(network: nn.Module, side: int) -> tuple[torch.Tensor, ...]:
+    """Return what a network takes, of one face."""
+    if isinstance(network, ClipNetwork):
+        return torch.zeros(1, 1, len(network.mean)), torch.zeros(1, 1)
+    return (as_input(torch.zeros(1, side, side, dtype=torch.uint8)),)
 
 
 def describe(network: nn.Module, side: int) -> dict:
@@ -39,7 +47,7 @@ def describe(network: nn.Module, side: int) -> dict:
     try:
         network.eval()
         with torch.inference_mode():
-            network(as_input(torch.zeros(1, side, side, dtype=torch.uint8)))
+            network(*_example(network, side))
     finally:
         network.train(was_training)
         for hook in hooks:

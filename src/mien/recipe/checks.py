@@ -2,7 +2,17 @@
 
 import math
 
-from mien.recipe.fields import CNN, MOST_STAGES, DenseNet, Recipe, ResNet
+from mien.recipe.fields import (
+    CNN,
+    MOST_STAGES,
+    TTA,
+    Augment,
+    ClipHead,
+    DenseNet,
+    Distillation,
+    Recipe,
+    ResNet,
+)
 
 
 def contradictions(recipe: Recipe) -> list[str]:
@@ -37,6 +47,8 @@ def contradictions(recipe: Recipe) -> list[str]:
             )
     elif isinstance(network, CNN) and not network.channels:
         faults.append("network.channels must have at least one value")
+    elif isinstance(network, ClipHead):
+        faults += _not_of_clips(recipe)
     if training.progressive_resizing and isinstance(network, CNN):
         faults.append(
             "training.progressive_resizing needs a network that takes any side, which a cnn does not"
@@ -44,6 +56,24 @@ def contradictions(recipe: Recipe) -> list[str]:
     if training.patience and training.checkpoint == "last":
         faults.append("training.patience stops early, so training.checkpoint must be best")
     return faults
+
+
+def _not_of_clips(recipe: Recipe) -> list[str]:
+    """Return which fields are set that a head over features does not use."""
+    unused = {"augment": recipe.augment != Augment(), "distillation": recipe.distillation != Distillation()}
+    unused |= {"tta": recipe.tta != TTA(), "optimizer.sam_rho": recipe.optimizer.sam_rho > 0}
+    training = recipe.training
+    unused |= {"training.progressive_resizing": training.progressive_resizing > 0}
+    unused |= {
+        "training.sampler": training.sampler != "shuffle",
+        "training.loss": training.loss != "cross-entropy",
+    }
+    unused |= {"training.class_weights": training.class_weights != "none"}
+    return [
+        f"{name} does nothing where network.kind is clip: leave it out"
+        for name, set_ in unused.items()
+        if set_
+    ]
 
 
 def chosen_on_val(recipe: Recipe) -> list[str]:

@@ -103,6 +103,26 @@ class EfficientNetLite:
     pretrained: str = ""  # file of weights to fine-tune; "": random initialization
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipHead:
+    """A head over time for clips: reads features that a trained model gives of each frame, and remembers."""
+
+    kind: Literal["clip"] = "clip"
+    pretrained: str = (
+        "pocket-photos"  # the model whose features are read: a .onnx file, or one that ships by name
+    )
+    head: Literal["frame", "mean", "attention", "gru", "tcn"] = (
+        "gru"  # frame: remembers nothing, to compare with
+    )
+    width: int = number(64, 1, 4096)
+    dropout: float = number(0.3, 0, 0.95)  # of the features
+    window: int = number(128, 2, 4096)  # frames of a clip that a step sees at most, from a moment drawn anew
+    stride: int = number(
+        3, 1, 64
+    )  # at most every so many-th frame is seen, drawn anew: for other frame rates
+    clip_weight: float = number(0.5, 0, 1)  # of the clip's class in the loss; the frames' have the rest
+
+
 OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
 
 
@@ -122,13 +142,14 @@ class CustomNetwork:
 
 MOST_STAGES = 6  # of a ResNet: widths double
 
-Network = CNN | DenseNet | ResNet | FaceResNet | EfficientNetLite | CustomNetwork
+Network = CNN | DenseNet | ResNet | FaceResNet | EfficientNetLite | ClipHead | CustomNetwork
 NETWORKS = {
     "cnn": CNN,
     "densenet": DenseNet,
     "resnet": ResNet,
     "face-resnet": FaceResNet,
     "efficientnet-lite": EfficientNetLite,
+    "clip": ClipHead,
 }
 
 

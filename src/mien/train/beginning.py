@@ -15,9 +15,10 @@ from mien.networks.custom import check
 from mien.networks.engine import Engine, choose_engine
 from mien.networks.initial import initial_file, read_initial
 from mien.reading import sha256_file
-from mien.recipe import Recipe, differing_fields
+from mien.recipe import ClipHead, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
 from mien.train.augment import check_function
+from mien.train.clips import check_clips
 from mien.train.losses import check_loss
 from mien.train.schedule import side_at
 from mien.train.targets import soft_target_files, targets
@@ -37,6 +38,8 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
         raise DataError(
             f"{data.info.folder}: all train faces are {data.info.labels[there.pop()]}; at least 2 classes are needed"
         )
+    if isinstance(recipe.network, ClipHead):
+        return check_clips(recipe, data)
     network = check(recipe.network, side=data.info.side, classes=len(data.info.labels))
     _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)

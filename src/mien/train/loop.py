@@ -11,26 +11,27 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mien.dataset import Development
+from mien.dataset import Development, Faces
 from mien.errors import OutOfMemory, Stopped, TrainingDiverged
 from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
 from mien.networks import build
 from mien.networks.custom import answers, described, require_same_tensors, with_defaults
-from mien.networks.engine import Engine, on_threads, probabilities, require_device
+from mien.networks.engine import Engine, on_threads, require_device
 from mien.networks.initial import initial_file, start_from
 from mien.progress import Progress
 from mien.reading import sha256_file
-from mien.recipe import CustomNetwork, Recipe
+from mien.recipe import ClipHead, CustomNetwork, Recipe
 from mien.run import Run, read_run, write_json, write_metrics
 from mien.train import distributed
 from mien.train.beginning import begin_or_take_up, checked, remarks
+from mien.train.clips import begin_clips
 from mien.train.environment import environment
 from mien.train.schedule import TrainState, finished, judge_epoch
 from mien.train.seeds import derive_seed
 from mien.train.state import load_state, save_state, save_weights
-from mien.train.step import Training, set_up, train_step
+from mien.train.step import Training, set_up
 
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
@@ -123,11 +124,10 @@ def _train(
     begun: bool,
 ) -> None:
     # ---- network, optimizer, faces, and where they stand
-    training = begin(run, data, engine)
+    training = begin(run, data, engine, stop)
     state, steps = training.state, training.steps_per_epoch
     if begun and not (state.rows or state.step):
         progress.note(f"{run.folder.name}: begun before, and stopped before its state was saved: begins anew")
-    val_images = torch.from_numpy(data.val.images).to(engine.device)
     session = _session()
     state.sessions.append(session)
     started = time.monotonic()
@@ -135,7 +135,7 @@ def _train(
 
     while not finished(run.recipe, state):
         # ---- one step
-        train_step(training)
+        training.step()
         session["seconds"] = time.monotonic() - started
         wish = STOP if stop() else SAVE if saves.due() else GO_ON
         wish = distributed.all_reduce_max(wish, state.epoch * steps + state.step - 1)
@@ -147,7 +147,7 @@ def _train(
 
         # ---- end of the epoch: judge val, keep the best
         if at_end:
-            row = end_epoch(run, training, val_images, data.val.labels)
+            row = end_epoch(run, training, data.val)
             if distributed.is_main():
                 write_metrics(run, state.rows)
             progress.epoch(row)
@@ -175,13 +175,12 @@ def _train(
     distributed.barrier()
 
 
-def begin(run: Run, data: Development, engine: Engine) -> Training:
+def begin(run: Run, data: Development, engine: Engine, stop: Callable[[], bool]) -> Training:
     """Return the training of a run: from its first step, or from where its state was saved."""
-    torch.manual_seed(derive_seed(run.seed, "init", 0))
-    network = engine.place(build(run.recipe.network, side=run.data.side, classes=len(run.data.labels)))
-    if run.init and not _state_of(run).exists():
-        start_from(initial_file(run.recipe.network.pretrained), network, run.data.labels, data.train.images)
-    training = set_up(run.recipe, engine, network, data.train, data.info.labels, seed=run.seed)
+    if isinstance(run.recipe.network, ClipHead):
+        training = begin_clips(run, data, engine, stop)
+    else:
+        training = _begin_faces(run, data, engine)
     if _state_of(run).exists():
         training.best, training.state = load_state(
             _state_of(run), training.network, training.eval_network, training.optimizer
@@ -189,13 +188,21 @@ def begin(run: Run, data: Development, engine: Engine) -> Training:
     return training
 
 
-def end_epoch(run: Run, training: Training, val_images: torch.Tensor, val_labels: np.ndarray) -> dict:
+def _begin_faces(run: Run, data: Development, engine: Engine) -> Training:
+    """Return the training of a network of faces before its first step."""
+    torch.manual_seed(derive_seed(run.seed, "init", 0))
+    network = engine.place(build(run.recipe.network, side=run.data.side, classes=len(run.data.labels)))
+    if run.init and not _state_of(run).exists():
+        start_from(initial_file(run.recipe.network.pretrained), network, run.data.labels, data.train.images)
+    return set_up(run.recipe, engine, network, data.train, data.info.labels, seed=run.seed)
+
+
+def end_epoch(run: Run, training: Training, val: Faces) -> dict:
     """Judge val and return the epoch's row of `metrics.csv`; the best weights so far are kept."""
     recipe, state = training.recipe, training.state
-    probs = probabilities(training.eval_network, distributed.shard(val_images), training.engine)
-    probs = distributed.all_gather(probs, len(val_labels))
+    probs = training.judge(val)
     check_finite(run, training, probs)
-    row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val_labels, probs)
+    row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val.labels, probs)
     is_best = judge_epoch(recipe, state, row["val_accuracy"], row["val_loss"])
     if is_best and recipe.training.checkpoint == "best":
         training.best = {name: value.clone() for name, value in training.eval_network.state_dict().items()}

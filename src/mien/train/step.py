@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,7 +13,7 @@ from torch import nn
 from mien.dataset import Faces
 from mien.folds import subset
 from mien.networks import as_input
-from mien.networks.engine import Engine
+from mien.networks.engine import Engine, probabilities
 from mien.recipe import Optimizer, Recipe
 from mien.train import distributed
 from mien.train.augment import shrink
@@ -67,6 +68,15 @@ class Training:
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch; the faces left over are others each time."""
         return len(self.rows) // self.batch_size
+
+    def step(self) -> None:
+        """Take one step."""
+        train_step(self)
+
+    def judge(self, val: Faces) -> np.ndarray:
+        """Return the probabilities of the val faces, float64 (N, C), each face read once."""
+        images = distributed.shard(torch.from_numpy(val.images).to(self.engine.device))
+        return distributed.all_gather(probabilities(self.eval_network, images, self.engine), len(val))
 
 
 def set_up(
