@@ -7,7 +7,7 @@ onnxruntime alone, so only runs need torch.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from mien.networks import build
 from mien.predictions import Predictions, pooled, read_predictions, write_predictions
 from mien.progress import Counting
 from mien.reading import read_lines, sealed, sha256_file
+from mien.recipe import ClipHead
 from mien.run import Run, RunData, read_run
 
 EVALUATED = ("val", "test")
@@ -114,7 +115,11 @@ def _evaluate_run(run: Run, dataset: Dataset, split: str, device: str) -> Predic
             faces = _open_test(dataset, run.folder / "openings.jsonl", weights_sha256=weights_sha256)
         else:
             faces = dataset.development(run.fold).val
-        predictions = predict_faces(run, network, engine, faces, split)
+        if isinstance(run.recipe.network, ClipHead):
+            predictions, clips = predict_clips(run, network, engine, faces, split)
+            write_predictions(run.folder / f"clips-{split}.csv", clips)
+        else:
+            predictions = predict_faces(run, network, engine, faces, split)
         write_predictions(run.folder / f"predictions-{split}.csv", predictions)
     return predictions
 
@@ -294,8 +299,53 @@ def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predic
     return _predictions(run.data.labels, faces, split, probs)
 
 
+def predict_clips(run: Run, network, engine, faces: Faces, split: str) -> tuple[Predictions, Predictions]:
+    """Return a head's predictions of the frames, and of the clips that have a class, at the end of each."""
+    from mien.networks.engine import on_threads
+    from mien.train.clips import classify_clip, clips_of, run_features
+
+    probs = np.empty((len(faces), len(run.data.labels)))
+    ends = {}
+    with on_threads(engine.threads):
+        for clip in clips_of(faces, run_features(run, engine)(faces.images), engine.device):
+            probs[clip.rows], so_far, _ = classify_clip(network, clip)
+            ends[clip.rows[-1]] = so_far[-1]
+    return _predictions(run.data.labels, faces, split, probs), _of_clips(run.data.labels, faces, split, ends)
+
+
+def _of_clips(
+    labels: tuple[str, ...], faces: Faces, split: str, ends: Mapping[int, np.ndarray]
+) -> Predictions:
+    """Return predictions of the clips that have a class; `ends` are the probabilities (C,) at their last rows."""
+    assert faces.frames is not None
+    rows = np.array([row for row in ends if faces.frames.clip_labels[row] >= 0], np.int64)
+    columns = (faces.frames.clips[rows], faces.frames.clip_labels[rows], np.full(len(rows), split))
+    probs = np.array([ends[row] for row in rows]).reshape(-1, len(labels))
+    return Predictions(labels, *columns, probs, faces.groups[rows], faces.clean[rows])
+
+
+def predictions_of_clips(
+    model: Model, faces: Faces, split: str, progress: Counting | None = None
+) -> tuple[Predictions, Predictions]:
+    """Return what a model over time says of the frames, and of the clips that have a class, at the end of each."""
+    assert faces.frames is not None
+    clips = faces.frames.rows()
+    probs, ends = np.empty((len(faces), len(model.labels))), {}
+    state, last = model.start(len(clips)), np.zeros(len(clips))
+    for frame in (progress or Counting()).over("read by onnxruntime", None, range(max(map(len, clips)))):
+        going = np.array([number for number, rows in enumerate(clips) if frame < len(rows)])
+        rows = np.array([clips[number][frame] for number in going])
+        seconds = faces.frames.seconds[rows]
+        answer = model.step(faces.images[rows], seconds - last[going] if frame else 0 * seconds, state[going])
+        probs[rows], state[going], last[going] = answer.probabilities, answer.state, seconds
+        ends |= {clips[n][-1]: p for n, p in zip(going, answer.clip_probabilities, strict=True)}
+    return _predictions(model.labels, faces, split, probs), _of_clips(model.labels, faces, split, ends)
+
+
 def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | None = None) -> Predictions:
-    """Return what a model file says of the faces."""
+    """Return what a model file says of the faces, of the frames of clips in their order where it knows time."""
+    if model.state_size and faces.frames is not None:
+        return predictions_of_clips(model, faces, split, progress)[0]
     starts = range(0, len(faces), BATCH)
     counted = (progress or Counting()).over("read by onnxruntime", len(starts), starts)
     probs = [model.probabilities(faces.images[start : start + BATCH]) for start in counted]

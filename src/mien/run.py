@@ -41,6 +41,7 @@ from mien.text import Shown
 FORMAT = 1
 ENGINE = ("device", "precision", "layout", "threads")  # what is told of it at least
 WHAT = "a mien run"
+DEALT = ("val_apart", "by_person")  # fields of a fold that say how it was dealt
 DATA_SHAPE = {
     "path": str,
     "fingerprint": str,
@@ -69,6 +70,7 @@ SHAPES = {
         "fold?": int,
         "folds?": int,
         "val_apart?": bool,
+        "by_person?": bool,
         "init?": FILE_SHAPE,
         "teacher?": [FILE_SHAPE],
         "recipe_sha256?": str,
@@ -266,7 +268,7 @@ def read_run(folder: Path) -> Run:
         lists = {name: tuple(metadata["data"].get(name, ())) for name in ("labels", "notes")}
         data = RunData(**{**metadata["data"], **lists})
         fold = (
-            Fold(metadata["fold"], metadata["folds"], metadata.get("val_apart", False))
+            Fold(metadata["fold"], metadata["folds"], *(metadata.get(name, False) for name in DEALT))
             if "fold" in metadata
             else None
         )
@@ -295,8 +297,8 @@ def write_run(run: Run, network: dict) -> None:
     write_atomic(run.folder / "recipe.toml", recipe)
     write_json(run.folder / "network.json", network)
     fold = {} if run.fold is None else {"fold": run.fold.number, "folds": run.fold.of}
-    if run.fold and run.fold.val_apart:
-        fold["val_apart"] = True
+    if run.fold:
+        fold |= {name: True for name in DEALT if getattr(run.fold, name)}
     init = {} if run.init is None else {"init": run.init}
     teacher = {"teacher": list(run.teacher)} if run.teacher else {}
     metadata = {"name": run.name, "seed": run.seed, **fold, "data": asdict(run.data), "engine": run.engine}

@@ -29,6 +29,7 @@ def evaluate(
     from mien.errors import DataError
     from mien.evaluate import evaluate_all, evaluate_on
     from mien.judge import accuracy
+    from mien.predictions import read_predictions
 
     if out is not None:
         if len(runs) > 1 or data is None:
@@ -42,6 +43,12 @@ def evaluate(
         note = f", clean {accuracy(clean.labels, clean.probs):.1%}" if 0 < len(clean) < len(some) else ""
         note += "" if len(clean) else f"; every face of {split} stands in an earlier split too"
         print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
+        clips = run / f"clips-{split}.csv"
+        if out is None and clips.exists():
+            whole = read_predictions(clips)
+            print(
+                f"{run}: {split} accuracy of clips {accuracy(whole.labels, whole.probs):.1%} ({len(whole):,})"
+            )
 
 
 @app.command()

@@ -29,9 +29,11 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="how many runs, seeds 0, 1, …")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
     folds: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            help="cross-validate: a run a fold of train and val together, identical pictures in one fold"
+            metavar="K|subject",
+            help="cross-validate: a run a fold of train and val together, identical pictures, clips and people in one "
+            "fold; subject: leave one person out at a time",
         ),
     ] = None,
     val_apart: Annotated[
@@ -60,7 +62,8 @@ def train(
     if val_apart and folds is None:
         raise DataError("--val-apart says how --folds K deals its folds; give that, too")
     data = read_dataset(dataset)
-    data.development(next(folds_of(folds, val_apart)))  # refused before torch is loaded
+    dealt = list(folds_of(*_folds(folds, val_apart, data)))
+    data.development(dealt[0])  # refused before torch is loaded
     from mien.networks.engine import choose_engine
 
     engine = choose_engine(device=device, precision=chosen.training.precision, threads=threads)
@@ -70,7 +73,22 @@ def train(
         )
     with stop_asked() as stop:
         for seed in range(first_seed, first_seed + seeds):
-            _train_seed(chosen, data, out, seed, list(folds_of(folds, val_apart)), engine, stop)
+            _train_seed(chosen, data, out, seed, dealt, engine, stop)
+
+
+def _folds(text: str | None, val_apart: bool, data: "Dataset") -> tuple[int | None, bool, bool]:
+    """Return how many folds are asked for, whether of train alone, and whether each is a person."""
+    from mien.folds import Fold
+
+    if text is None:
+        return None, val_apart, False
+    if text in ("subject", "person"):
+        return data.people_count(Fold(1, 1, val_apart)), val_apart, True
+    if not text.strip().lstrip("-").isdigit():
+        raise DataError(
+            f"--folds {text}: give a number of folds, or subject to leave one person out at a time"
+        )
+    return int(text), val_apart, False
 
 
 def _train_seed(

@@ -143,7 +143,7 @@ class Dataset(Shown):
         """Return the fold of some rows, int64 (n,) from 1."""
         if fold.by_person:
             return deal_people(self._people()[rows], fold.of)
-        return deal(self._table["label"][rows], self._units()[rows], fold.of)
+        return deal(self._table["label"][rows], self._groups()[rows], fold.of)
 
     def people_count(self, fold: Fold) -> int:
         """Return how many people there are in the splits from which a fold is dealt: as many as folds can be."""
@@ -155,7 +155,7 @@ class Dataset(Shown):
             raise DataError(f"{self.info.folder}: its table has no column person")
         return self._table["person"]
 
-    def _units(self) -> np.ndarray:
+    def _groups(self) -> np.ndarray:
         """Return what no split or fold may tear apart, str (N,): persons or clips, or identical pictures."""
         if "clip" not in self._table:
             return self._table["group"]
@@ -256,12 +256,12 @@ class Dataset(Shown):
         if not len(rows):
             raise DataError(f'{self.info.folder}: the data set has no face in its "{split}" split')
         earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
-        return self._taken(rows, seen=self._units()[earlier])
+        return self._taken(rows, seen=self._groups()[earlier])
 
     def _taken(self, rows: np.ndarray, seen: np.ndarray | tuple[()] = ()) -> Faces:
         """Return the faces of some rows; those of a group in `seen` are not clean."""
         index = {label: i for i, label in enumerate(self.info.labels)}
-        groups = self._units()[rows]
+        groups = self._groups()[rows]
         return Faces(
             images=self._images[rows],
             labels=np.array([index[label] for label in self._table["label"][rows]], np.int64),

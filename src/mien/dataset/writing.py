@@ -108,7 +108,7 @@ class DatasetWriter:
         """Return how many clips and people by name there are, in a data set of clips."""
         if "clip" not in self._extra:
             return {}
-        counts = {}
+        counts: dict[str, int] = {}
         for name, column in (("clips", "clip"), ("people", "person")):
             at = self._extra.index(column) if column in self._extra else None
             counts[name] = len({row.extra[at] for row in self.rows} - {""}) if at is not None else 0

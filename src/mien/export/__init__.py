@@ -16,7 +16,7 @@ from torch import nn
 
 from mien.dataset import Faces, same_faces
 from mien.errors import ModelError, RunError, StorageError
-from mien.evaluate import evaluated, load_network, open_data, predictions_of
+from mien.evaluate import evaluated, load_network, open_data, predict_clips, predictions_of
 from mien.export.calibrate import calibrated, temperature, threshold, unlearned
 from mien.export.card import card, without_folders
 from mien.export.quantize import quantized
@@ -26,12 +26,14 @@ from mien.judge import accuracy
 from mien.model import FORMAT, Model, read_model
 from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
 from mien.model.prior import TRAIN, Prior, read_prior, shift_prior, train_shares
+from mien.networks.clip import ClipNetwork
 from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
 from mien.networks.graph import Reader, onnx_graph
 from mien.predictions import Predictions
 from mien.progress import Counting
-from mien.recipe import TTA, to_toml
+from mien.recipe import TTA, ClipHead, to_toml
 from mien.run import Run, read_run
+from mien.train.clips import run_features
 
 MOST_APART = 1e-5  # between what the file and what torch says of any val face
 MOST_LOST = 0.005  # of val's accuracy by 8 bits
@@ -68,9 +70,15 @@ def export(
     _refuse_other_file(out)
     read = _read_runs(runs)
     tta = _tta(read) if mirror is None else TTA(flip=mirror)
+    over_time = [run for run in read if isinstance(run.recipe.network, ClipHead)]
+    if over_time:
+        _refuse_over_time(read, mirror, int8, prior)
     networks = [load_network(run, run.result()["weights_sha256"], "cpu")[0] for run in read]
     faces = open_data(read[0].data, data, read[0].folder).development()
-    plain = _pooled(networks, faces.val, tta, progress)
+    if over_time:
+        plain = predict_clips(read[0], networks[0], _engine(), faces.val, "val")[0].probs
+    else:
+        plain = _pooled(networks, faces.val, tta, progress)
     fresh = unlearned(faces.val.clean)
     heat = temperature(faces.val.labels[fresh], plain[fresh])
     labels = read[0].data.labels
@@ -83,8 +91,11 @@ def export(
         wanted = shift_prior(wanted, train, target)
         gains = tuple(new / old for new, old in zip(target, train, strict=True))
         metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
-    reader = Reader(networks, classes=len(labels), tta=tta, temperature=heat, gains=gains)
-    graph = onnx_graph(reader, read[0].data.side)
+    if over_time:
+        graph = _clip_graph(read[0], networks[0], heat, metadata)
+    else:
+        reader = Reader(networks, classes=len(labels), tta=tta, temperature=heat, gains=gains)
+        graph = onnx_graph(reader, read[0].data.side)
     model, told = _tried(graph, metadata, faces.val, progress)
     _refuse_apart(told, wanted)
     exact = told
@@ -144,6 +155,28 @@ def _read_runs(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
+def _refuse_over_time(runs: Sequence[Run], mirror: bool | None, int8: bool, prior: Prior) -> None:
+    """Raise ModelError for what is not done with a head over time."""
+    if len(runs) > 1:
+        raise ModelError("a head over time is exported alone: the states of several would be one another's")
+    if mirror is not None or int8 or prior != TRAIN:
+        raise ModelError(
+            "--mirror, --once, --int8 and --prior are of networks of single faces; a head over time reads the views of "
+            "the model before it (--prior is given where the model is used)"
+        )
+
+
+def _clip_graph(run: Run, network: ClipNetwork, heat: float, metadata: dict[str, str]) -> bytes:
+    """Return the graph of a head over time and the model before it, and note in the metadata what it is."""
+    from mien.networks.clip_graph import clip_graph
+
+    assert isinstance(run.recipe.network, ClipHead)
+    features = run_features(run, _engine())
+    metadata["mien.reading"] = json.dumps(features.model.reading)
+    metadata["mien.clip"] = json.dumps({"state": network.state_size, "head": run.recipe.network.head})
+    return clip_graph(network, features, heat)
+
+
 def _tta(runs: Sequence[Run]) -> TTA:
     settings = {run.recipe.tta for run in runs}
     if len(settings) > 1:
@@ -153,7 +186,7 @@ def _tta(runs: Sequence[Run]) -> TTA:
 
 def _pooled(networks: Sequence[nn.Module], faces: Faces, tta: TTA, progress: Counting) -> np.ndarray:
     """Return the mean of what the networks say in fp32, float64 (N, C)."""
-    engine = Engine("cpu", "fp32", "channels-last", torch.get_num_threads())
+    engine = _engine()
     views = dataclasses.asdict(tta)
     batches = torch.from_numpy(faces.images).split(INFERENCE_BATCH)
     return np.concatenate(
@@ -162,6 +195,11 @@ def _pooled(networks: Sequence[nn.Module], faces: Faces, tta: TTA, progress: Cou
             for batch in progress.over("read by torch", len(batches), batches)
         ]
     )
+
+
+def _engine() -> Engine:
+    """Return how networks run here, whatever they were trained on."""
+    return Engine("cpu", "fp32", "channels-last", torch.get_num_threads())
 
 
 def _metadata(

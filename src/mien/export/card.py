@@ -18,11 +18,16 @@ from mien.model import Model, views_in_words
 from mien.model.prior import TRAIN, shift_prior
 from mien.pages.tables import Table
 from mien.predictions import Predictions
-from mien.recipe import Recipe, chosen_on_val, to_toml
+from mien.recipe import ClipHead, Recipe, chosen_on_val, to_toml
 from mien.run import Run, began_with
 from mien.text import joined, percent, seeds_in_words, thousands
 
-NAMES = {"fer2013": "FER2013", "rendered": "rendered faces, shown by no person"}
+NAMES = {
+    "fer2013": "FER2013",
+    "rendered": "rendered faces, shown by no person",
+    "rendered-clips": "rendered clips, shown by no person",
+    "clips": "faces tracked in clips",
+}
 FER2013_LIMITS = (
     "FER2013's pictures were found on the web by search words, and many of its labels are doubtful: people reached "
     "about 65 % on it (Goodfellow et al., 2013). The figures below are agreement with those labels.",
@@ -100,7 +105,19 @@ def _introduction(model: Model, runs: Sequence[Run]) -> str:
     return (
         f"{networks} of {thousands(parameters)} parameters that {verb} facial expression off a grey face of "
         f"{model.side} × {model.side} pixels: {joined(model.labels, 'or')}. Each face is read "
-        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime."
+        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime.{_over_time(model, runs[0])}"
+    )
+
+
+def _over_time(model: Model, run: Run) -> str:
+    """Return what is to be known of a model over time, after a space; "" of one of single faces."""
+    network = run.recipe.network
+    if not (model.state_size and isinstance(network, ClipHead)):
+        return ""
+    return (
+        f" It knows time: those parameters are a head ({network.head}) that reads the features which the model "
+        f"{Path(network.pretrained).stem} gives of each frame and remembers {thousands(model.state_size)} numbers a face. "
+        f"The results are those of the frames of clips, in their order."
     )
 
 
@@ -113,14 +130,27 @@ def _usage(model: Model) -> str:
         f"turned, scaled and moved until its marks lie as near as can be to {points}, x and y as shares of the side "
         f"from the upper left corner. The marks of the box are the middles of its sides; it stands upright, and is "
         f"turned by what a face leans beyond {model.crop['upright']:g}°. Where the highest probability is below "
-        f'{model.threshold:g} the answer is "uncertain".'
+        f'{model.threshold:g} the answer is "uncertain".{_state_usage(model)}'
+    )
+
+
+def _state_usage(model: Model) -> str:
+    """Return how a model over time is run, after a space; "" of one of single faces."""
+    if not model.state_size:
+        return ""
+    size, classes = model.state_size, len(model.labels)
+    return (
+        f" Further inputs are `seconds`, float32 (N,), since each face's frame before (0 for the first), and `state`, "
+        f"float32 (N, {size}), the `next_state` of that frame (zeros for the first). Output `clip_probabilities`, float32 "
+        f"(N, {classes}), is what the clip so far shows."
     )
 
 
 def _limits(model: Model) -> tuple[str, ...]:
     origin = model.data["origin"]
     fer2013 = MAJORITY_LIMITS if origin.get("options", {}).get("majority") else FER2013_LIMITS
-    return {"fer2013": fer2013, "rendered": RENDERED_LIMITS}.get(origin.get("kind"), ()) + LIMITS
+    by_kind = {"fer2013": fer2013, "rendered": RENDERED_LIMITS, "rendered-clips": RENDERED_LIMITS}
+    return by_kind.get(origin.get("kind", ""), ()) + LIMITS
 
 
 def _data(model: Model) -> str:

@@ -4,6 +4,9 @@ The graph takes `faces`, uint8 (N, 1, S, S), and gives `probabilities`, float32 
 the input's scale, the mean with the mirror picture, the mean over an ensemble and the temperature are in it. The
 file's metadata holds the rest (`metadata.py`).
 
+A model over time takes `seconds` since the frame before, float32 (N,), and `state`, float32 (N, D), too, and gives
+`clip_probabilities`, float32 (N, C), of the clip so far and `next_state`; zeros are the state before the first frame.
+
 `mien export` writes such a file; everything that reads one does it here.
 """
 
@@ -27,10 +30,20 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # 1 framed faces by their landmarks alone
 INPUT, OUTPUT = "faces", "probabilities"
+SECONDS, STATE, CLIP_OUTPUT, NEXT_STATE = "seconds", "state", "clip_probabilities", "next_state"
 BATCH = 32  # faces that are read at once: more do not fit into a core's cache and are a sixth slower
 LARGEST_FILE_BYTES = 2**30  # several of the largest networks; protobuf itself ends at twice that
 SUM_TOLERANCE = 1e-3  # between a row's sum and 1
 WHAT = "a mien model"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipAnswer:
+    """What a model over time says of N faces after a frame of each."""
+
+    probabilities: np.ndarray  # float32 (N, C), of this frame
+    clip_probabilities: np.ndarray  # float32 (N, C), of the clip so far
+    state: np.ndarray  # float32 (N, D), for the next frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +68,7 @@ class Model(Shown):
     graph_sha256: str  # of the file without its metadata: the same for the same answers
     graph_prior: tuple[float, ...]  # the share that the graph takes each class to have
     prior: tuple[float, ...]  # the share that `probabilities` takes each class to have
+    state_size: int  # floats a face that a model over time remembers; 0: it knows single faces alone
     _session: "InferenceSession" = field(repr=False)
 
     def with_prior(self, prior: Prior) -> "Model":
@@ -68,17 +82,44 @@ class Model(Shown):
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays.
 
-        Raises ModelError where the graph fails, or gives what are no probabilities.
+        A model over time takes each for the first frame of a clip. Raises ModelError where the graph fails, or gives
+        what are no probabilities.
         """
+        images = self._checked(images)
+        starts = range(0, len(images), BATCH)
+        parts = [self._run(images[start : start + BATCH]).probabilities for start in starts]
+        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+
+    def start(self, faces: int) -> np.ndarray:
+        """Return the state of so many faces before the first frame of each, float32 (N, D)."""
+        return np.zeros((faces, self.state_size), np.float32)
+
+    def step(self, images: np.ndarray, seconds: np.ndarray, state: np.ndarray) -> ClipAnswer:
+        """Return what a model over time says of the next frame of each of N faces, uint8 (N, S, S).
+
+        `seconds`, (N,), passed since the frame before, 0 for a first one; `state` is that of the answer to it, or of
+        `start`. Raises DataError for other arrays, ModelError where the graph fails.
+        """
+        images = self._checked(images)
+        if (
+            not self.state_size
+            or state.shape != (len(images), self.state_size)
+            or len(seconds) != len(images)
+        ):
+            raise DataError(f"{self.name} takes a state (N, {self.state_size}) and seconds (N,) beside faces")
+        if not len(images):
+            none = np.empty((0, len(self.labels)), np.float32)
+            return ClipAnswer(none, none, state)
+        return self._run(images, np.asarray(seconds, np.float32), np.asarray(state, np.float32))
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        """Return faces uint8 (N, S, S); DataError for other arrays."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (self.side, self.side):
             raise DataError(
                 f"{self.name} reads faces uint8 (N, {self.side}, {self.side}), not {images.dtype} {images.shape}"
             )
-        batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
-        parts = [self._run(batch) for batch in batches]
-        probs = np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
-        return probs if self.prior == self.graph_prior else shift_prior(probs, self.graph_prior, self.prior)
+        return images
 
     def __reduce__(self):
         """Carry the file's bytes: another process, or machine, need not have it."""
@@ -90,18 +131,31 @@ class Model(Shown):
         threads = self._session.get_session_options().intra_op_num_threads
         return _unpickled, (self.path, data, threads, self.threshold, self.prior)
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def _run(
+        self, images: np.ndarray, seconds: np.ndarray | None = None, state: np.ndarray | None = None
+    ) -> ClipAnswer:
         """Return what the graph says of a batch; ModelError where it fails or its answers are no probabilities."""
+        inputs: dict[str, np.ndarray] = {INPUT: images[:, None]}
+        outputs = [OUTPUT]
+        if self.state_size:
+            inputs[SECONDS] = np.zeros(len(images), np.float32) if seconds is None else seconds
+            inputs[STATE] = self.start(len(images)) if state is None else state
+            outputs += [CLIP_OUTPUT, NEXT_STATE]
         try:
-            probs = np.asarray(self._session.run([OUTPUT], {INPUT: batch})[0])
+            probs, *others = (np.asarray(one) for one in self._session.run(outputs, inputs))
         except Exception as fault:  # onnxruntime's own errors have no common class but this
             raise ModelError(
                 f"{self.path}: its graph fails ({_first_line(fault)}); export it again"
             ) from None
-        shaped = probs.shape == (len(batch), len(self.labels)) and probs.min() >= 0  # nor is nan
+        clips, after = others or (probs, inputs[INPUT])
+        return ClipAnswer(self._probs(probs, len(images)), self._probs(clips, len(images)), after)
+
+    def _probs(self, probs: np.ndarray, faces: int) -> np.ndarray:
+        """Return probabilities (N, C) that a graph gave under the prior; ModelError where they are none."""
+        shaped = probs.shape == (faces, len(self.labels)) and probs.min() >= 0  # nor is nan
         if not shaped or np.abs(probs.sum(1) - 1).max() > SUM_TOLERANCE:
             raise ModelError(f"{self.path}: what its graph gives are no probabilities; export it again")
-        return probs
+        return probs if self.prior == self.graph_prior else shift_prior(probs, self.graph_prior, self.prior)
 
     def __repr__(self) -> str:
         return f"Model({self.path}: {self.name}, {self.side} x {self.side}, {', '.join(self.labels)})"
@@ -159,7 +213,7 @@ def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
     except (ValueError, DataError) as fault:
         raise ModelError(f"{path}: {WHAT} is damaged here ({fault}); export it again") from None
     session = open_session(path, data, threads)
-    _check_ends(path, session, values["side"], len(values["labels"]))
+    _check_ends(path, session, values["side"], len(values["labels"]), values["state_size"])
     model = Model(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -236,15 +290,19 @@ def _first_line(fault: Exception) -> str:
     return (str(fault).strip() or type(fault).__name__).splitlines()[0]
 
 
-def _check_ends(path: Path, session, side: int, classes: int) -> None:
+def _check_ends(path: Path, session, side: int, classes: int, state: int) -> None:
     """Raise ModelError unless the graph takes and gives what the metadata says."""
     actual = [
         [(e.name, e.type, e.shape) for e in ends] for ends in (session.get_inputs(), session.get_outputs())
     ]
-    expected = [(INPUT, "tensor(uint8)", [1, side, side])], [(OUTPUT, "tensor(float)", [classes])]
-    without_batch = tuple([(name, kind, shape[1:]) for name, kind, shape in ends] for ends in actual)
+    floats = "tensor(float)"
+    takes, gives = [(INPUT, "tensor(uint8)", [1, side, side])], [(OUTPUT, floats, [classes])]
+    if state:
+        takes += [(SECONDS, floats, []), (STATE, floats, [state])]
+        gives += [(CLIP_OUTPUT, floats, [classes]), (NEXT_STATE, floats, [state])]
+    without_batch = [[(name, kind, shape[1:]) for name, kind, shape in ends] for ends in actual]
     free = all(not isinstance(shape[0], int) for ends in actual for _, _, shape in ends if shape)
-    if without_batch != expected or not free:
+    if without_batch != [takes, gives] or not free:
         raise ModelError(
             f"{path}: its graph takes {actual[0]} and gives {actual[1]}; {WHAT} with its labels and side takes "
             f"faces uint8 (N, 1, {side}, {side}) and gives probabilities float32 (N, {classes})"
@@ -265,6 +323,7 @@ def facts(model: Model) -> list[tuple[str, str]]:
             "prior",
             ", ".join(f"{label} {100 * p:.1f} %" for label, p in zip(model.labels, model.prior, strict=True)),
         ),
+        *([("over time", f"remembers {model.state_size:,} numbers a face")] if model.state_size else []),
         ("calibrated", f"temperature {model.temperature:g}, uncertain below {model.threshold:g}"),
         ("licence", model.licence),
         ("sha256", model.sha256),

@@ -11,6 +11,7 @@ mien.prior        the share that answers take each class to have, by label; wher
 mien.data         fingerprint, origin, counts and notes of the data set
 mien.runs         of each run that it is made of name, seed, recipe (TOML) and the weights' sha256
 mien.reading      the views that a face is read in, mirror and shift as a recipe has them; precision, fp32 or int8
+mien.clip         of a model over time alone: the floats of its state and the kind of its head
 mien.card         the model card, Markdown
 mien.licence      under which terms it may be used
 mien.checksum     sha256 over the graph and all of the above
@@ -39,6 +40,7 @@ SHAPES = {
     "reading": {"mirror": bool, "shift": int, "precision": str},
 }
 LARGEST_SIDE = 1024
+LARGEST_STATE = 2**20
 FEWEST_CLASSES, MOST_CLASSES = 2, 1000
 
 
@@ -56,7 +58,20 @@ def parsed(metadata: dict[str, str]) -> dict:
             raise ValueError(fault)
     _refuse_values(values)
     values["prior"] = _prior(metadata.get("mien.prior"), values)
+    values["state_size"] = _state_size(metadata.get("mien.clip"))
     return values
+
+
+def _state_size(text: str | None) -> int:
+    """Return the floats of the state of a model over time, 0 of one that knows single faces alone."""
+    if text is None:
+        return 0
+    clip = parse_json(text)
+    if fault := misfit(clip, {"state": int, "head": str}, "mien.clip"):
+        raise ValueError(fault)
+    if not 1 <= clip["state"] <= LARGEST_STATE:
+        raise ValueError("mien.clip has a state of a size that no model has")
+    return clip["state"]
 
 
 def _prior(text: str | None, values: dict) -> tuple[float, ...]:

@@ -116,6 +116,13 @@ def _without_dump() -> Iterator[None]:
 
 
 def _exported(reader: Reader, side: int) -> bytes:
+    return exported(reader, (torch.zeros(2, 1, side, side, dtype=torch.uint8),), [INPUT], [OUTPUT])
+
+
+def exported(
+    module: nn.Module, example: tuple[torch.Tensor, ...], inputs: list[str], outputs: list[str]
+) -> bytes:
+    """Return a module as the bytes of an ONNX file, the first dimension of all that goes in and out free."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _without_dump():
         file = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.9 to 2.13 tell of the newer one
@@ -126,12 +133,12 @@ def _exported(reader: Reader, side: int) -> bytes:
             "ignore", "Constant folding", UserWarning
         )  # of paddings: onnxruntime folds them
         torch.onnx.export(
-            reader,
-            (torch.zeros(2, 1, side, side, dtype=torch.uint8),),
+            module,
+            example,
             file,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes={name: {0: "N"} for name in (*inputs, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

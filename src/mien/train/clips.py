@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from mien.dataset import Development, Faces
-from mien.errors import DataError, Stopped
+from mien.errors import DataError, RunError, Stopped
 from mien.folds import subset
 from mien.networks.clip import ClipNetwork
 from mien.networks.engine import Engine
-from mien.networks.features import cached_features, frame_features
+from mien.networks.features import FrameFeatures, cached_features, frame_features
 from mien.recipe import ClipHead, Recipe
 from mien.run import Run
 from mien.train.schedule import TrainState, ema_decay_at, lr_at
@@ -49,9 +49,9 @@ def clips_of(faces: Faces, features: np.ndarray, device: str = "cpu") -> list[Cl
         )
     clips = []
     for rows in faces.frames.rows():
-        tensors = (features[rows], faces.frames.seconds[rows].astype(np.float32), faces.labels[rows])
-        label = int(faces.frames.clip_labels[rows[0]])
-        clips.append(Clip(*(torch.from_numpy(one).to(device) for one in tensors), label, rows))
+        arrays = (features[rows], faces.frames.seconds[rows].astype(np.float32), faces.labels[rows])
+        known, seconds, labels = (torch.from_numpy(one).to(device) for one in arrays)
+        clips.append(Clip(known, seconds, labels, int(faces.frames.clip_labels[rows[0]]), rows))
     return clips
 
 
@@ -134,8 +134,8 @@ class ClipTraining(Training):
     """A training whose examples are clips; `rows`, `labels` and an epoch's order are those of clips."""
 
     batches: ClipBatches  # pyright: ignore[reportIncompatibleVariableOverride]
-    network: ClipNetwork
-    eval_network: ClipNetwork
+    network: ClipNetwork  # pyright: ignore[reportIncompatibleVariableOverride]
+    eval_network: ClipNetwork  # pyright: ignore[reportIncompatibleVariableOverride]
     val: list[Clip]
 
     def step(self) -> None:
@@ -184,7 +184,7 @@ def begin_clips(run: Run, data: Development, engine: Engine, stop: Callable[[], 
 
     options = run.recipe.network
     assert isinstance(options, ClipHead)
-    features = frame_features(options, side=run.data.side, threads=engine.threads)
+    features = run_features(run, engine)
     tables = cached_features(run.folder.parent, features, data, check)
     torch.manual_seed(derive_seed(run.seed, "init", 0))
     network = ClipNetwork(options, features=features.size, classes=len(run.data.labels))
@@ -210,6 +210,17 @@ def begin_clips(run: Run, data: Development, engine: Engine, stop: Callable[[], 
         loss=F.cross_entropy,
         val=val,
     )
+
+
+def run_features(run: Run, engine: Engine) -> FrameFeatures:
+    """Return what gives the features that a run's head reads; RunError where its model's file is another one now."""
+    assert isinstance(run.recipe.network, ClipHead)
+    features = frame_features(run.recipe.network, side=run.data.side, threads=engine.threads)
+    if run.init is None or features.model.sha256 != run.init["sha256"]:
+        raise RunError(
+            f"{features.model.path}: changed since {run.folder} was begun with it; bring it back, or train it anew"
+        )
+    return features
 
 
 def check_clips(recipe: Recipe, data: Development) -> dict:

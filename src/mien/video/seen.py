@@ -50,19 +50,22 @@ class _Smoothed:
     number: int
     steady: Steady
     seconds: float  # when last seen
+    state: np.ndarray  # float32 (D,), what a model over time remembers
 
 
 class Watcher:
     """Detects, tracks and classifies the faces of one video, frame by frame.
 
     Only faces within `region` (left, top, width, height in pixels of a frame) count; VideoError where a frame has
-    nothing of it.
+    nothing of it. A model over time remembers each person's frames itself, so its probabilities are not smoothed.
     """
 
     def __init__(
         self, recognizer: Recognizer, *, settings: Settings | None = None, region: Region | None = None
     ) -> None:
-        self._recognizer, self._settings, self._region = recognizer, settings, region
+        over_time = recognizer.model.state_size > 0
+        self._settings = settings or (Settings(constant_seconds=0) if over_time else Settings())
+        self._recognizer, self._region = recognizer, region
         self._follower = Follower(long_side=recognizer.long_side)
         self._known: dict[int, _Smoothed] = {}  # by the follower's number
         self._people = 0
@@ -74,9 +77,12 @@ class Watcher:
         )
         tracked = [one for one in in_frame if self._recognizer.accepts(one[1])]
         detections = self._recognizer.crop_faces(frame.pixels, [face for _, face in tracked])
+        alone = self._recognizer.classify(detections)
+        people = [self._person(number, frame.seconds) for number, _ in tracked]
+        rows = self._over_time(people, detections.crops, alone, frame.seconds)
         faces = [
-            self._smoothed(self._person(number, frame.seconds), face, frame.seconds)
-            for (number, _), face in zip(tracked, self._recognizer.classify(detections), strict=True)
+            self._smoothed(person, face, row, frame.seconds)
+            for person, face, row in zip(people, alone, rows, strict=True)
         ]
         self._known = {n: one for n, one in self._known.items() if frame.seconds - one.seconds <= GAP_SECONDS}
         return TrackedFrame(frame, faces)
@@ -98,12 +104,30 @@ class Watcher:
         if number not in self._known:
             self._people += 1
             steady = Steady(self._recognizer.model.threshold, self._settings)
-            self._known[number] = _Smoothed(self._people, steady, seconds)
-        self._known[number].seconds = seconds
+            state = self._recognizer.model.start(1)[0]
+            self._known[number] = _Smoothed(self._people, steady, seconds, state)
         return self._known[number]
 
-    def _smoothed(self, person: _Smoothed, face: FaceExpression, seconds: float) -> TrackedFace:
-        smoothed, place = person.steady.add(seconds, np.array(list(face.probabilities.values())))
+    def _over_time(
+        self, people: list[_Smoothed], crops: np.ndarray, alone: list[FaceExpression], seconds: float
+    ) -> np.ndarray:
+        """Return each face's probabilities, float (N, C): of the frame alone, or by a model that remembers others."""
+        model = self._recognizer.model
+        rows = np.array([list(face.probabilities.values()) for face in alone])
+        if model.state_size and people:
+            gaps = np.array([seconds - person.seconds for person in people])
+            answer = model.step(crops, gaps, np.stack([person.state for person in people]))
+            rows = answer.probabilities
+            for person, state in zip(people, answer.state, strict=True):
+                person.state = state
+        for person in people:
+            person.seconds = seconds
+        return rows
+
+    def _smoothed(
+        self, person: _Smoothed, face: FaceExpression, row: np.ndarray, seconds: float
+    ) -> TrackedFace:
+        smoothed, place = person.steady.add(seconds, row)
         labels = self._recognizer.model.labels
         by_class = dict(zip(labels, smoothed.tolist(), strict=True))
         label = UNCERTAIN if place is None else labels[place]
