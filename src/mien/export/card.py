@@ -105,7 +105,8 @@ def _introduction(model: Model, runs: Sequence[Run]) -> str:
     return (
         f"{networks} of {thousands(parameters)} parameters that {verb} facial expression off a grey face of "
         f"{model.side} × {model.side} pixels: {joined(model.labels, 'or')}. Each face is read "
-        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime.{_over_time(model, runs[0])}"
+        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime."
+        f"{_over_time(model, runs[0])}"
     )
 
 
@@ -116,8 +117,8 @@ def _over_time(model: Model, run: Run) -> str:
         return ""
     return (
         f" It knows time: those parameters are a head ({network.head}) that reads the features which the model "
-        f"{Path(network.pretrained).stem} gives of each frame and remembers {thousands(model.state_size)} numbers a face. "
-        f"The results are those of the frames of clips, in their order."
+        f"{Path(network.pretrained).stem} gives of each frame and remembers {thousands(model.state_size)} numbers a "
+        f"face. The results are those of the frames of clips, in their order."
     )
 
 
@@ -141,8 +142,8 @@ def _state_usage(model: Model) -> str:
     size, classes = model.state_size, len(model.labels)
     return (
         f" Further inputs are `seconds`, float32 (N,), since each face's frame before (0 for the first), and `state`, "
-        f"float32 (N, {size}), the `next_state` of that frame (zeros for the first). Output `clip_probabilities`, float32 "
-        f"(N, {classes}), is what the clip so far shows."
+        f"float32 (N, {size}), the `next_state` of that frame (zeros for the first). Output "
+        f"`clip_probabilities`, float32 (N, {classes}), is what the clip so far shows."
     )
 
 

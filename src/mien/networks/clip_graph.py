@@ -6,7 +6,8 @@ from torch import nn
 
 from mien.model import CLIP_OUTPUT, NEXT_STATE, OUTPUT, SECONDS, STATE
 from mien.networks.clip import ClipNetwork
-from mien.networks.features import FEATURES, FrameFeatures
+from mien.networks.features import FrameFeatures
+from mien.networks.features_graph import FEATURES
 from mien.networks.graph import exported
 
 
