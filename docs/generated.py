@@ -39,6 +39,7 @@ MODULES = {
     "mien.stress": "Stress",
     "mien.fairness": "Fairness",
     "mien.export": "Exporting",
+    "mien.track": "Tracking",
     "mien.distill": "Distillation",
     "mien.model": "Model files",
     "mien.video": "Video",

@@ -59,7 +59,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("trian", "a"), "no such command 'trian'; did you mean 'train'? (see mien --help)"),
+        (("evalute", "a"), "no such command 'evalute'; did you mean 'evaluate'? (see mien --help)"),
         (("train",), "missing argument 'recipe' (see mien train --help)"),
         (("judge", "a.csv", "--levle", "0.9"), "no such option: --levle"),
         (("pack", "a", "b", "--side", "many"), "invalid value for '--side'"),

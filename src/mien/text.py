@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import PurePath
 
 from mien.labels import CONTROL
 
@@ -40,6 +41,11 @@ def capitalized(text: str) -> str:
 def quoted(path) -> str:
     """Return a path as a shell takes it."""
     return shlex.quote(str(path))
+
+
+def without_password(address: str | PurePath) -> str:
+    """Return an address, as of a database or a server, with "…" in place of its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", str(address))
 
 
 def filled(text: str, indent: str = "") -> str:

@@ -1,5 +1,6 @@
-"""The commands that judge and ship: evaluate, judge, compare, stress, fairness, export."""
+"""The commands that judge and ship: evaluate, judge, compare, stress, fairness, export, track."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -191,3 +192,29 @@ def export(
     with stop_asked() as stop:
         model = export(runs, out, **options, progress=TerminalCounting(stop=stop))
     print(f"{summary(model)}\n\nmien info {out} shows its model card")
+
+
+@app.command()
+def track(
+    runs: Annotated[list[Path], typer.Argument(help="folders of runs, complete or not")],
+    to: Annotated[str, typer.Option(metavar="KIND:PLACE", help="tensorboard:DIR, mlflow:URI or csv:FILE")],
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="beside a training: copy each epoch as it ends, until all are complete"
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the folder of a report by mien compare, to go along")
+    ] = None,
+) -> None:
+    """Copy runs to TensorBoard, MLflow or a CSV file.
+
+    Curves, settings, final figures with their intervals. The same command again adds what is new.
+    """
+    from mien.track import track
+
+    with stop_asked() as stop:
+        options = {"follow": follow, "report": report, "stop": stop}
+        for line in track(runs, to, **options, note=lambda line: print(f"mien: {line}", file=sys.stderr)):
+            print(line)

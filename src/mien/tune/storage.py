@@ -8,7 +8,6 @@ private copy is read, which Optuna may bring to its newest schema.
 import fcntl
 import logging
 import os
-import re
 import sqlite3
 import tempfile
 import time
@@ -27,6 +26,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mien.errors import MienError, TuneError
 from mien.reading import open_file, sealed, unsealed
+from mien.text import without_password as shown
 from mien.tune import JOURNAL
 
 SQLITE_HEADER = b"SQLite format 3\0"
@@ -76,11 +76,6 @@ def cut_torn_line(handle: int) -> None:
 def is_address(where: str | Path) -> bool:
     """Tell whether a storage is given by an address and not by a path."""
     return "://" in str(where)
-
-
-def shown(where: str | Path) -> str:
-    """Return a storage's address without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", str(where))
 
 
 @contextmanager
