@@ -9,7 +9,7 @@ MIEN = .venv/bin/mien
 OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all test-lowest test-python bench results fairness weights teachers study study-page site npm wheel clean
+.PHONY: run test test-all test-lowest test-python test-versions test-portable bench results fairness weights teachers study study-page site npm wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -43,6 +43,18 @@ test-lowest:
 test-python:
 	PYTHON="$(PYTHON)" scripts/environment $(OTHER) test
 	$(OTHER)/bin/python -m pytest -n 2 --dist loadscope
+
+# the fast tests with each Python that is installed, of 3.11 to 3.14, and with the lowest versions
+PYTHONS = $(foreach version,3.11 3.12 3.13 3.14,$(if $(shell python$(version) --version 2>/dev/null),python$(version)))
+test-versions:
+	for python in $(PYTHONS); do $(MAKE) test-python PYTHON=$$python || exit 1; done
+	$(MAKE) test-lowest
+
+# tests on a Linux that behaves as Windows does towards mien (docs/systems.md)
+PORTABLE = $(foreach name,$(PORTABLE_FILES),tests/test_$(name).py)
+PORTABLE_FILES = system locks files growing pack_folders
+test-portable: .venv/with-test
+	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest -n 2 --dist loadscope $(PORTABLE)
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"  # toy networks are faster so, also in the processes that tests start
 
@@ -15,9 +16,17 @@ from PIL import Image
 from mien.dataset import read_dataset, writing_dataset
 from mien.labels import LABELS
 
+WINDOWS = os.name == "nt" or "simulated" in sys.modules  # as `make test-portable` has it
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOY_SIDE = 16
 TOY_COUNTS = {"train": 12, "val": 5, "test": 5}  # faces a class
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out what Windows has not, there and where it is simulated."""
+    for item in items:
+        if WINDOWS and (mark := item.get_closest_marker("posix")):
+            item.add_marker(pytest.mark.skip(reason=f"not on Windows: {mark.args[0]}"))
 
 
 def toy_face(rng: np.random.Generator, label: int, side: int = TOY_SIDE) -> bytes:

@@ -86,6 +86,7 @@ def test_no_link_leads_a_hidden_file_elsewhere(tmp_path, monkeypatch):
     assert "mine" == victim.read_text()
 
 
+@pytest.mark.posix("a path has 259 characters")
 def test_a_name_as_long_as_may_be_can_be_written(tmp_path):
     """A file whose name has 255 bytes is written, as hidden names are shorter."""
     for name in ("x" * 255, "ä" * 127):
@@ -94,6 +95,7 @@ def test_a_name_as_long_as_may_be_can_be_written(tmp_path):
         assert "x" == (tmp_path / name).read_text()
 
 
+@pytest.mark.posix("nobody removes what another process has open")
 def test_a_killed_writers_hidden_file_goes_and_a_living_ones_stays(tmp_path):
     """The next writer of a file removes what killed ones left, and nothing that is being written."""
     path = tmp_path / "o.csv"

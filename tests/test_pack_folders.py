@@ -275,15 +275,16 @@ def test_a_list_of_pictures(tmp_path):
     assert [100, 0, 50] == read_dataset(tmp_path / "faces").whole().images[:, 0, 0].tolist()
 
 
-def test_a_path_of_windows_is_told(tmp_path):
-    """A path with backslashes names no file here, and the reason says what to write instead."""
+def test_paths_of_windows_in_a_table_are_read(tmp_path):
+    """Backslashes separate folders where no file has them in its name; of a drive the reason says that it is one."""
     picture(tmp_path / "in" / "a.png")
-    (tmp_path / "list.csv").write_text("path,label\nin/a.png,sad\nin\\a.png,sad\nin\\b.png,sad\n")
+    paths = ("in/a.png", "in\\a.png", "in\\b.png", "C:\\in\\a.png")
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"{path},sad\n" for path in paths))
     info = pack(tmp_path / "list.csv", tmp_path / "faces")
-    (_, known), (_, lost) = read_left_out(info)
+    (_, lost), (_, drive) = read_left_out(info)
 
-    assert '"/"' in known
-    assert '"/"' not in lost
+    assert 2 == sum(map(info.count, SPLITS))
+    assert "C:" in drive and "C:" not in lost
 
 
 BAD_LISTS = {

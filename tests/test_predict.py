@@ -566,7 +566,9 @@ def in_another_process(recognizer: Recognizer, path: str) -> list[tuple]:
     return [(face.box, face.label) for face in recognizer.predict(path)]
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", sorted({"spawn", "forkserver"} & {*multiprocessing.get_all_start_methods()})
+)
 def test_a_recognizer_travels_to_other_processes(recognizer, photos, faces, method):
     """Pickled into a process that inherits nothing, a recognizer gives the same answers with the same settings."""
     strict = Recognizer(recognizer.model, threshold=1.0)

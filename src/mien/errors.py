@@ -10,6 +10,7 @@ MienError
 ├── RunError           a run folder that cannot be used
 │   └── OutOfMemory    a training that needs more memory than there is
 ├── ModelError         a model file that cannot be used, or made
+│   └── DeviceError    a processor that cannot run a network, or not as the CPU does
 ├── TuneError          a space, a search or its storage that cannot be used
 ├── ServeError         an address, an option or a folder that the server cannot use
 ├── StorageError       a file that could not be written or locked
@@ -61,6 +62,10 @@ class OutOfMemory(RunError):
 
 class ModelError(MienError):
     """A model file that cannot be used, or that cannot be made of the runs given."""
+
+
+class DeviceError(ModelError):
+    """A processor, as a GPU, that cannot be used here, or whose answers are not the CPU's."""
 
 
 class TuneError(MienError):

@@ -19,6 +19,7 @@ import numpy as np
 
 from mien.errors import FolderExists, StorageError
 from mien.locks import is_abandoned, locked_name, mark_in_use
+from mien.system import beside, is_device, rename_folder, replace_file
 
 TEMPORARY = ".tmp"  # how hidden files that are being written end
 LONGEST_PREFIX = 40  # characters of a file's name that its hidden file repeats
@@ -70,7 +71,7 @@ def whole_file(path: Path, *, ending: str = "") -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            hidden.replace(path)
+            replace_file(hidden, path)
         finally:
             with_no_error(hidden.unlink)
         sync_folder(path.parent)
@@ -86,7 +87,13 @@ def _file_named(path: Path) -> Path:
         raise StorageError(f"{path}: a folder; give the name of a file")
     if os.path.exists(path) and not os.path.isfile(path) or str(path.parent) == "/dev":  # noqa: PTH110, PTH113
         raise StorageError(f"{path}: a pipe or a device; give the name of a file")
+    _refuse_device(path)
     return path
+
+
+def _refuse_device(path: Path) -> None:
+    if is_device(path.name):
+        raise StorageError(f"{path}: Windows takes this name for a device; give another name")
 
 
 def require_place(path: Path) -> None:
@@ -141,6 +148,7 @@ def with_no_error(action: Callable[..., object], *arguments: object) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder and those above it where they are missing; StorageError where that cannot be."""
+    _refuse_device(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -175,19 +183,20 @@ def appearing_folder(target: Path, *, waiting: Callable[[], None] = lambda: None
     """
     target = Path(target)
     make_folder(target.parent)
+    _refuse_device(target)
     with locked_name(target, "the folder", waiting=waiting):
         if target.is_dir() and any(target.iterdir()):
             raise FolderExists(f"{target}: exists already")
         with _hidden_folder(target) as hidden:
             yield hidden
-            hidden.rename(target)
+            rename_folder(hidden, target)
             sync_folder(target.parent)
 
 
 @contextmanager
 def _hidden_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder beside `target`, to be renamed in the block; whoever calls this has the target's lock."""
-    hidden = target.with_name(f".{target.name}.partial")
+    hidden = beside(target, ".partial")
     try:
         shutil.rmtree(hidden, ignore_errors=True)
         hidden.mkdir()
@@ -215,7 +224,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
     Of two processes that make the same target the second one waits. Raises StorageError where the disk refuses.
     """
-    old = target.with_name(f".{target.name}.old")
+    _refuse_device(target)
+    old = beside(target, ".old")
     with _parents_of(target), locked_name(target, "the folder", waiting=lambda: None):
         _restore(old, target)
         with _hidden_folder(target) as hidden:
@@ -223,7 +233,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             try:
                 if target.exists():
                     target.rename(old)
-                hidden.rename(target)
+                rename_folder(hidden, target)
                 sync_folder(target.parent)
             finally:
                 _restore(old, target)

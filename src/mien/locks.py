@@ -2,23 +2,21 @@
 
 import errno
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mien.errors import StorageError
-
-try:
-    import fcntl
-except ImportError:  # Windows, where nobody can remove a file that is open
-    fcntl = None
+from mien.system import beside, try_lock
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-POLL_SECONDS = 0.1
+AT_WORK = "at-work"  # how the files of processes at work in a folder begin, behind a dot
+POLL_SECONDS = 0.02
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 MOMENT_SECONDS = 60.0  # between a file's making and its lock, or the lock's end and its new name, is far less
 
@@ -35,14 +33,40 @@ def locked_name(
 ) -> AbstractContextManager[None]:
     """Hold a file, or a name that nothing has yet, for this process alone, by `.NAME.lock` beside it.
 
-    The kernel frees a lock however the process ends. On a file system without such locks a file `.NAME.lock.held`
-    stands for it and names host and process; one of a dead process of this host is taken over. While another
-    process holds it, `waiting()` is called again and again until it is free; it may raise, to stop.
+    The kernel frees a lock however the process ends. A name that is too long for that is shortened. On a file system
+    without such locks a file `.NAME.lock.held` stands for it and names host and process; one of a dead process of this
+    host is taken over. While another process holds it, `waiting()` is called again and again until it is free; it may
+    raise, to stop.
 
     Raises StorageError where it is held and no `waiting` is given, or where no file can be made for it.
     """
     path = Path(path)
-    return _locked(path, path.with_name(f".{path.name}.lock"), what, waiting)
+    return _locked(path, beside(path, ".lock"), what, waiting)
+
+
+@contextmanager
+def at_work(folder: Path, what: str) -> Iterator[bool]:
+    """Be counted among the processes at work in a folder; yields whether there was no other one.
+
+    Each has a lock of its own there, so one that was killed does not count.
+    """
+    own = Path(folder) / f"{AT_WORK}-{secrets.token_hex(8)}"
+    with ExitStack() as stack:
+        with locked_name(Path(folder) / AT_WORK, what, waiting=lambda: None):
+            alone = not [place for place in Path(folder).glob(f".{AT_WORK}-*.lock") if _is_held(place)]
+            stack.enter_context(locked_name(own, what))
+        yield alone
+
+
+def _is_held(place: Path) -> bool:
+    """Tell whether a process holds the lock of a file; one that nobody holds goes."""
+    lock = _acquired(place, None)
+    if lock is None:
+        return True
+    with suppress(OSError):
+        place.unlink()
+    lock.release()
+    return False
 
 
 @contextmanager
@@ -106,16 +130,14 @@ def is_held(folder: Path) -> bool:
 def mark_in_use(file: IO) -> None:
     """Let `is_abandoned` see that an open file is being written, where the file system knows locks."""
     with suppress(OSError):
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(file)
 
 
 def is_abandoned(path: Path) -> bool:
     """Tell whether nobody writes a file that `mark_in_use` was called for; False where that cannot be told."""
     try:
         with open(path, "rb") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(file)
             return time.time() - os.fstat(file.fileno()).st_mtime > MOMENT_SECONDS
     except OSError:
         return False

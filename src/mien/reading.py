@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from mien.errors import MienError
 from mien.labels import known_words
+from mien.system import READ_FLAGS
 
 DEFAULT_MODEL = (
     "pocket-photos"  # what classifies the faces of photos, videos and the page unless told otherwise
@@ -57,7 +58,7 @@ def refuse_other_than_file(path: str | os.PathLike[str]) -> os.stat_result:
 def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file to read its bytes; Unreadable or another OSError, without waiting, for anything else."""
     refuse_other_than_file(path)
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, READ_FLAGS)
     try:
         _regular(os.fstat(handle))
     except Unreadable:
@@ -94,7 +95,7 @@ def read_file_or_pipe(path: str | os.PathLike[str], most: int) -> bytes:
     except (OSError, ValueError):
         return read_bytes(path, most)  # which says what it is
     parts, size = [], 0
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as pipe:
+    with open(os.open(path, READ_FLAGS), "rb", buffering=0) as pipe:
         while part := _next_part(pipe):
             parts.append(part)
             size += len(part)

@@ -12,8 +12,9 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TypeVar
 
+from mien.system import PROCESS_FILES, cores_of_affinity
+
 AHEAD = 32  # things that wait done, a worker
-PROCESS = Path("/proc/self")
 UNLIMITED = ("max", "-1")  # in a control group of version 2, and of version 1
 
 Thing = TypeVar("Thing")
@@ -25,14 +26,13 @@ def available_cores() -> int:
 
     A container that may use two and a half cores of 64 has three. Where the system does not say (macOS), all.
     """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(affinity, cpu_quota())))
+    return max(1, math.ceil(min(cores_of_affinity(), cpu_quota())))
 
 
-def cpu_quota(process: Path = PROCESS) -> float:
+def cpu_quota(process: Path = PROCESS_FILES) -> float:
     """Return the smallest CPU quota, in cores, of the control groups a process is in; infinity where there is none.
 
-    Linux's cgroups(7), version 1 and 2. `process` is its folder in /proc.
+    Linux's cgroups(7), version 1 and 2. `process` is its folder among Linux's processes.
     """
     quotas = [math.inf]
     for mount, group in _cpu_groups(process):

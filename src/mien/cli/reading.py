@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
+from mien.devices import DEVICES
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
 
@@ -41,6 +42,10 @@ MinFaceOption = Annotated[
 ]
 
 
+DeviceOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help=f"what runs the networks: {', '.join(DEVICES)}; by default the CPU"),
+]
 CsvOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="write a row a face as they come; - is standard output")
 ]
@@ -88,6 +93,7 @@ def predict(
     prior: PriorOption = None,
     min_score: MinScoreOption = 0.0,
     min_face: MinFaceOption = 0.0,
+    device: DeviceOption = "cpu",
     resume: ResumeOption = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="threads that work at a time, by default one a core")
@@ -105,7 +111,13 @@ def predict(
     terminal = sys.stdout.isatty()
     outputs = {"csv": csv, "json": json, "annotate": annotate, "page": page, "explain": explain}
     answers = {"threshold": threshold, "prior": prior}
-    detected = {"long_side": long_side, "min_score": min_score, "min_face": min_face, **answers}
+    detected = {
+        "long_side": long_side,
+        "min_score": min_score,
+        "min_face": min_face,
+        "device": device,
+        **answers,
+    }
     width = shutil.get_terminal_size().columns if terminal else None
     with stop_asked() as stop:
         counts = predict(
@@ -176,6 +188,7 @@ def serve(
     time_limit: Annotated[
         float, typer.Option(help="seconds from a request to its answer, a third of them for a picture")
     ] = 30.0,
+    device: DeviceOption = "cpu",
     queue: Annotated[int, typer.Option(help="pictures that wait at once, half of them of one address")] = 128,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="a line a request on standard error, without names")
@@ -199,6 +212,7 @@ def serve(
         Settings(
             model=model,
             threshold=threshold,
+            device=device,
             host=host,
             port=port,
             workers=workers,

@@ -9,6 +9,7 @@ from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.cli.reading import (
     LIMITS,
     CsvOption,
+    DeviceOption,
     JsonOption,
     LongSideOption,
     MinFaceOption,
@@ -70,6 +71,7 @@ def video(
     seconds: Annotated[float | None, typer.Option(help="read no more of each source than this")] = None,
     frames: Annotated[int | None, typer.Option(help="read no more of each source than this")] = None,
     rate: Annotated[float, typer.Option(help="frames a second of numbered pictures")] = 25.0,
+    device: DeviceOption = "cpu",
     resume: ResumeOption = False,
 ) -> None:
     """Track faces and their expression in videos or a camera.
@@ -82,7 +84,13 @@ def video(
     rows_on_terminal = "-" in (csv, json) and sys.stdout.isatty()
     outputs = {"csv": csv, "json": json, "people": people, "annotate": annotate, "timeline": timeline}
     answers = {"threshold": threshold, "prior": prior}
-    detected = {"long_side": long_side, "min_score": min_score, "min_face": min_face, **answers}
+    detected = {
+        "long_side": long_side,
+        "min_score": min_score,
+        "min_face": min_face,
+        "device": device,
+        **answers,
+    }
     limits = {"every": every, "seconds": seconds, "frames": frames, "rate": rate}
     part = _region(region) if region is not None else None
     with stop_asked() as stop:

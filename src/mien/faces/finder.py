@@ -11,15 +11,22 @@ import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.devices import choose
+from mien.devices import open_session as session_on
+from mien.errors import ModelError
 from mien.faces.decode import decode, distinct
 from mien.faces.face import Face
 from mien.faces.small import FEW, SMALL, SMALL_IN_LARGER, enlargement, hints, joined, tiles
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 MODEL = Path(__file__).with_name("centerface.onnx")
-OUTPUTS = ["537", "538", "539", "540"]  # heat, log scale, offset and landmarks
+INPUT, OUTPUTS = "input.1", ["537", "538", "539", "540"]  # heat, log scale, offset and landmarks
 LONG_SIDE = 640  # pixels that the network sees of a picture's long side
 THRESHOLD = 0.35
 MOST_OVERLAP = 0.3
@@ -45,17 +52,19 @@ NEAR_ROOM = 2.0  # times the long side of that face's box is what such a look ta
 class Finder:
     """Finds faces. It may be used by several threads at once.
 
-    The network is read at the first call, 0.1 s; ModuleNotFoundError there where onnxruntime is missing.
+    The network is read at the first call, 0.1 s; ModuleNotFoundError there where onnxruntime is missing. `device` runs
+    it, see `mien.devices`; DeviceError there where that cannot be.
     """
 
-    def __init__(self, *, threads: int = 1) -> None:
+    def __init__(self, *, threads: int = 1, device: str = "cpu") -> None:
+        self.device = choose(device)
         self._threads = threads
-        self._session = None
+        self._session: InferenceSession | None = None
         self._largest_view = 0  # pixels, since memory was released
         self._lock = threading.Lock()
 
     def __reduce__(self):
-        return partial(Finder, threads=self._threads), ()
+        return partial(Finder, threads=self._threads, device=self.device), ()
 
     def find(
         self, picture: np.ndarray, *, long_side: int = LONG_SIDE, threshold: float = THRESHOLD
@@ -188,11 +197,21 @@ class Finder:
 
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Return heat, log scale, offset and landmarks for pixels float32 (1, 3, H, W)."""
+        session = self.open()
+        with self._lock:
+            self._largest_view = max(self._largest_view, pixels[0, 0].size)
+        try:
+            return [np.asarray(output)[0] for output in session.run(OUTPUTS, {INPUT: pixels})]
+        except Exception as fault:  # onnxruntime's own errors have no common class but this
+            reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+            raise ModelError(f"the detector of faces fails on device {self.device} ({reason})") from None
+
+    def open(self) -> "InferenceSession":
+        """Return the network's session, read where it was not yet."""
         with self._lock:
             if self._session is None:
-                self._session = open_session(self._threads)
-            self._largest_view = max(self._largest_view, pixels[0, 0].size)
-        return [np.asarray(output)[0] for output in self._session.run(OUTPUTS, {"input.1": pixels})]
+                self._session = open_session(self._threads, self.device)
+            return self._session
 
     def release_memory(self) -> None:
         """Give back the memory that the network took for views larger than `LONG_SIDE` squared, if there were any.
@@ -200,18 +219,18 @@ class Finder:
         It keeps what its largest view needed (300 MB for a tile of `small.py`), since taking that anew for each view
         makes each half as slow again. Giving it back is an option of a run, so a very small view is run.
         """
-        if self._session is None or self._largest_view <= LONG_SIDE**2:
+        if self._session is None or self.device != "cpu" or self._largest_view <= LONG_SIDE**2:
             return
         import onnxruntime
 
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._session.run(OUTPUTS, {"input.1": np.zeros((1, 3, MULTIPLE, MULTIPLE), np.float32)}, options)
+        self._session.run(OUTPUTS, {INPUT: np.zeros((1, 3, MULTIPLE, MULTIPLE), np.float32)}, options)
         self._largest_view = 0
 
 
-def open_session(threads: int = 1):
-    """Return an onnxruntime session of the network on the CPU."""
+def open_session(threads: int = 1, device: str = "cpu") -> "InferenceSession":
+    """Return an onnxruntime session of the network on a device."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -219,7 +238,8 @@ def open_session(threads: int = 1):
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it keeps a plan for each size of picture
     options.log_severity_level = 3  # it warns of weights that the network does not use
-    return onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
+    probe = np.random.default_rng(0).integers(0, 256, (1, 3, 8, 8)).astype(np.float32)
+    return session_on(str(MODEL), device, options, {INPUT: probe.repeat(MULTIPLE, 2).repeat(MULTIPLE, 3)})
 
 
 @dataclass(frozen=True, slots=True)

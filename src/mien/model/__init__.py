@@ -11,13 +11,16 @@ A model over time takes `seconds` since the frame before, float32 (N,), and `sta
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import DataError, ModelError
+from mien.devices import choose
+from mien.devices import open_session as session_on
+from mien.errors import DataError, DeviceError, ModelError
 from mien.labels import did_you_mean
 from mien.model.metadata import parsed
 from mien.model.onnx_file import CHECKSUM, NotOnnx, OnnxFile, read_onnx
@@ -69,6 +72,7 @@ class Model(Shown):
     graph_prior: tuple[float, ...]  # the share that the graph takes each class to have
     prior: tuple[float, ...]  # the share that `probabilities` takes each class to have
     state_size: int  # floats a face that a model over time remembers; 0: it knows single faces alone
+    device: str  # which runs it: "cpu", "cuda", …
     _session: "InferenceSession" = field(repr=False)
 
     def with_prior(self, prior: Prior) -> "Model":
@@ -78,6 +82,10 @@ class Model(Shown):
         """
         train = train_shares(self.data["counts"].get("train", {}), self.labels)
         return replace(self, prior=read_prior(prior, self.labels, train))
+
+    def on_device(self, device: str) -> "Model":
+        """Return this model on another device, see `read_model`."""
+        return self if choose(device) == self.device else _unpickled(*self._contents(), device)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 (N, C), of faces uint8 (N, S, S); DataError for other arrays.
@@ -123,13 +131,17 @@ class Model(Shown):
 
     def __reduce__(self):
         """Carry the file's bytes: another process, or machine, need not have it."""
+        return _unpickled, (*self._contents(), self.device)
+
+    def _contents(self) -> tuple[Path, bytes, int, float, tuple[float, ...]]:
+        """Return what makes this model again, but for its device; ModelError where its file was changed."""
         data = read_bytes(self.path, LARGEST_FILE_BYTES)
         if hashlib.sha256(data).hexdigest() != self.sha256:
             raise ModelError(
                 f"{self.path}: changed since it was read, so it cannot be sent to another process"
             )
         threads = self._session.get_session_options().intra_op_num_threads
-        return _unpickled, (self.path, data, threads, self.threshold, self.prior)
+        return self.path, data, threads, self.threshold, self.prior
 
     def _run(
         self, images: np.ndarray, seconds: np.ndarray | None = None, state: np.ndarray | None = None
@@ -166,8 +178,11 @@ def shipped_models() -> dict[str, Path]:
     return shipped("weights", ".onnx")
 
 
-def read_model(where: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> Model:
+def read_model(where: str | Path = DEFAULT_MODEL, *, threads: int = 0, device: str = "cpu") -> Model:
     """Read a shipped model by name, or any model of mien's by path; `threads` 0 takes all cores.
+
+    `device` runs it: "cpu", "cuda", "coreml", "directml", "openvino", or "auto", a GPU that onnxruntime can use or the
+    CPU. Raises DeviceError where there is none, or its answers are not the CPU's (`mien.devices`).
 
     Nothing of it is executed but a graph of ONNX's own operators, without loops or branches, and no other file is
     opened. Raises ModelError in one line for a file that is missing, damaged, cut short, of a newer format, not made by
@@ -179,7 +194,7 @@ def read_model(where: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> Model:
     except OSError as fault:
         raise ModelError(f"{path}: cannot be read as {WHAT} ({reason(fault)})") from None
     _refuse_weights(path, data)
-    return _of_bytes(path, data, threads)
+    return _of_bytes(path, data, threads, device)
 
 
 def run_graph(graph: bytes, images: np.ndarray) -> np.ndarray:
@@ -198,11 +213,13 @@ def run_graph(graph: bytes, images: np.ndarray) -> np.ndarray:
         raise ModelError(f"{path} fails ({_first_line(fault)})") from None
 
 
-def _unpickled(path: Path, data: bytes, threads: int, threshold: float, prior: tuple[float, ...]) -> Model:
-    return replace(_of_bytes(path, data, threads), threshold=threshold, prior=prior)
+def _unpickled(
+    path: Path, data: bytes, threads: int, threshold: float, prior: tuple[float, ...], device: str = "cpu"
+) -> Model:
+    return replace(_of_bytes(path, data, threads, device), threshold=threshold, prior=prior)
 
 
-def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
+def _of_bytes(path: Path, data: bytes, threads: int, device: str) -> Model:
     try:
         read = read_onnx(data)
     except NotOnnx as fault:
@@ -212,12 +229,14 @@ def _of_bytes(path: Path, data: bytes, threads: int) -> Model:
         values = parsed(read.metadata)
     except (ValueError, DataError) as fault:
         raise ModelError(f"{path}: {WHAT} is damaged here ({fault}); export it again") from None
-    session = open_session(path, data, threads)
-    _check_ends(path, session, values["side"], len(values["labels"]), values["state_size"])
+    side, size, device = values["side"], values["state_size"], choose(device)
+    session = open_session(path, data, threads, device, _probe(side, size))
+    _check_ends(path, session, side, len(values["labels"]), size)
     model = Model(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         graph_sha256=read.graph_sha256,
+        device=device,
         _session=session,
         graph_prior=values["prior"],
         **{**values, "labels": tuple(values["labels"])},
@@ -271,8 +290,21 @@ def _check(path: Path, told: OnnxFile) -> None:
         raise ModelError(f"{path}: the file was changed after it was exported; export it again")
 
 
-def open_session(path: Path, data: bytes, threads: int) -> "InferenceSession":
-    """Return an onnxruntime session on the CPU of a graph's bytes; ModelError, naming `path`, where there is none."""
+def _probe(side: int, state_size: int) -> dict[str, np.ndarray]:
+    """Return what a device is tried with: an even gray and noise, uint8 (4, 1, S, S), and times and states if need be."""
+    faces = np.random.default_rng(0).integers(0, 256, (4, 1, side, side), np.uint8)
+    faces[0] = 128
+    times = {SECONDS: np.zeros(4, np.float32), STATE: np.zeros((4, state_size), np.float32)}
+    return {INPUT: faces} | (times if state_size else {})
+
+
+def open_session(
+    path: Path, data: bytes, threads: int, device: str = "cpu", probe: Mapping[str, np.ndarray] | None = None
+) -> "InferenceSession":
+    """Return an onnxruntime session of a graph's bytes; ModelError, naming `path`, where there is none.
+
+    A device but the CPU is tried with `probe`.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -280,10 +312,11 @@ def open_session(path: Path, data: bytes, threads: int) -> "InferenceSession":
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what fails is raised, and is one line
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return session_on(data, device, options, probe or {})
+    except DeviceError:
+        raise
     except Exception as fault:  # onnxruntime's own errors have no common class but this
         raise ModelError(f"{path}: onnxruntime cannot read it ({_first_line(fault)})") from None
-    return session
 
 
 def _first_line(fault: Exception) -> str:

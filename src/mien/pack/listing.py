@@ -1,6 +1,7 @@
 """A table of images by path: path, label and, where given, split. Opens no image."""
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -51,12 +52,19 @@ def _picture(
 
 
 def _read(root: Path, path: str) -> bytes:
-    """Return an image's bytes; PictureError points out Windows separators in a path."""
+    """Return an image's bytes; a path that has none may be one of Windows, as `faces\\a.png`.
+
+    PictureError, which points out a drive of Windows.
+    """
     try:
         return read_file(root / path)
-    except PictureError:
-        if "\\" in path and (root / PureWindowsPath(path).as_posix()).is_file():
-            raise PictureError('no such file; its path has "\\" where "/" is needed here') from None
+    except PictureError as error:
+        windows = PureWindowsPath(path)
+        if windows.drive and os.name != "nt":
+            words = f"{error}; it is a path of Windows, and {windows.drive} is not here"
+            raise PictureError(words) from None
+        if "\\" in path:
+            return read_file(root / windows.as_posix())
         raise
 
 

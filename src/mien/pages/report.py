@@ -12,6 +12,7 @@ from pathlib import Path
 from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
 from mien.pages.figures import Drawn, save, themed
 from mien.pages.tables import Data
+from mien.system import file_key
 
 FIGURES, NUMBERS = "figures", "numbers"
 
@@ -22,10 +23,18 @@ class Report:
     def __init__(self, folder: Path, page: str) -> None:
         self.folder = folder
         self.page = page
+        self._names: set[str] = set()
         self.figures: dict[str, list[Drawn]] = defaultdict(list)  # by section, empty for one without figures
 
     def draw(self, section: str, figure, name: str, label: str) -> Drawn:
-        """Write a matplotlib figure, which `label` describes, and keep it for a section of the page."""
+        """Write a matplotlib figure, which `label` describes, and keep it for a section of the page.
+
+        Its files get `name`, with a number behind where another figure's is the same but for upper and lower case.
+        """
+        first, number = name, 2
+        while file_key(name) in self._names:
+            name, number = f"{first}-{number}", number + 1
+        self._names.add(file_key(name))
         drawn = save(figure, self.folder / FIGURES, name, label)
         self.figures[section].append(drawn)
         return drawn

@@ -73,6 +73,7 @@ def predict(
     prior: Prior | None = None,
     min_score: float = 0.0,
     min_face: float = 0.0,
+    device: str | None = None,
     workers: int | None = None,
     resume: bool = False,
     width: int | None = None,
@@ -99,8 +100,9 @@ def predict(
     outputs = replace(outputs, read=real_places(source.name for source in pictures), thumbnail=thumbnail)
     check_outputs({"--csv": csv, "--json": json, "--page": page}, outputs.read)
     recognizer = open_recognizer(
-        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face
-    )
+        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face,
+        device=device,
+    )  # fmt: skip
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     lines = Lines(sys.stdout, [p.shown for p in pictures], recognizer.model.labels, width)
     with quiet(), _tables(recognizer, pictures, outputs, card, resume=resume) as tables:
@@ -209,20 +211,25 @@ def open_recognizer(
     prior: Prior | None,
     min_score: float,
     min_face: float,
+    device: str | None,
 ) -> Recognizer:
     """Return the recognizer; DataError names the option that is out of its range."""
     try:
-        return Recognizer(
+        recognizer = Recognizer(
             model,
             long_side=long_side,
             threshold=threshold,
             prior=prior,
             min_score=min_score,
             min_face=min_face,
+            device=device,
         )
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise DataError(f"--{name.replace('_', '-')} {rest}") from None
+    if recognizer.device_note:
+        print(f"mien: {recognizer.device_note}", file=sys.stderr)
+    return recognizer
 
 
 def _path(name: str | Path | None) -> Path | None:
@@ -238,6 +245,7 @@ def run_options(recognizer: Recognizer, drawn: Mapping[str, Place], **others: ob
         "long_side": recognizer.long_side,
         "min_score": recognizer.min_score,
         "min_face": recognizer.min_face,
+        "device": recognizer.device,
         **others,
         **{option: path and os.path.realpath(path) for option, path in drawn.items()},
     }

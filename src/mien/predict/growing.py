@@ -24,6 +24,7 @@ from mien.errors import DataError, Stopped, StorageError
 from mien.files import require_place, sync_folder, with_no_error, write_atomic
 from mien.locks import locked_name
 from mien.reading import read_json
+from mien.system import WRITE_FLAGS, beside
 from mien.text import joined, many, thousands
 
 FORMAT = 1  # of FILE.unfinished
@@ -147,7 +148,7 @@ class GrowingTable:
         self.path = Path(path)
         self.kept = Kept()
         self.complete = False  # whether an earlier run ended it, so that nothing is left to do
-        self._state = Path(f"{self.path}{SUFFIX}")
+        self._state = unfinished(self.path)
         self._form, self._names, self._work = form, work.names, work
         same = {"format": FORMAT, "mien": __version__, work.things: fingerprint(work.names), **work.options}
         self._options: dict[str, Any] = json.loads(json.dumps(same))  # as it is read again
@@ -158,7 +159,7 @@ class GrowingTable:
         require_place(self.path)
         try:
             self._stack.enter_context(locked_name(self.path, "the table"))
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._handle = os.open(self.path, WRITE_FLAGS, 0o666)
             self._stack.callback(os.close, self._handle)
             self._open()
         except OSError as error:
@@ -187,6 +188,7 @@ class GrowingTable:
                     f"anew remove {self._state}"
                 )
             state = read_json(self._state, what="an unfinished table", newest=FORMAT, error=DataError)
+            state.setdefault("device", "cpu")  # of before there was a choice
             self._compare(state)
             self.kept = scan(self.path, self._form, self._names, ended=_ended(state, size))
         elif self._work.resume and size:
@@ -318,6 +320,11 @@ class Tables(Generic[AnyFormat]):
         verb = "keeps" if len(self._files) == 1 else "keep"
         done = f"{thousands(self._done)} of {thousands(len(self._work.names))} {self._work.things}"
         return f"{joined([str(table.path) for table in self._files.values()])} {verb} {done}"
+
+
+def unfinished(path: Path) -> Path:
+    """Return the file beside a table that says how far it is."""
+    return beside(path, SUFFIX, hidden=False)
 
 
 def check_resume(resume: bool, *places: Place) -> None:

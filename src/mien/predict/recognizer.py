@@ -15,7 +15,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from mien.errors import PictureError
+from mien.errors import DeviceError, PictureError
 from mien.faces import Face, Finder, align, grey
 from mien.faces.finder import LONG_SIDE
 from mien.model import BATCH, Model, Prior, read_model
@@ -82,8 +82,12 @@ class Recognizer:
     highest probability is below `threshold` is "uncertain"; None is the model's own. `prior` says how frequent the
     classes are: "train" as where the model learned, "balanced", label to share, or a JSON file; None is the model's
     own. Faces whose detector score, 0..1, is below `min_score`, or of whose box a side is below `min_face` pixels of
-    the picture, are dropped. `threads` are onnxruntime's for one call. Raises ModelError where the model cannot be
-    used, DataError for a prior of other classes, ValueError for a setting out of its range.
+    the picture, are dropped. `threads` are onnxruntime's for one call. `device` runs the networks: "cpu", "cuda",
+    "coreml", "directml", "openvino", or "auto", a GPU that the installed onnxruntime can use, else the CPU; None is the
+    model's, the CPU unless it was read for another. `.device` is which it is, and `.device_note` says why "auto" took
+    no GPU that there is. Raises ModelError where the model cannot be used (DeviceError where that is for its device, or
+    as its answers there are not the CPU's), DataError for a prior of other classes, ValueError for a setting out of its
+    range.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Recognizer:
         min_score: float = 0.0,
         min_face: float = 0.0,
         threads: int = 1,
+        device: str | None = None,
     ) -> None:
         if long_side < SMALLEST_LONG_SIDE:
             raise ValueError(f"long_side must be at least {SMALLEST_LONG_SIDE} and is {long_side}")
@@ -105,14 +110,19 @@ class Recognizer:
         if not min_face >= 0:
             raise ValueError(f"min_face must be a number of pixels and is {min_face}")
         model = model if isinstance(model, Model) else read_model(model, threads=threads)
+        model, self._finder, self.device_note = _on_device(model, device or model.device, threads)
         model = model if prior is None else model.with_prior(prior)
         self.model = model if threshold is None else replace(model, threshold=threshold)
         self.long_side = long_side
         self.min_score = min_score
         self.min_face = min_face
-        self._finder = Finder(threads=threads)
         self._template = np.array(self.model.crop["template"])
         self._upright: float = self.model.crop["upright"]
+
+    @property
+    def device(self) -> str:
+        """What runs the networks."""
+        return self.model.device
 
     def predict(
         self, image: ImageInput, *, channels: str | None = None, crop: bool = False
@@ -287,6 +297,19 @@ class Recognizer:
         landmarks.flags.writeable = False
         face = Face(((width - side) / 2, (height - side) / 2, side, side), math.nan, landmarks)
         return face, square(grey(pixels), self.model.side)
+
+
+def _on_device(model: Model, device: str, threads: int) -> tuple[Model, Finder, str]:
+    """Return a model and a finder on a device, and why they are on the CPU where "auto" means another device."""
+    try:
+        model, finder = model.on_device(device), Finder(threads=threads, device=device)
+        if finder.device != "cpu":
+            finder.open()  # refused here, and not at the first picture
+        return model, finder, ""
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        return model.on_device("cpu"), Finder(threads=threads), f"{error}; the CPU is used"
 
 
 def _batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:

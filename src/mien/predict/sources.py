@@ -14,6 +14,7 @@ from mien.errors import DataError, PictureError
 from mien.pack.folders import is_picture
 from mien.pack.tree import shown, walk
 from mien.pictures import LARGEST_FILE_BYTES, read_file
+from mien.system import file_key
 from mien.text import joined, many, shortened
 
 STANDARD_INPUT = "-"
@@ -155,11 +156,11 @@ def _read_standard_input() -> bytes:
 
 
 def apart(names: Iterable[str]) -> list[str]:
-    """Return names with a number behind each that an earlier one has already."""
-    taken: dict[str, None] = {}  # in their order
+    """Return names with a number behind each that an earlier one has already, or that some systems take for it."""
+    taken: dict[str, str] = {}  # by key, in their order
     for first in names:
         name, number = first, 2
-        while name in taken:
+        while file_key(name) in taken:
             name, number = f"{first}-{number}", number + 1
-        taken[name] = None
-    return list(taken)
+        taken[file_key(name)] = name
+    return list(taken.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError
-from mien.predict.growing import SUFFIX
+from mien.predict.growing import unfinished
 from mien.predict.recognizer import UNCERTAIN
 from mien.predict.rows import NO_FACE, by_label, summary
 from mien.reading import open_file
@@ -54,14 +54,12 @@ def in_words(path: Path) -> str:
                     counts["empty" if row[place["problem"]] == NO_FACE else "failed"] += 1
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{path}: {_not_as_written(head)}") from None
-    unfinished = "; unfinished, --resume goes on" if Path(f"{path}{SUFFIX}").exists() else ""
+    rest = "; unfinished, --resume goes on" if unfinished(path).exists() else ""
     if "person" in place:
         persons = f"{many(len(people), 'person', 'people')} in {many(len(sources), 'video')}"
-        return (
-            f"{path}: of mien video, {persons}, {many(labels.total(), 'row')}{by_label(labels)}{unfinished}."
-        )
+        return f"{path}: of mien video, {persons}, {many(labels.total(), 'row')}{by_label(labels)}{rest}."
     counts |= Counter(pictures=len(sources), faces=labels.total())
-    return f"{path}: of mien predict, {summary(counts, labels, 0).removesuffix('.')}{unfinished}."
+    return f"{path}: of mien predict, {summary(counts, labels, 0).removesuffix('.')}{rest}."
 
 
 def _not_as_written(head: list[str]) -> str:

@@ -6,7 +6,6 @@ does not read is the kernel's: `launch.STALL_SECONDS`.)
 """
 
 import asyncio
-import resource
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -15,6 +14,7 @@ from mien.serve import problems
 from mien.serve.metrics import count_request
 from mien.serve.middleware import HEADERS, OTHER
 from mien.serve.settings import trusts
+from mien.system import allow_open_files
 
 HEAD_SECONDS = 15.0  # for the head of a request, and for the rest of a body that nobody wants
 HEAD_BYTES = 16 * 1024
@@ -25,12 +25,9 @@ OTHER_FILES = 64  # that a process opens beside its connections
 
 def connections_allowed() -> tuple[int, int]:
     """Return how many connections and how large a backlog the open files of this process allow."""
-    wanted = MOST_CONNECTIONS + BACKLOG + OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < wanted:  # -1 has no limit
-        soft = min(wanted, hard) if hard >= 0 else wanted
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return (soft // 4, soft // 8) if 0 <= soft < wanted else (MOST_CONNECTIONS, BACKLOG)
+    enough = MOST_CONNECTIONS + BACKLOG + OTHER_FILES
+    files = allow_open_files(enough)
+    return (files // 4, files // 8) if files < enough else (MOST_CONNECTIONS, BACKLOG)
 
 
 class Connection(H11Protocol):

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -16,17 +17,18 @@ from types import FrameType
 
 from mien.errors import MienError, ServeError
 from mien.serve.settings import Settings, check
+from mien.system import IN_MEMORY, prepare_listener
 
 STALL_SECONDS = 300  # for a client to read anything at all of what it was sent
 FINISH_SECONDS = 5  # beside the time limit of a request, to finish when the server stops
 STOPPED_AT_ONCE = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-MEMORY = "/dev/shm"  # files in memory, on Linux
 
 
 def run(settings: Settings) -> None:
     """Serve until a signal; see `mien.serve.serve`."""
     check(settings)
+    settings = _with_device(settings)
     with _metrics_folder(), _listening(settings) as listener:
         import mien.serve.app  # noqa: F401  (a package that is missing is told before anything else)
 
@@ -37,10 +39,24 @@ def run(settings: Settings) -> None:
         sys.exit(status)
 
 
+def _with_device(settings: Settings) -> Settings:
+    """Return the settings with the device that is meant, tried; DeviceError where it cannot be used."""
+    if settings.device == "cpu":
+        return settings
+    from mien.predict.recognizer import Recognizer
+
+    recognizer = Recognizer(settings.model, device=settings.device)
+    if recognizer.device_note:
+        print(f"mien: {recognizer.device_note}", file=sys.stderr)
+    return replace(settings, device=recognizer.device)
+
+
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
     """Make the folder in which all processes count, and remove it at the end."""
-    folder = tempfile.mkdtemp(prefix="mien-metrics-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+    folder = tempfile.mkdtemp(
+        prefix="mien-metrics-", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
+    )
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # prometheus_client reads it when it is imported
     try:
         yield
@@ -59,9 +75,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     family, kind, protocol, _, address = found[0]
     with socket.socket(family, kind, protocol) as listener:
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * STALL_SECONDS)
+            prepare_listener(listener, STALL_SECONDS)
             listener.bind(address)
             listener.listen()
         except OSError as error:

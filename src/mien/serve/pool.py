@@ -6,9 +6,7 @@ the memory for pixels is bounded by one large image and a small one for each pro
 """
 
 import asyncio
-import multiprocessing
 import pickle
-import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +19,7 @@ from mien.serve.problems import Problem
 from mien.serve.settings import Settings
 from mien.serve.uploads import Image
 from mien.serve.worker import HEAD, READY, Job, PictureResult, failed
+from mien.system import ended_at_limit, process_class
 
 PRELOADED = ["mien.cli", "mien.serve.worker", "onnxruntime", *READERS]  # once, before processes are forked
 LARGE_PIXELS = 8_000_000
@@ -33,7 +32,8 @@ class PicturePool:
     def __init__(self, settings: Settings, model: Model) -> None:
         self._limits = settings.limits
         self._idle = [
-            _Process(settings.model, model.sha256, model.threshold) for _ in range(settings.processes_each)
+            _Process(settings.model, settings.device, model.sha256, model.threshold)
+            for _ in range(settings.processes_each)
         ]
         self._turns, self._large = Turns(len(self._idle)), Turns(1)
 
@@ -88,10 +88,9 @@ class _Process:
         self._started = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        make_process = process_class(PRELOADED)
         ours, theirs = socket.socketpair()
-        self._process = context.Process(target=worker.work, args=(theirs, *self._model), daemon=True)
+        self._process = make_process(target=worker.work, args=(theirs, *self._model), daemon=True)
         try:
             with theirs:
                 await asyncio.to_thread(self._process.start)
@@ -139,6 +138,6 @@ class _Process:
     def _failure(self, job: Job) -> PictureResult:
         if not self._ready:
             return failed(job, NOT_STARTED, 503)
-        if self._process.exitcode == -signal.SIGPROF:
+        if ended_at_limit(self._process.exitcode):
             return failed(job, f"takes more than {job.seconds:g} s to decode and classify")
         return failed(job, "its decoder crashed, or took too much memory")

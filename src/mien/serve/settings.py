@@ -41,6 +41,7 @@ class Settings:
 
     model: str = DEFAULT_MODEL
     threshold: float | None = None  # a lower highest probability is uncertain; None is the model's own
+    device: str = "cpu"  # what runs the networks, see `mien.devices`
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     workers: int = 1  # processes that answer requests

@@ -22,6 +22,7 @@ from mien.model import read_model
 from mien.pictures import decode, quiet
 from mien.predict.recognizer import Recognizer
 from mien.predict.rows import picture_object
+from mien.system import limit_processor_time
 
 MMAP_THRESHOLD, MALLOPT_MMAP_THRESHOLD = 2**20, -3  # bytes; of mallopt(3)
 DIGITS = 4  # of an explanation
@@ -53,13 +54,13 @@ class PictureResult:
     too_large: bool = False
 
 
-def work(channel: socket.socket, model: str, sha256: str, threshold: float) -> None:
+def work(channel: socket.socket, model: str, device: str, sha256: str, threshold: float) -> None:
     """Classify the images that come, until the other end is closed; exit where the model is not the server's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it when it has its answers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     give_memory_back()
     try:
-        recognizer = Recognizer(read_model(model, threads=1), threshold=threshold, threads=1)
+        recognizer = Recognizer(read_model(model, threads=1), threshold=threshold, threads=1, device=device)
         if recognizer.model.sha256 != sha256:
             raise ModelError(f"{model}: the file changed while the server ran; start it again")
     except ModelError as error:
@@ -77,9 +78,9 @@ def _answer(stream: BufferedRWPair, recognizer: Recognizer) -> bool:
         job: Job = pickle.load(stream)
     except (EOFError, pickle.UnpicklingError):  # the server is gone, in the midst of an image or not
         return False
-    signal.setitimer(signal.ITIMER_PROF, job.seconds)
+    limit_processor_time(job.seconds)
     result = classify(recognizer, job)
-    signal.setitimer(signal.ITIMER_PROF, 0)
+    limit_processor_time(0)
     stream.write(HEAD.pack(len(result.text), result.status, result.faces, result.too_large) + result.text)
     stream.flush()
     return True

@@ -16,6 +16,7 @@ import torch
 
 from mien import __version__
 from mien.networks.engine import Engine
+from mien.system import cpu_name
 
 PACKAGES = ("torch", "numpy", "safetensors")
 GIT_SECONDS = 10.0  # that git may take in a large repository
@@ -42,7 +43,7 @@ def machine(device: str) -> dict:
     """Return what this machine is, to stand beside measurements."""
     return {
         "device": _device_name(device),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -98,12 +99,3 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -4,19 +4,16 @@ Trials are Optuna's and keep their number for life. One that is cut off, by Ctrl
 hours or by its worker's death, waits again and is taken up from its run's folder.
 """
 
-import fcntl
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 from optuna import Study as OptunaStudy
 from optuna.exceptions import UpdateFinishedTrialError
@@ -24,6 +21,7 @@ from optuna.trial import FrozenTrial
 
 from mien.errors import MienError, Stopped, TuneError
 from mien.files import make_folder, with_no_error, write_atomic
+from mien.locks import at_work
 from mien.networks.custom import check as check_network
 from mien.progress import Progress
 from mien.recipe import CustomNetwork
@@ -104,7 +102,8 @@ def work(
     def ending() -> bool:
         return stop() or time.monotonic() > until
 
-    with _shared_lock(plan.folder) as alone, open_search(plan) as (storage, study):
+    make_folder(plan.folder)
+    with at_work(plan.folder, "the search") as alone, open_search(plan) as (storage, study):
         name = f"{socket.gethostname()}-{os.getpid()}"
         turn = FileLock(plan.folder / TURN)
         named = with_stored_names(plan, study)
@@ -129,23 +128,6 @@ def _run_one(worker: Worker, number: int, log: Callable[[str], None]) -> None:
         worker.requeue(end.number)
         if not isinstance(end.__cause__, Stopped | UpdateFinishedTrialError | None):
             raise end.__cause__ from None
-
-
-@contextmanager
-def _shared_lock(folder: Path) -> Iterator[bool]:
-    """Hold a share of the search's folder; yields whether no other worker of this machine held one before."""
-    make_folder(folder)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except OSError:
-            alone = False
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield alone
-    finally:
-        os.close(handle)
 
 
 def _next_trial(worker: Worker) -> int | None:
@@ -187,7 +169,7 @@ def _spread(plan: Plan, workers: int, stop: Callable[[], bool], log: Callable[[s
     plan = replace(plan, threads=max(1, (plan.threads or available_cores()) // workers))
     context = get_context("spawn")
     ending = context.Event()
-    arguments = (plan, ending, os.getpid(), log)
+    arguments = (plan, ending, log)
     processes = [context.Process(target=_worker_process, args=arguments) for _ in range(workers)]
     for process in processes:
         process.start()
@@ -208,10 +190,11 @@ def _spread(plan: Plan, workers: int, stop: Callable[[], bool], log: Callable[[s
         log(f"{failed} of {workers} workers died or failed; the others took over")
 
 
-def _worker_process(plan: Plan, ending: Event, parent: int, log: Callable[[str], None]) -> None:
+def _worker_process(plan: Plan, ending: Event, log: Callable[[str], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it
+    parent = parent_process()
     try:
-        work(plan, stop=lambda: ending.is_set() or os.getppid() != parent, log=log)
+        work(plan, stop=lambda: ending.is_set() or parent is None or not parent.is_alive(), log=log)
     except Stopped:
         pass
     except MienError as error:

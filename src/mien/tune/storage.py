@@ -5,18 +5,16 @@ postgresql://HOST/DATABASE. What is opened to be read is never written to: of an
 private copy is read, which Optuna may bring to its newest schema.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, BinaryIO
 
 import optuna
 import sqlalchemy
@@ -25,6 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mien.errors import MienError, TuneError
+from mien.locks import locked_name
 from mien.reading import open_file, sealed, unsealed
 from mien.text import without_password as shown
 from mien.tune import JOURNAL
@@ -40,7 +39,7 @@ PATIENCE_SECONDS = 3  # with a file that another program has locked
 
 
 class FileLock:
-    """Lock of a file by flock: the kernel frees it however the process ends, where Optuna's wait 30 seconds.
+    """Lock of a file, which is made: it is free however the process ends, where Optuna's wait 30 seconds.
 
     Whoever takes it also removes a line that a full disk or a power cut left without its end,
     after which nobody could read a journal any more.
@@ -48,29 +47,30 @@ class FileLock:
 
     def __init__(self, path: Path):
         self._path = path
-        self._handle = -1
+        self._held = ExitStack()
 
     def acquire(self) -> bool:
         """Wait for the lock and hold it."""
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        cut_torn_line(self._handle)
+        self._held.enter_context(locked_name(self._path, "the search", waiting=lambda: None))
+        with open(self._path, "ab+") as file:
+            cut_torn_line(file)
         return True
 
     def release(self) -> None:
         """Free the lock, if it is held."""
-        if self._handle >= 0:
-            os.close(self._handle)
-        self._handle = -1
+        self._held.close()
 
 
-def cut_torn_line(handle: int) -> None:
+def cut_torn_line(file: BinaryIO) -> None:
     """Shorten an open file to the end of its last whole line."""
-    end = size = os.fstat(handle).st_size
-    while end and os.pread(handle, 1, end - 1) != b"\n":
+    end = size = file.seek(0, os.SEEK_END)
+    while end:
+        file.seek(end - 1)
+        if file.read(1) == b"\n":
+            break
         end -= 1
     if end < size:
-        os.ftruncate(handle, end)
+        file.truncate(end)
 
 
 def is_address(where: str | Path) -> bool:
@@ -154,7 +154,7 @@ class SealedJournal(JournalFileBackend):
 
 
 def _copy_of_sqlite(path: Path, copy: Path) -> RDBStorage:
-    address = f"file:{quote(str(path))}?mode=ro"
+    address = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_SECONDS)) as source:
         names = {name for (name,) in source.execute("SELECT name FROM sqlite_master")}
         if not {"studies", "trials", "version_info"} <= names:

@@ -51,6 +51,7 @@ def video(
     seconds: float | None = None,
     frames: int | None = None,
     rate: float = RATE,
+    device: str | None = None,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Counting | None = None,
@@ -59,9 +60,9 @@ def video(
 
     `sources` are videos, see `sources.py`; `camera` is one by number, path, or as a `Device`, and comes last. It is
     read until `stop` says so, or for `seconds` or `frames`, which limit files too; of `every` so many frames one is
-    taken. `threshold`, `prior`, `min_score` and `min_face` are `Recognizer`'s; only faces in `region`, left, top,
-    width and height in pixels, count. `rate` is that of numbered pictures, in frames a second. `csv` and `json` are
-    files, or `-` for standard output, which has a summary otherwise; `people` is a file with a row a person. They
+    taken. `threshold`, `prior`, `min_score`, `min_face` and `device` are `Recognizer`'s; only faces in `region`, left,
+    top, width and height in pixels, count. `rate` is that of numbered pictures, in frames a second. `csv` and `json`
+    are files, or `-` for standard output, which has a summary otherwise; `people` is a file with a row a person. They
     grow row by row; with `resume` those that a stopped run left go on behind the last video whose end they hold.
     `annotate` is a video file and `timeline` a figure, .svg or .png; each may be a folder instead, and must be one for
     several sources. A source that cannot be used, or not to its end, is a line on standard error; what was read of it
@@ -80,8 +81,9 @@ def video(
     videos = _placed(videos, places, resume)
     check_outputs({"--csv": csv, "--json": json, "--people": people}, real_places(v.name for v in videos))
     recognizer = open_recognizer(
-        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face
-    )
+        model, long_side=long_side, threshold=threshold, prior=prior, min_score=min_score, min_face=min_face,
+        device=device,
+    )  # fmt: skip
     card = card_at(str(model if not isinstance(model, Model) else model.path))
     options = run_options(recognizer, asdict(places), region=region, rate=rate, **asdict(limits))
     work = Work([source.name for source in videos], "videos", options, resume, sync_seconds=0)

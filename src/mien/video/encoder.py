@@ -5,14 +5,12 @@ quarter of a second a frame, and neither can be told otherwise. Knows nothing ab
 """
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import numpy as np
 
 from mien.errors import StorageError
 from mien.files import with_no_error
+from mien.system import kill_group, start_group
 from mien.video.footage import captured, for_opencv, silenced
 
 H264 = ("libx264", "-preset", "veryfast", "-crf", "21", "-pix_fmt", "yuv420p")
@@ -63,12 +62,11 @@ class FfmpegEncoder:
         raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-video_size", f"{size[0]}x{size[1]}"]
         frames = [*raw, "-framerate", f"{rate:.6f}", "-i", "pipe:0"]
         command = ["ffmpeg", "-v", "error", "-y", *frames, *sound, "-c:v", *codec, f"file:{path}"]
-        self._process = subprocess.Popen(
+        self._process = start_group(  # Ctrl-C is for mien, which then lets it end well
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            start_new_session=True,  # Ctrl-C is for mien, which then lets it end well
         )
 
     def write(self, pixels: np.ndarray) -> None:
@@ -115,10 +113,7 @@ class FfmpegEncoder:
 
     def _kill(self) -> None:
         """End the process and those that it started, which could hold the pipe open."""
-        if self._process.returncode is None and hasattr(os, "killpg"):
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
+        kill_group(self._process)
 
     def _failed(self) -> StorageError:
         self._errors.seek(0)
