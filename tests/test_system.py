@@ -9,11 +9,13 @@ from refusals import raises_naming
 
 import mien
 from mien import system
-from mien.errors import StorageError
+from mien.errors import ServeError, StorageError
 from mien.files import appearing_folder, replacing_folder, write_atomic
 from mien.locks import at_work, locked_name
 from mien.predict.growing import unfinished
 from mien.predict.sources import apart, sources
+from mien.serve import Settings
+from mien.serve.settings import check
 
 PACKAGE = Path(mien.__file__).parent
 LONG = "x" * 246 + ".csv"  # as long as a name may be that has five characters more for a while
@@ -109,6 +111,16 @@ def test_a_file_that_a_scanner_has_open_is_waited_for(tmp_path, monkeypatch):
         write_atomic(tmp_path / "a.csv", "2")
 
     assert ["a.csv"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_server_on_windows_has_one_worker(monkeypatch):
+    """Several workers, which signals end, are refused there in one line that names the option."""
+    several = Settings(workers=2, processes=1)
+    assert several == check(several)
+    monkeypatch.setattr(system.sys, "platform", "win32")
+    assert 1 == check(Settings(processes=1)).workers
+    with raises_naming(ServeError, "--workers"):
+        check(several)
 
 
 def test_who_is_alone_at_work(tmp_path):

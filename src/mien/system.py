@@ -165,6 +165,11 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
 
 
+def ends_processes_gently() -> bool:
+    """Tell whether a process can be told to finish what it does, as SIGTERM tells it; not on Windows."""
+    return sys.platform != "win32"
+
+
 def prepare_listener(listener: "socket.socket", stall_seconds: int) -> None:
     """Let a server listen at once where an earlier one did, and drop who reads nothing for so long (Linux)."""
     import socket

@@ -11,6 +11,7 @@ from mien.errors import ServeError
 from mien.model import Model, read_model
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
+from mien.system import ends_processes_gently
 from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"
@@ -90,6 +91,10 @@ def check(settings: Settings) -> Settings:
         value = value_of(settings)
         if not low <= value <= high:
             raise ServeError(f"{option} must be from {low:,} to {high:,} and is {value:,}")
+    if settings.workers > 1 and not ends_processes_gently():
+        raise ServeError(
+            f"--workers is {settings.workers}, and on this system a server has one; give --processes"
+        )
     limits = settings.limits
     if limits.pictures > limits.waiting:
         raise ServeError(
