@@ -291,7 +291,7 @@ def _check(path: Path, told: OnnxFile) -> None:
 
 
 def _probe(side: int, state_size: int) -> dict[str, np.ndarray]:
-    """Return what a device is tried with: an even gray and noise, uint8 (4, 1, S, S), and times and states if need be."""
+    """Return what a device is tried with: even gray and noise, uint8 (4, 1, S, S), and times and states if need be."""
     faces = np.random.default_rng(0).integers(0, 256, (4, 1, side, side), np.uint8)
     faces[0] = 128
     times = {SECONDS: np.zeros(4, np.float32), STATE: np.zeros((4, state_size), np.float32)}
