@@ -179,19 +179,38 @@ def export(
         ),
     ] = "train",
     licence: Annotated[str, typer.Option(help="under which terms the model may be used")] = "not stated",
+    hub: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="a folder for model hubs, too: file, card, labels; also of a .onnx file or a shipped model",
+        ),
+    ] = None,
 ) -> None:
     """Make one .onnx file of runs.
 
     Calibrated on val, checked against torch, its model card inside.
     """
-    from mien.export import export
-    from mien.model import summary
-    from mien.progress import TerminalCounting
+    from mien.errors import DataError
+    from mien.hub import write_hub
+    from mien.model import read_model, shipped_models, summary
 
     options = {"data": data, "mirror": mirror, "int8": int8, "prior": prior, "licence": licence}
+    if hub is not None and len(runs) == 1 and (runs[0].suffix == ".onnx" or str(runs[0]) in shipped_models()):
+        if list(options.values()) != [None, None, False, "train", "not stated"]:
+            raise DataError(f"{runs[0]} is a model already: beside --hub give no other option")
+        write_hub(read_model(str(runs[0])), hub)
+        print(hub / "README.md")
+        return
+    from mien.export import export
+    from mien.progress import TerminalCounting
+
     with stop_asked() as stop:
         model = export(runs, out, **options, progress=TerminalCounting(stop=stop))
     print(f"{summary(model)}\n\nmien info {out} shows its model card")
+    if hub is not None:
+        write_hub(model, hub)
+        print(hub / "README.md")
 
 
 @app.command()
