@@ -6,13 +6,17 @@
 Each recognizer classifies the crops of val (with --test of test, which is recorded) one at a time, on WebAssembly in
 one thread; detection is no part of it. They take turns, a chunk of faces each, so that a busy machine is busy for all.
 OUT gets a table of predictions each, for `mien judge`, and browser.csv: accuracy with its interval on all faces and on
-the clean ones, and the median milliseconds a face, also as a multiple of the first one's. With --gpu mien's network on
-WebGPU takes part, where Chromium has an adapter.
+the clean ones, and the median of Chromium's processor time a face, in ms, also as a multiple of the first one's. With
+--gpu mien's network on WebGPU takes part, where Chromium has an adapter. With --relabel the same answers are judged by
+other labels, too.
 """
 
 import argparse
+import os
 import sys
 import tempfile
+from collections import defaultdict, deque
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -20,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import numpy as np
 from conftest import CHROMIUM
 from playwright.sync_api import Page, sync_playwright
-from serving import hosting
+from serving import descendants, hosting
 
 from mien.dataset import Faces, read_dataset
 from mien.evaluate import record_opening
@@ -34,7 +38,7 @@ NAMES = ("pocket-photos", "pocket", "face-api", "human")
 GPU = "pocket-photos, WebGPU"
 CHUNK = 32  # faces
 WARM_CHUNKS = 1  # that are not timed
-HEAD = ("recognizer", "part", "faces", "score", "point", "low", "high")
+HEAD = ("recognizer", "labels", "part", "faces", "score", "point", "low", "high")
 CLASSIFY = "async (given) => (await import('/browser.js')).classify(...given)"
 PATIENCE_MS = 300_000
 
@@ -54,6 +58,16 @@ def write_host(root: Path, packages: Path, faces: Faces) -> None:
     (root / "faces.bin").write_bytes(faces.images.tobytes())
 
 
+def processor_seconds() -> float:
+    """Return the processor time that the processes below this one, Chromium's, have taken so far."""
+    ticks = 0
+    for process in descendants(os.getpid()):
+        with suppress(OSError):  # it has just ended
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def in_turns(
     page: Page, names: tuple[str, ...], count: int
 ) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
@@ -63,11 +77,9 @@ def in_turns(
     for first in range(0, count, CHUNK):
         last = min(count, first + CHUNK)
         for name in names:
-            chunk, taken = page.evaluate(
-                "async (given) => (await import('/browser.js')).classify(...given)", [name, first, last]
-            )
-            rows[name] += chunk
-            milliseconds[name].append(taken / (last - first))
+            before = processor_seconds()
+            rows[name] += page.evaluate(CLASSIFY, [name, first, last])
+            milliseconds[name].append(1000 * (processor_seconds() - before) / (last - first))
         print(f"\r{last:,} of {count:,}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {name: np.array(chunk, np.float64) for name, chunk in rows.items()}, milliseconds
@@ -95,16 +107,47 @@ def measure(root: Path, names: tuple[str, ...], count: int, gpu: bool):
     return result
 
 
-def rows(name: str, table: Predictions, milliseconds: list[float], unit: float) -> list[tuple]:
-    """Return the rows of one recognizer."""
+def positions(faces: Faces, others: Faces) -> np.ndarray:
+    """Return where the images of other faces stand among some, each place once."""
+    places = defaultdict(deque)
+    for place, image in enumerate(faces.images):
+        places[image.tobytes()].append(place)
+    return np.array([places[image.tobytes()].popleft() for image in others.images])
+
+
+def table_of(faces: Faces, split: str, probabilities: np.ndarray) -> Predictions:
+    """Return one recognizer's table of predictions on the first faces, as many as have probabilities."""
+    count = len(probabilities)
+    parts = [each[:count] for each in (faces.ids, faces.labels, np.full(len(faces), split))]
+    shares = probabilities / probabilities.sum(1, keepdims=True)
+    return Predictions(LABELS, *parts, shares, faces.groups[:count], faces.clean[:count])
+
+
+def accuracies(name: str, labels: str, table: Predictions) -> list[tuple]:
+    """Return the rows of one recognizer under one set of labels."""
     lines = []
     for part, faces in (("all", table), ("clean", table.only(table.clean))):
         interval = judge([faces]).scores["accuracy"]
-        lines.append((name, part, len(faces), "accuracy", interval.point, interval.low, interval.high))
-    median = float(np.median(milliseconds[WARM_CHUNKS:]))
-    low, high = np.quantile(milliseconds[WARM_CHUNKS:], [0.1, 0.9])
-    lines.append((name, "all", len(table), "ms_a_face", median, low, high))
-    return [*lines, (name, "all", len(table), "times_as_long", median / unit, None, None)]
+        lines.append(
+            (name, labels, part, len(faces), "accuracy", interval.point, interval.low, interval.high)
+        )
+    return lines
+
+
+def times(name: str, faces: int, milliseconds: list[float], unit: float) -> list[tuple]:
+    """Return the rows of one recognizer's median time, with the 10th and 90th of a hundred chunks beside it."""
+    median, low, high = np.quantile(milliseconds[WARM_CHUNKS:], [0.5, 0.1, 0.9])
+    row = (name, None, "all", faces, "cpu_ms_a_face", median, low, high)
+    return [row, (name, None, "all", faces, "times_as_long", median / unit, None, None)]
+
+
+def opened(folder: Path, test: bool, log: Path) -> tuple[str, Faces]:
+    """Return val, or test after its opening is recorded."""
+    dataset = read_dataset(folder)
+    if not test:
+        return "val", dataset.development().val
+    record_opening(log, dataset.info.fingerprint, graph_sha256="packages for browsers")
+    return "test", dataset.open_test()
 
 
 def main() -> None:
@@ -113,29 +156,34 @@ def main() -> None:
     parser.add_argument("packages", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--test", action="store_true")
-    parser.add_argument("--faces", type=int, help="the first so many faces alone")
+    parser.add_argument(
+        "--relabel", type=Path, help="a data set of the same faces, or some, with other labels"
+    )
+    parser.add_argument("--faces", type=int, help="the first so many faces alone, under their own labels")
     parser.add_argument("--gpu", action="store_true")
     given = parser.parse_args()
     make_folder(given.out)
-    dataset = read_dataset(given.dataset)
-    if given.test:
-        record_opening(
-            given.out / "openings.jsonl", dataset.info.fingerprint, graph_sha256="browser packages"
-        )
-    split, faces = ("test", dataset.open_test()) if given.test else ("val", dataset.development().val)
+    log = given.out / "openings.jsonl"
+    split, faces = opened(given.dataset, given.test, log)
     count = min(len(faces), given.faces or len(faces))
     names = (*NAMES, GPU) if given.gpu else NAMES
     with tempfile.TemporaryDirectory() as folder:
         write_host(Path(folder), given.packages, faces)
         probabilities, milliseconds = measure(Path(folder), names, count, given.gpu)
-    unit = float(np.median(milliseconds[names[0]][WARM_CHUNKS:]))
     lines = []
+    others = opened(given.relabel, given.test, log)[1] if given.relabel else None
     for name in names:
-        probs = probabilities[name] / probabilities[name].sum(1, keepdims=True)
-        marks = [each[:count] for each in (faces.ids, faces.labels, np.full(len(faces), split))]
-        table = Predictions(LABELS, *marks, probs, faces.groups[:count], faces.clean[:count])
-        write_predictions(given.out / f"{name}.csv", table)
-        lines += rows(name, table, milliseconds[name], unit)
+        tables = {given.dataset.name: table_of(faces, split, probabilities[name])}
+        if others is not None:
+            tables[given.relabel.name] = table_of(
+                others, split, probabilities[name][positions(faces, others)]
+            )
+        for labels, table in tables.items():
+            write_predictions(given.out / f"{name}-{labels}.csv", table)
+            lines += accuracies(name, labels, table)
+        lines += times(
+            name, count, milliseconds[name], float(np.median(milliseconds[NAMES[0]][WARM_CHUNKS:]))
+        )
     write_csv(given.out / "browser.csv", HEAD, lines)
     print((given.out / "browser.csv").read_text())
 

