@@ -23,6 +23,7 @@ from mien.train.seeds import epoch_order
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
 MODULES = ("my_net", "my_parts", "wrapped")
+SCRIPTS = ("train_mobile.py", "elsewhere.py")
 
 
 def run_mien(line: str) -> None:
@@ -49,7 +50,7 @@ def test_the_examples_of_the_page_run_in_their_order(tmp_path, monkeypatch):
             continue
         name = text.splitlines()[0].removeprefix("# ")
         (tmp_path / name).write_text(text)
-        if name == "train_mobile.py":
+        if name in SCRIPTS:
             runpy.run_path(name)
     for module in MODULES:
         sys.modules.pop(module, None)
@@ -58,6 +59,12 @@ def test_the_examples_of_the_page_run_in_their_order(tmp_path, monkeypatch):
         p.name for p in (tmp_path / "runs").iterdir()
     }
     assert (tmp_path / "report" / "report.html").exists() and (tmp_path / "mobile.onnx").exists()
+    assert (tmp_path / "hub" / "mobile" / "README.md").exists()
+    assert {"curve", "figure", "setting"} == {
+        row.split(",")[1] for row in (tmp_path / "tracked.csv").read_text().splitlines()[1:]
+    }
+    assert 4 <= len((tmp_path / "runs.csv").read_text().splitlines())
+    assert 2 == len(list((tmp_path / "events").iterdir()))
     assert 8 == dict(read_run(tmp_path / "runs" / "python-s0").recipe.network.options)["width"]
 
 
