@@ -6,7 +6,8 @@ import pytest
 
 from mien.errors import DataError
 from mien.judge.coverage import SHARES, risk_coverage
-from mien.judge.report import coverage_of, judge_tables
+from mien.judge.judgement import judge_files
+from mien.judge.report import as_text, coverage_of
 from mien.predictions import Predictions, write_predictions
 
 
@@ -85,7 +86,7 @@ def test_faces_that_all_stand_elsewhere_show_nothing(tmp_path):
     """A table without one clean face is judged as a whole, and is said to conclude nothing."""
     table = replace(told(60), clean=np.zeros(60, bool))
     write_predictions(tmp_path / "seen.csv", table)
-    text = judge_tables([tmp_path / "seen.csv"], draws=200)
+    text = as_text(judge_files([tmp_path / "seen.csv"], draws=200))
 
     assert "Every face of seen stands in an earlier split too; nothing can be concluded." in text
     assert "accuracy" in text and "clean" not in text
@@ -94,7 +95,9 @@ def test_faces_that_all_stand_elsewhere_show_nothing(tmp_path):
 def test_figure_and_numbers_are_written(tmp_path):
     """The folder holds the curve of the clean faces as two pictures and a table in which the threshold is marked."""
     write_predictions(tmp_path / "mine.csv", told())
-    said = coverage_of([tmp_path / "mine.csv"], tmp_path / "out", split=None, threshold=0.75, draws=200)
+    said = coverage_of(
+        judge_files([tmp_path / "mine.csv"], draws=200).tables, tmp_path / "out", threshold=0.75, draws=200
+    )
     with open(tmp_path / "out" / "coverage.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
 
@@ -129,7 +132,7 @@ def test_curves_are_of_the_faces_that_the_figures_are_of(tmp_path):
         "".join(row.rpartition(",")[0] + "\n" for row in rows)
     )  # no column clean
     paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
-    said = coverage_of(paths, tmp_path / "out", split=None, threshold=0.75, draws=200)
+    said = coverage_of(judge_files(paths, draws=200).tables, tmp_path / "out", threshold=0.75, draws=200)
 
     assert "one, 300 faces" in said and "two, 300 faces" in said
 

@@ -104,8 +104,8 @@ class TestAgainstOthers:
 
         assert expected == pytest.approx(macro_f1(labels, probs))
 
-    def test_a_class_without_faces_counts_where_it_is_guessed(self):
-        """Balanced accuracy leaves out a class without faces; macro F1 keeps it if it is guessed."""
+    def test_a_class_without_faces_is_in_no_mean(self):
+        """Balanced accuracy, macro F1 and AUROC leave out a class without faces, also where it is guessed."""
         labels, probs = faces(2)
         keep = labels != 3
         labels, probs = labels[keep], probs[keep]
@@ -116,8 +116,13 @@ class TestAgainstOthers:
             warnings.simplefilter("ignore", UserWarning)
             balanced = sk.balanced_accuracy_score(labels, guesses)
 
+        there = np.unique(labels)
+        f1 = sk.f1_score(labels, guesses, labels=there, average="macro")
+        areas = [sk.roc_auc_score(labels == c, probs[:, c]) for c in there]
+
         assert balanced == pytest.approx(balanced_accuracy(labels, probs))
-        assert sk.f1_score(labels, guesses, average="macro") == pytest.approx(macro_f1(labels, probs))
+        assert f1 == pytest.approx(macro_f1(labels, probs))
+        assert np.mean(areas) == pytest.approx(auroc(labels, probs))
 
     def test_a_class_without_faces_and_guesses_counts_nowhere(self):
         """A column that is neither true nor guessed changes no score of guesses."""

@@ -12,7 +12,8 @@ from test_judge import from_right, network, shuffled
 from mien.errors import DataError
 from mien.files import to_json
 from mien.judge import METRICS, ClassScores, Interval, Verdict, align, judge, per_class_table, table
-from mien.judge.report import judge_tables
+from mien.judge.judgement import judge_files
+from mien.judge.report import as_text
 from mien.predictions import write_predictions
 
 
@@ -22,7 +23,7 @@ def test_tables_are_judged_and_compared_on_their_clean_faces(tmp_path):
     for name, right in (("a", (n < 50) | (n >= 100)), ("b", n < 90)):
         told = dataclasses.replace(from_right(right), clean=n < 100)
         write_predictions(tmp_path / f"{name}.csv", told)
-    text = judge_tables([tmp_path / "a.csv", tmp_path / "b.csv"], draws=200)
+    text = as_text(judge_files([tmp_path / "a.csv", tmp_path / "b.csv"], draws=200))
     accuracies = " ".join(line for line in text.splitlines() if line.startswith("accuracy"))
 
     assert ["a, clean", "b, clean"] == re.findall(r"\w, clean", text)

@@ -354,4 +354,5 @@ def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | 
 
 def _predictions(labels: tuple[str, ...], faces: Faces, split: str, probs: np.ndarray) -> Predictions:
     splits = np.full(len(faces), split)
-    return Predictions(labels, faces.ids, faces.labels, splits, probs, faces.groups, faces.clean)
+    groups = faces.groups if faces.families is None else faces.families
+    return Predictions(labels, faces.ids, faces.labels, splits, probs, groups, faces.clean, faces.strict)

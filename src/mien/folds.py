@@ -84,6 +84,29 @@ def deal(labels: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:
     return fold[group] + 1
 
 
+def merged(*columns: np.ndarray) -> np.ndarray:
+    """Return the group of each face, str (N,), where faces with an equal name in any of the columns are of one group.
+
+    `columns` are names, str (N,), "" for a face of which nothing is known. A group goes by the first column's name of
+    its first face, so columns that add nothing change nothing.
+    """
+    parent = list(range(len(columns[0])))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for column in columns:
+        first: dict[str, int] = {}
+        for row, name in enumerate(column.tolist()):
+            if name:
+                a, b = root(row), root(first.setdefault(name, row))
+                parent[max(a, b)] = min(a, b)
+    return columns[0][[root(row) for row in range(len(parent))]]
+
+
 def subset(labels: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
     """Return the rows, int64 in their order, of about a `share` of the faces of each class, and of one face at least.
 

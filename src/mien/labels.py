@@ -59,7 +59,7 @@ RAFDB = {
 }
 """The numbers of RAF-DB's basic set (Li et al. 2017)."""
 
-SYNONYMS = {
+SYNONYMS: dict[str, tuple[str, ...]] = {
     "angry": ("anger", "angered"),
     "disgust": ("disgusted",),
     "fear": ("fearful", "afraid", "scared"),

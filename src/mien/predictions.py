@@ -1,8 +1,9 @@
 """A table of predictions, the one format for everybody's. Knows nothing about networks or pictures.
 
 A CSV file with a row a face: `id`, `label` (a class by name), `split`, one column of
-probability a class, headed by the class's name. Two more columns are optional: `group`
-(equal for copies of one picture) and `clean` (0 where the picture stands in an earlier split).
+probability a class, headed by the class's name. More columns are optional: `group`
+(equal for copies of one picture, and for pictures of one person) and `clean` (0 where the picture stands in an
+earlier split); and so is `strict` (0 where an earlier split has a copy of any kind, as an audit finds them).
 Beside a table that mien wrote lies TABLE.sha256, as sha256sum writes it: a flipped bit in a number is a number, too.
 """
 
@@ -23,8 +24,8 @@ from mien.reading import LARGEST_TABLE, read_file_or_pipe, read_text, reason, sh
 from mien.text import many
 
 REQUIRED = ("id", "label", "split")
-OPTIONAL = ("group", "clean")
-COLUMNS = ("ids", "labels", "splits", "probs", "groups", "clean")  # of a Predictions
+OPTIONAL = ("group", "clean", "strict")
+COLUMNS = ("ids", "labels", "splits", "probs", "groups", "clean", "strict")  # of a Predictions
 SUM_TOLERANCE = 0.01
 LONGEST = 1000  # letters of a field; an array of text takes the longest times the rows
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
@@ -42,6 +43,9 @@ class Predictions:
     probs: np.ndarray  # float64 (N, C), rows sum to 1
     groups: np.ndarray  # str (N,)
     clean: np.ndarray  # bool (N,)
+    strict: np.ndarray | None = (
+        None  # bool (N,), no copy of any kind in an earlier split; None where not audited
+    )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,12 +62,15 @@ class Predictions:
 
     def only(self, rows: np.ndarray) -> "Predictions":
         """Return the faces that a boolean mask or an index array picks."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        return replace(self, **{name: c[rows] for name, c in columns.items() if c is not None})
 
 
 def pooled(tables: Sequence[Predictions]) -> Predictions:
     """Return tables of different faces, in the same classes, as one."""
-    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS}
+    columns = {name: [getattr(table, name) for table in tables] for name in COLUMNS}
+    known = {name: each for name, each in columns.items() if all(column is not None for column in each)}
+    whole = {name: np.concatenate(each) for name, each in known.items()}
     return Predictions(tables[0].classes, **whole)
 
 
@@ -75,9 +82,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     refuse_column_names(predictions.classes)
     labels = np.array(predictions.classes)[predictions.labels]
     columns = (predictions.ids, labels, predictions.splits, *predictions.probs.T, predictions.groups)
-    rows = zip(*columns, predictions.clean.astype(int), strict=True)
+    parts = [part.astype(int) for part in (predictions.clean, predictions.strict) if part is not None]
+    rows = zip(*columns, *parts, strict=True)
     with_no_error(_checksum_of(path).unlink)  # of an earlier table: this one is not it
-    write_csv(path, (*REQUIRED, *predictions.classes, *OPTIONAL), rows)
+    write_csv(path, (*REQUIRED, *predictions.classes, *OPTIONAL[: 1 + len(parts)]), rows)
     write_atomic(_checksum_of(path), f"{sha256_file(path)}  {Path(path).name}\n")
 
 
@@ -99,8 +107,11 @@ def read_predictions(path: Path) -> Predictions:
     Probabilities must be finite, in 0..1, and sum to 1 as nearly as two decimals allow; they
     are then scaled to sum to exactly 1.
     """
-    path = Path(path)
-    header, rows = _read_rows(path)
+    return parse_predictions(Path(path), *read_rows(Path(path)))
+
+
+def parse_predictions(path: Path, header: list[str], rows: list[list[str]]) -> Predictions:
+    """Return what the rows of a table say; errors as of `read_predictions`, which `path` is named in."""
     classes = _classes(path, header)
     column = {name: i for i, name in enumerate(header)}
     ids = _column(rows, column["id"])
@@ -112,11 +123,13 @@ def read_predictions(path: Path) -> Predictions:
         splits=np.char.strip(_column(rows, column["split"])),
         probs=_probs(path, rows, [column[name] for name in classes]),
         groups=_column(rows, column["group"]) if "group" in column else ids,
-        clean=_clean(path, rows, column.get("clean")),
+        clean=_flags(path, rows, column, "clean") if "clean" in column else np.ones(len(rows), bool),
+        strict=_flags(path, rows, column, "strict") if "strict" in column else None,
     )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of anybody's table, as text; DataError where it is none."""
     try:
         data = read_file_or_pipe(path, LARGEST_TABLE)
         _refuse_changed(path, data)
@@ -241,11 +254,9 @@ def _is_float(word: str) -> bool:
         return False
 
 
-def _clean(path: Path, rows: list[list[str]], index: int | None) -> np.ndarray:
-    if index is None:
-        return np.ones(len(rows), bool)
-    words = [row[index].strip().lower() for row in rows]
+def _flags(path: Path, rows: list[list[str]], column: dict[str, int], name: str) -> np.ndarray:
+    words = [row[column[name]].strip().lower() for row in rows]
     for number, word in enumerate(words, start=2):
         if word not in TRUE + FALSE:
-            raise DataError(f'{path}, row {number}: column "clean" takes 0 or 1, not "{word}"')
+            raise DataError(f'{path}, row {number}: column "{name}" takes 0 or 1, not "{word}"')
     return np.array([word in TRUE for word in words])

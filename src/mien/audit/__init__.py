@@ -23,13 +23,14 @@ from mien.audit.clean import (
 )
 from mien.audit.copies import find_copies
 from mien.audit.data import KINDS, AuditData, gather
-from mien.audit.families import count_near, families, tell_pairs
+from mien.audit.families import count_near, families, members, tell_pairs
 from mien.audit.near import Pair, find_pairs
 from mien.audit.quality import Quality, find_poor
 from mien.audit.report import FINDINGS, PAGE, fill
 from mien.audit.result import Audit, count_kinds
 from mien.audit.text import summary
 from mien.audit.votes import find_label_noise
+from mien.dataset import write_families
 from mien.errors import StorageError
 from mien.pages.report import writing_report
 from mien.progress import Counting
@@ -43,15 +44,16 @@ def audit(
     *,
     drop: Path | None = None,
     kinds: Sequence[str] = DROPPED_BY_DEFAULT,
+    store: bool = False,
     progress: Counting | None = None,
 ) -> Audit:
     """Audit a data set, write the page and its tables into folder `out`, and a cleaned one to `drop`.
 
-    `kinds` says which findings cost a face its place there. Either folder appears whole or not at
-    all; an audit that stands at `out` is replaced, a data set at `drop` that was cleaned in the
-    same way is left as it is. Raises DataError where `folder` is no data set, a kind is not known
-    or `drop` holds anything else, StorageError where `out` holds anything else, MissingExtra
-    without matplotlib.
+    `kinds` says which findings cost a face its place there. With `store` the families of copies are kept beside the
+    faces, in `families.json`: predictions made and judged from then on know which faces are strictly clean. Either
+    folder appears whole or not at all; an audit that stands at `out` is replaced, a data set at `drop` that was cleaned
+    in the same way is left as it is. Raises DataError where `folder` is no data set, a kind is not known or `drop`
+    holds anything else, StorageError where `out` holds anything else, MissingExtra without matplotlib.
     """
     folder, out, drop = Path(folder), Path(out), None if drop is None else Path(drop)
     chosen, counting = chosen_kinds(kinds), (progress or Counting()).over
@@ -66,6 +68,8 @@ def audit(
         if drop is not None and not there:
             write_clean(data, result.dropped, drop, counting)
         fill(report, result)
+    if store:
+        write_families(data.info, members(data, result.family))
     return result
 
 

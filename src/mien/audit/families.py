@@ -56,6 +56,13 @@ def families(data: AuditData, pairs: Sequence[Pair]) -> np.ndarray:
     return np.array([root(row) for row in range(len(data))], np.int64)
 
 
+def members(data: AuditData, family: np.ndarray) -> list[list[str]]:
+    """Return the ids of each family of two and more faces, in the data set's order."""
+    order = np.argsort(family, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(family[order])) + 1)
+    return [data.ids[rows].tolist() for rows in groups if len(rows) > 1]
+
+
 def count_near(data: AuditData, pairs: Sequence[Pair], family: np.ndarray, *, limited: bool = False) -> Near:
     """Count near copies by split."""
     partners = _stages_of_copies(data, pairs)

@@ -165,9 +165,17 @@ def audit(
     kinds: Annotated[
         str | None, typer.Option(help="findings that --drop leaves out, with commas between")
     ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            help="keep the families of copies beside the faces: reports conclude from those without any",
+        ),
+    ] = False,
 ) -> None:
     """Find copies, poor images and wrong labels in a data set."""
     from mien.audit import DROPPED_BY_DEFAULT, audit, summary
+    from mien.dataset import FAMILIES_FILE
     from mien.errors import DataError
     from mien.progress import TerminalCounting
 
@@ -175,7 +183,10 @@ def audit(
         raise DataError("--kinds says what --drop FOLDER leaves out; give that, too")
     chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
     with stop_asked() as stop:
-        print(summary(audit(dataset, out, drop=drop, kinds=chosen, progress=TerminalCounting(stop=stop))))
+        progress = TerminalCounting(stop=stop)
+        print(summary(audit(dataset, out, drop=drop, kinds=chosen, store=store, progress=progress)))
+    if store:
+        print(dataset / FAMILIES_FILE)
 
 
 @app.command()

@@ -8,6 +8,9 @@ import typer
 
 from mien.cli.app import app, stop_asked
 
+DATA = typer.Option(help="the data set of the faces: knows their labels, copies and other columns by id")
+CLASSES = typer.Option(metavar="NAME,…", help="the classes in the order of the columns of a .npy array")
+
 
 @app.command()
 def evaluate(
@@ -55,9 +58,18 @@ def evaluate(
 @app.command()
 def judge(
     tables: Annotated[
-        list[Path], typer.Argument(metavar="PREDICTIONS...", help="tables of predictions (CSV)")
+        list[str],
+        typer.Argument(
+            metavar="PREDICTIONS...",
+            help="tables of predictions (CSV), or NAME=A.csv,B.csv: seeds of one network",
+        ),
     ],
     seeds: Annotated[bool, typer.Option("--seeds", help="the tables are seeds of one network")] = False,
+    data: Annotated[Path | None, DATA] = None,
+    classes: Annotated[str, CLASSES] = "",
+    by: Annotated[
+        str, typer.Option(metavar="COLUMN", help="judge each group, too: a column of the tables or of --data")
+    ] = "",
     split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
     per_class: Annotated[bool, typer.Option("--per-class", help="precision, recall and F1 by class")] = False,
@@ -70,35 +82,60 @@ def judge(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="the probability answered from, marked in --coverage")
     ] = None,
+    json: Annotated[Path | None, typer.Option(help="write all figures here as JSON")] = None,
+    csv: Annotated[Path | None, typer.Option(help="write a row a score here")] = None,
+    html: Annotated[Path | None, typer.Option(help="write a page that opens anywhere here")] = None,
 ) -> None:
     """Judge anybody's predictions, with 95 % intervals.
 
     Several tables of the same faces are compared by paired tests.
     """
     from mien.errors import DataError
-    from mien.judge.report import coverage_of, judge_tables
+    from mien.files import require_place
+    from mien.judge import report
+    from mien.judge.judgement import judge_files
 
     if threshold is not None and coverage is None:
         raise DataError("--threshold marks a place in the curve that --coverage DIR draws")
-    print(judge_tables(tables, as_seeds=seeds, split=split, draws=draws, per_class=per_class))
+    writers = {json: report.write_json, csv: report.write_table, html: report.write_page}
+    outputs = [path for path in (json, csv, html) if path is not None]
+    for path in outputs:
+        require_place(path)
+    options = {"as_seeds": seeds, "split": split, "data": data, "classes": _names(classes), "by": by}
+    judgement = judge_files(tables, **options, draws=draws)
+    for path in outputs:
+        writers[path](path, judgement)
+    print(report.as_text(judgement, per_class=per_class))
     if coverage is not None:
-        print(coverage_of(tables, coverage, as_seeds=seeds, split=split, threshold=threshold, draws=draws))
+        print(report.coverage_of(judgement.tables, coverage, threshold=threshold, draws=draws))
+
+
+def _names(classes: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in classes.split(",") if name.strip())
 
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="folders of evaluated runs; one name is one network")],
+    networks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NETWORKS...",
+            help="folders of evaluated runs, of one name the seeds of one network, or tables: NAME=A.csv,B.csv",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/compare"),
     split: Annotated[str, typer.Option(help="test or val")] = "test",
+    data: Annotated[Path | None, DATA] = None,
+    classes: Annotated[str, CLASSES] = "",
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
 ) -> None:
-    """Make a report that compares runs.
+    """Make a report that compares runs or predictions.
 
     One HTML file, its figures and its numbers.
     """
     from mien.compare import compare, summary
 
-    print(summary(compare(runs, out, split=split, draws=draws)))
+    print(summary(compare(networks, out, split=split, data=data, classes=_names(classes), draws=draws)))
 
 
 @app.command()

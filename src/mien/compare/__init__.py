@@ -1,4 +1,4 @@
-"""Compares finished runs: run folders in, a report out. Needs no torch and never trains.
+"""Compares networks: run folders, or anybody's tables of predictions, in, a report out. Never trains, needs no torch.
 
 `compare` makes a folder with `report.html` (one file that opens anywhere), `figures/` (each as
 SVG and PNG) and `numbers/` (CSV); `summary` tells the result in the terminal.
@@ -14,6 +14,7 @@ from mien.compare.report import PAGE, fill
 from mien.errors import DataError
 from mien.files import plain
 from mien.judge import Difference, Verdict, differences, judge, table
+from mien.judge.parts import PARTS
 from mien.labels import known_words
 from mien.pages.figures import Drawn, Figures
 from mien.pages.report import writing_report
@@ -30,8 +31,9 @@ class Comparison(Shown):
     page: Path
     split: str
     where: str  # what the faces are: the split, or for folds "train and val" or "train"
-    verdicts: dict[str, dict[str, Verdict]]  # network -> "all" or "clean" -> verdict
-    differences: dict[str, list[Difference]]  # "all" or "clean" -> every pair of networks
+    part: str  # the strictest part that is known, "strict" or "clean", from which conclusions are drawn
+    verdicts: dict[str, dict[str, Verdict]]  # network -> "all", "clean" and, where known, "strict" -> verdict
+    differences: dict[str, list[Difference]]  # part -> every pair of networks
     missing: str  # why the report has no pictures of faces, or ""
     notes: tuple[str, ...]  # sentences on how the data set was made, and on the folds
     drawn: dict[str, list[Drawn]] = field(default_factory=dict, repr=False)  # the report's figures by kind
@@ -56,38 +58,59 @@ class Comparison(Shown):
         return plain(self)
 
 
-def compare(runs: Sequence[Path], out: Path, *, split: str = "test", draws: int = 2000) -> Comparison:
-    """Compare finished runs by their predictions on a split and write the report into folder `out`.
+def compare(
+    items: Sequence[str | Path],
+    out: Path,
+    *,
+    split: str = "test",
+    data: Path | None = None,
+    classes: Sequence[str] = (),
+    draws: int = 2000,
+) -> Comparison:
+    """Compare networks by their predictions on a split and write the report into folder `out`.
 
-    Runs of one recipe name are seeds of one network; the folds of a seed, which `split` "val" compares,
-    are taken together, so that each face of train and val is classified once. The folder appears whole or not at all; a
-    report that stands there is replaced. Raises RunError where runs do not belong together or
-    have no predictions, DataError where predictions cannot be used, StorageError where `out`
-    holds anything else, MissingExtra without matplotlib.
+    An item is the folder of a finished run, or tables of predictions as `mien judge` takes them (NAME=A.csv,B.csv);
+    `data` is their data set, by default that of the runs. Histories and drawings are of runs alone. Runs of one recipe
+    name are seeds of one network; the folds of a seed, which `split` "val" compares, are taken together, so that each
+    face of train and val is classified once. The folder appears whole or not at all; a report that stands there is
+    replaced. Raises RunError where runs do not belong together or have no predictions, DataError where predictions
+    cannot be used, StorageError where `out` holds anything else, MissingExtra without matplotlib.
     """
     out = Path(out)
     with writing_report(out, PAGE, extra="compare") as report:
-        inputs = gather(runs, split)
+        inputs = gather(items, split, data=data, classes=classes)
         results = Results(inputs, _judge(inputs, draws), _differences(inputs, draws))
-        fill(report, results, runs=runs, out=out, draws=draws)
+        given = {"data": data, "classes": ",".join(classes)}
+        fill(report, results, items=items, out=out, draws=draws, options=given)
     notes_on_runs = (text.about_folds(inputs), text.about_starts(inputs))
-    notes = (*inputs.data.notes, *filter(None, notes_on_runs))
+    notes = (*(inputs.data.notes if inputs.data else ()), *filter(None, notes_on_runs))
     drawn = {kind: figures for kind, figures in report.figures.items() if figures}
     verdicts, pairs = results.verdicts, results.differences
-    return Comparison(out, out / PAGE, split, inputs.where, verdicts, pairs, inputs.missing, notes, drawn)
+    return Comparison(
+        out, out / PAGE, split, inputs.where, inputs.main, verdicts, pairs, inputs.missing, notes, drawn
+    )
 
 
 def _judge(inputs: ComparisonInput, draws: int) -> dict[str, dict[str, Verdict]]:
-    verdicts = {name: {"all": judge(seeds, draws=draws)} for name, seeds in inputs.tables("all").items()}
-    for name, seeds in inputs.tables("clean").items():
-        verdicts[name]["clean"] = judge(seeds, draws=draws) if inputs.has_copies else verdicts[name]["all"]
+    verdicts: dict[str, dict[str, Verdict]] = {net.name: {} for net in inputs.networks}
+    for part, same_as in _by_same_faces(inputs):
+        for name, seeds in inputs.tables(part).items():
+            verdicts[name][part] = verdicts[name][same_as] if same_as else judge(seeds, draws=draws)
     return verdicts
 
 
 def _differences(inputs: ComparisonInput, draws: int) -> dict[str, list[Difference]]:
-    whole = differences(inputs.tables("all"), draws=draws)
-    clean = differences(inputs.tables("clean"), draws=draws) if inputs.has_copies else whole
-    return {"all": whole, "clean": clean}
+    pairs: dict[str, list[Difference]] = {}
+    for part, same_as in _by_same_faces(inputs):
+        pairs[part] = pairs[same_as] if same_as else differences(inputs.tables(part), draws=draws)
+    return pairs
+
+
+def _by_same_faces(inputs: ComparisonInput) -> list[tuple[str, str]]:
+    """Return each part, the whole first, and the part before it that has the same faces, or ""."""
+    parts = list(reversed(inputs.parts))
+    shown = inputs.shown_parts
+    return [(part, "" if part in shown else parts[parts.index(part) - 1]) for part in parts]
 
 
 def summary(comparison: Comparison) -> str:
@@ -98,16 +121,16 @@ def summary(comparison: Comparison) -> str:
 
 
 def summarize(comparison: Comparison) -> tuple[str, dict[str, Verdict], list[str]]:
-    """Return what the faces are, each network's verdict on the clean part, and the sentences below it."""
-    clean = {name: parts["clean"] for name, parts in comparison.verdicts.items()}
+    """Return what the faces are, each network's verdict on the strictest part, and the sentences below it."""
+    clean = {name: parts[comparison.part] for name, parts in comparison.verdicts.items()}
     whole = {name: parts["all"] for name, parts in comparison.verdicts.items()}
     faces, all_faces = (next(iter(parts.values())).faces for parts in (clean, whole))
     caption, beside = f"{comparison.where}: {faces:,} faces", []
     if faces != all_faces:
-        caption = f"clean part of {comparison.split}: {faces:,} of {all_faces:,} faces"
+        caption = f"{PARTS[comparison.part]} of {comparison.split}: {faces:,} of {all_faces:,} faces"
         accuracies = (f"{name} {percent(v.scores['accuracy'].point)}" for name, v in whole.items())
         beside = [f"On the whole split: accuracy of {joined(list(accuracies))}."]
-    sentences = [difference.sentence for difference in comparison.differences["clean"]]
+    sentences = [difference.sentence for difference in comparison.differences[comparison.part]]
     sentences = sentences or [text.alone_sentence(*next(iter(clean.items())))]
     missing = [comparison.missing] if comparison.missing else []
     return caption, clean, [*beside, *sentences, *comparison.notes, *missing]

@@ -66,7 +66,7 @@ def place_faces(report: Report, results: Results, galleries: Sequence[Gallery]) 
 def _by_class(results: Results, gallery: Gallery, tiles: list[Tile]) -> list[Tile | None]:
     """Return the tiles with gaps, so that each class has a row of its own."""
     sheet: list[Tile | None] = []
-    for label in results.inputs.data.labels:
+    for label in results.inputs.labels:
         row = [tile for tile, face in zip(tiles, gallery.faces, strict=True) if face.label == label]
         sheet += [*row, *[None] * (COLUMNS["samples"] - len(row))]
     return sheet

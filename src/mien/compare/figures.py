@@ -1,6 +1,5 @@
 """Draws every figure of a report but the faces, from verdicts and runs. Computes no score."""
 
-from collections.abc import Sequence
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -9,6 +8,7 @@ import numpy as np
 from mien.compare.inputs import Network, Results
 from mien.compare.shares import normalized, probability_shares, reliability_bins
 from mien.judge import METRICS, Interval, Metric
+from mien.judge.parts import PARTS
 from mien.labels import SPLITS
 from mien.pages import charts, drawing
 from mien.pages.charts import Range
@@ -51,7 +51,7 @@ def draw(report: Report, results: Results) -> None:
 
 
 def _spans(results: Results, by_part: dict[str, Interval]) -> list[tuple[float, float, float]]:
-    parts = ("clean", "all") if results.inputs.has_copies else ("clean",)
+    parts = (results.inputs.main, "all") if results.inputs.has_copies else ("all",)
     return [(by_part[p].point, by_part[p].low, by_part[p].high) for p in parts]
 
 
@@ -59,8 +59,8 @@ def _score(report: Report, results: Results, metric: Metric) -> None:
     rows = []
     for net in results.inputs.networks:
         verdicts = results.verdicts[net.name]
-        dots = [run[metric.name] for run in net.run_scores("clean")] if len(net.runs) > 1 else []
-        band = verdicts["clean"].ece_band if metric.name == "ece" else None
+        dots = [run[metric.name] for run in net.run_scores(results.inputs.main)] if len(net.own) > 1 else []
+        band = verdicts[results.inputs.main].ece_band if metric.name == "ece" else None
         spans = _spans(results, {part: verdict.scores[metric.name] for part, verdict in verdicts.items()})
         rows.append(Range(net.name, net.color, net.marker, spans, dots, band))
     title = capitalized(metric.title)
@@ -80,7 +80,9 @@ def _score(report: Report, results: Results, metric: Metric) -> None:
 
 
 def _parts_note(results: Results, note: str) -> str:
-    return f"{note}; filled: clean part, hollow: whole split" if results.inputs.has_copies else note
+    if not results.inputs.has_copies:
+        return note
+    return f"{note}; filled: {PARTS[results.inputs.main]}, hollow: whole split"
 
 
 def _percent_tick(value: float) -> str:
@@ -97,10 +99,12 @@ def _signed_tick(value: float) -> str:
 
 def _difference(report: Report, results: Results, metric: Metric) -> None:
     rows = []
-    for clean, whole in zip(results.differences["clean"], results.differences["all"], strict=True):
-        spans = _spans(results, {"clean": clean.scores[metric.name], "all": whole.scores[metric.name]})
-        color = next(net.color for net in results.inputs.networks if net.name == clean.a)
-        rows.append(Range(f"{clean.a} {MINUS} {clean.b}", color, "o", spans))
+    for main, whole in zip(results.differences[results.inputs.main], results.differences["all"], strict=True):
+        spans = _spans(
+            results, {results.inputs.main: main.scores[metric.name], "all": whole.scores[metric.name]}
+        )
+        color = next(net.color for net in results.inputs.networks if net.name == main.a)
+        rows.append(Range(f"{main.a} {MINUS} {main.b}", color, "o", spans))
 
     def write(point: float, low: float, high: float) -> str:
         return f"{metric.change(point)}  ({metric.change(low)} to {metric.change(high)})"
@@ -115,6 +119,8 @@ def _difference(report: Report, results: Results, metric: Metric) -> None:
 
 def _counts(report: Report, results: Results) -> None:
     data = results.inputs.data
+    if data is None:
+        return
     splits = [
         Series(split, series(i)[0], "s", [data.counts.get(split, {}).get(c, 0) for c in data.labels])
         for i, split in enumerate(SPLITS)
@@ -128,7 +134,10 @@ def _counts(report: Report, results: Results) -> None:
 
 
 def _histories(report: Report, results: Results) -> None:
-    histories = {net.name: [_seed_history(run) for run in net.runs] for net in results.inputs.networks}
+    trained = results.inputs.trained
+    if not trained:
+        return
+    histories = {net.name: [_seed_history(run) for run in net.runs] for net in trained}
     losses = [
         value
         for seeds in histories.values()
@@ -137,7 +146,7 @@ def _histories(report: Report, results: Results) -> None:
         for value in s[key]
     ]
     top = 1.08 * float(np.quantile(losses, 0.995))
-    for net in results.inputs.networks:
+    for net in trained:
         seeds = histories[net.name]
         figure = charts.histories(net.name, net.seeds, seeds, net.color, top_loss=top)
         last = ", ".join(percent(s["val_accuracy"][s["epoch"].index(s["kept"])]) for s in seeds)
@@ -152,7 +161,7 @@ def _seed_history(run) -> dict:
 
 
 def _confusion(report: Report, results: Results, net: Network) -> None:
-    counts = results.verdicts[net.name]["clean"].confusion
+    counts = results.verdict(net).confusion
     rest = results.part(round(counts.sum())) + (f", mean of {net.seeds}" if len(net.tables) > 1 else "")
     figure = charts.matrix(
         net.name,
@@ -176,9 +185,9 @@ def _most_mixed(results: Results, counts: np.ndarray) -> str:
 
 
 def _confusion_shares(report: Report, results: Results, net: Network) -> None:
-    shares = normalized(results.verdicts[net.name]["clean"].confusion)
+    shares = normalized(results.verdict(net).confusion)
     classes = results.inputs.classes
-    top = max(normalized(parts["clean"].confusion).max() for parts in results.verdicts.values())
+    top = max(normalized(results.verdict(each).confusion).max() for each in results.inputs.networks)
     figure = charts.matrix(
         net.name, "percent of the faces of a class", classes, shares / top, _hundredths(shares)
     )
@@ -192,9 +201,7 @@ def _hundredths(shares: np.ndarray) -> list[list[str]]:
 
 
 def _confusion_difference(report: Report, results: Results, a: Network, b: Network) -> None:
-    change = normalized(results.verdicts[a.name]["clean"].confusion) - normalized(
-        results.verdicts[b.name]["clean"].confusion
-    )
+    change = normalized(results.verdict(a).confusion) - normalized(results.verdict(b).confusion)
     strongest = max(np.abs(change).max(), 0.05)
     texts = [[signed(100 * value, 0) if abs(value) >= 0.005 else "0" for value in row] for row in change]
     figure = charts.matrix(
@@ -211,8 +218,8 @@ def _confusion_difference(report: Report, results: Results, a: Network, b: Netwo
 
 def _by_class(report: Report, results: Results, figure_name: str) -> None:
     networks: list[Series] = []
-    for network in results.looks():
-        values = [getattr(c, figure_name) for c in results.verdicts[network.name]["clean"].per_class]
+    for network in results.inputs.networks:
+        values = [getattr(c, figure_name) for c in results.verdict(network).per_class]
         networks.append(
             Series(network.name, network.color, network.marker, [(v.point, v.low, v.high) for v in values])
         )
@@ -229,7 +236,7 @@ def _by_class(report: Report, results: Results, figure_name: str) -> None:
 
 
 def _probabilities(report: Report, results: Results, net: Network) -> None:
-    tables = results.inputs.tables("clean")[net.name]
+    tables = results.inputs.tables(results.inputs.main)[net.name]
     own, others = probability_shares(tables)
     figure = charts.probabilities(
         net.name, results.part(len(tables[0])), results.inputs.classes, net.color, own, others
@@ -241,11 +248,11 @@ def _probabilities(report: Report, results: Results, net: Network) -> None:
 
 
 def _reliability(report: Report, results: Results, net: Network) -> None:
-    tables = results.inputs.tables("clean")[net.name]
+    tables = results.inputs.tables(results.inputs.main)[net.name]
     bins = SimpleNamespace(**reliability_bins(tables))
     style = Series(net.name, net.color, net.marker)
     figure = charts.reliability(net.name, results.part(len(tables[0])), style, bins)
-    verdict = results.verdicts[net.name]["clean"]
+    verdict = results.verdict(net)
     low, high = (decimal(edge) for edge in verdict.ece_band)
     label = (
         f"Accuracy against confidence of {net.name}; calibration error "
@@ -255,11 +262,11 @@ def _reliability(report: Report, results: Results, net: Network) -> None:
 
 
 def _drawings(report: Report, results: Results) -> None:
-    networks: Sequence[Network] = results.inputs.networks
+    networks, data = results.inputs.trained, results.inputs.data
+    if not networks or data is None:
+        return
     most = drawing.widest([net.summary for net in networks])
     for net in networks:
-        figure = drawing.network(
-            net.name, net.summary, side=results.inputs.data.side, most_channels=most, color=net.color
-        )
+        figure = drawing.network(net.name, net.summary, side=data.side, most_channels=most, color=net.color)
         stages = ", ".join(stage["label"] for stage in net.summary["stages"])
         report.draw("networks", figure, f"network-{net.name}", f"Drawing of {net.name}: {stages}")

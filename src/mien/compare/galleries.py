@@ -1,7 +1,7 @@
 """Chooses the faces that a report shows. Knows nothing about pictures or how they are drawn.
 
 What a network says of a face is the mean of its seeds' probabilities; all faces are of the
-clean part. The same runs give the same choice.
+strictest part. The same runs give the same choice.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _samples(inputs: ComparisonInput, dataset: Dataset) -> Gallery:
     table = dataset.table("val")
     rng = np.random.default_rng(0)
     faces = []
-    for label in inputs.data.labels:
+    for label in inputs.labels:
         ids = table["id"][table["label"] == label]
         for i in np.sort(rng.permutation(len(ids))[:SAMPLES_PER_CLASS]):
             faces.append(Shown(str(ids[i]), label))
@@ -78,7 +78,7 @@ def _samples(inputs: ComparisonInput, dataset: Dataset) -> Gallery:
 
 
 def _random(inputs: ComparisonInput) -> Gallery:
-    rows = np.flatnonzero(inputs.faces.clean)
+    rows = np.flatnonzero(inputs.chosen)
     picked = np.sort(np.random.default_rng(0).permutation(rows)[:RANDOM_FACES])
     names = tuple(network.name for network in inputs.networks)
     faces = _shown(inputs, picked, inputs.networks)
@@ -88,7 +88,7 @@ def _random(inputs: ComparisonInput) -> Gallery:
 
 def _mistakes(inputs: ComparisonInput, network: Network) -> Gallery:
     probs = network.probs
-    wrong = np.flatnonzero((probs.argmax(1) != inputs.faces.labels) & inputs.faces.clean)
+    wrong = np.flatnonzero((probs.argmax(1) != inputs.faces.labels) & inputs.chosen)
     most_confident = wrong[np.argsort(-probs[wrong].max(1), kind="stable")][:MISTAKES]
     rest = (
         f"of its mistakes the {len(most_confident)} of the highest confidence"
@@ -103,7 +103,7 @@ def _disagreements(inputs: ComparisonInput, a: Network, b: Network, most: int) -
     """Choose faces that `a` classifies correctly and `b` does not, those first on which most seeds agree."""
     labels, rows = inputs.faces.labels, np.arange(len(inputs.faces))
     right = {net.name: net.probs.argmax(1) == labels for net in (a, b)}
-    only = np.flatnonzero(right[a.name] & ~right[b.name] & inputs.faces.clean)
+    only = np.flatnonzero(right[a.name] & ~right[b.name] & inputs.chosen)
     lead = _share_right(a, labels) - _share_right(b, labels)
     margin = a.probs[rows, labels] - b.probs[rows, labels]
     order = np.lexsort((-margin[only], -lead[only]))

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from mien.compare.inputs import ComparisonInput, Network
 from mien.pages.tables import Column, Data, Table, small
 from mien.recipe import Recipe, to_toml
-from mien.run import Run
+from mien.run import Run, RunData
 from mien.text import joined, many, millions, seconds, thousands
 
 COUNTED = ("parameters", "multiply_adds")  # in network.json
@@ -23,13 +23,13 @@ STAGE_COLUMNS = (
 
 def data(inputs: ComparisonInput) -> dict[str, Data]:
     """Return what stands in files of their own."""
-    return {
-        "networks": _networks(inputs),
-        "counts": _counts(inputs),
+    of_runs = {
         "histories": _histories(inputs),
-        "stages": Data(STAGE_COLUMNS, [row for net in inputs.networks for row in _stages(net)]),
+        "stages": Data(STAGE_COLUMNS, [row for net in inputs.trained for row in _stages(net)]),
         "openings": _openings(inputs),
     }
+    counts = {"counts": _counts(inputs.data)} if inputs.data else {}
+    return {"networks": _networks(inputs), **counts, **(of_runs if inputs.trained else {})}
 
 
 def _runs(inputs: ComparisonInput) -> list[tuple[Network, Run]]:
@@ -38,7 +38,13 @@ def _runs(inputs: ComparisonInput) -> list[tuple[Network, Run]]:
 
 def _networks(inputs: ComparisonInput) -> Data:
     rows = [
-        (n.name, *(n.summary[key] for key in COUNTED), len(n.tables), n.folds, n.mean_seconds())
+        (
+            n.name,
+            *(n.summary.get(key, "") for key in COUNTED),
+            len(n.tables),
+            n.folds,
+            n.mean_seconds() if n.runs else "",
+        )
         for n in inputs.networks
     ]
     return Data.of(("network", *COUNTED, "seeds", "folds", "mean_train_seconds"), rows)
@@ -85,18 +91,18 @@ def fold_number(run: Run) -> int | str:
     return run.fold.number if run.fold else ""
 
 
-def _counts(inputs: ComparisonInput) -> Data:
-    counts = inputs.data.counts
+def _counts(data: RunData) -> Data:
+    counts = data.counts
     return Data.of(
         ("split", "class", "faces"), [(s, c, n) for s, of in counts.items() for c, n in of.items()]
     )
 
 
-def count_table(inputs: ComparisonInput) -> Table:
+def count_table(data: RunData) -> Table:
     """Return the data set's counts, a row a class."""
-    counts = inputs.data.counts
+    counts = data.counts
     splits = list(counts)
-    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in inputs.data.labels]
+    rows = [(c, *(thousands(counts[s].get(c, 0)) for s in splits)) for c in data.labels]
     total = ("all", *(thousands(sum(counts[s].values())) for s in splits))
     return Table("Faces by class and split", ["class", *splits], [("", [*rows, total])])
 
@@ -132,7 +138,7 @@ def stage_tables(inputs: ComparisonInput) -> list[Table]:
         Data(STAGE_COLUMNS, _stages(net)).table(
             f"Stages of {net.name}", last=[("all", "", *(thousands(net.summary[key]) for key in COUNTED))]
         )
-        for net in inputs.networks
+        for net in inputs.trained
     ]
 
 
@@ -180,7 +186,7 @@ def openings_table(inputs: ComparisonInput) -> Table:
         kept = run.result()["weights_sha256"]
         for opening in run.openings():
             same = "yes" if opening["weights_sha256"] == kept else "no"
-            data = "yes" if opening["data_fingerprint"] == inputs.data.fingerprint else "no"
+            data = "yes" if opening["data_fingerprint"] == run.data.fingerprint else "no"
             if not any(run.data.counts.get("test", {}).values()):
                 data = "trained where test was not"
             rows.append((run.folder.name, opening["time"], same, data))
@@ -207,7 +213,7 @@ def chosen_by(recipe: Recipe) -> str:
 
 def origin(inputs: ComparisonInput) -> list[tuple[str, str]]:
     """Return where the faces come from as (name, value), nested names joined."""
-    return _flat("", inputs.data.origin)
+    return _flat("", inputs.data.origin) if inputs.data else []
 
 
 def _flat(name: str, value) -> list[tuple[str, str]]:
@@ -218,4 +224,4 @@ def _flat(name: str, value) -> list[tuple[str, str]]:
 
 def recipes(inputs: ComparisonInput) -> list[tuple[str, str]]:
     """Return each network's recipe with every field written out."""
-    return [(net.name, to_toml(net.runs[0].recipe)) for net in inputs.networks]
+    return [(net.name, to_toml(net.runs[0].recipe)) for net in inputs.trained]

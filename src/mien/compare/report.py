@@ -1,6 +1,6 @@
 """Fills the report of a comparison. Computes no score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from mien.compare.faces import place_faces
 from mien.compare.figures import MOST_PAIRS, draw
 from mien.compare.galleries import choose
 from mien.compare.inputs import Results
+from mien.judge.parts import PARTS
+from mien.judge.text import about_absent
 from mien.pages import render
 from mien.pages.report import Report
 from mien.pages.tables import Table
@@ -20,15 +22,24 @@ PAGE = "report.html"
 LARGEST_PAGE_BYTES = 6_000_000
 
 
-def fill(report: Report, results: Results, *, runs: Sequence[Path], out: Path, draws: int) -> None:
+def fill(
+    report: Report,
+    results: Results,
+    *,
+    items: Sequence[str | Path],
+    out: Path,
+    draws: int,
+    options: Mapping[str, Path | str | None],
+) -> None:
     """Draw the figures, write the numbers and the page; where it would be too large, one without pictures of faces."""
     inputs = results.inputs
     galleries = choose(inputs)
     draw(report, results)
     placed = place_faces(report, results, galleries)
     report.write_numbers(tables.data(results, galleries) | provenance.data(inputs))
-    options = "" if inputs.split == "test" else f" --split {inputs.split}"
-    words = ["mien compare", *map(quoted, runs), f"--out {quoted(out)}{options} --draws {draws}"]
+    given = {"split": "" if inputs.split == "test" else inputs.split, **options}
+    chosen = "".join(f" --{name} {quoted(value)}" for name, value in given.items() if value)
+    words = ["mien compare", *map(quoted, items), f"--out {quoted(out)}{chosen} --draws {draws}"]
     context = _context(results) | {"drawn": report.figures, "draws": draws, "command": " \\\n  ".join(words)}
     html = render("mien.compare", "report.html", inputs=inputs, galleries=placed, **context)
     if len(html.encode()) > LARGEST_PAGE_BYTES and not inputs.missing:
@@ -60,24 +71,28 @@ def _context(results: Results) -> dict[str, Any]:
         "classes_of": classes_of,
         "bar_classes": list(classes_of.values()),
         "tables": _tables(results),
-        "chosen": [(net.name, provenance.chosen_by(net.runs[0].recipe)) for net in networks],
+        "chosen": [(net.name, provenance.chosen_by(net.runs[0].recipe)) for net in inputs.trained],
+        "elsewhere": [net.name for net in networks if not net.runs],
+        "absent": about_absent(results.verdict(networks[0])),
+        "main": PARTS[inputs.main],
         "recipes": provenance.recipes(inputs),
         "origin": provenance.origin(inputs),
     }
 
 
-def _tables(results: Results) -> dict[str, Table | list[Table]]:
-    """Return every table of the page by name."""
+def _tables(results: Results) -> dict[str, Table | list[Table] | None]:
+    """Return every table of the page by name; None for one of runs or of a data set that are not there."""
     inputs = results.inputs
+    costs = [provenance.costs(inputs.trained)] if inputs.trained else []
     return {
-        "networks": [*tables.network_tables(results), provenance.costs(inputs.networks)],
+        "networks": [*tables.network_tables(results), *costs],
         "seeds": tables.seed_tables(results),
         "differences": tables.difference_tables(results),
         "mcnemar": tables.mcnemar_table(results),
         "classes": tables.class_tables(results),
-        "counts": provenance.count_table(inputs),
+        "counts": provenance.count_table(inputs.data) if inputs.data else None,
         "stages": provenance.stage_tables(inputs),
-        "openings": provenance.openings_table(inputs),
-        "runs": provenance.run_table(inputs),
-        "packages": provenance.package_table(inputs),
+        "openings": provenance.openings_table(inputs) if inputs.trained else None,
+        "runs": provenance.run_table(inputs) if inputs.trained else None,
+        "packages": provenance.package_table(inputs) if inputs.trained else None,
     }

@@ -1,6 +1,6 @@
 """The numbers and tables of a comparison: what networks reach, and by how much they differ. Computes no score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from mien.compare.inputs import Network, Results
 from mien.compare.provenance import fold_number
 from mien.compare.shares import PROBABILITY_BINS, normalized, probability_shares, reliability_bins
 from mien.judge import METRICS, Difference, Interval, Metric, Verdict
+from mien.judge.parts import PARTS
 from mien.pages.tables import Data, Table, small
 from mien.run import Run
 from mien.text import capitalized, decimal, many, p_value, percent, seconds, thousands
 
-PARTS = ("clean", "all")
 RANGE = ("point", "low", "high")
 
 
@@ -52,23 +52,19 @@ def _texts(values: Mapping[str, float]) -> tuple[str, ...]:
 
 def parts_of(results: Results) -> list[tuple[str, str]]:
     """Return (part, its words with the number of faces) in the order in which they are shown."""
-    verdicts = next(iter(results.verdicts.values()))
-    split, whole = results.inputs.split, many(verdicts["all"].faces, "face")
-    if results.inputs.folds > 1:
-        return [("all", f"{results.inputs.where}, {whole}")]
-    if not results.inputs.has_copies:
-        return [("all", f"the whole {split} split, {whole}")]
-    clean = many(verdicts["clean"].faces, "face")
-    return [
-        ("clean", f"clean part of {split}, {clean}"),
-        ("all", f"the whole {split} split, {whole}"),
-    ]
+    inputs = results.inputs
+    faces = {part: many(v.faces, "face") for part, v in next(iter(results.verdicts.values())).items()}
+    if inputs.folds > 1:
+        return [("all", f"{inputs.where}, {faces['all']}")]
+    words = {"all": f"the whole {inputs.split} split"}
+    words |= {part: f"{PARTS[part]} of {inputs.split}" for part in inputs.shown_parts if part != "all"}
+    return [(part, f"{words[part]}, {faces[part]}") for part in inputs.shown_parts]
 
 
 def _scores(results: Results) -> Data:
     rows = []
     for net in results.inputs.networks:
-        for part in PARTS:
+        for part in results.inputs.parts:
             verdict, fold_sd = results.verdicts[net.name][part], net.fold_sd(part)
             for metric in METRICS:
                 sds = [sd[metric] if sd else "" for sd in (verdict.seed_sd, fold_sd)]
@@ -100,21 +96,27 @@ def network_tables(results: Results) -> list[Table]:
 def _seeds(results: Results) -> Data:
     rows = []
     for net in results.inputs.networks:
-        scores = {part: net.run_scores(part) for part in PARTS}
-        for i, run in enumerate(net.runs):
-            result = run.result()
-            training = result["epochs"], result["kept_epoch"], float(run.environment()["train_seconds"])
-            for part in PARTS:
-                rows.append(
-                    (net.name, run.seed, fold_number(run), part, *scores[part][i].values(), *training)
-                )
-        for part in PARTS if net.folds > 1 else ():
+        scores = {part: net.run_scores(part) for part in results.inputs.parts}
+        for i, (seed, fold, training) in enumerate(_trainings(net)):
+            for part in results.inputs.parts:
+                rows.append((net.name, seed, fold, part, *scores[part][i].values(), *training))
+        for part in results.inputs.parts if net.folds > 1 else ():
             per_seed = results.verdicts[net.name][part].per_seed
             for seed, scores_of_all in zip(net.seed_numbers, per_seed, strict=True):
                 rows.append((net.name, seed, "all", part, *scores_of_all.values(), "", "", ""))
     return Data.of(
         ("network", "seed", "fold", "part", *METRICS, "epochs", "kept_epoch", "train_seconds"), rows
     )
+
+
+def _trainings(net: Network) -> Iterator[tuple[int, int | str, tuple[int | float | str, ...]]]:
+    """Yield seed, fold, and epochs, epoch kept and seconds, of each run; these are not known of tables alone."""
+    for run in net.runs:
+        result = run.result()
+        training = result["epochs"], result["kept_epoch"], float(run.environment()["train_seconds"])
+        yield run.seed, fold_number(run), training
+    if not net.runs:
+        yield from ((seed, "", ("", "", "")) for seed in net.seed_numbers)
 
 
 def seed_tables(results: Results) -> list[Table]:
@@ -136,6 +138,7 @@ def seed_tables(results: Results) -> list[Table]:
                 every = [(seed, ("", "", "")) for seed in net.seed_numbers]
             else:
                 every = [(run.seed, _training(run)) for run in net.runs]
+                every = every or [(seed, ("", "", "")) for seed in net.seed_numbers]
             rows = [
                 (f"seed {seed}", *_texts(scores), *training)
                 for (seed, training), scores in zip(every, verdict.per_seed, strict=True)
@@ -182,7 +185,7 @@ def _deviation(title: str, sd: dict[str, float] | None) -> list[tuple[str, ...]]
 def _differences(results: Results) -> Data:
     """Return every score's difference; accuracy alone is tested, so it alone has p values and a conclusion."""
     rows = []
-    for part in PARTS:
+    for part in results.inputs.parts:
         for d in results.differences[part]:
             for metric in METRICS:
                 tested = (d.p, d.p_holm, d.conclusion) if metric == "accuracy" else ("", "", "")
@@ -225,7 +228,7 @@ def _mcnemar(results: Results) -> Data:
     seeds = {net.name: net.seed_numbers for net in results.inputs.networks}
     rows = [
         (d.a, a_seed, d.b, b_seed, part, pair.only_a, pair.only_b, pair.p)
-        for part in PARTS
+        for part in results.inputs.parts
         for d in results.differences[part]
         for a_seed, b_seed, pair in zip(seeds[d.a], seeds[d.b], d.seed_pairs, strict=False)
     ]
@@ -255,7 +258,7 @@ def _classes(results: Results) -> Data:
     rows = [
         (name, part, c.label, c.support, figure, *_range(getattr(c, figure)))
         for name, parts in results.verdicts.items()
-        for part in PARTS
+        for part in results.inputs.parts
         for c in parts[part].per_class
         for figure in ("precision", "recall", "f1")
     ]
@@ -285,7 +288,7 @@ def _confusion(results: Results) -> Data:
     classes = results.inputs.classes
     rows = []
     for name, parts in results.verdicts.items():
-        for part in PARTS:
+        for part in results.inputs.parts:
             counts = parts[part].confusion
             shares = normalized(counts)
             for (i, j), count in np.ndenumerate(counts):
@@ -296,7 +299,7 @@ def _confusion(results: Results) -> Data:
 def _probabilities(results: Results) -> Data:
     rows = []
     edges = np.linspace(0, 1, PROBABILITY_BINS + 1)
-    for part in PARTS:
+    for part in results.inputs.parts:
         for name, tables in results.inputs.tables(part).items():
             for whose, shares in zip(("of the class", "all other"), probability_shares(tables), strict=True):
                 for (c, b), share in np.ndenumerate(shares):
@@ -310,7 +313,7 @@ def _probabilities(results: Results) -> Data:
 def _reliability(results: Results) -> Data:
     names = ("count", "confidence", "accuracy", "low", "high")
     rows = []
-    for part in PARTS:
+    for part in results.inputs.parts:
         for name, tables in results.inputs.tables(part).items():
             bins = reliability_bins(tables)
             for i, values in enumerate(zip(*(bins[n] for n in names), strict=True)):

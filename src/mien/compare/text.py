@@ -5,6 +5,7 @@ import numpy as np
 from mien.compare.inputs import ComparisonInput, Results
 from mien.judge import Difference, Verdict
 from mien.judge.paired import in_words
+from mien.judge.parts import PARTS
 from mien.recipe import chosen_on_val
 from mien.run import began_with
 from mien.text import Conclusion, joined, many, millions, percent, seeds_in_words, thousands, typeset
@@ -25,9 +26,8 @@ def report_title(results: Results) -> str:
 def compared(results: Results) -> str:
     """Return what was compared, as one sentence."""
     inputs = results.inputs
-    networks = [
-        f"{n.name} ({millions(n.summary['parameters'])} parameters, {n.seeds})" for n in inputs.networks
-    ]
+    sizes = {n.name: f"{millions(n.summary['parameters'])} parameters, " for n in inputs.trained}
+    networks = [f"{n.name} ({sizes.get(n.name, '')}{n.seeds})" for n in inputs.networks]
     verb = "classify" if len(networks) > 1 else "classifies"
     where = inputs.where if inputs.folds > 1 else f"the {inputs.split} split"
     whole = f"{thousands(len(inputs.faces))} faces of {where}"
@@ -38,13 +38,13 @@ def conclude(results: Results) -> list[Conclusion]:
     """Return the conclusion of each pair, or that of a network on its own."""
     if len(results.inputs.networks) == 1:
         return [_alone(results)]
-    pairs = zip(results.differences["clean"], results.differences["all"], strict=True)
+    pairs = zip(results.differences[results.inputs.main], results.differences["all"], strict=True)
     return [_pair(results, clean, whole) for clean, whole in pairs]
 
 
 def _alone(results: Results) -> Conclusion:
     net = results.inputs.networks[0]
-    clean, whole = results.verdicts[net.name]["clean"], results.verdicts[net.name]["all"]
+    clean, whole = results.verdict(net), results.verdicts[net.name]["all"]
     beside = (
         f"Of the whole split it classifies {_accuracy(whole)} correctly." if results.inputs.has_copies else ""
     )
@@ -90,28 +90,46 @@ def _head(results: Results, difference: Difference) -> str:
 
 
 def about_clean(results: Results) -> str:
-    """Return why the conclusion is drawn from the clean part, or that there are no copies."""
+    """Return why the conclusion is drawn from the strictest part, or that there are no copies."""
     inputs = results.inputs
-    faces = inputs.faces
-    earlier = {"train": "", "val": "train", "test": "train or val"}.get(inputs.split, "an earlier split")
-    copies = len(faces) - int(faces.clean.sum())
-    split = inputs.split
+    faces, split = inputs.faces, inputs.split
+    earlier = {"train": "", "val": "train", "test": "train or val"}.get(split, "an earlier split")
     if inputs.folds > 1:
         return "Identical pictures stand in one fold, so no network was judged on a picture that it learned."
-    if not copies:
-        return f"No face of the {split} split stands in {earlier} too, so the clean part is the whole split."
-    return (
+    if not inputs.has_copies:
+        kind = "has a copy of any kind in" if inputs.main == "strict" else "stands in"
+        too = "" if inputs.main == "strict" else " too"
+        return f"No face of the {split} split {kind} {earlier}{too}, so the {PARTS[inputs.main]} is the whole split."
+    copies, left = int((~faces.clean).sum()), int(inputs.chosen.sum())
+    sentence = (
         f"Of the {thousands(len(faces))} faces of {split}, {many(copies, 'stands', 'stand')} in {earlier} too, pixel "
-        f"for pixel. A network may have memorized those, so the conclusion is drawn from the other "
-        f"{thousands(len(faces) - copies)}, the clean part; the whole split stands beside it."
+        f"for pixel"
     )
+    if inputs.main == "strict":
+        others = many(len(faces) - left, "has", "have")
+        sentence += f", and {others} a copy of some kind there, as the families of an audit tell"
+    return (
+        f"{sentence}. A network may have memorized those, so conclusions are drawn from the other {thousands(left)}, "
+        f"the {PARTS[inputs.main]}; {_beside(inputs)}.{_unknown(inputs)}"
+    )
+
+
+def _beside(inputs: ComparisonInput) -> str:
+    others = [PARTS[part] for part in inputs.shown_parts[1:]]
+    return f"the {joined(others)} {'stands' if len(others) == 1 else 'stand'} beside it"
+
+
+def _unknown(inputs: ComparisonInput) -> str:
+    if inputs.faces.strict is not None:
+        return ""
+    return " Near copies are not known: mien audit --store finds them, and a part without any."
 
 
 def about_folds(inputs: ComparisonInput) -> str:
     """Return how each face was classified and what was chosen by those very faces, or "" without folds."""
     if inputs.folds == 1:
         return ""
-    choices = {net.name: chosen_on_val(net.runs[0].recipe) for net in inputs.networks}
+    choices = {net.name: chosen_on_val(net.runs[0].recipe) for net in inputs.trained}
     choices_of = [f"{joined(what)} of {name}" for name, what in choices.items() if what]
     flattered = f"Chosen on that very fold, which flatters the figures: {'; '.join(choices_of)}."
     unseen = "" if about_starts(inputs) else " and had not seen it"
@@ -124,7 +142,7 @@ def about_folds(inputs: ComparisonInput) -> str:
 
 def about_starts(inputs: ComparisonInput) -> str:
     """Return which networks did not start from fresh weights and what that may mean, or ""."""
-    return " ".join(start for net in inputs.networks if (start := began_with(net.runs[0])))
+    return " ".join(start for net in inputs.trained if (start := began_with(net.runs[0])))
 
 
 def about_dealing(inputs: ComparisonInput) -> str:
@@ -146,6 +164,8 @@ def about_dealing(inputs: ComparisonInput) -> str:
 def about_data(results: Results) -> str:
     """Return the data set's size, side, classes and splits as one sentence."""
     data = results.inputs.data
+    if data is None:
+        return "No data set was given with the tables of predictions."
     splits = {name: sum(counts.values()) for name, counts in data.counts.items()}
     sizes = joined([f"{thousands(count)} in {name}" for name, count in splits.items()])
     return (

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.dataset import convert
+from mien.dataset.files import PERSON
 from mien.errors import DataError
-from mien.folds import Fold, deal, deal_people
+from mien.folds import Fold, deal, deal_people, merged
 from mien.labels import SPLITS
 from mien.text import Shown
 
@@ -41,11 +42,14 @@ class Faces:
     images: np.ndarray  # uint8 (N, S, S)
     labels: np.ndarray  # int64 (N,), indices into the data set's labels
     ids: np.ndarray  # str (N,)
-    groups: (
+    groups: np.ndarray  # str (N,), equal for pixel-identical images and for images, or clips, of one person
+    clean: (
         np.ndarray
-    )  # str (N,), equal for pixel-identical images, and in a data set of clips for one person's
-    clean: np.ndarray  # bool (N,), False where an earlier split has the same image
+    )  # bool (N,), False where an earlier split has the same image, or in clips the same person
     frames: Frames | None = None  # of a data set of clips
+    # str (N,), groups in which copies of any kind are equal, too; None: not audited
+    families: np.ndarray | None = None
+    strict: np.ndarray | None = None  # bool (N,), False where an earlier split has a copy of any kind
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,6 +113,18 @@ class Development:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotations:
+    """What a data set knows of some faces besides their pixels."""
+
+    labels: np.ndarray  # str (N,)
+    splits: np.ndarray  # str (N,)
+    groups: np.ndarray  # str (N,), as `Faces.families` where it was audited, else as `Faces.groups`
+    clean: np.ndarray  # bool (N,)
+    strict: np.ndarray | None  # bool (N,); None where it was not audited
+    columns: dict[str, np.ndarray]  # str (N,) by name, all of the table
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """Every face of a data set with every column of its table, test split included: the input of an audit."""
 
@@ -123,6 +139,12 @@ class Dataset(Shown):
     info: DatasetInfo
     _images: np.ndarray = field(repr=False)
     _table: dict[str, np.ndarray] = field(repr=False)
+    _families: np.ndarray | None = field(default=None, repr=False)  # str (N,), id of each family's first face
+
+    @property
+    def audited(self) -> bool:
+        """Whether the families of copies that `mien audit --store` found lie beside the faces."""
+        return self._families is not None
 
     def development(self, fold: Fold | None = None) -> Development:
         """Return the `train` and `val` splits, or one fold of both, or of train, as val and the other folds as train.
@@ -136,8 +158,8 @@ class Dataset(Shown):
             number = self._dealt(rows, fold)
         except DataError as fault:
             raise DataError(f"{self.info.folder}: {fault}") from None
-        train, val = (self._taken(rows[mine]) for mine in (number != fold.number, number == fold.number))
-        return Development(self.info, train, val, fold)
+        train, val = rows[number != fold.number], rows[number == fold.number]
+        return Development(self.info, self._taken(train), self._taken(val, earlier=train), fold)
 
     def _dealt(self, rows: np.ndarray, fold: Fold) -> np.ndarray:
         """Return the fold of some rows, int64 (n,) from 1."""
@@ -151,15 +173,20 @@ class Dataset(Shown):
 
     def _people(self) -> np.ndarray:
         """Return the person of each row, str (N,)."""
-        if "person" not in self._table:
+        if PERSON not in self._table:
             raise DataError(f"{self.info.folder}: its table has no column person")
-        return self._table["person"]
+        return self._table[PERSON]
 
     def _groups(self) -> np.ndarray:
-        """Return what no split or fold may tear apart, str (N,): persons or clips, or identical pictures."""
-        if "clip" not in self._table:
-            return self._table["group"]
-        return units_of(self._table["clip"], self._table.get("person"))
+        """Return what no split or fold may tear apart, str (N,): persons or clips, or identical pictures and persons."""
+        if "clip" in self._table:
+            return units_of(self._table["clip"], self._table.get(PERSON))
+        group = self._table["group"]
+        return merged(group, self._table[PERSON]) if PERSON in self._table else group
+
+    def _copies(self) -> np.ndarray:
+        """Return what makes a face of a later split known, str (N,): its pixels, or in clips its person or clip."""
+        return self._groups() if "clip" in self._table else self._table["group"]
 
     def open_val(self) -> Faces:
         """Return the `val` split, for networks trained elsewhere; training uses `development`."""
@@ -183,6 +210,31 @@ class Dataset(Shown):
             raise DataError("the test split is opened by `mien evaluate --test` alone")
         rows = self._table["split"] == split
         return {name: column[rows] for name, column in self._table.items()}
+
+    def ids(self, split: str) -> np.ndarray:
+        """Return the ids of a split's faces in the data set's order, str (N,)."""
+        return self._table["id"][self._table["split"] == split]
+
+    def annotations(self, ids: Iterable[str]) -> Annotations:
+        """Return labels, splits, copies and all columns of faces by id, for judging predictions; opens no picture.
+
+        DataError for an id that is not there.
+        """
+        rows = self._rows_by_id(ids)
+        families, clean, strict = (self._families, self._clean(self._copies()), None)
+        if families is not None:
+            strict = self._clean(families)[rows] & clean[rows]
+        groups = self._groups() if families is None else merged(self._groups(), families)
+        columns = {name: column[rows] for name, column in self._table.items()}
+        return Annotations(columns["label"], columns["split"], groups[rows], clean[rows], strict, columns)
+
+    def _clean(self, names: np.ndarray) -> np.ndarray:
+        """Tell of which faces no earlier split has a face of the same name, bool (N,)."""
+        stage = np.array([SPLITS.index(split) for split in self._table["split"]])
+        _, number = np.unique(names, return_inverse=True)
+        first = np.full(number.max(initial=0) + 1, len(SPLITS))
+        np.minimum.at(first, number, stage)
+        return first[number] == stage
 
     def as_torch(self, split: "str | Faces" = "train") -> "TensorDataset":
         """Return `train`, `val` or faces of this data set as a `torch.utils.data.Dataset` for a DataLoader.
@@ -255,20 +307,24 @@ class Dataset(Shown):
         rows = np.flatnonzero(self._table["split"] == split)
         if not len(rows):
             raise DataError(f'{self.info.folder}: the data set has no face in its "{split}" split')
-        earlier = np.isin(self._table["split"], SPLITS[: SPLITS.index(split)])
-        return self._taken(rows, seen=self._groups()[earlier])
+        earlier = np.flatnonzero(np.isin(self._table["split"], SPLITS[: SPLITS.index(split)]))
+        return self._taken(rows, earlier=earlier)
 
-    def _taken(self, rows: np.ndarray, seen: np.ndarray | tuple[()] = ()) -> Faces:
-        """Return the faces of some rows; those of a group in `seen` are not clean."""
+    def _taken(self, rows: np.ndarray, earlier: np.ndarray | None = None) -> Faces:
+        """Return the faces of some rows; those with a copy among the `earlier` rows are not clean."""
         index = {label: i for i, label in enumerate(self.info.labels)}
-        groups = self._groups()[rows]
+        earlier = np.empty(0, np.int64) if earlier is None else earlier
+        copies, groups, families = self._copies(), self._groups(), self._families
+        clean = ~np.isin(copies[rows], copies[earlier])
         return Faces(
             images=self._images[rows],
             labels=np.array([index[label] for label in self._table["label"][rows]], np.int64),
             ids=self._table["id"][rows],
-            groups=groups,
-            clean=~np.isin(groups, seen),
+            groups=groups[rows],
+            clean=clean,
             frames=self._frames(rows, index),
+            families=None if families is None else merged(groups, families)[rows],
+            strict=None if families is None else clean & ~np.isin(families[rows], families[earlier]),
         )
 
     def _frames(self, rows: np.ndarray, index: dict[str, int]) -> Frames | None:

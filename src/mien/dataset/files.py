@@ -6,7 +6,9 @@ import numpy as np
 
 FORMAT = 1
 COLUMNS = ("id", "label", "split", "source", "group")
+PERSON = "person"  # a column that a table may have: faces of one person stay together
 LEFT_OUT_FILE = "left-out.csv"
+FAMILIES_FILE = "families.json"
 LEFT_OUT_COLUMNS = ("source", "reason")
 WHAT = "a mien data set"
 

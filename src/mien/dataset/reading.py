@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mien.dataset.faces import Dataset, DatasetInfo
-from mien.dataset.files import FORMAT, WHAT, npy_header_bytes
+from mien.dataset.files import FAMILIES_FILE, FORMAT, WHAT, npy_header_bytes
 from mien.errors import DataError
 from mien.labels import SPLITS, refuse_class_names
 from mien.reading import LARGEST_TABLE, open_file, read_bytes, read_json, reason
@@ -33,6 +33,8 @@ SHAPE = {
     "clips?": int,
     "people?": int,
 }
+
+FAMILIES = {"fingerprint": str, "families": [[str]]}
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -121,7 +123,19 @@ def read_dataset(folder: Path) -> Dataset:
         raise DataError(
             f"{info.folder / 'dataset.json'}: {WHAT} is damaged here (its counts are not the table's)"
         )
-    return Dataset(info, images, table)
+    return Dataset(info, images, table, _read_families(info, table["id"]))
+
+
+def _read_families(info: DatasetInfo, ids: np.ndarray) -> np.ndarray | None:
+    """Return the id of the first face of each face's family, str (N,), None where no audit has stored them."""
+    path = info.folder / FAMILIES_FILE
+    if not path.exists():
+        return None
+    stored = read_json(path, what="the families of an audit", newest=FORMAT, error=DataError, shape=FAMILIES)
+    if stored["fingerprint"] != info.fingerprint:
+        raise DataError(f"{path}: of other faces than these; delete it, or make it anew: mien audit --store")
+    first = {identity: family[0] for family in stored["families"] for identity in family}
+    return np.array([first.get(identity, identity) for identity in ids.tolist()])
 
 
 def _read_table(info: DatasetInfo) -> dict[str, np.ndarray]:

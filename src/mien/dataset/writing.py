@@ -4,21 +4,23 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from mien.dataset.faces import DatasetInfo
 from mien.dataset.files import (
     COLUMNS,
+    FAMILIES_FILE,
     FORMAT,
     LEFT_OUT_COLUMNS,
     LEFT_OUT_FILE,
     npy_header,
     npy_header_bytes,
 )
-from mien.files import appearing_folder, to_json
+from mien.files import appearing_folder, to_json, write_atomic
 from mien.labels import SPLITS, refuse_class_names
 from mien.reading import sealed, sha256_file
 
@@ -130,6 +132,14 @@ class DatasetWriter:
         if not self._faces.closed:
             _sync(self._faces)
             self._faces.close()
+
+
+def write_families(info: DatasetInfo, families: Iterable[Sequence[str]]) -> Path:
+    """Write which faces of a data set are copies of any kind, each family a list of ids, beside it; return the file."""
+    path = info.folder / FAMILIES_FILE
+    stored = {"format": FORMAT, "fingerprint": info.fingerprint, "families": [list(ids) for ids in families]}
+    write_atomic(path, to_json(sealed(stored)))
+    return path
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str | int | None, ...]]) -> None:

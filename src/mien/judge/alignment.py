@@ -14,8 +14,8 @@ def align(predictions: Sequence[Predictions], names: Sequence[str] | None = None
 
     All tables must hold the same ids with the same labels, and the same classes by name;
     DataError names the table ("table 2", or its entry in `names`) and the face. A table from
-    elsewhere may lack the columns `group` and `clean`, so all get the coarsest grouping that a
-    table has, and a face is clean if no table denies it. Splits stay as they are.
+    elsewhere may lack the columns `group`, `clean` and `strict`, so all get the coarsest grouping
+    that a table has, and a face is clean, or strictly clean, if no table denies it. Splits stay as they are.
     """
     tables = list(predictions)
     names = list(names) if names is not None else [f"table {i + 1}" for i in range(len(tables))]
@@ -32,7 +32,9 @@ def align(predictions: Sequence[Predictions], names: Sequence[str] | None = None
         aligned.append(table)
     groups = min((table.groups for table in aligned), key=lambda groups: len(np.unique(groups)))
     clean = np.logical_and.reduce([table.clean for table in aligned])
-    return [replace(table, groups=groups, clean=clean) for table in aligned]
+    known = [table.strict for table in aligned if table.strict is not None]
+    strict = np.logical_and.reduce([*known, clean]) if known else None
+    return [replace(table, groups=groups, clean=clean, strict=strict) for table in aligned]
 
 
 def group_numbers(table: Predictions) -> np.ndarray:

@@ -14,6 +14,7 @@ from mien.errors import DataError
 from mien.files import make_folder, write_csv
 from mien.judge.alignment import group_numbers
 from mien.judge.bootstrap import Interval, bootstrap, interval, with_exact_end
+from mien.judge.parts import only_part, parts_of
 from mien.judge.sums import Sample, Sums
 from mien.predictions import Predictions
 from mien.text import many
@@ -77,13 +78,13 @@ def write_coverage(
 ) -> str:
     """Write coverage.csv, coverage.svg and coverage.png of tables into a folder; return what the threshold gives.
 
-    The curve and the sentence are about the clean faces, where there are others too.
+    The curve and the sentence are about the strictest part, clean or strictly clean, where there are other faces too.
     """
     from mien.pages import figures
     from mien.pages.charts import coverage
 
     folder = Path(folder)
-    clean = {name: table.only(table.clean) if table.clean.any() else table for name, table in tables.items()}
+    clean = {name: only_part([table], parts_of(table)[0])[0] for name, table in tables.items()}
     curves: dict[str, list[Answered]] = {}
     marks: dict[str, Answered] = {}
     for name, table in clean.items():

@@ -40,6 +40,7 @@ class Metric:
     highest: float
     of: Callable[[Sums], np.ndarray]  # (...) of sums with leading axes (...)
     has_figure: bool = True  # whether a report draws it; every score stands in its tables
+    over_classes: bool = False  # whether it is a mean over the classes that some face is of
 
     @property
     def is_share(self) -> bool:
@@ -73,8 +74,8 @@ def _balanced_accuracy(sums: Sums) -> np.ndarray:
 
 
 def _macro_f1(sums: Sums) -> np.ndarray:
-    either = sums.true + sums.predicted
-    return share(2 * sums.correct, either).sum(-1) / (either > 0).sum(-1)
+    f1 = share(2 * sums.correct, sums.true + sums.predicted)
+    return f1.sum(-1) / (sums.true > 0).sum(-1)  # the F1 of a class without faces is 0
 
 
 def _top_2_accuracy(sums: Sums) -> np.ndarray:
@@ -121,12 +122,13 @@ METRICS: dict[str, Metric] = {
             0,
             1,
             _balanced_accuracy,
+            over_classes=True,
         ),
-        Metric("macro_f1", "macro F1", "macro F1", "share", True, 0, 1, _macro_f1),
+        Metric("macro_f1", "macro F1", "macro F1", "share", True, 0, 1, _macro_f1, over_classes=True),
         Metric(
             "top_2_accuracy", "top-2 accuracy", "top-2 accuracy", "share", True, 0, 1, _top_2_accuracy, False
         ),
-        Metric("auroc", "AUROC (macro)", "AUROC", "", True, 0, 1, _auroc, False),
+        Metric("auroc", "AUROC (macro)", "AUROC", "", True, 0, 1, _auroc, False, over_classes=True),
         Metric("mcc", "Matthews correlation", "MCC", "", True, -1, 1, _mcc, False),
         Metric(
             "log_loss", "log loss", "log loss", "nats", False, 0, -math.log(SMALLEST_PROBABILITY), _log_loss
@@ -157,9 +159,13 @@ class Reliability:
         }
 
 
-def scores_of(sums: Sums) -> np.ndarray:
-    """Return all scores in the order of METRICS: float64 (..., scores) for sums with leading axes (...)."""
-    return np.stack([metric.of(sums) for metric in METRICS.values()], axis=-1)
+def scores_of(sums: Sums, kept: np.ndarray | None = None) -> np.ndarray:
+    """Return all scores in the order of METRICS: float64 (..., scores) for sums with leading axes (...).
+
+    `kept`, bool (C,), are the classes that means over classes are of; by default all that some face is of.
+    """
+    of_kept = sums if kept is None else sums.of_classes(kept)
+    return np.stack([m.of(of_kept if m.over_classes else sums) for m in METRICS.values()], axis=-1)
 
 
 def shares_of(sums: Sums) -> np.ndarray:
@@ -191,10 +197,12 @@ def balanced_accuracy(labels: ArrayLike, probs: ArrayLike) -> float:
 
 
 def macro_f1(labels: ArrayLike, probs: ArrayLike) -> float:
-    """Return the mean F1 of the classes that are true or predicted of some face, in 0..1.
+    """Return the mean F1 of the classes that `labels` hold, in 0..1.
 
     The mean of each class's F1, not the F1 of mean precision and recall (Opitz and Burst,
-    "Macro F1 and Macro F1", 2019). The F1 of a class that is never predicted is 0.
+    "Macro F1 and Macro F1", 2019). The F1 of a class that is never predicted is 0. A class without faces is left
+    out, as it is of balanced accuracy and AUROC; scikit-learn counts it as 0 where some face is predicted as it,
+    unless it is given `labels`.
     """
     return float(_macro_f1(add_up(labels, probs)))
 

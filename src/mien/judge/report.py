@@ -1,116 +1,235 @@
-"""What `mien judge` prints: anybody's tables of predictions, judged."""
+"""What `mien judge` says of anybody's predictions: as text, JSON, CSV and one HTML page. Computes no score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mien.errors import DataError
-from mien.judge.alignment import align
+from mien.files import to_json, write_atomic, write_csv
+from mien.judge.bootstrap import Interval
 from mien.judge.coverage import write_coverage
-from mien.judge.paired import differences
-from mien.judge.text import per_class_table, table
-from mien.judge.verdict import Verdict, judge
-from mien.labels import did_you_mean
-from mien.predictions import Predictions, read_predictions
-from mien.text import escaped, many
+from mien.judge.judgement import Judgement
+from mien.judge.paired import Difference
+from mien.judge.parts import PARTS
+from mien.judge.text import (
+    about_absent,
+    absent_in,
+    class_table,
+    difference_table,
+    gap_table,
+    per_class_table,
+    scores_table,
+    table,
+)
+from mien.judge.verdict import Verdict
+from mien.pages.tables import Table
+from mien.predictions import Predictions
+from mien.text import Conclusion, joined, many, percent, seeds_in_words, typeset
+
+HEAD = ("network", "minus", "part", "group", "group_minus", "faces", "seeds", "score", "point", "low", "high",
+        "accuracy_p_holm", "conclusion")  # fmt: skip
 
 
-def judge_tables(
-    paths: Sequence[Path],
-    *,
-    as_seeds: bool = False,
-    split: str | None = None,
-    draws: int = 2000,
-    per_class: bool = False,
-) -> str:
-    """Return the figures of tables of predictions, with 95 % intervals, as text for a terminal.
-
-    Each table is a network of its own, or (`as_seeds`) all are seeds of one. Where some faces are
-    not clean, the clean part is told beside the whole. Tables of the same faces are compared
-    pair by pair, on the clean part. Raises DataError naming file and row.
-    """
-    tables, apart = _read(paths, split, as_seeds)
-    networks = {n: [t] for n, t in tables.items()}
-    if as_seeds:
-        networks = {" + ".join(tables): list(tables.values())}
-    cleaned = {name: [seed.only(seed.clean) for seed in seeds] for name, seeds in networks.items()}
-    verdicts: dict[str, Verdict] = {}
-    for name, seeds in networks.items():
-        verdicts[name] = judge(seeds, draws=draws)
-        if 0 < len(cleaned[name][0]) < len(seeds[0]):
-            verdicts[f"{name}, clean"] = judge(cleaned[name], draws=draws)
+def as_text(judgement: Judgement, *, per_class: bool = False) -> str:
+    """Return the figures with 95 % intervals, as text for a terminal."""
+    verdicts = _by_name(judgement)
     parts = [table(verdicts)]
     if per_class:
         parts += [f"{name}\n{per_class_table(verdict)}" for name, verdict in verdicts.items()]
-    copied = [name for name, (first, *_) in cleaned.items() if not len(first)]
-    parts += [
-        f"Every face of {name} stands in an earlier split too; nothing can be concluded." for name in copied
-    ]
-    if apart:
-        parts.append(apart)
-    elif len(networks) > 1 and not copied:
-        parts += [difference.sentence for difference in differences(cleaned, draws=draws)]
+    parts += [sentence for name in judgement.tables for sentence in _about_copies(judgement, name)]
+    if judgement.apart:
+        parts.append(judgement.apart)
+    parts += [difference.sentence for difference in conclusions(judgement)]
+    if judgement.grouped:
+        parts += [of.caption + "\n" + of.text() + "\n" for of in _group_tables(judgement)]
+        parts += _about_groups(judgement)
     return "\n".join(parts).rstrip()
 
 
-def coverage_of(
-    paths: Sequence[Path],
-    folder: Path,
-    *,
-    as_seeds: bool = False,
-    split: str | None,
-    threshold: float | None,
-    draws: int = 2000,
-) -> str:
-    """Draw the risk-coverage curves of tables of predictions into a folder, see `coverage.py`; return it in words."""
-    tables, _ = _read(paths, split, as_seeds)
-    text = write_coverage(tables, folder, threshold=threshold, draws=draws)
-    return f"{text}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()
+def _by_name(judgement: Judgement) -> dict[str, Verdict]:
+    """Return every verdict by the network's name, and the part's where it is not the whole."""
+    verdicts: dict[str, Verdict] = {}
+    for name, parts in judgement.verdicts.items():
+        for part, verdict in reversed(parts.items()):
+            verdicts[name if part == "all" else f"{name}, {PARTS[part].removesuffix(' part')}"] = verdict
+    return verdicts
 
 
-def _read(paths: Sequence[Path], split: str | None, as_seeds: bool) -> tuple[dict[str, Predictions], str]:
-    """Return the tables by name, of the same faces in the same order, or else why they are not compared."""
-    tables = {name: _of_split(read_predictions(path), path, split) for name, path in _named(paths).items()}
-    apart = "" if as_seeds else _why_not_compared(tables)
-    if not apart:
-        tables = dict(zip(tables, align(list(tables.values()), list(tables)), strict=True))
-    return tables, apart
+def conclusions(judgement: Judgement) -> list[Difference]:
+    """Return the differences on the strictest part; none where the networks are not compared."""
+    return list(judgement.differences.values())[0] if judgement.differences else []
 
 
-def _named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return the paths by the shortest ends that tell them apart."""
-    paths = [Path(path) for path in paths]
-    for parts in range(1, max(1, *(len(path.parts) for path in paths)) + 1):
-        for suffix in (".csv", ""):
-            names = [escaped(str(Path(*path.parts[-parts:])).removesuffix(suffix)) for path in paths]
-            if len(set(names)) == len(names):
-                return dict(zip(names, paths, strict=True))
-    raise DataError(f"{paths[0]}: the same table is given twice")
+def _about_copies(judgement: Judgement, name: str) -> Iterator[str]:
+    first = judgement.tables[name][0]
+    if not first.clean.any():
+        yield f"Every face of {name} stands in an earlier split too; nothing can be concluded."
+    elif first.strict is not None and not first.strict.any():
+        yield f"Every face of {name} has a copy of some kind in an earlier split; the clean part decides."
 
 
-def _of_split(predictions: Predictions, path: Path, split: str | None) -> Predictions:
-    splits = predictions.split_names
-    if split is None and len(splits) > 1:
-        raise DataError(f"{path}: holds the splits {', '.join(splits)}; say which with --split")
-    if split is not None and split not in splits:
-        raise DataError(
-            f'{path}: no row of split "{split}"{did_you_mean(split, splits)} (it has {", ".join(splits)})'
+def _about_groups(judgement: Judgement) -> list[str]:
+    grouped = judgement.grouped
+    if grouped is None:
+        return []
+    sentences: list[str] = []
+    groups = len(next(iter(grouped.verdicts.values())))
+    for verdicts in list(grouped.verdicts.values())[:1]:
+        sentences += [
+            f"{group}: {about_absent(verdict)}" for group, verdict in verdicts.items() if verdict.absent
+        ]
+    if len(grouped.gaps) > len(grouped.verdicts):
+        sentences.append(
+            f"Intervals between groups are of the same draws of faces; with {groups} groups some of them exclude 0 by "
+            f"chance, since none is adjusted for the others."
         )
-    return predictions if split is None else predictions.only(predictions.splits == split)
+    if grouped.uncommon and grouped.gaps:
+        sentences.append(
+            f"Some group has no face labeled {joined(list(grouped.uncommon), 'or')}: differences between groups leave "
+            f"that out of every mean over classes."
+        )
+    if grouped.small:
+        sentences.append(f"Too few faces for an interval to other groups: {joined(list(grouped.small))}.")
+    return sentences
 
 
-def _why_not_compared(tables: Mapping[str, Predictions]) -> str:
-    """Return why tables are not of the same faces, "" where they are."""
-    (first, one), *others = tables.items()
-    for name, other in others:
-        if one.split_names != other.split_names:
-            held, here = (", ".join(table.split_names) for table in (one, other))
-            return f"Not compared: {first} holds {held}, {name} holds {here}."
-        shared = len(np.intersect1d(one.ids, other.ids))
-        if not shared == len(one) == len(other):
-            both = (
-                f"{first} has {many(len(one), 'face')} and {name} {len(other):,}, {shared:,} with the same id"
+def _group_tables(judgement: Judgement) -> Iterator[Table]:
+    grouped = judgement.grouped
+    if grouped is None:
+        return
+    for network, verdicts in grouped.verdicts.items():
+        yield scores_table(verdicts, f"{network} by {grouped.column}").without("seeds")
+        gaps = [gap for gap in grouped.gaps if gap.network == network]
+        if gaps:
+            yield gap_table(network, gaps)
+
+
+def rows(judgement: Judgement) -> Iterator[tuple[str | int | float, ...]]:
+    """Yield a row a score, of networks and of differences, on every part and in every group; see HEAD."""
+    for network, parts in judgement.verdicts.items():
+        for part, verdict in parts.items():
+            yield from _of_verdict(network, part, "", verdict)
+    for part, pairs in judgement.differences.items():
+        yield from _of_pairs(part, "", pairs)
+    if (grouped := judgement.grouped) is None:
+        return
+    part = judgement.part_of(next(iter(judgement.tables)))
+    for network, verdicts in grouped.verdicts.items():
+        for group, verdict in verdicts.items():
+            yield from _of_verdict(network, part, group, verdict)
+    for group, pairs in grouped.differences.items():
+        yield from _of_pairs(part, group, pairs)
+    for gap in grouped.gaps:
+        faces = grouped.verdicts[gap.network][gap.a].faces + grouped.verdicts[gap.network][gap.b].faces
+        for name, value in gap.scores.items():
+            yield (gap.network, "", part, gap.a, gap.b, faces, "", name, *_ends(value), "", "")
+
+
+def _of_verdict(
+    network: str, part: str, group: str, verdict: Verdict
+) -> Iterator[tuple[str | int | float, ...]]:
+    for name, value in verdict.scores.items():
+        yield (network, "", part, group, "", verdict.faces, verdict.seeds, name, *_ends(value), "", "")
+
+
+def _of_pairs(part: str, group: str, pairs: Sequence[Difference]) -> Iterator[tuple[str | int | float, ...]]:
+    for pair in pairs:
+        for name, value in pair.scores.items():
+            tested = (pair.p_holm, pair.conclusion) if name == "accuracy" else ("", "")
+            yield (pair.a, pair.b, part, group, "", pair.faces, "", name, *_ends(value), *tested)
+
+
+def _ends(value: Interval) -> tuple[float, float, float]:
+    return value.point, value.low, value.high
+
+
+def write_json(path: Path, judgement: Judgement) -> None:
+    """Write all that is known as JSON; figures are shares in 0..1, log loss is in nats."""
+    write_atomic(path, to_json(judgement.to_dict()))
+
+
+def write_table(path: Path, judgement: Judgement) -> None:
+    """Write a row a score as CSV, see HEAD; a difference has a network, or a group, in a column "minus"."""
+    write_csv(path, HEAD, rows(judgement))
+
+
+def write_page(path: Path, judgement: Judgement) -> None:
+    """Write one HTML page that opens anywhere."""
+    from mien.pages import render
+
+    names = list(judgement.tables)
+    html = render(
+        "mien.judge",
+        "report.html",
+        title=f"{names[0]}, judged" if len(names) == 1 else f"{joined(names)}, judged",
+        lead=_lead(judgement),
+        conclusions=_page_conclusions(judgement),
+        notes=[
+            *(s for name in names for s in _about_copies(judgement, name)),
+            *filter(None, [judgement.apart]),
+        ],
+        absent=absent_in(_by_name(judgement).values()),
+        scores=[_part_table(judgement, part) for part in PARTS if _having(judgement, part)],
+        differences=[difference_table(pair) for pair in conclusions(judgement)],
+        classes=[
+            class_table(judgement.verdicts[name][judgement.part_of(name)], caption=name) for name in names
+        ],
+        groups=list(_group_tables(judgement)),
+        about_groups=_about_groups(judgement),
+        column=judgement.grouped.column if judgement.grouped else "",
+        one_seed=any(verdict.seeds == 1 for verdict in _by_name(judgement).values()),
+    )
+    write_atomic(path, html)
+
+
+def _having(judgement: Judgement, part: str) -> list[str]:
+    return [name for name, parts in judgement.verdicts.items() if part in parts]
+
+
+def _part_table(judgement: Judgement, part: str) -> Table:
+    verdicts = {name: judgement.verdicts[name][part] for name in _having(judgement, part)}
+    faces = joined(list(dict.fromkeys(many(verdict.faces, "face") for verdict in verdicts.values())))
+    return scores_table(verdicts, f"{PARTS[part]}, {faces}".capitalize()).without("faces")
+
+
+def _lead(judgement: Judgement) -> str:
+    sentences: list[str] = []
+    for name, (first, *_) in judgement.tables.items():
+        seeds = seeds_in_words(len(judgement.tables[name]))
+        sentences.append(f"{name} ({seeds}) on {many(len(first), 'face')} of {joined(first.split_names)}")
+    return "; ".join(sentences) + "."
+
+
+def _page_conclusions(judgement: Judgement) -> list[Conclusion]:
+    pairs = conclusions(judgement)
+    if pairs:
+        return [Conclusion(_head(pair), typeset(pair.sentence)) for pair in pairs]
+    heads: list[Conclusion] = []
+    for name in judgement.tables:
+        part = judgement.part_of(name)
+        accuracy = judgement.verdicts[name][part].scores["accuracy"]
+        ends = f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}"
+        heads.append(
+            Conclusion(
+                f"{name}: {percent(accuracy.point)} correct", f"Accuracy on the {PARTS[part]}, {ends}."
             )
-            return f"Not compared, as they are not of the same faces: {both}."
-    return ""
+        )
+    return heads
+
+
+def _head(pair: Difference) -> str:
+    if pair.conclusion == "cannot tell":
+        return f"{pair.a} and {pair.b} cannot be told apart"
+    better, other = (pair.a, pair.b) if pair.conclusion == "better" else (pair.b, pair.a)
+    return f"{better} is better than {other}"
+
+
+def coverage_of(
+    tables: Mapping[str, Sequence[Predictions]], folder: Path, *, threshold: float | None, draws: int = 2000
+) -> str:
+    """Draw risk-coverage curves, one a seed, into a folder, see `coverage.py`; return it in words."""
+    curves = {
+        name if len(seeds) == 1 else f"{name}, table {i}": table
+        for name, seeds in tables.items()
+        for i, table in enumerate(seeds, start=1)
+    }
+    text = write_coverage(curves, folder, threshold=threshold, draws=draws)
+    return f"{text}\n{folder}: coverage.svg, coverage.png and coverage.csv".lstrip()

@@ -65,6 +65,12 @@ class Sums:
         """Number of faces, (...)."""
         return self.true.sum(-1)
 
+    def of_classes(self, kept: np.ndarray) -> "Sums":
+        """Return the sums as if the other classes had no face, for means over classes; `kept` is bool (C,)."""
+        flat = self.flat.copy()
+        flat[..., : 3 * self.classes] *= np.concatenate([kept, np.ones(self.classes, bool), kept])
+        return Sums(flat, self.classes, None if self.auroc is None else np.where(kept, self.auroc, np.nan))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:

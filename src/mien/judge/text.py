@@ -3,14 +3,15 @@
 Shares are printed as percent with one decimal place; log loss, Brier and ECE as decimals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mien.judge.bootstrap import Interval
+from mien.judge.groups import Gap
 from mien.judge.metrics import METRICS, Metric
 from mien.judge.paired import P_PLACES, Difference
 from mien.judge.verdict import Verdict
 from mien.pages.tables import Table
-from mien.text import many, p_value
+from mien.text import joined, many, p_value
 
 ROWS = (
     "faces",
@@ -18,6 +19,7 @@ ROWS = (
     *(f"{m.short} %" if m.is_share else m.short for m in METRICS.values()),
     "ECE if calibrated",
 )
+NO_SHARE = "\N{EN DASH}"  # of a class that no face is of
 ONE_SEED = "One seed: the spread over seeds is unknown and not in the intervals."
 
 
@@ -27,13 +29,22 @@ def scores_table(verdicts: Mapping[str, Verdict], caption: str = "") -> Table:
     return Table(caption, ("", *verdicts), [("", list(zip(ROWS, *columns, strict=True)))])
 
 
-def class_table(verdict: Verdict, head: str = "class") -> Table:
+def class_table(verdict: Verdict, head: str = "class", caption: str = "Each class") -> Table:
     """Return a table of one network: a row a class, with support (faces), precision, recall and F1 in %."""
     rows: list[tuple[str, ...]] = []
     for scores in verdict.per_class:
-        shares = (_percent(share) for share in (scores.precision, scores.recall, scores.f1))
+        shares = [_percent(share) for share in (scores.precision, scores.recall, scores.f1)]
+        shares = shares if scores.support else [shares[0], NO_SHARE, NO_SHARE]
         rows.append((scores.label, f"{scores.support:,}", *shares))
-    return Table("Each class", (head, "faces", "precision %", "recall %", "F1 %"), [("", rows)])
+    return Table(caption, (head, "faces", "precision %", "recall %", "F1 %"), [("", rows)])
+
+
+def gap_table(network: str, gaps: Sequence[Gap]) -> Table:
+    """Return how far apart a network's scores on two groups are, a column a pair of groups."""
+    columns = [[_score(m, gap.scores[m.name]) for m in METRICS.values()] for gap in gaps]
+    names = [f"{m.short} points" if m.is_share else m.short for m in METRICS.values()]
+    head = ("", *(f"{gap.a} minus {gap.b}" for gap in gaps))
+    return Table(f"{network}: one group minus another", head, [("", list(zip(names, *columns, strict=True)))])
 
 
 def difference_table(difference: Difference) -> Table:
@@ -50,11 +61,25 @@ def difference_table(difference: Difference) -> Table:
     return Table(caption, (), [("", [*rows, *tests, ("conclusion", conclusion)])])
 
 
+def about_absent(verdict: Verdict) -> str:
+    """Return which classes no face is of and what that means for the scores, "" where there is none."""
+    if not verdict.absent:
+        return ""
+    left_out = "it is" if len(verdict.absent) == 1 else "they are"
+    return f"No face is labeled {joined(verdict.absent, 'or')}: {left_out} in no mean over classes."
+
+
+def absent_in(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return `about_absent` of each verdict, once each."""
+    return [sentence for sentence in dict.fromkeys(about_absent(verdict) for verdict in verdicts) if sentence]
+
+
 def table(verdicts: Mapping[str, Verdict]) -> str:
     """Return `scores_table` as text, at most 100 characters wide for names up to about 75."""
     blocks = [scores_table(verdicts).text()]
     if any(verdict.seeds == 1 for verdict in verdicts.values()):
         blocks.append(ONE_SEED)
+    blocks += absent_in(verdicts.values())
     return "\n\n".join(blocks) + "\n"
 
 

@@ -50,6 +50,11 @@ class Verdict(Shown):
     confusion: np.ndarray  # float64 (C, C), mean count over seeds; rows true, columns predicted
     ece_band: tuple[float, float]  # 95 % band of the ECE of a perfectly calibrated network of this confidence
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes that no face is of: every mean over classes leaves them out."""
+        return tuple(scores.label for scores in self.per_class if not scores.support)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain dicts, lists and numbers, ready for JSON."""
         return asdict(self) | {"confusion": self.confusion.tolist(), "ece_band": list(self.ece_band)}
@@ -75,9 +80,9 @@ def judge(predictions: Sequence[Predictions], *, draws: int = 2000, seed: int = 
     - what a handful of faces cannot show, in scores that are no shares; of a single face they tell nothing.
 
     Where all faces agree, a share gets its exact interval, and a mean over classes the mean of theirs: a class that is
-    correct 5 times of 5 gets .48 to 1. Draws without a face of a class tell nothing of it. A share of no faces, like
-    the precision of a class never predicted, is 0 with the interval 0 to 1. Raises DataError where `draws` is not 100
-    to 100,000, and where the tables do not fit together (see `align`).
+    correct 5 times of 5 gets .48 to 1. Means over classes are of those that some face is of. Draws without a face of a
+    class tell nothing of it. A share of no faces, like the precision of a class never predicted, is 0 with the interval
+    0 to 1. Raises DataError where `draws` is not 100 to 100,000, and where tables do not fit together (see `align`).
     """
     check_draws(draws, seed)
     tables = align(predictions)
@@ -138,7 +143,7 @@ def _classes_behind(per_class: Sequence[ClassScores]) -> dict[str, list[Interval
     """Return the shares whose mean a score is, of the classes that there are."""
     return {
         "balanced_accuracy": [c.recall for c in per_class if c.support],
-        "macro_f1": [c.f1 for c in per_class if c.support or c.f1.high < 1],
+        "macro_f1": [c.f1 for c in per_class if c.support],
     }
 
 

@@ -1,0 +1,48 @@
+"""The parts of a split that networks are judged on. Knows nothing about scores.
+
+A network may have memorized a face that stands in an earlier split too, so conclusions are drawn from the strictest
+part that is known: *strictly clean* has no copy of any kind in an earlier split, as the families of an audit tell,
+*clean* none with the same pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.predictions import Predictions
+
+PARTS = {"strict": "strictly clean part", "clean": "clean part", "all": "whole split"}
+"""Every part by its name in files and Python, the strictest first, and what readers see of it."""
+
+
+def rows_of(table: Predictions, part: str) -> np.ndarray:
+    """Return which faces are of a part, bool (N,); DataError where that is not known."""
+    if part == "all":
+        return np.ones(len(table), bool)
+    rows = table.strict if part == "strict" else table.clean
+    if rows is None:
+        raise DataError("no audit has told which faces are strictly clean: mien audit DATASET --store")
+    return rows
+
+
+def parts_of(table: Predictions) -> tuple[str, ...]:
+    """Return the parts that are known and have faces, the strictest first; "clean" and "all" are always known."""
+    known = [part for part in PARTS if part != "strict" or table.strict is not None]
+    return tuple(part for part in known if rows_of(table, part).any())
+
+
+def different_parts(table: Predictions) -> tuple[str, ...]:
+    """Return the known parts, the strictest first, without those that have the same faces as a later one."""
+    parts = parts_of(table)
+    sizes = [int(rows_of(table, part).sum()) for part in parts]
+    return tuple(
+        part
+        for part, size, next_size in zip(parts, sizes, [*sizes[1:], -1], strict=True)
+        if size != next_size
+    )
+
+
+def only_part(tables: Sequence[Predictions], part: str) -> list[Predictions]:
+    """Return the faces of a part of aligned tables."""
+    return [table.only(rows_of(table, part)) for table in tables]
