@@ -1,56 +1,57 @@
-"""What ships beside other packages, judged on the same faces: python scripts/packages.py NAME=TABLE.csv …
+"""What ships beside other packages, judged on the same faces: python scripts/packages.py
 
-Each TABLE holds the predictions of one model on the same test faces: of mien's by `mien evaluate pocket --data DATASET
---test --out TABLE.csv`, of the package fer by `bench/package_fer.py`. Writes results/packages.csv; the first model
-is compared with each other one on the clean faces. scripts/results.py puts it into README.
+Judges results/predictions/*.csv of MODELS, which `scripts/predictions.py` keeps: of mien's by `mien evaluate pocket
+--data DATASET --test --out TABLE.csv`, of the package fer by `bench/package_fer.py`. Writes results/packages.csv; the
+first model is compared with each other one on the strictly clean and on the clean faces. scripts/results.py puts it
+into README and docs/results.md; a test judges the tables again.
 """
 
 import csv
-import sys
 from pathlib import Path
 
-from mien.judge import differences, judge
+from mien.judge import Interval, align, differences, judge
+from mien.judge.parts import only_part, rows_of
 from mien.predictions import Predictions, read_predictions
 
-TARGET = Path(__file__).resolve().parent.parent / "results" / "packages.csv"
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+TARGET = RESULTS / "packages.csv"
+MODELS = {"mien, `pocket`": "pocket", "fer 25.10": "fer-25.10"}  # name -> table in results/predictions
 HEAD = ("network", "part", "faces", "score", "point", "low", "high")
 SCORES = ("accuracy", "macro_f1", "ece")
 
 
-def test_faces(path: Path) -> Predictions:
-    """Return the rows of test."""
-    told = read_predictions(path)
-    return told.only(told.splits == "test")
+def tables() -> dict[str, Predictions]:
+    """Return the predictions of each model on the same test faces."""
+    read = [read_predictions(RESULTS / "predictions" / f"{stem}.csv") for stem in MODELS.values()]
+    return dict(zip(MODELS, align(read, list(MODELS)), strict=True))
 
 
 def rows(tables: dict[str, Predictions]) -> list[tuple]:
     """Return a row a model, part and score, and the differences of accuracy."""
-    found = []
+    rows = []
     for name, table in tables.items():
-        for part, faces in (("all", table), ("clean", table.only(table.clean))):
-            scores = judge([faces]).scores
-            found += [(name, part, len(faces), score, *_bounds(scores[score])) for score in SCORES]
+        for part in ("all", "clean", "strict"):
+            scores = judge(only_part([table], part)).scores
+            faces = int(rows_of(table, part).sum())
+            rows += [(name, part, faces, score, *_bounds(scores[score])) for score in SCORES]
     first, *others = tables
     for other in others:
-        clean = {name: [tables[name].only(tables[name].clean)] for name in (first, other)}
-        (between,) = differences(clean)
-        told = _bounds(between.scores["accuracy"])
-        found.append((f"{first} minus {other}", "clean", between.faces, "accuracy", *told))
-    return found
+        for part in ("clean", "strict"):
+            (between,) = differences({name: only_part([tables[name]], part) for name in (first, other)})
+            bounds = _bounds(between.scores["accuracy"])
+            rows.append((f"{first} minus {other}", part, between.faces, "accuracy", *bounds))
+    return rows
 
 
-def _bounds(interval) -> tuple[str, ...]:
+def _bounds(interval: Interval) -> tuple[str, ...]:
     return tuple(f"{value:.9g}" for value in (interval.point, interval.low, interval.high))
 
 
-def main(named: list[str]) -> None:
+def main() -> None:
     """Write the table."""
-    tables = {name: test_faces(Path(path)) for name, _, path in (each.partition("=") for each in named)}
     with open(TARGET, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([HEAD, *rows(tables)])
+        csv.writer(file, lineterminator="\n").writerows([HEAD, *rows(tables())])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or not all("=" in each for each in sys.argv[1:]):
-        sys.exit(__doc__)
-    main(sys.argv[1:])
+    main()

@@ -1,7 +1,7 @@
 """Keep what models say of each test face: python scripts/predictions.py DATASET NAME=TABLE.csv …
 
-Each TABLE holds predictions of the data set's test faces, of mien's models by `mien evaluate MODEL --data DATASET --test
---out TABLE.csv`. Writes results/predictions/NAME.csv: ids, labels and probabilities, no picture, and which faces have
+Each TABLE holds predictions of the data set's test faces, of mien's models by `mien evaluate MODEL --data DATASET
+--test --out TABLE.csv`. Writes results/predictions/NAME.csv: ids, labels and probabilities, no picture, and which faces have
 copies, as the data set and its audit (`mien audit DATASET --store`) know them. The openings of test that lie beside a
 TABLE go into NAME.openings.jsonl. scripts/packages.py and scripts/results.py judge them again.
 """
@@ -27,9 +27,10 @@ def main(data: Path, items: list[str]) -> None:
     for name, (table, *_) in read_networks(named, Source(dataset, "test")).networks.items():
         write_predictions(FOLDER / f"{name}.csv", table)
         path = named[name][0]
-        openings = path.with_name(f"{path.name.removesuffix('.csv')}.openings.jsonl")
-        if openings.exists():
-            shutil.copyfile(openings, FOLDER / f"{name}.openings.jsonl")
+        model = path.name.removesuffix(".csv").removesuffix(".predictions-test")
+        for openings in (path.with_name(f"{model}.openings.jsonl"), path.with_name("openings.jsonl")):
+            if openings.exists():
+                shutil.copyfile(openings, FOLDER / f"{name}.openings.jsonl")
 
 
 if __name__ == "__main__":

@@ -126,8 +126,8 @@ def majority_table() -> str:
 def packages() -> str:
     """Return README's table of what ships beside other packages."""
     rows, facts = rows_of("packages"), {row["network"]: row for row in rows_of("package-facts")}
-    at = {row["network"]: row for row in rows if (row["part"], row["score"]) == ("clean", "accuracy")}
-    head = ("what you install", "FER2013 test, clean %", "MB", "works offline", "weights' licence")
+    at = {row["network"]: row for row in rows if (row["part"], row["score"]) == ("strict", "accuracy")}
+    head = ("what you install", "FER2013 test, strictly clean %", "MB", "works offline", "weights' licence")
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for name, row in facts.items():
         cells = (name, cell(at[name]), row["megabytes"], row["offline"], row["licence"])
@@ -135,10 +135,13 @@ def packages() -> str:
     return "\n".join(lines)
 
 
+PARTS = {"clean": "clean", "strict": "strictly clean"}
+
+
 def packages_differences() -> str:
     """Return by how much what ships differs from other packages, in sentences."""
     return "\n".join(
-        f"{row['network']} on the {int(row['faces']):,} clean faces: {cell(row)} points."
+        f"{row['network']} on the {int(row['faces']):,} {PARTS[row['part']]} faces: {cell(row)} points."
         for row in rows_of("packages")
         if " minus " in row["network"]
     )

@@ -178,7 +178,7 @@ class Dataset(Shown):
         return self._table[PERSON]
 
     def _groups(self) -> np.ndarray:
-        """Return what no split or fold may tear apart, str (N,): persons or clips, or identical pictures and persons."""
+        """Return what no split or fold may tear apart, str (N,): persons, clips or identical pictures."""
         if "clip" in self._table:
             return units_of(self._table["clip"], self._table.get(PERSON))
         group = self._table["group"]
