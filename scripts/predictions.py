@@ -1,9 +1,9 @@
 """Keep what models say of each test face: python scripts/predictions.py DATASET NAME=TABLE.csv …
 
-Each TABLE holds predictions of the data set's test faces, of mien's models by `mien evaluate MODEL --data DATASET
---test --out TABLE.csv`. Writes results/predictions/NAME.csv: ids, labels and probabilities, no picture, and which faces have
-copies, as the data set and its audit (`mien audit DATASET --store`) know them. The openings of test that lie beside a
-TABLE go into NAME.openings.jsonl. scripts/packages.py and scripts/results.py judge them again.
+Each TABLE holds predictions of the test faces, of mien's models by `mien evaluate MODEL --data DATASET --test --out
+TABLE.csv`. Writes results/predictions/NAME.csv: ids, labels and probabilities, no picture, and which faces have copies,
+as the data set and its audit (`mien audit DATASET --store`) know them. The openings of test that lie beside a TABLE go
+into NAME.openings.jsonl. scripts/packages.py and tests/test_results.py judge them again.
 """
 
 import shutil

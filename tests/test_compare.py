@@ -255,7 +255,10 @@ def error_of(runs, tmp_path, **options):
 
 def test_no_run_is_refused(tmp_path):
     """Without a run there is nothing to compare."""
-    assert error_of([], tmp_path) == "there is no run to compare; give run folders, or tables as NAME=A.csv,B.csv"
+    assert (
+        error_of([], tmp_path)
+        == "there is no run to compare; give run folders, or tables as NAME=A.csv,B.csv"
+    )
 
 
 def test_runs_on_other_data_are_refused(runs, tmp_path):
