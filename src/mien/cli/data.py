@@ -19,7 +19,7 @@ def pack(
         Path,
         typer.Argument(
             help="fer2013.tar.gz, its .csv (or .csv.gz), icml_face_data.csv, a folder of class folders, "
-            "RAF-DB's folder, a .csv of path,label[,split], or parquet"
+            "RAF-DB's folder, a .csv of path,label[,split], or parquet; with --clips a folder or table of clips"
         ),
     ],
     dataset: Annotated[Path, typer.Argument(help="the data set's folder, made here")],
@@ -44,29 +44,35 @@ def pack(
         bool, typer.Option("--strict", help="stop at the first picture that is broken")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="of the splits, where the source has none")] = 0,
+    clips: Annotated[
+        bool, typer.Option("--clips", help="videos and folders of numbered pictures: follow each one's face")
+    ] = False,
+    every: Annotated[int | None, typer.Option(metavar="N", help="of clips take every Nth frame")] = None,
+    rate: Annotated[float | None, typer.Option(help="frames a second of numbered pictures, 25")] = None,
 ) -> None:
     """Make a data set of any source of faces.
 
-    Exit status 1 where images were left out; each is listed with its reason.
+    Exit status 1 where images or clips were left out; each is listed with its reason.
     """
     from mien.dataset import summary
+    from mien.errors import DataError
     from mien.pack import pack
     from mien.pack.naming import items_of
     from mien.progress import TerminalCounting
 
+    common = {"side": side, "labels": items_of(labels), "strict": strict, "seed": seed}
+    if clips and (votes or majority or detect):
+        raise DataError("--votes, --majority and --detect are of pictures; leave them out with --clips")
+    if not clips and (every or rate):
+        raise DataError("--every and --rate are of clips; give --clips, too")
     with stop_asked() as stop:
-        info = pack(
-            source,
-            dataset,
-            votes=votes,
-            majority=majority,
-            side=side,
-            labels=items_of(labels),
-            detect=detect,
-            strict=strict,
-            seed=seed,
-            progress=TerminalCounting(stop=stop),
-        )
+        common["progress"] = TerminalCounting(stop=stop)
+        if clips:
+            from mien.clips import pack_clips
+
+            info = pack_clips(source, dataset, every=every or 1, rate=rate or 25.0, stop=stop, **common)
+        else:
+            info = pack(source, dataset, votes=votes, majority=majority, detect=detect, **common)
     print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
     if info.left_out:
         raise typer.Exit(EXIT_LEFT_OUT)

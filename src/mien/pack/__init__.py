@@ -160,7 +160,7 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
         dropped = [
             f'Left out, as asked: {many(count, "face")} of "{name}".' for name, count in unwanted.items()
         ]
-        empty = _empty_classes(job.naming, writer.rows)
+        empty = empty_classes(job.naming, writer.rows)
         writer.finish(origin, notes=(*opened.notes, *seen, *dropped, *empty, *splits))
 
 
@@ -191,7 +191,7 @@ def _write(
     return unwanted
 
 
-def _empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
+def empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
     """Return a sentence on custom classes without a face, which may be typing errors."""
     there = {row.label for row in rows}
     empty = [label for label in naming.labels if label not in there]

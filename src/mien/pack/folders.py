@@ -46,10 +46,10 @@ def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callabl
         labeled = _rafdb_by_list(tree, lists, pictures, whole_photos, note)
         note(f"RAF-DB: labels from {shown(lists[0])}.")
     elif _is_rafdb(pictures, naming):
-        labeled = [(f, RAFDB[f.parent.name], _split(tree, f) or _rafdb_split(f)) for f in pictures]
+        labeled = [(f, RAFDB[f.parent.name], split_of_path(tree, f) or _rafdb_split(f)) for f in pictures]
         note("RAF-DB: folders 1 to 7 are surprise, fear, disgust, happy, sad, angry, neutral.")
     else:
-        labeled = [(f, _class_folder(tree, f, naming), _split(tree, f)) for f in pictures]
+        labeled = [(f, class_folder(tree, f, naming), split_of_path(tree, f)) for f in pictures]
         _note_deeper_folders(labeled, note)
         if any(FER2013_NAME.match(f.name) for f in pictures):
             note("Splits from file names: Training_ is train, PublicTest_ val, PrivateTest_ test.")
@@ -80,7 +80,7 @@ def _rafdb_split(file: PurePosixPath) -> str | None:
     return match[1] if match else None
 
 
-def _class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
+def class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
     """Return the name of the folder that is a class, else that of the nearest one that is no split."""
     folders = [name for name in reversed(file.parent.parts) if split_of(name) is None]
     known = {naming.class_of(name): name for name in folders if naming.class_of(name) is not None}
@@ -102,7 +102,8 @@ def _note_deeper_folders(labeled: Sequence[Labeled], note: Callable[[str], None]
         note(f"Taken as of the class's folder above: {pictures} in deeper folders, {some}{more}.")
 
 
-def _split(tree: Tree, file: PurePosixPath) -> str | None:
+def split_of_path(tree: Tree, file: PurePosixPath) -> str | None:
+    """Return the split that a file's name or folders tell; DataError where they contradict each other."""
     by_name = FER2013_NAME.match(file.name)
     if by_name:
         return FER2013_SPLITS[by_name[1]]

@@ -48,7 +48,7 @@ def _picture(
     label = naming.meant(fields["label"], where)
     if label != LEFT_OUT:
         read = partial(_read, root, fields["path"])
-        yield ImageItem(read, label, _split(where, fields.get("split", "")), shown(fields["path"]))
+        yield ImageItem(read, label, split_in_table(where, fields.get("split", "")), shown(fields["path"]))
 
 
 def _read(root: Path, path: str) -> bytes:
@@ -68,7 +68,8 @@ def _read(root: Path, path: str) -> bytes:
         raise
 
 
-def _split(where: str, word: str) -> str | None:
+def split_in_table(where: str, word: str) -> str | None:
+    """Return the split that a table's word means, None for no word; DataError for any other one."""
     if not word:
         return None
     split = split_of(word)
