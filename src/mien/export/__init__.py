@@ -33,7 +33,6 @@ from mien.predictions import Predictions
 from mien.progress import Counting
 from mien.recipe import TTA, ClipHead, to_toml
 from mien.run import Run, read_run
-from mien.train.clips import run_features
 
 MOST_APART = 1e-5  # between what the file and what torch says of any val face
 MOST_LOST = 0.005  # of val's accuracy by 8 bits
@@ -169,6 +168,7 @@ def _refuse_over_time(runs: Sequence[Run], mirror: bool | None, int8: bool, prio
 def _clip_graph(run: Run, network: ClipNetwork, heat: float, metadata: dict[str, str]) -> bytes:
     """Return the graph of a head over time and the model before it, and note in the metadata what it is."""
     from mien.networks.clip_graph import clip_graph
+    from mien.train.clips import run_features
 
     assert isinstance(run.recipe.network, ClipHead)
     features = run_features(run, _engine())
