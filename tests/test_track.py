@@ -37,7 +37,7 @@ def test_a_csv_file_holds_settings_curves_and_figures_with_intervals(runs, tmp_p
 
     assert 2 == len(lines) and len(values) == len(rows)
     assert str(run.recipe.optimizer.lr) == values["setting", "optimizer.lr", ""]["value"]
-    curve = [float(values["curve", "val/accuracy", str(epoch)]["value"]) for epoch in range(1, 11)]
+    curve = [float(values["curve", "val_accuracy", str(epoch)]["value"]) for epoch in range(1, 11)]
     assert pytest.approx([row["val_accuracy"] for row in run.metrics()]) == curve
     ends = [float(figure[key]) for key in ("value", "low", "high")]
     assert pytest.approx([accuracy.point, accuracy.low, accuracy.high]) == ends
@@ -119,7 +119,7 @@ def test_tensorboard_reads_curves_settings_figures_and_the_summary(runs, tmp_pat
     events = accumulator.EventAccumulator(str(tmp_path / "quick-cnn-s0"), size_guidance={"tensors": 0})
     events.Reload()
     run = read_run(runs[0])
-    scalars = events.Scalars("val/accuracy")
+    scalars = events.Scalars("curves/val_accuracy")
     accuracy = judge([run.predictions("test")]).scores["accuracy"]
 
     assert [row["epoch"] for row in run.metrics()] == [event.step for event in scalars]
@@ -163,7 +163,7 @@ def test_mlflow_has_a_run_with_curves_settings_figures_and_the_report(runs, tmp_
         track([folder], f"mlflow:{uri}", report=report)
     client = mlflow.MlflowClient(uri)
     (copy,) = client.search_runs([client.get_experiment_by_name("mien").experiment_id])
-    history = client.get_metric_history(copy.info.run_id, "val/accuracy")
+    history = client.get_metric_history(copy.info.run_id, "curves/val_accuracy")
     run = read_run(folder)
 
     assert [1, 2, 3, 4] == sorted(point.step for point in history)

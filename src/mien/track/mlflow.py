@@ -13,7 +13,7 @@ from mien.errors import StorageError
 from mien.reading import sha256_file
 from mien.run import Run
 from mien.text import shortened, without_password
-from mien.track.record import Result, Setting
+from mien.track.record import CURVES, Result, Setting
 
 EXPERIMENT = "mien"  # unless MLFLOW_EXPERIMENT_NAME names another
 TAG = "mien.run"  # sha256 of the run.json that an MLflow run is a copy of
@@ -60,7 +60,7 @@ class Mlflow:
             there = self._client.search_runs([self._experiment], f"tags.`{TAG}` = '{digest}'")
             if there:
                 self._ids[name] = there[0].info.run_id
-                history = self._client.get_metric_history(self._ids[name], "val/accuracy")
+                history = self._client.get_metric_history(self._ids[name], f"{CURVES}val_accuracy")
                 self._last[name] = max((point.step for point in history), default=0)
                 return
             tags = {TAG: digest, "mien.version": __version__}
@@ -74,7 +74,7 @@ class Mlflow:
     def epoch(self, name: str, epoch: int, curves: Mapping[str, float]) -> None:
         """Write an epoch's figures, unless they are there."""
         if epoch > self._last[name]:
-            self._write(name, epoch, curves)
+            self._write(name, epoch, {CURVES + key: value for key, value in curves.items()})
             self._last[name] = epoch
 
     def finish(self, name: str, epochs: int, result: Result, pages: Sequence[Path]) -> None:

@@ -15,6 +15,7 @@ from mien.recipe.toml import toml_value
 from mien.run import Run, facts
 from mien.text import escaped
 
+CURVES, FINAL = "curves/", "final/"  # before the names of scalars, so that trackers show curves first
 Setting = str | bool | int | float
 
 
@@ -97,11 +98,10 @@ def settings_of(run: Run) -> dict[str, Setting]:
 
 
 def epochs_of(run: Run) -> dict[int, dict[str, float]]:
-    """Return the curves by epoch from 1: "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy"."""
+    """Return the curves by epoch from 1: lr, train_loss, train_accuracy, val_loss, val_accuracy."""
     if not (run.folder / "metrics.csv").exists():
         return {}
-    rows = [dict(row) for row in run.metrics()]
-    return {int(row.pop("epoch")): {key.replace("_", "/", 1): row[key] for key in row} for row in rows}
+    return {int(row["epoch"]): {key: row[key] for key in row if key != "epoch"} for row in run.metrics()}
 
 
 def result_of(run: Run) -> Result:

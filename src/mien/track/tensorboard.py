@@ -10,7 +10,7 @@ from mien.errors import StorageError
 from mien.files import make_folder, write_atomic
 from mien.reading import read_text, sha256_file
 from mien.run import Run
-from mien.track.record import Result, Setting
+from mien.track.record import CURVES, Result, Setting
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
@@ -65,7 +65,7 @@ class TensorBoard:
     def epoch(self, name: str, epoch: int, curves: Mapping[str, float]) -> None:
         """Write an epoch's figures."""
         for key, value in curves.items():
-            self._writers[name].add_scalar(key, value, epoch)
+            self._writers[name].add_scalar(CURVES + key, value, epoch)
 
     def finish(self, name: str, epochs: int, result: Result, pages: Sequence[Path]) -> None:
         """Write final figures, their intervals as _low and _high, the summary as text, the report's as images."""
