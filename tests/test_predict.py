@@ -33,8 +33,8 @@ from mien.labels import LABELS
 from mien.model import shipped_models
 from mien.predict import Recognizer, predict
 from mien.predict.annotate import SMALLEST, annotated, label_places
+from mien.predict.columns import POINTS
 from mien.predict.occlusion import most, occlusion
-from mien.predict.rows import POINTS
 from mien.predict.sources import sources
 from mien.reading import DEFAULT_MODEL
 from mien.workers import spread

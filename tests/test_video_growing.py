@@ -16,7 +16,7 @@ from refusals import raises_naming
 from mien.errors import DataError, Stopped
 from mien.info import info
 from mien.model import read_model
-from mien.predict.rows import NO_FACE
+from mien.predict.columns import NO_FACE
 from mien.progress import Counting
 from mien.render.clips import render_clip
 from mien.video import video

@@ -18,13 +18,13 @@ for _name in (
 
 if TYPE_CHECKING:
     from mien.errors import MienError, PictureError
-    from mien.predict import FaceExpression, Recognizer
+    from mien.predict import BatchPredictor, FaceExpression, Recognizer
 
-__all__ = ["FaceExpression", "MienError", "PictureError", "Recognizer"]
+__all__ = ["BatchPredictor", "FaceExpression", "MienError", "PictureError", "Recognizer"]
 __version__ = "0.1.0"
 
 _PLACES = {"MienError": "mien.errors", "PictureError": "mien.errors"}
-_PLACES |= {"FaceExpression": "mien.predict", "Recognizer": "mien.predict"}
+_PLACES |= dict.fromkeys(("BatchPredictor", "FaceExpression", "Recognizer"), "mien.predict")
 
 
 def __getattr__(name: str) -> type:

@@ -31,10 +31,11 @@ def read_parquet(root: Path, files: list[PurePosixPath], naming: Naming) -> Iter
 
 def count_rows(root: Path, files: list[PurePosixPath]) -> int:
     """Return how many rows the files hold; DataError for one that is damaged."""
-    return sum(_open(root / file).metadata.num_rows for file in files)
+    return sum(open_parquet(root / file).metadata.num_rows for file in files)
 
 
-def _open(path: Path):
+def open_parquet(path: Path):
+    """Return a pyarrow ParquetFile; DataError for one that is damaged, or none."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -57,7 +58,7 @@ def _read(root: Path, place: PurePosixPath, naming: Naming) -> Iterator[Item]:
     import pyarrow
 
     path = root / place
-    file = _open(path)
+    file = open_parquet(path)
     image, label = (_column(path, file.schema_arrow.names, names) for names in (IMAGE, LABEL))
     names = _class_names(path, file.schema_arrow, label)
     split, number = _split(place), 0
@@ -101,10 +102,11 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
     name = names[label] if isinstance(label, int) and names else str(label)
     meant = naming.meant(name, where)
     if meant != LEFT_OUT:
-        yield ImageItem(partial(_bytes, image), meant, split, where)
+        yield ImageItem(partial(image_bytes, image), meant, split, where)
 
 
-def _bytes(image) -> bytes:
+def image_bytes(image) -> bytes:
+    """Return the bytes of a cell, or of a struct's `bytes` as Hugging Face writes them; PictureError without any."""
     data = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(data, bytes):
         raise PictureError("the row holds no picture's bytes")

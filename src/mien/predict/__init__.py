@@ -23,6 +23,7 @@ from mien.model import Model, Prior
 from mien.pack.folders import is_picture
 from mien.pictures import decode, quiet
 from mien.predict.answer import NOTICE, Answer, card_at
+from mien.predict.batch import BatchPredictor
 from mien.predict.growing import STANDARD_OUTPUT, Kept, Place, Tables, Work, check_resume
 from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
 from mien.predict.report import Sheet, page_of, thumbnail, thumbnail_bytes
@@ -32,7 +33,7 @@ from mien.progress import Counting
 from mien.reading import DEFAULT_MODEL
 from mien.workers import spread
 
-__all__ = ["FaceExpression", "ReadFace", "Recognizer", "predict"]
+__all__ = ["BatchPredictor", "FaceExpression", "ReadFace", "Recognizer", "predict"]
 
 LOSSLESS = (".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")
 LARGEST_LONG_SIDE = 4096

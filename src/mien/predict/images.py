@@ -61,6 +61,19 @@ def refuse_one_image(images: Any) -> None:
         raise TypeError("predict_many takes several images; predict takes one")
 
 
+def path_of(image: "ImageInput | None") -> str | None:
+    """Return the path that an image is given by; None for one that is given in any other way."""
+    if isinstance(image, os.PathLike):
+        return os.fsdecode(os.fspath(image))
+    if not isinstance(image, str) or image[: len(DATA_URI)].lower() == DATA_URI or _is_base64(image):
+        return None
+    return image
+
+
+def _is_base64(text: str) -> bool:
+    return bool(BASE64.fullmatch(text)) and not os.path.exists(text)  # noqa: PTH110 (false where a name is too long)
+
+
 def _named(name: str | bytes, load: Callable[[], Picture]) -> Picture:
     """Return what is loaded; a PictureError says of which image."""
     try:
@@ -75,7 +88,7 @@ def _of_text(text: str) -> Picture:
         if not comma or not head.lower().rstrip().endswith(";base64"):
             raise PictureError("a data URI without base64: data:image/jpeg;base64,… is read")
         return _named(f"{shortened(head, 60)},…", lambda: decode(_of_base64(data), color=True))
-    if BASE64.fullmatch(text) and not os.path.exists(text):  # noqa: PTH110 (false where a name is too long)
+    if _is_base64(text):
         return _named(f"base64 {text[:16]}…", lambda: decode(_of_base64(text), color=True))
     return _named(text, lambda: decode(read_file(text), color=True))
 

@@ -6,7 +6,7 @@ for face in recognizer.predict("photo.jpg"):
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,8 @@ from mien.faces import Face, Finder, align, grey
 from mien.faces.finder import LONG_SIDE
 from mien.model import BATCH, Model, Prior, read_model
 from mien.pictures import LARGEST_RATIO, square
-from mien.predict.images import ImageInput, load_image, refuse_one_image
+from mien.predict.columns import FaceTable, face_table
+from mien.predict.images import ImageInput, load_image, path_of, refuse_one_image
 from mien.predict.occlusion import occlusion
 from mien.reading import DEFAULT_MODEL
 from mien.workers import available_cores, spread
@@ -56,6 +57,19 @@ class FaceExpression(Face):
         """The probability of the most probable class, 0..1."""
         return self.probabilities[self.best]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the face as `mien predict --json` has it: plain numbers, text and lists; nan is None."""
+        unknown = math.isnan(self.score)
+        return {
+            "box": [round(value, 2) for value in self.box],
+            "landmarks": None if unknown else self.landmarks.round(2).tolist(),
+            "score": None if unknown else round(self.score, 4),
+            "label": self.label,
+            "best": self.best,
+            "confidence": round(self.confidence, 6),
+            "probabilities": rounded(self.probabilities),
+        }
+
     def __repr__(self) -> str:
         left, top, width, height = (round(value) for value in self.box)
         likely = f"{'' if self.certain else 'uncertain: '}{self.best} {self.confidence:.0%}"
@@ -63,6 +77,11 @@ class FaceExpression(Face):
 
 
 ReadFace = FaceExpression  # its name until 0.1
+
+
+def rounded(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return shares by class, or by label, as JSON has them."""
+    return {label: round(share, 6) for label, share in shares.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,6 +214,33 @@ class Recognizer:
             for detections, faces in self.stream(detect, images, workers=workers)
         )
 
+    def table(
+        self,
+        images: Iterable[Any],
+        *,
+        channels: str | None = None,
+        crop: bool = False,
+        workers: int | None = None,
+    ) -> FaceTable:
+        """Return columns with a row a face, and one for an image without, or that cannot be used; see `columns.py`.
+
+        Images are what `predict` takes; `picture` is the path of one that is given by its path, else its place, from
+        0. `pandas.DataFrame(table)` and `table.to_arrow()` take the columns on. TypeError for one image.
+        """
+        refuse_one_image(images)
+        names: list[str] = []  # of those that were taken so far, which are more than were answered
+
+        def named() -> Iterator[Any]:
+            for number, image in enumerate(images):
+                names.append(path_of(image) or str(number))
+                yield image
+
+        answers = self.predict_many(
+            named(), channels=channels, crop=crop, return_errors=True, workers=workers
+        )
+        rows = ((name, answer) for answer, name in zip(answers, names, strict=False))
+        return face_table(self.model.labels, rows)
+
     def detect(
         self, pixels: np.ndarray, *, crop: bool = False, reduction: int = 1, about: Any = None
     ) -> Detections:
@@ -258,7 +304,7 @@ class Recognizer:
         slots = BoundedSemaphore(workers)
         detections = spread(detect, things, workers=workers, slots=slots)
         classified = spread(
-            lambda several: list(self.classify_batch(several)), _batches(detections),
+            lambda several: list(self.classify_batch(several)), batches(detections),
             ahead=2, workers=workers, slots=slots,
         )  # fmt: skip
         return chain.from_iterable(classified)
@@ -312,7 +358,7 @@ def _on_device(model: Model, device: str, threads: int) -> tuple[Model, Finder, 
         return model.on_device("cpu"), Finder(threads=threads), f"{error}; the CPU is used"
 
 
-def _batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:
+def batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:
     """Yield pictures in groups of `BATCH` faces or a few more, and of at most `BATCH` pictures.
 
     The first groups are smaller, so that the first answers come soon.

@@ -6,12 +6,13 @@ import json
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from mien import __version__
 from mien.model import Model
 from mien.predict.answer import LIMITS, Answer
+from mien.predict.columns import NO_FACE, column_names
 from mien.predict.growing import Line
 from mien.predict.recognizer import UNCERTAIN, FaceExpression
 from mien.text import escaped, joined, many, percent, shortened, thousands
@@ -19,11 +20,9 @@ from mien.text import escaped, joined, many, percent, shortened, thousands
 FORMAT = 1  # of the JSON lines
 LINE_FORMAT = 2  # of the lines of a file; 1 began with a line that was no picture
 HEAD = ("picture", "face", "expression", "then", "score", "at")
-NO_FACE = "no face found"
 NUMBER, SCORE, PLACE = 4, 5, 25  # characters of three columns; a place in a very large picture takes more
 NARROWEST_NAME = 12
 LIKELY = 0.1  # a second class is told from here on
-POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")  # left to right as seen
 
 
 class Lines:
@@ -70,10 +69,7 @@ class Csv:
 
     def __init__(self, model: Model):
         self._labels = model.labels
-        points = (f"{point}_{axis}" for point in POINTS for axis in "xy")
-        box = ("left", "top", "width", "height", "score")
-        chosen = ("label", "best", "confidence", *(f"p_{label}" for label in model.labels))
-        self._columns = ("picture", "face", *chosen, *box, *points, "problem")
+        self._columns = column_names(model.labels)
         self.head = csv_line(self._columns)
 
     def rows(self, answer: Answer) -> str:
@@ -178,31 +174,12 @@ def picture_object(
     """Return what JSON says of a picture: its width, height and faces, or why it could not be used."""
     if problem:
         return {"picture": name, "problem": problem}
-    return {"picture": name, "width": size[0], "height": size[1], "faces": [_object(face) for face in faces]}
-
-
-def _object(face: FaceExpression) -> dict[str, object]:
-    """Return a face as JSON has it; what is not known of a crop is null."""
-    landmarks = None if math.isnan(face.score) else face.landmarks.round(2).tolist()
-    answer = answer_object(face)
-    return {"box": answer["box"], "landmarks": landmarks, **answer}
+    return {"picture": name, "width": size[0], "height": size[1], "faces": [face.to_dict() for face in faces]}
 
 
 def answer_object(face: FaceExpression) -> dict[str, object]:
-    """Return where a face is and what is said of it, as JSON has it."""
-    return {
-        "box": [round(value, 2) for value in face.box],
-        "score": None if math.isnan(face.score) else round(face.score, 4),
-        "label": face.label,
-        "best": face.best,
-        "confidence": round(face.confidence, 6),
-        "probabilities": rounded(face.probabilities),
-    }
-
-
-def rounded(shares: Mapping[str, float]) -> dict[str, float]:
-    """Return shares by class, or by label, as JSON has them."""
-    return {label: round(share, 6) for label, share in shares.items()}
+    """Return where a face is and what is said of it, as JSON has it, without its landmarks."""
+    return {name: value for name, value in face.to_dict().items() if name != "landmarks"}
 
 
 def in_words(face: FaceExpression) -> str:

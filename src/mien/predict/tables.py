@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TextIO
 
 from mien.errors import DataError
+from mien.predict.columns import NO_FACE
 from mien.predict.growing import unfinished
 from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import NO_FACE, by_label, summary
+from mien.predict.rows import by_label, summary
 from mien.reading import open_file
 from mien.text import many
 

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
 from mien.model import Model
+from mien.predict.columns import NO_FACE
 from mien.predict.growing import Line
-from mien.predict.recognizer import UNCERTAIN
-from mien.predict.rows import NO_FACE, answer_object, csv_line, encodable, in_words, origin, rounded
+from mien.predict.recognizer import UNCERTAIN, rounded
+from mien.predict.rows import answer_object, csv_line, encodable, in_words, origin
 from mien.text import joined, many, percent, thousands
 from mien.video.people import People, Person
 from mien.video.seen import TrackedFace, TrackedFrame
