@@ -101,7 +101,7 @@ class _Terminal(io.TextIOWrapper):
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra:
     """Return the error that names the extra which brings a missing package."""
     extras = {"torch": "train", "safetensors": "train", "matplotlib": "compare", "pyarrow": "pack"}
-    extras |= {"onnx": "train", "optuna": "tune", "cv2": "video"}
+    extras |= {"onnx": "train", "optuna": "tune", "cv2": "video", "ray": "ray"}
     extras |= dict.fromkeys(
         (
             "fastapi",

@@ -3,12 +3,13 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli.app import EXIT_LEFT_OUT, app, stop_asked
 from mien.devices import DEVICES
+from mien.errors import DataError
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
 
@@ -63,14 +64,41 @@ def _folder(named: str) -> Path:
     return Path(named)
 
 
+ParquetOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        parser=_folder,
+        help="write a table in parquet files here; the same command goes on; tar, zip and parquet are read",
+    ),
+]
+ListOption = Annotated[
+    list[str] | None,
+    typer.Option("--list", metavar="FILE", help="paths of pictures, a line each; may be repeated"),
+]
+ShardOption = Annotated[
+    str | None, typer.Option(metavar="K/N", help="of --parquet: make the Kth of N shares of the parts")
+]
+NameColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="what names the pictures of parquet files; else their row"),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="of --parquet: actors of this Ray cluster make the parts; local starts one"
+    ),
+]
+
+
 @app.command(epilog=LIMITS)
 def predict(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="PATH", help="photos, folders, patterns as 'in/**/*.jpg', - for standard input"
         ),
-    ],
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     crop: Annotated[
         bool, typer.Option("--crop", help="each picture is a face already: none is looked for")
@@ -95,6 +123,11 @@ def predict(
     min_face: MinFaceOption = 0.0,
     device: DeviceOption = "cpu",
     resume: ResumeOption = False,
+    parquet: ParquetOption = None,
+    list_file: ListOption = None,
+    shard: ShardOption = None,
+    name_column: NameColumnOption = None,
+    ray: RayOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="threads that work at a time, by default one a core")
     ] = None,
@@ -106,6 +139,7 @@ def predict(
     import shutil
 
     from mien.predict import predict
+    from mien.predict.sources import all_paths
     from mien.progress import TerminalCounting
 
     terminal = sys.stdout.isatty()
@@ -118,11 +152,51 @@ def predict(
         "device": device,
         **answers,
     }
+    in_parts = {"shard": shard, "name_column": name_column, "ray": ray}
+    if parquet is not None:
+        if beside := [name for name, value in outputs.items() if value is not None]:
+            raise DataError(f"--parquet is written alone, without --{beside[0]}")
+        chosen = {"workers": workers, "model": model, "crop": crop, **detected}
+        _predict_parts(paths or [], parquet, list_file, in_parts, **chosen)
+        return
+    if without := [name for name, value in in_parts.items() if value is not None]:
+        raise DataError(f"--{without[0].replace('_', '-')} goes with --parquet")
     width = shutil.get_terminal_size().columns if terminal else None
+    named = all_paths(paths or [], list_file or [])
     with stop_asked() as stop:
         counts = predict(
-            paths, model=model, crop=crop, **outputs, **detected, resume=resume, workers=workers, width=width,
+            named, model=model, crop=crop, **outputs, **detected, resume=resume, workers=workers, width=width,
             progress=TerminalCounting(stop=stop, bar=not terminal),
+        )  # fmt: skip
+    if counts["failed"]:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+def _predict_parts(
+    paths: list[str],
+    out: Path,
+    lists: list[str] | None,
+    in_parts: dict[str, str | None],
+    *,
+    workers: int | None,
+    model: str,
+    crop: bool,
+    **settings: Any,
+) -> None:
+    """Write a table in parts."""
+    from mien.predict import open_recognizer
+    from mien.predict.parts import predict_parts
+    from mien.progress import TerminalCounting
+
+    number, _, shards = (shard := in_parts["shard"] or "1/1").partition("/")
+    if not (number.isdecimal() and shards.isdecimal()):
+        raise DataError(f"--shard is K/N, as 3/16, and not {shard}")
+    recognizer = open_recognizer(model, **settings)
+    with stop_asked() as stop:
+        counts = predict_parts(
+            recognizer, paths, out, lists=lists or (), shard=(int(number), int(shards)), crop=crop,
+            workers=workers, progress=TerminalCounting(stop=stop), name_column=in_parts["name_column"],
+            ray=in_parts["ray"],
         )  # fmt: skip
     if counts["failed"]:
         raise typer.Exit(EXIT_LEFT_OUT)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mien.errors import DataError, PictureError
 from mien.labels import did_you_mean, split_of
@@ -105,7 +106,7 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
         yield ImageItem(partial(image_bytes, image), meant, split, where)
 
 
-def image_bytes(image) -> bytes:
+def image_bytes(image: Any) -> bytes:
     """Return the bytes of a cell, or of a struct's `bytes` as Hugging Face writes them; PictureError without any."""
     data = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(data, bytes):

@@ -14,15 +14,13 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-import numpy as np
-
-from mien.errors import DataError, PictureError
+from mien.errors import DataError
 from mien.faces.finder import LONG_SIDE
 from mien.files import appearing_file, make_folder, write_atomic
 from mien.model import Model, Prior
 from mien.pack.folders import is_picture
-from mien.pictures import decode, quiet
-from mien.predict.answer import NOTICE, Answer, card_at
+from mien.pictures import Picture, quiet
+from mien.predict.answer import NOTICE, Answer, card_at, detected
 from mien.predict.batch import BatchPredictor
 from mien.predict.growing import STANDARD_OUTPUT, Kept, Place, Tables, Work, check_resume
 from mien.predict.recognizer import SMALLEST_LONG_SIDE, Detections, FaceExpression, ReadFace, Recognizer
@@ -290,30 +288,24 @@ def _answers(
         yield replace(detections.about, faces=faces)
 
 
-def _detected(
-    recognizer: Recognizer, source: Source, outputs: Outputs
-) -> tuple[Detections, np.ndarray | None, int]:
-    """Return a picture's detections with its answer, still without faces; its pixels, if any; and their reduction."""
-    try:
-        picture = decode(source.read(), color=True)
-        detections = recognizer.detect(picture.pixels, crop=outputs.crop, reduction=picture.reduction)
-        size = outputs.thumbnail
-        small = thumbnail(picture.pixels, len(detections.faces), size) if size else b""
-        answer = Answer(source, [], note=picture.note, size=picture.size, small=small)
-        return replace(detections, about=answer), picture.pixels, picture.reduction
-    except PictureError as error:
-        return recognizer.no_detections(Answer(source, [], problem=str(error))), None, 1
+def _detected(recognizer: Recognizer, source: Source, outputs: Outputs) -> tuple[Detections, Picture | None]:
+    """Return a picture's detections with its answer, which has its thumbnail where a page is to show it."""
+    detections, picture = detected(recognizer, source, crop=outputs.crop)
+    if picture is None or not outputs.thumbnail:
+        return detections, picture
+    small = thumbnail(picture.pixels, len(detections.faces), outputs.thumbnail)
+    return replace(detections, about=replace(detections.about, small=small)), picture
 
 
 def _drawn(recognizer: Recognizer, source: Source, outputs: Outputs) -> Answer:
     from mien.predict.annotate import annotated, encoded, explained
 
-    detections, pixels, reduction = _detected(recognizer, source, outputs)
+    detections, picture = _detected(recognizer, source, outputs)
     faces = recognizer.classify(detections)
-    if outputs.annotate is not None and pixels is not None:
+    if outputs.annotate is not None and picture is not None:
         lossless = Path(source.name).suffix.lower() in LOSSLESS
         target = _target(outputs, outputs.annotate, source.place, f"-faces.{'png' if lossless else 'jpg'}")
-        drawn = annotated(pixels, [face.scaled(1 / reduction) for face in faces])
+        drawn = annotated(picture.pixels, [face.scaled(1 / picture.reduction) for face in faces])
         write_atomic(target, encoded(drawn, lossless=lossless))
     if outputs.explain is not None:
         for number, face in enumerate(faces, start=1):

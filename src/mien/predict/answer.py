@@ -1,8 +1,10 @@
 """What is said of one picture: its faces, or why it could not be used. Knows nothing about how it is shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mien.predict.recognizer import FaceExpression
+from mien.errors import PictureError
+from mien.pictures import Picture, decode
+from mien.predict.recognizer import Detections, FaceExpression, Recognizer
 from mien.predict.sources import Source
 
 LIMITS = (
@@ -27,3 +29,14 @@ class Answer:
 def card_at(model: str) -> str:
     """Return where a model's card stands."""
     return f"mien info {model}"
+
+
+def detected(recognizer: Recognizer, source: Source, *, crop: bool) -> tuple[Detections, Picture | None]:
+    """Return a picture's detections, whose `about` is its answer, still without faces; and the picture, if any."""
+    try:
+        picture = decode(source.read(), color=True)
+        detections = recognizer.detect(picture.pixels, crop=crop, reduction=picture.reduction)
+        answer = Answer(source, [], note=picture.note, size=picture.size)
+        return replace(detections, about=answer), picture
+    except PictureError as error:
+        return recognizer.no_detections(Answer(source, [], problem=str(error))), None

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,12 @@ from mien.errors import DataError, PictureError
 from mien.pack.folders import is_picture
 from mien.pack.tree import shown, walk
 from mien.pictures import LARGEST_FILE_BYTES, read_file
+from mien.reading import open_file
 from mien.system import file_key
 from mien.text import joined, many, shortened
 
 STANDARD_INPUT = "-"
+LONGEST_LINE = 2**16  # bytes of a line of a list
 VIDEOS = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp")
 )  # fmt: skip
@@ -66,27 +68,57 @@ def matching(path: str) -> list[str]:
     return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (it may be absolute)
 
 
+def named(name: str) -> list[Source]:
+    """Return the picture that a path of no folder means; one that cannot be read says why."""
+    return _inside(name, ())[0]
+
+
+def listed(path: str, offset: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield the paths that a list names, a line each, and where in it each begins, from an offset on.
+
+    Empty lines are none. DataError for a list that cannot be read, or of a line that is no path.
+    """
+    try:
+        with open_file(path) as file:
+            file.seek(offset)
+            while line := file.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE:
+                    raise DataError(
+                        f"{path}: a line of more than {LONGEST_LINE:,} bytes; one path a line is read"
+                    )
+                if name := os.fsdecode(line.rstrip(b"\r\n")):
+                    yield name, offset
+                offset += len(line)
+    except OSError as error:
+        raise DataError(f"{path}: the list cannot be read ({error.strerror})") from None
+
+
+def all_paths(paths: Sequence[str], lists: Sequence[str]) -> list[str]:
+    """Return paths and those that lists name."""
+    return [*paths, *(name for path in lists for name, _ in listed(path))]
+
+
 def _inside(name: str, written: Sequence[Path]) -> tuple[list[Source], int]:
     """Return the pictures that a path means, and how many files in it are none by their names."""
     path = Path(name)
     if not name:
-        return [_refused(name, "an empty name; a picture, a folder or a pattern is wanted")], 0
+        return [refused(name, "an empty name; a picture, a folder or a pattern is wanted")], 0
     if name == STANDARD_INPUT:
         return [Source(name, _read_standard_input, "standard-input")], 0
     if _is_folder(path):
         return _in_folder(path, written)
     if name[:5].lower() == "data:" and not os.path.lexists(name):
         return [
-            _refused(f"{shortened(name, 40)}", "a data URI; give a file, or the picture on standard input")
+            refused(f"{shortened(name, 40)}", "a data URI; give a file, or the picture on standard input")
         ], 0
     if "://" in name and not os.path.lexists(name):
-        return [_refused(name, "mien opens files alone and fetches nothing; download it first")], 0
+        return [refused(name, "mien opens files alone and fetches nothing; download it first")], 0
     if glob.has_magic(name) and not os.path.lexists(name):
-        return [_refused(name, "no file matches")], 0
+        return [refused(name, "no file matches")], 0
     if path.suffix.lower() in VIDEOS:
-        return [_refused(name, "a video by its name; mien video reads it")], 0
+        return [refused(name, "a video by its name; mien video reads it")], 0
     if not os.path.lexists(name):
-        return [_refused(name, _why_not(name))], 0
+        return [refused(name, _why_not(name))], 0
     return [Source(name, partial(read_file, name), path.stem)], 0
 
 
@@ -101,15 +133,15 @@ def _in_folder(path: Path, written: Sequence[Path]) -> tuple[list[Source], int]:
     try:
         tree = walk(path)
     except DataError as fault:
-        return [_refused(str(path), str(fault).removeprefix(f"{path}: "))], 0
+        return [refused(str(path), str(fault).removeprefix(f"{path}: "))], 0
     files = [file for file in tree.files if not _is_ours(path / file, written)]
     pictures = [file for file in files if is_picture(file)]
     inside = [
         Source(str(path / file), partial(read_file, path / file), str(file.with_suffix("")))
         for file in pictures
     ]
-    inside += [_refused(str(path / left.source), left.reason) for left in tree.closed]
-    return inside or [_refused(str(path), _without_picture(files))], len(files) - len(pictures)
+    inside += [refused(str(path / left.source), left.reason) for left in tree.closed]
+    return inside or [refused(str(path), _without_picture(files))], len(files) - len(pictures)
 
 
 def _without_picture(files: Sequence[PurePosixPath]) -> str:
@@ -139,7 +171,9 @@ def _why_not(name: str) -> str:
     return "it has only just come; try again"
 
 
-def _refused(name: str, reason: str) -> Source:
+def refused(name: str, reason: str) -> Source:
+    """Return a picture that cannot be read, for this reason."""
+
     def refuse() -> bytes:
         raise PictureError(reason)
 

@@ -1,0 +1,122 @@
+"""Parts made by processes of their own, one thread each. A process that ends over a picture is replaced.
+
+What a process does to a part is idempotent, so a part is begun anew where its process ended. A picture over which two
+processes ended is not decoded a third time: it is one that cannot be used.
+"""
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection, wait
+
+from mien.errors import MienError, StorageError
+from mien.pictures import quiet
+from mien.predict.parts.plan import Part
+from mien.predict.parts.write import Job, Progress, Totals, write_part
+
+MOST_DEATHS = 2  # of processes over one picture, before it is passed over
+NOT_STARTED = "the processes that classify do not start, or end at once"
+
+Message = Progress | Totals | MienError
+
+
+def work(channel: Connection, job: Job) -> None:
+    """Make the parts that come, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it, too; the parent ends it
+    with suppress(EOFError, OSError), quiet(), channel:
+        while True:
+            part, crashed = channel.recv()
+            try:
+                channel.send(write_part(job, part, crashed, channel.send))
+            except MienError as error:
+                channel.send(error)
+
+
+class PartProcess:
+    """A process that makes parts, and its successors. To be entered and left."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._stack = ExitStack()
+        self._part: Part | None = None
+        self._crashed: set[int] = set()  # places of pictures that are not decoded again
+        self._deaths: Counter[int] = Counter()
+        self._reached = self._reported = 0
+
+    def __enter__(self) -> "PartProcess":
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, self._job), daemon=True)
+        process.start()
+        theirs.close()
+        self._stack.callback(process.join)
+        self._stack.callback(process.kill)
+        self._stack.callback(self.connection.close)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self, part: Part) -> None:
+        """Have a part made; `receive` says how far it is."""
+        self._part, self._crashed, self._deaths, self._reported = part, set(), Counter(), 0
+        self._send()
+
+    def receive(self) -> Message | None:
+        """Wait for and return the next message on the part, of which Totals is the last; None for one that is no news.
+
+        StorageError where processes end whatever the picture is.
+        """
+        try:
+            message: Message = self.connection.recv()
+        except (EOFError, OSError):
+            self._replace()
+            return None
+        if isinstance(message, Progress):
+            self._reached += 1
+            if self._reached <= self._reported:  # a successor repeats what was reported
+                return None
+            self._reported = self._reached
+        return message
+
+    def _replace(self) -> None:
+        self._stack.close()
+        self._deaths[self._reached] += 1
+        if self._deaths[self._reached] > MOST_DEATHS:
+            raise StorageError(NOT_STARTED)
+        if self._deaths[self._reached] == MOST_DEATHS:
+            self._crashed.add(self._reached)
+        self.__enter__()
+        self._send()
+
+    def _send(self) -> None:
+        self._reached = 0
+        with suppress(OSError):  # of a process that ended: `receive` sees it
+            self.connection.send((self._part, frozenset(self._crashed)))
+
+
+def make_parts(job: Job, parts: Iterable[Part], workers: int) -> Iterator[Progress | Totals]:
+    """Yield how far the parts are, made by at most so many processes at a time; errors of theirs are raised."""
+    waiting = deque(parts)
+    with ExitStack() as stack:
+        busy: dict[Connection, PartProcess] = {}
+        for _ in range(min(workers, len(waiting))):
+            process = stack.enter_context(PartProcess(job))
+            process.begin(waiting.popleft())
+            busy[process.connection] = process
+        while busy:
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                process = busy.pop(connection)
+                message = process.receive()
+                if isinstance(message, MienError):
+                    raise message
+                if isinstance(message, Totals) and waiting:
+                    process.begin(waiting.popleft())
+                    busy[process.connection] = process
+                elif not isinstance(message, Totals):
+                    busy[process.connection] = process
+                if message is not None:
+                    yield message
