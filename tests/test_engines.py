@@ -95,7 +95,7 @@ def test_the_batch_class_in_dask(many, toy_model, tmp_path):
 
 def classify(frame: pandas.DataFrame, model: str) -> pandas.DataFrame:
     """Return the faces of one of Dask's partitions."""
-    return pandas.DataFrame(BatchPredictor(model, crop=True)(frame))
+    return BatchPredictor(model, crop=True)(frame).to_pandas()
 
 
 def compare(folder: Path, paths: list[str], model: Path) -> None:

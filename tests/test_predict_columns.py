@@ -57,7 +57,7 @@ def test_a_table_has_the_columns_and_values_of_the_csv(table, photos, toy_model,
     """`--csv` and `table` say the same of the same pictures, but that CSV rounds."""
     predict(photos, model=toy_model, csv=tmp_path / "o.csv")
     csv = pandas.read_csv(tmp_path / "o.csv")
-    ours = pandas.DataFrame(table)
+    ours = table.to_pandas()
 
     assert list(csv.columns) == list(ours.columns)
     numbers = csv.select_dtypes("number").columns

@@ -30,21 +30,17 @@ def column_names(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 class FaceTable(dict[str, np.ndarray]):
-    """Columns of one length by name: text as objects (str or None), `face` int32, all others float32.
-
-    `pandas.DataFrame(table)` takes it as it is.
-    """
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return len(self["picture"])
+    """Columns of one length by name: text as objects (str or None), `face` int32, all others float32."""
 
     def to_arrow(self) -> Any:
         """Return the columns as a pyarrow.Table, in which nan and None are null. Needs pyarrow."""
         from mien.predict.arrow import arrow_table
 
         return arrow_table(self)
+
+    def to_pandas(self) -> Any:
+        """Return the columns as a pandas.DataFrame. Needs pandas and pyarrow."""
+        return self.to_arrow().to_pandas()
 
 
 def face_table(

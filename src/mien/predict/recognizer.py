@@ -225,7 +225,7 @@ class Recognizer:
         """Return columns with a row a face, and one for an image without, or that cannot be used; see `columns.py`.
 
         Images are what `predict` takes; `picture` is the path of one that is given by its path, else its place, from
-        0. `pandas.DataFrame(table)` and `table.to_arrow()` take the columns on. TypeError for one image.
+        0. TypeError for one image.
         """
         refuse_one_image(images)
         names: list[str] = []  # of those that were taken so far, which are more than were answered

@@ -74,7 +74,6 @@ def make_parts_on_cluster(
 def _connected(address: str) -> Iterator[Any]:
     """Yield ray, connected to a cluster; "local" is one that is started here and ends with the block."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # mien sends nothing
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 are too few on a busy machine
     import ray
     import ray.data
 
