@@ -9,7 +9,8 @@ import signal
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
 from mien.errors import MienError, StorageError
 from mien.pictures import quiet
@@ -19,10 +20,13 @@ from mien.predict.parts.write import Job, Progress, Totals, write_part
 MOST_DEATHS = 2  # of processes over one picture, before it is passed over
 NOT_STARTED = "the processes that classify do not start, or end at once"
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection, PipeConnection
+
 Message = Progress | Totals | MienError
 
 
-def work(channel: Connection, job: Job) -> None:
+def work(channel: "Connection | PipeConnection", job: Job) -> None:
     """Make the parts that come, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it, too; the parent ends it
     with suppress(EOFError, OSError), quiet(), channel:
@@ -101,22 +105,19 @@ def make_parts(job: Job, parts: Iterable[Part], workers: int) -> Iterator[Progre
     """Yield how far the parts are, made by at most so many processes at a time; errors of theirs are raised."""
     waiting = deque(parts)
     with ExitStack() as stack:
-        busy: dict[Connection, PartProcess] = {}
-        for _ in range(min(workers, len(waiting))):
-            process = stack.enter_context(PartProcess(job))
+        busy = [stack.enter_context(PartProcess(job)) for _ in range(min(workers, len(waiting)))]
+        for process in busy:
             process.begin(waiting.popleft())
-            busy[process.connection] = process
         while busy:
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                process = busy.pop(connection)
+            ready = wait([process.connection for process in busy])
+            for process in [one for one in busy if one.connection in ready]:
                 message = process.receive()
                 if isinstance(message, MienError):
                     raise message
-                if isinstance(message, Totals) and waiting:
-                    process.begin(waiting.popleft())
-                    busy[process.connection] = process
-                elif not isinstance(message, Totals):
-                    busy[process.connection] = process
+                if isinstance(message, Totals):
+                    if waiting:
+                        process.begin(waiting.popleft())
+                    else:
+                        busy.remove(process)
                 if message is not None:
                     yield message
