@@ -1,7 +1,8 @@
 """What ships beside other packages, judged on the same faces: python scripts/packages.py
 
 Judges results/predictions/*.csv of MODELS, which `scripts/predictions.py` keeps: of mien's by `mien evaluate pocket
---data DATASET --test --out TABLE.csv`, of the package fer by `bench/package_fer.py`. Writes results/packages.csv; the
+--data DATASET --test --out TABLE.csv`, of the package fer by `bench/package_fer.py`, of the others, which are
+npm packages for browsers, by `bench/browser.py`. Writes results/packages.csv; the
 first model is compared with each other one on the strictly clean and on the clean faces. scripts/results.py puts it
 into README and docs/results.md; a test judges the tables again.
 """
@@ -15,7 +16,12 @@ from mien.predictions import Predictions, read_predictions
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 TARGET = RESULTS / "packages.csv"
-MODELS = {"mien, `pocket`": "pocket", "fer 25.10": "fer-25.10"}  # name -> table in results/predictions
+MODELS = {  # name -> table in results/predictions
+    "mien, `pocket`": "pocket",
+    "fer 25.10": "fer-25.10",
+    "face-api 1.7.15": "face-api-1.7.15",
+    "human 3.3.6": "human-3.3.6",
+}
 HEAD = ("network", "part", "faces", "score", "point", "low", "high")
 SCORES = ("accuracy", "macro_f1", "ece")
 
