@@ -1,12 +1,15 @@
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_runs import write_fake_run, write_fake_runs
 
 from mien.errors import MienError, MissingExtra, Stopped, StorageError
 from mien.judge import judge
+from mien.predictions import write_predictions
 from mien.run import read_run
 from mien.track import table, track
 
@@ -42,6 +45,23 @@ def test_a_csv_file_holds_settings_curves_and_figures_with_intervals(runs, tmp_p
     ends = [float(figure[key]) for key in ("value", "low", "high")]
     assert pytest.approx([accuracy.point, accuracy.low, accuracy.high]) == ends
     assert ("figure", "test-clean/accuracy", "10") in values
+
+
+def test_the_strictly_clean_part_is_tracked_where_an_audit_told_it(runs, tmp_path):
+    """Its figures stand beside those of the clean part and of the whole split."""
+    folder = write_fake_run(tmp_path / "s0", runs[0].parent / "faces", "quick-cnn", 0)
+    table = read_run(folder).predictions("test")
+    strict = table.clean & (np.arange(len(table)) % 3 > 0)
+    write_predictions(folder / "predictions-test.csv", replace(table, strict=strict))
+    track([folder], f"csv:{tmp_path / 'o.csv'}")
+    figures = {
+        row["name"]: float(row["value"]) for row in rows_of(tmp_path / "o.csv") if row["kind"] == "figure"
+    }
+    parts = {"test": slice(None), "test-clean": table.clean, "test-strict": strict}
+
+    for part, faces in parts.items():
+        correct = (table.probs[faces].argmax(1) == table.labels[faces]).mean()
+        assert pytest.approx(correct) == figures[f"{part}/accuracy"]
 
 
 @pytest.mark.parametrize("fault", ["kind", "place", "none", "twice", "no run", "report", "file"])

@@ -31,8 +31,8 @@ def track(
     """Copy runs to "tensorboard:DIR", "mlflow:URI" or "csv:FILE"; return a line on each.
 
     A run's settings are its recipe's fields, seed, data and engine; its curves are `metrics.csv`; its final figures are
-    those of its predictions on val and test, whole and clean, with 95 % intervals over faces (of one seed: what other
-    seeds would differ is not in them). `report` is the folder that `mien compare` wrote; it goes along.
+    those of its predictions on val and test, whole, clean and strictly clean, with 95 % intervals over faces (of one
+    seed: the spread over seeds is not in them). `report` is the folder that `mien compare` wrote; it goes along.
 
     With `follow` epochs are copied as they end, also of a run that has not begun, until every run is complete; a
     tracker that does not answer then is tried again. Otherwise a run is copied as it stands. The same command again

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from mien.errors import DataError
 from mien.judge import METRICS, Verdict, judge
+from mien.judge.parts import different_parts, only_part
 from mien.judge.text import ONE_SEED, class_table, scores_table
 from mien.labels import SPLITS
 from mien.recipe import SECTIONS, values
@@ -23,7 +24,7 @@ Setting = str | bool | int | float
 class Figure:
     """A final figure and its 95 % interval, None where it has none; shares are 0 to 1."""
 
-    name: str  # as "test/accuracy" or, without copies of earlier faces, "test-clean/accuracy"
+    name: str  # as "test/accuracy", or on parts of test "test-clean/accuracy" and "test-strict/accuracy"
     value: float
     low: float | None = None
     high: float | None = None
@@ -121,15 +122,15 @@ def result_of(run: Run) -> Result:
 
 
 def _verdicts(run: Run) -> dict[str, Verdict]:
-    """Return the verdict on each split that has predictions, and on its clean part where that is less."""
+    """Return the verdict on each split that has predictions, whole and on its clean and strictly clean parts."""
     verdicts: dict[str, Verdict] = {}
     for split in SPLITS:
         if not (run.folder / f"predictions-{split}.csv").exists():
             continue
         predictions = run.predictions(split)
-        verdicts[split] = judge([predictions])
-        if 0 < predictions.clean.sum() < len(predictions):
-            verdicts[f"{split}-clean"] = judge([predictions.only(predictions.clean)])
+        for part in reversed(different_parts(predictions)):
+            name = split if part == "all" else f"{split}-{part}"
+            verdicts[name] = judge(only_part([predictions], part))
     return verdicts
 
 
