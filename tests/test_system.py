@@ -1,5 +1,6 @@
 """What differs between systems: names, locks and processes; the same on all, or refused in one line."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,18 @@ def test_a_server_on_windows_has_one_worker(monkeypatch):
     assert 1 == check(Settings(processes=1)).workers
     with raises_naming(ServeError, "--workers"):
         check(several)
+
+
+def test_tables_are_piped_in_utf_8_on_windows(monkeypatch):
+    """What is piped is UTF-8 there, unless the user says otherwise, and a code page's elsewhere."""
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    for platform, expected in (("linux", b"\xe9"), ("win32", "\u00e9".encode())):
+        monkeypatch.setattr(system.sys, "platform", platform)
+        output = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="backslashreplace")
+        system.set_encoding(output)
+        output.write("\u00e9")
+        output.flush()
+        assert expected == output.buffer.getvalue()
 
 
 def test_who_is_alone_at_work(tmp_path):

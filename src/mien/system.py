@@ -5,6 +5,7 @@ error of types there, and tests/portable/ runs it without such calls.
 """
 
 import hashlib
+import io
 import os
 import platform
 import re
@@ -30,6 +31,7 @@ PROCESS_FILES = Path("/proc/self")  # what Linux tells of this process, nothing 
 IN_MEMORY = "/dev/shm"  # the folder of files in memory, on Linux
 # Windows, up to its 11th version, takes these names for devices, with any ending and in any folder.
 DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\.|$)", re.IGNORECASE)
+MMAP_THRESHOLD, MALLOPT_MMAP_THRESHOLD = 2**20, -3  # bytes; of mallopt(3)
 LONGEST_NAME = 250  # bytes; file systems take 255, and another ending may follow
 IN_USE_TRIES, IN_USE_SECONDS = 20, 0.05  # a file that a virus scanner or an index has open is free soon
 
@@ -129,6 +131,15 @@ def limit_processor_time(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
+def give_memory_back() -> None:
+    """Have glibc return large buffers as soon as they are freed, instead of keeping up to 32 MiB of each size."""
+    if sys.platform == "linux":
+        import ctypes
+
+        if hasattr(ctypes.CDLL(None), "mallopt"):  # musl has none
+            ctypes.CDLL(None).mallopt(MALLOPT_MMAP_THRESHOLD, MMAP_THRESHOLD)
+
+
 def ended_at_limit(exitcode: int | None) -> bool:
     """Tell from a process's exit code whether `limit_processor_time` ended it."""
     return sys.platform != "win32" and exitcode == -signal.SIGPROF
@@ -163,6 +174,12 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
+
+
+def set_encoding(output: io.TextIOWrapper) -> None:
+    """Have what is piped be UTF-8, as all files of ours are; Windows has a code page for it."""
+    if sys.platform == "win32" and not output.isatty() and "PYTHONIOENCODING" not in os.environ:
+        output.reconfigure(encoding="utf-8")
 
 
 def ends_processes_gently() -> bool:

@@ -12,6 +12,7 @@ import typer
 
 from mien import __version__
 from mien.errors import MienError, MissingExtra, Stopped
+from mien.system import set_encoding
 from mien.text import escaped, escaped_lines, shortened
 
 LONGEST_REASON = 300  # characters of what a package says
@@ -40,6 +41,7 @@ def main() -> None:
     _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
+        set_encoding(sys.stdout)
     if sys.stdout.isatty():
         sys.stdout = _Terminal(
             sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True

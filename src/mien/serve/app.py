@@ -24,7 +24,7 @@ from mien.serve.predict import Access, add_predict
 from mien.serve.problems import Problem, add_handlers
 from mien.serve.reports import add_reports
 from mien.serve.settings import Settings
-from mien.serve.worker import give_memory_back
+from mien.system import give_memory_back
 
 
 def application(settings: Settings) -> ASGIApp:

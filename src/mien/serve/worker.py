@@ -6,7 +6,6 @@ busy machine refuses no good image. What it sends is data, never
 code, so one that a picture has taken over says wrong things of its own pictures at worst.
 """
 
-import ctypes
 import json
 import pickle
 import signal
@@ -22,9 +21,8 @@ from mien.model import read_model
 from mien.pictures import decode, quiet
 from mien.predict.recognizer import Recognizer
 from mien.predict.rows import picture_object
-from mien.system import limit_processor_time
+from mien.system import give_memory_back, limit_processor_time
 
-MMAP_THRESHOLD, MALLOPT_MMAP_THRESHOLD = 2**20, -3  # bytes; of mallopt(3)
 DIGITS = 4  # of an explanation
 READY = b"\n"  # what a process sends first
 HEAD = struct.Struct("=IHI?")  # before an answer: its bytes, then the fields of `PictureResult`
@@ -113,9 +111,3 @@ def classify(recognizer: Recognizer, job: Job) -> PictureResult:
 
 def _json(answer: dict) -> bytes:
     return json.dumps(answer).encode()
-
-
-def give_memory_back() -> None:
-    """Have glibc return large buffers as soon as they are freed, instead of keeping up to 32 MiB of each size."""
-    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):  # musl has none
-        ctypes.CDLL(None).mallopt(MALLOPT_MMAP_THRESHOLD, MMAP_THRESHOLD)
