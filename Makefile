@@ -50,11 +50,20 @@ test-versions:
 	for python in $(PYTHONS); do $(MAKE) test-python PYTHON=$$python || exit 1; done
 	$(MAKE) test-lowest
 
-# tests on a Linux that behaves as Windows does towards mien (docs/systems.md)
-PORTABLE = $(foreach name,$(PORTABLE_FILES),tests/test_$(name).py)
-PORTABLE_FILES = system locks files growing pack_folders
+# tests on a Linux that behaves as Windows does towards mien (docs/systems.md); make test-portable TESTS=tests/test_video.py
+TESTS = $(foreach name,system locks files growing pack_folders judge_tables audit_clean,tests/test_$(name).py) \
+  tests/test_predict_growing.py::test_a_complete_table_is_left_as_it_is \
+  tests/test_predict.py::test_what_cannot_be_asked_is_told \
+  tests/test_predict.py::test_a_recognizer_travels_to_other_processes \
+  tests/test_train.py::test_a_complete_run_is_returned_as_it_is \
+  tests/test_train.py::test_a_run_in_use_is_refused \
+  tests/test_train.py::test_ctrl_c_saves_and_the_same_command_goes_on \
+  tests/test_compare.py::test_the_report_is_three_things \
+  tests/test_compare.py::test_the_same_runs_give_the_same_bytes \
+  tests/test_tune_search.py::test_a_search_finds_the_lowest_value \
+  tests/test_tune_search.py::test_a_torn_line_in_the_journal_is_cut_off
 test-portable: .venv/with-test
-	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest -n 2 --dist loadscope $(PORTABLE)
+	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest -n 2 --dist loadscope $(TESTS)
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test

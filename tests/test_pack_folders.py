@@ -275,8 +275,9 @@ def test_a_list_of_pictures(tmp_path):
     assert [100, 0, 50] == read_dataset(tmp_path / "faces").whole().images[:, 0, 0].tolist()
 
 
-def test_paths_of_windows_in_a_table_are_read(tmp_path):
-    """Backslashes separate folders where no file has them in its name; of a drive the reason says that it is one."""
+def test_paths_of_windows_in_a_table_are_read(tmp_path, monkeypatch):
+    """Backslashes separate folders where no file has them in its name; elsewhere the reason names a drive."""
+    monkeypatch.setattr("mien.pack.listing.os.name", "posix")
     picture(tmp_path / "in" / "a.png")
     paths = ("in/a.png", "in\\a.png", "in\\b.png", "C:\\in\\a.png")
     (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"{path},sad\n" for path in paths))

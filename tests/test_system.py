@@ -117,6 +117,7 @@ def test_a_file_that_a_scanner_has_open_is_waited_for(tmp_path, monkeypatch):
 def test_a_server_on_windows_has_one_worker(monkeypatch):
     """Several workers, which signals end, are refused there in one line that names the option."""
     several = Settings(workers=2, processes=1)
+    monkeypatch.setattr(system.sys, "platform", "linux")
     assert several == check(several)
     monkeypatch.setattr(system.sys, "platform", "win32")
     assert 1 == check(Settings(processes=1)).workers

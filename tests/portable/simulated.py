@@ -75,7 +75,11 @@ class Changed(ModuleType):
         return own["_changed"][name] if name in own["_changed"] else getattr(own["_real"], name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        setattr(object.__getattribute__(self, "__dict__")["_real"], name, value)
+        own = object.__getattribute__(self, "__dict__")
+        if name in own["_changed"]:
+            own["_changed"][name] = value
+        else:
+            setattr(own["_real"], name, value)
 
     def __delattr__(self, name: str) -> None:
         delattr(object.__getattribute__(self, "__dict__")["_real"], name)
