@@ -147,6 +147,19 @@ def packages_differences() -> str:
     )
 
 
+def browser() -> str:
+    """Return the table of packages for browsers, as docs/web.md has it."""
+    rows = rows_of("browser")
+    head = ("in Chromium", "FER2013's labels, clean %", "annotators' majority, clean %", "times as long")
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for name in dict.fromkeys(row["recognizer"] for row in rows):
+        own = [row for row in rows if row["recognizer"] == name]
+        clean = {row["labels"]: cell(row) for row in own if row["part"] == "clean"}
+        (ratio,) = (float(row["point"]) for row in own if row["score"] == "times_as_long")
+        lines.append(f"| {name} | {clean['fer2013']} | {clean['majority']} | {ratio:.1f} |")
+    return "\n".join(lines)
+
+
 def pairs_of(kept: str) -> str:
     """Return the paired comparisons of a set's networks in sentences, "" where it has one network."""
     pairs = sum(m["part"] == "clean" for m in read(kept, "mcnemar"))
@@ -257,12 +270,13 @@ def wanted_texts() -> dict[Path, str]:
         ROOT / "docs" / "training.md",
     )
     tables = {"means": means("means"), "more-means": means("means-more"), "own-faces": own_faces()}
-    predicting = ROOT / "docs" / "predicting.md"
+    predicting, web = ROOT / "docs" / "predicting.md", ROOT / "docs" / "web.md"
     texts = {
         readme: filled(readme, packages=packages()),
         results: filled(results, results=results_table(), packages=packages_differences()),
         training: filled(training, **tables),
         predicting: filled(predicting, majority=majority_table()),
+        web: filled(web, browser=browser()),
     }
     for kept, net in networks():
         path = ROOT / "src" / "mien" / "recipes" / f"{net['network']}.toml"
