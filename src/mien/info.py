@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mien.dataset import read_dataset, summary
+from mien.dataset import about_sharing, read_dataset, summary
 from mien.errors import DataError
 from mien.files import write_csv
 from mien.labels import did_you_mean
@@ -68,10 +68,11 @@ def _in_words(path: Path) -> str:
 
 
 def _dataset(path: Path) -> str:
-    info = read_dataset(path).info
+    dataset = read_dataset(path)
+    info = dataset.info
     files = ", ".join(info.origin.get("files", {})) or info.origin.get("kind", "elsewhere")
     told = f"data set, {info.side} x {info.side} grey faces from {files}, fingerprint {info.fingerprint}"
-    return f"{path}: {told}\n{summary(info)}"
+    return "\n".join([f"{path}: {told}", summary(info), *about_sharing(dataset)])
 
 
 def _run(path: Path) -> str:

@@ -43,6 +43,13 @@ def pack(
     strict: Annotated[
         bool, typer.Option("--strict", help="stop at the first picture that is broken")
     ] = False,
+    person: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="who is in a picture, as a regular expression for its path: '^[^/]+', 'S([0-9]+)'",
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="of the splits, where the source has none")] = 0,
     clips: Annotated[
         bool, typer.Option("--clips", help="videos and folders of numbered pictures: follow each one's face")
@@ -54,15 +61,17 @@ def pack(
 
     Exit status 1 where images or clips were left out; each is listed with its reason.
     """
-    from mien.dataset import summary
+    from mien.dataset import about_sharing, read_dataset, summary
     from mien.errors import DataError
     from mien.pack import pack
     from mien.pack.naming import items_of
     from mien.progress import TerminalCounting
 
     common = {"side": side, "labels": items_of(labels), "strict": strict, "seed": seed}
-    if clips and (votes or majority or detect):
-        raise DataError("--votes, --majority and --detect are of pictures; leave them out with --clips")
+    if clips and (votes or majority or detect or person):
+        raise DataError(
+            "--votes, --majority, --detect and --person are of pictures; leave them out with --clips"
+        )
     if not clips and (every or rate):
         raise DataError("--every and --rate are of clips; give --clips, too")
     with stop_asked() as stop:
@@ -72,8 +81,10 @@ def pack(
 
             info = pack_clips(source, dataset, every=every or 1, rate=rate or 25.0, stop=stop, **common)
         else:
-            info = pack(source, dataset, votes=votes, majority=majority, detect=detect, **common)
+            options = {"votes": votes, "majority": majority, "detect": detect, "person": person}
+            info = pack(source, dataset, **options, **common)
     print(f"{dataset}: {info.side} x {info.side} grey faces, fingerprint {info.fingerprint}\n{summary(info)}")
+    print("\n".join(about_sharing(read_dataset(dataset))))
     if info.left_out:
         raise typer.Exit(EXIT_LEFT_OUT)
 

@@ -12,7 +12,7 @@ where `mien audit --store` has looked.
 from mien.dataset.faces import Annotations, Dataset, DatasetInfo, Development, Faces, Frames, Whole, units_of
 from mien.dataset.files import COLUMNS, FAMILIES_FILE, LEFT_OUT_FILE, PERSON
 from mien.dataset.reading import read_dataset, read_info, same_faces, standing
-from mien.dataset.showing import left_out_line, read_left_out, summary
+from mien.dataset.showing import about_sharing, left_out_line, read_left_out, summary
 from mien.dataset.writing import DatasetWriter, Row, write_families, writing_dataset
 from mien.labels import SPLITS
 
@@ -31,6 +31,7 @@ __all__ = [
     "Frames",
     "Row",
     "Whole",
+    "about_sharing",
     "left_out_line",
     "read_dataset",
     "read_info",

@@ -228,6 +228,20 @@ class Dataset(Shown):
         columns = {name: column[rows] for name, column in self._table.items()}
         return Annotations(columns["label"], columns["split"], groups[rows], clean[rows], strict, columns)
 
+    def shared(self) -> dict[str, dict[str, int]]:
+        """Return how many faces of each split share something with an earlier split, by what they share.
+
+        That is "pixels", and where they are known "family" (a copy of any kind) and "person".
+        """
+        known = {"pixels": self._table["group"], "family": self._families, PERSON: self._table.get(PERSON)}
+        split = self._table["split"]
+        counts: dict[str, dict[str, int]] = {}
+        for what, names in known.items():
+            if names is not None:
+                seen = ~self._clean(names) & (names != "")
+                counts[what] = {name: int((seen & (split == name)).sum()) for name in SPLITS[1:]}
+        return counts
+
     def _clean(self, names: np.ndarray) -> np.ndarray:
         """Tell of which faces no earlier split has a face of the same name, bool (N,)."""
         stage = np.array([SPLITS.index(split) for split in self._table["split"]])

@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Sequence
 
-from mien.dataset.faces import DatasetInfo
+from mien.dataset.faces import Dataset, DatasetInfo
 from mien.dataset.files import LEFT_OUT_FILE, WHAT
 from mien.errors import DataError
 from mien.labels import SPLITS
 from mien.reading import LARGEST_TABLE, read_text, reason, sha256_text
-from mien.text import filled, in_columns, many
+from mien.text import filled, in_columns, joined, many
 
 MOST_LEFT_OUT_SHOWN = 10
 
@@ -43,6 +43,25 @@ def _clips(info: DatasetInfo) -> list[str]:
         return []
     people = many(info.people, "person", "people") if info.people else "people who are not named"
     return [f"Frames of {many(info.clips, 'clip')} of {people}; none of them stands in two splits or folds."]
+
+
+SHARED = {
+    "pixels": ("Pixel for pixel", "stand in an earlier split, too"),
+    "family": ("As a copy of any kind", "have a copy in an earlier split"),
+    "person": ("By person", "are of people who stand in an earlier split"),
+}
+
+
+def about_sharing(dataset: Dataset) -> list[str]:
+    """Return sentences on copies and people that stand in two splits."""
+    lines: list[str] = []
+    for what, counts in dataset.shared().items():
+        how, share = SHARED[what]
+        some = [f"{many(count, 'face')} of {split}" for split, count in reversed(counts.items()) if count]
+        lines.append(filled(f"{how}, {joined(some) if some else 'no faces'} {share}."))
+    if not dataset.audited:
+        lines.append(filled(f"Near copies are not known: mien audit {dataset.info.folder} --store"))
+    return lines
 
 
 def _row(counts: Sequence[int]) -> list[str]:

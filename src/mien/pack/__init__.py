@@ -6,13 +6,14 @@ read the sources; `items.py` decodes images into faces; `naming.py` maps names t
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mien.dataset import DatasetInfo, DatasetWriter, Row, read_dataset, standing, writing_dataset
+from mien.dataset import PERSON, DatasetInfo, DatasetWriter, Row, read_dataset, standing, writing_dataset
 from mien.errors import DataError, FolderExists
 from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
 from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
@@ -49,6 +50,7 @@ class Source:
     files: dict[str, str]  # name -> sha256, of its tables
     total: int | None = None  # number of items, where it is known in advance
     pictures: bool = True  # whether images lie in files of their own
+    people: bool = False  # whether it says who each image is of
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,6 +64,7 @@ def pack(
     labels: Sequence[str] = (),
     detect: bool = False,
     strict: bool = False,
+    person: str = "",
     seed: int = 0,
     progress: Counting | None = None,
 ) -> DatasetInfo:
@@ -73,6 +76,10 @@ def pack(
     eight classes, and faces without a majority are skipped. `labels` are the items of `--labels` (see
     `naming.py`), which then skip or rename FER+'s classes. `detect` detects and aligns the largest face of each
     photo.
+
+    A person is known from a column `person` of a table, or from `person`, a regular expression that is searched for in
+    each image's path: its first group, or all that it matches. Drawn splits, folds and the bootstrap keep a person's
+    faces together.
 
     An image that cannot be used is skipped and listed in `left-out.csv`; with `strict` it is a
     DataError. A data set already made from the same source with the same options is checked and kept.
@@ -86,6 +93,7 @@ def pack(
     if target.exists() and source.exists() and target.samefile(source):
         raise DataError(f"{target}: the source itself; give the data set another place")
     options = {"side": side, "labels": list(labels), "detect": detect, "seed": seed, "majority": majority}
+    options["person"] = _pattern(person).pattern
     naming = Naming(labels or (FERPLUS_LABELS if majority else ()))
     opened = _open(source, naming, detect)
     if votes is not None and opened.kind != "fer2013":
@@ -118,7 +126,7 @@ class Job:
 
     def origin(self) -> dict:
         """Return the kind and checksums of the source and the options that differ from the defaults."""
-        default = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False}
+        default = {"side": SIDE, "labels": [], "detect": False, "seed": 0, "majority": False, "person": ""}
         options = {name: value for name, value in self.options.items() if value != default[name]}
         origin = {"kind": self.opened.kind, "files": dict(self.opened.files)}
         origin |= {"options": options} if options else {}
@@ -143,19 +151,25 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
     origin, options, opened = job.origin(), job.options, job.opened
     votes = read_votes(job.votes) if job.votes is not None else None
     decoder = FaceDecoder(options["side"], _finder() if options["detect"] else None)
-    extra = tuple(f"vote_{name}" for name in FERPLUS_VOTES) if votes else ()
+    people = opened.people or bool(options["person"])
+    extra = (PERSON,) * people + (tuple(f"vote_{name}" for name in FERPLUS_VOTES) if votes else ())
     waiting = partial(progress.wait, f"pack {target}")
     with writing_dataset(
         target, side=options["side"], labels=job.naming.labels, extra=extra, waiting=waiting
     ) as writer:
         faces = decoder.decode(opened.items())
         faces = progress.over(f"pack {job.source.resolve().name}", opened.total, faces)
-        unwanted = _write(job, writer, faces, votes)
+        unwanted = _write(job, writer, faces, votes, people=people)
         if not writer.rows:
             raise DataError(f"{job.source}: {_no_face(writer.left_out)}")
         if opened.pictures:
             origin["files"]["pictures"] = decoder.digest.hexdigest()
-        splits = fill_splits(writer.rows, seed=options["seed"])
+        names = [str(row.extra[0]) for row in writer.rows] if people else []
+        if people and not any(names):
+            raise DataError(
+                f"{job.source}: no picture's person is known; --person is a pattern for their paths"
+            )
+        splits = fill_splits(writer.rows, seed=options["seed"], people=names)
         seen = [f"{decoder.seen[key]:,} {text}." for key, text in NOTES.items() if decoder.seen[key]]
         dropped = [
             f'Left out, as asked: {many(count, "face")} of "{name}".' for name, count in unwanted.items()
@@ -165,10 +179,16 @@ def _make(job: Job, target: Path, progress: Counting) -> None:
 
 
 def _write(
-    job: Job, writer: DatasetWriter, faces: Iterable[Face | SkippedImage], votes: Votes | None
+    job: Job,
+    writer: DatasetWriter,
+    faces: Iterable[Face | SkippedImage],
+    votes: Votes | None,
+    *,
+    people: bool,
 ) -> Counter[str]:
     """Write all faces; return the number of faces of each class that --labels skips."""
     number, unwanted = -1, Counter()
+    pattern = _pattern(job.options["person"])
     for number, face in enumerate(faces):
         if isinstance(face, SkippedImage):
             if job.strict:
@@ -185,10 +205,26 @@ def _write(
         elif label == LEFT_OUT:
             unwanted[found] += 1
         else:
-            writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=counts)
+            extra = ((face.person or _person(pattern, face.source),) if people else ()) + tuple(counts)
+            writer.add(face.pixels, label=label, split=face.split, source=face.source, extra=extra)
     if votes:
         votes.must_be_used_up(number + 1)
     return unwanted
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as fault:
+        raise DataError(f"--person: {text!r} is no regular expression ({fault})") from None
+
+
+def _person(pattern: re.Pattern[str], source: str) -> str:
+    """Return the person that a path names, "" for none."""
+    match = pattern.search(source) if pattern.pattern else None
+    if match is None:
+        return ""
+    return next((group for group in match.groups() if group), "") if pattern.groups else match[0]
 
 
 def empty_classes(naming: Naming, rows: list[Row]) -> list[str]:
@@ -235,7 +271,8 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
     def pictures(name: str, lines: Iterable[str]) -> Iterator[Item]:
         return read_listing(name, lines, root=source.parent, naming=naming)
 
-    return Source("table", lambda: rows_of(source, pictures), {shown(source.name): sha256})
+    people = PERSON in {cell.strip() for cell in listed}
+    return Source("table", lambda: rows_of(source, pictures), {shown(source.name): sha256}, people=people)
 
 
 def _first_row(_: str, lines: Iterable[str]) -> Iterator[list[str]]:

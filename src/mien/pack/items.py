@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face as S*S gray bytes, row by row, with label, split (None where the source has none) and source."""
+    """A face as S*S gray bytes, row by row, with label, split (None where the source has none), source and person."""
 
     pixels: bytes
     label: str
     split: str | None
     source: str
+    person: str = ""  # "" where the source does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class ImageItem:
     label: str
     split: str | None
     source: str
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Digest:
     def add(self, item: ImageItem, data: bytes | None) -> None:
         """Add an image and its bytes, None where they cannot be read."""
         content = hashlib.sha256(data).hexdigest() if data is not None else ""
-        self._hash.update(repr((item.source, item.label, item.split, content)).encode())
+        person = (item.person,) if item.person else ()
+        self._hash.update(repr((item.source, item.label, item.split, content, *person)).encode())
 
     def hexdigest(self) -> str:
         """Return the hash in hex."""
@@ -91,7 +94,7 @@ class FaceDecoder:
             pixels, notes = self._pixels(data)
         except PictureError as error:
             return item, data, SkippedImage(item.source, str(error)), ()
-        return item, data, Face(pixels.tobytes(), item.label, item.split, item.source), notes
+        return item, data, Face(pixels.tobytes(), item.label, item.split, item.source, item.person), notes
 
     def _pixels(self, data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         picture = decode(data, color=self.finder is not None)

@@ -1,4 +1,4 @@
-"""A table of images by path: path, label and, where given, split. Opens no image."""
+"""A table of images by path: path, label and, where given, split and person. Opens no image."""
 
 import csv
 import os
@@ -27,7 +27,7 @@ def read_listing(name: str, lines: Iterable[str], *, root: Path, naming: Naming)
     number = 1
     try:
         header = [column.strip() for column in next(rows)]
-        for column in (*COLUMNS, "split"):
+        for column in (*COLUMNS, "split", "person"):
             if header.count(column) > 1:
                 raise DataError(f'{name}: column "{column}" stands twice')
         for number, row in enumerate(rows, start=2):
@@ -48,7 +48,8 @@ def _picture(
     label = naming.meant(fields["label"], where)
     if label != LEFT_OUT:
         read = partial(_read, root, fields["path"])
-        yield ImageItem(read, label, split_in_table(where, fields.get("split", "")), shown(fields["path"]))
+        split, person = split_in_table(where, fields.get("split", "")), shown(fields.get("person", ""))
+        yield ImageItem(read, label, split, shown(fields["path"]), person)
 
 
 def _read(root: Path, path: str) -> bytes:
