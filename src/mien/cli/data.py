@@ -113,7 +113,7 @@ def render(
     ] = None,
     rate: Annotated[int, typer.Option(help="frames a second of clips")] = 25,
 ) -> None:
-    """Render a data set of faces or clips that knows its own truth, or a clip."""
+    """Render faces or clips with their truth, or one clip."""
     from mien.errors import DataError
     from mien.progress import TerminalCounting
     from mien.render import cached_folder, is_default
