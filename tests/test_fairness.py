@@ -184,6 +184,34 @@ def test_the_command_writes_a_report(toy_model, tmp_path):
     assert {"compared with", "cannot tell"} == {row["conclusion"] for row in rows}
 
 
+def test_a_stopped_comparison_renders_only_the_people_that_are_missing(toy_model, tmp_path, monkeypatch):
+    """A person kept whole is not rendered again, a damaged one is; the numbers are those of an undisturbed run."""
+    rendered, attributes = [], ["glasses"]
+    options = {"people": 3, "attributes": attributes, "draws": 100}
+    whole = fairness([toy_model], tmp_path / "whole", **options)
+    folder = tmp_path / "stopped.unfinished"
+
+    def stopping(plan, workers, numbers):
+        for number in numbers:
+            if number == 2 and 2 not in rendered:
+                rendered.append(2)
+                raise KeyboardInterrupt
+            rendered.append(number)
+            yield render_person(plan, number)
+
+    monkeypatch.setattr("mien.fairness.render_people", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        fairness([toy_model], tmp_path / "stopped", **options)
+    files = sorted(folder.iterdir())
+    files[1].write_bytes(files[1].read_bytes()[:-40])
+    resumed = fairness([toy_model], tmp_path / "stopped", **options)
+
+    assert 2 == len(files)
+    assert [0, 1, 2, 1, 2] == rendered
+    assert whole == resumed
+    assert not folder.exists()
+
+
 def test_the_command_compares_as_many_people_as_the_function():
     """Without options both render the same number of people."""
     default = inspect.signature(judging.fairness).parameters["people"].default

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Dataset, DatasetInfo, Faces, read_dataset, same_faces
+from mien.dataset import (
+    Dataset,
+    DatasetInfo,
+    Faces,
+    class_votes,
+    not_asked,
+    read_dataset,
+    same_faces,
+    vote_counts,
+)
 from mien.errors import DataError, RecipeError, RunError, StorageError
 from mien.files import require_place
-from mien.labels import FERPLUS_NAMES, FERPLUS_VOTES
 from mien.model import read_model
 from mien.predictions import Predictions, write_predictions
 from mien.progress import Counting
@@ -193,23 +201,21 @@ def _refuse_other_data(teacher: str, data: RunData | DatasetInfo, dataset: Datas
 
 
 def _votes(dataset: Dataset) -> np.ndarray:
-    """Return the number of votes for each of FER+'s answers, float64 (N, 10)."""
-    table = dataset.table("train")
-    columns = [f"vote_{name}" for name in FERPLUS_VOTES]
-    if not set(columns) <= set(table):
+    """Return the number of votes for each of FER+'s answers, int64 (N, 10)."""
+    votes = vote_counts(dataset.table("train"), dataset.info.folder)
+    if votes is None:
         raise DataError(
             f"{dataset.info.folder}: has no votes; give runs, or pack it with --votes fer2013new.csv"
         )
-    return np.stack([table[column] for column in columns], axis=1).astype(float)
+    return votes
 
 
 def _vote_shares(dataset: Dataset, faces: Faces) -> np.ndarray:
     """Return each label's share of a face's votes, float64 (N, C); the face's own label where it has none."""
-    votes, labels = _votes(dataset), dataset.info.labels
-    names = [FERPLUS_NAMES.get(label, label) for label in labels]
-    if other := [label for label, name in zip(labels, names, strict=True) if name not in FERPLUS_VOTES]:
+    labels, counts = dataset.info.labels, _votes(dataset)
+    if other := not_asked(labels):
         raise DataError(f"{dataset.info.folder}: FER+'s annotators could not choose {', '.join(other)}")
-    votes = votes[:, [FERPLUS_VOTES.index(name) for name in names]]
+    votes = class_votes(counts, labels).astype(np.float64)
     without = votes.sum(1) == 0
     votes[without] = np.eye(len(labels))[faces.labels[without]]
     return votes / votes.sum(1, keepdims=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.audit import text
+from mien.audit.annotators import find_annotators
 from mien.audit.clean import (
     DROPPED_BY_DEFAULT,
     Dropped,
@@ -23,6 +24,7 @@ from mien.audit.clean import (
 )
 from mien.audit.copies import find_copies
 from mien.audit.data import KINDS, AuditData, gather
+from mien.audit.doubts import find_doubts
 from mien.audit.families import count_near, families, members, tell_pairs
 from mien.audit.near import Pair, find_pairs
 from mien.audit.quality import Quality, find_poor
@@ -45,14 +47,17 @@ def audit(
     drop: Path | None = None,
     kinds: Sequence[str] = DROPPED_BY_DEFAULT,
     store: bool = False,
+    predictions: Sequence[Path] = (),
     progress: Counting | None = None,
 ) -> Audit:
     """Audit a data set, write the page and its tables into folder `out`, and a cleaned one to `drop`.
 
     `kinds` says which findings cost a face its place there. With `store` the families of copies are kept beside the
-    faces, in `families.json`: predictions made and judged from then on know which faces are strictly clean. Either
-    folder appears whole or not at all; an audit that stands at `out` is replaced, a data set at `drop` that was cleaned
-    in the same way is left as it is. Raises DataError where `folder` is no data set, a kind is not known or `drop`
+    faces, in `families.json`: predictions made and judged from then on know which faces are strictly clean.
+    `predictions` are tables of networks that were not trained on the faces in them; labels that they contradict are
+    doubtful. Either folder appears whole or not at all; an audit that stands at `out` is replaced, a data set at `drop`
+    that was cleaned in the same way is left as it is. Raises DataError where `folder` is no data set, a kind is not
+    known, predictions are of other classes or faces or `drop`
     holds anything else, StorageError where `out` holds anything else, MissingExtra without matplotlib.
     """
     folder, out, drop = Path(folder), Path(out), None if drop is None else Path(drop)
@@ -64,7 +69,7 @@ def audit(
     with writing_report(out, PAGE, extra="audit", others=(FINDINGS,)) as report:
         data = gather(folder)
         there = drop is not None and stands_already(drop, data.info, chosen)
-        result = _examine(data, out, drop, chosen, counting)
+        result = _examine(data, out, drop, chosen, predictions, counting)
         if drop is not None and not there:
             write_clean(data, result.dropped, drop, counting)
         fill(report, result)
@@ -74,16 +79,25 @@ def audit(
 
 
 def _examine(
-    data: AuditData, out: Path, drop: Path | None, chosen: tuple[str, ...], counting: Callable
+    data: AuditData,
+    out: Path,
+    drop: Path | None,
+    chosen: tuple[str, ...],
+    predictions: Sequence[Path],
+    counting: Callable,
 ) -> Audit:
     """Find everything that is in question, and what is dropped for it."""
+    doubts, doubtful = find_doubts(data, predictions)
     copies, findings = find_copies(data)
     quality, poor = find_poor(data, counting)
     votes, noise = find_label_noise(data)
+    annotators = find_annotators(data)
     pairs, limited = _pairs(data, quality, counting)
     family = families(data, pairs)
     order = {kind: place for place, kind in enumerate(KINDS)}
-    findings = sorted(findings + poor + noise + tell_pairs(data, pairs), key=lambda f: order[f.kind])
+    findings = sorted(
+        findings + poor + noise + doubtful + tell_pairs(data, pairs), key=lambda f: order[f.kind]
+    )
     near = count_near(data, pairs, family, limited=limited)
     reasons = choose(data, findings, chosen)
     return Audit(
@@ -94,8 +108,10 @@ def _examine(
         near=near,
         quality=quality,
         votes=votes,
+        annotators=annotators,
+        doubts=doubts,
         counts=count_kinds(findings),
-        conclusions=tuple(text.conclude(data, copies, near, quality, votes)),
+        conclusions=tuple(text.conclude(data, copies, near, quality, votes, annotators, doubts)),
         dropped=Dropped(drop, chosen, reasons, count_reasons(data, reasons)),
         data=data,
         family=family,

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import DatasetInfo, read_dataset
-from mien.errors import DataError
-from mien.labels import FERPLUS_VOTES, SPLITS
+from mien.dataset import DatasetInfo, read_dataset, vote_counts
+from mien.labels import SPLITS
 
 KINDS = {
     "flat": "pictures of one single grey",
     "not-a-face": "pictures that most voters call no face",
     "conflict": "identical pictures with different labels",
     "label-noise": "labels that nobody voted for",
+    "doubtful-label": "labels that predictions contradict",
     "blurred": "blurred pictures",
     "identical-across": "identical pictures in two splits",
     "near-across": "near copies in two splits",
@@ -79,15 +79,5 @@ def gather(folder: Path) -> AuditData:
         table=table,
         stage=np.array([SPLITS.index(split) for split in table["split"]], np.int64),
         first=first[number],
-        votes=_votes(folder, table),
+        votes=vote_counts(table, folder),
     )
-
-
-def _votes(folder: Path, table: dict[str, np.ndarray]) -> np.ndarray | None:
-    columns = [f"vote_{name}" for name in FERPLUS_VOTES]
-    if not set(columns) <= set(table):
-        return None
-    try:
-        return np.stack([table[name].astype(np.int64) for name in columns], axis=1)
-    except (ValueError, OverflowError) as fault:
-        raise DataError(f"{folder}: a vote in table.csv is no whole number ({fault})") from None

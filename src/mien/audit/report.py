@@ -46,6 +46,9 @@ def fill(report: Report, audit: Audit) -> None:
 
 def _command(audit: Audit) -> str:
     command = f"mien audit {quoted(audit.data.info.folder)} --out {quoted(audit.folder)}"
+    command += (
+        "".join(f" --predictions {quoted(path)}" for path in audit.doubts.tables) if audit.doubts else ""
+    )
     if audit.dropped.folder is None:
         return command
     return f"{command} \\\n  --drop {quoted(audit.dropped.folder)} --kinds {','.join(audit.dropped.kinds)}"

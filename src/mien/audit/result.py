@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mien.audit.annotators import AnnotatorsBySplit
 from mien.audit.clean import Dropped
 from mien.audit.copies import Copies
 from mien.audit.data import KINDS, AuditData, Finding
+from mien.audit.doubts import Doubts
 from mien.audit.families import Near
 from mien.audit.quality import Quality
 from mien.audit.votes import VoteCheck
@@ -29,6 +31,8 @@ class Audit:
     near: Near
     quality: Quality
     votes: VoteCheck | None  # None without votes
+    annotators: AnnotatorsBySplit  # what they reach, by split; empty without votes
+    doubts: Doubts | None  # None without predictions
     counts: dict[str, int]  # kind -> findings
     conclusions: tuple[Conclusion, ...]
     dropped: Dropped  # from a cleaned data set, or what would be; its folder is None where none was written

@@ -9,6 +9,7 @@ import numpy as np
 from mien.audit.data import KINDS, AuditData, Finding
 from mien.audit.quality import MEASURES
 from mien.audit.result import Audit
+from mien.judge.text import annotators_data, annotators_table
 from mien.labels import SPLITS
 from mien.pages.faces import data_uri
 from mien.pages.tables import Column, Data, Table
@@ -22,6 +23,7 @@ MOST_SHOWN = {
     "flat": 24,
     "blurred": 48,
     "label-noise": 48,
+    "doubtful-label": 48,
     "not-a-face": 24,
 }
 LARGEST_FAMILIES, FAMILY_FACES = 8, 16
@@ -136,6 +138,11 @@ def data(audit: Audit) -> dict[str, Data]:
         names = next(iter(votes.confusion.values()))
         rows = [(label, *of.values()) for label, of in votes.confusion.items()]
         subjects["confusion"] = Data.of(("label", *names), rows)
+    if audit.annotators:
+        subjects["annotators"] = annotators_data(audit.annotators)
+    if doubts := audit.doubts:
+        rows = [(label, *row) for label, row in zip(audit.data.info.labels, doubts.joint, strict=True)]
+        subjects["doubts"] = Data.of(("label", *audit.data.info.labels), rows)
     return subjects
 
 
@@ -149,6 +156,8 @@ def tables(audit: Audit, data: dict[str, Data]) -> dict[str, Table]:
         "classes": _classes(audit),
         "findings": data["findings"].table("Everything in findings.csv"),
         "dropped": _dropped(audit),
+        "annotators": annotators_table(audit.annotators),
+        "doubts": _doubts(audit),
     }
 
 
@@ -223,6 +232,16 @@ def _splits(audit: Audit) -> Data:
         for c in audit.quality.contrasts
     ]
     return Data(columns, rows)
+
+
+def _doubts(audit: Audit) -> Table:
+    classes = audit.data.info.labels
+    joint = audit.doubts.joint if audit.doubts else ()
+    rows = [
+        (label, *map(thousands, map(round, row)))
+        for label, row in zip(classes, joint, strict=bool(len(joint)))
+    ]
+    return Table("Faces by label (rows) and likely class (columns), estimated", ("", *classes), [("", rows)])
 
 
 def _by_split(what: str, counts: dict[str, dict[str, int]]) -> Data:

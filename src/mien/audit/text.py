@@ -1,12 +1,15 @@
 """What an audit says, in sentences. Counts nothing."""
 
+from mien.audit.annotators import AnnotatorsBySplit
 from mien.audit.clean import Dropped
 from mien.audit.copies import Copies
 from mien.audit.data import AuditData
+from mien.audit.doubts import Doubts
 from mien.audit.families import Near
 from mien.audit.quality import Quality
 from mien.audit.result import Audit
 from mien.audit.votes import VoteCheck
+from mien.judge.text import annotators_sentence
 from mien.labels import SPLITS
 from mien.text import Conclusion, decimal, filled, joined, many, percent, thousands
 
@@ -14,13 +17,21 @@ SAME_SHARE = 0.005  # of a split's faces
 
 
 def conclude(
-    data: AuditData, copies: Copies, near: Near, quality: Quality, votes: VoteCheck | None
+    data: AuditData,
+    copies: Copies,
+    near: Near,
+    quality: Quality,
+    votes: VoteCheck | None,
+    annotators: AnnotatorsBySplit,
+    doubts: Doubts | None,
 ) -> list[Conclusion]:
     """Return all that is said at the head of the page and in the terminal."""
     sizes = {split: int((data.stage == i).sum()) for i, split in enumerate(SPLITS)}
     conclusions = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
     conclusions += [_poor(quality), _splits(quality), _classes(data)]
-    return [*conclusions, _labels(votes)] if votes else conclusions
+    conclusions += [_labels(votes)] if votes else []
+    conclusions += [_ceiling(annotators)] if annotators else []
+    return conclusions + ([_doubts(doubts)] if doubts else [])
 
 
 def _across(copies: Copies, sizes: dict[str, int]) -> Conclusion:
@@ -178,6 +189,29 @@ def _labels(votes: VoteCheck) -> Conclusion:
         f"({percent(_share(votes, worst), 0)}). Of {many(votes.unvoted, 'face')} the label got no vote at all, though "
         f"at least eight of ten agree on another class; {thousands(votes.not_a_face)} are no face for most voters.",
     )
+
+
+def _ceiling(annotators: AnnotatorsBySplit) -> Conclusion:
+    where, last = list(annotators.items())[-1]
+    return Conclusion(
+        f"One annotator agrees with {percent(last.one.point, 0)} of the labels of {where}",
+        f"{annotators_sentence(last, where)} Those who gave none of the classes are left out. A network that agrees "
+        "with more of the labels may have learned how they came about besides what people see.",
+    )
+
+
+def _doubts(doubts: Doubts) -> Conclusion:
+    sentence = (
+        f"Confident learning on predictions of {many(doubts.faces, 'face')}: of "
+        f"{percent(doubts.doubtful / doubts.faces)} another class is more likely than the label."
+    )
+    if doubts.against_votes:
+        doubtful, other = (percent(share, 0) for share in doubts.against_votes)
+        sentence += (
+            f" Not the annotators' majority are {doubtful} of these labels, and {other} of the others."
+        )
+    head = f"{many(doubts.doubtful, 'label is', 'labels are')} doubtful"
+    return Conclusion(head, sentence)
 
 
 def _share(votes: VoteCheck, label: str) -> float:

@@ -189,6 +189,12 @@ def audit(
             help="keep the families of copies beside the faces: reports conclude from those without any",
         ),
     ] = False,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="a table by networks not trained on its faces, to find doubtful labels; repeatable"
+        ),
+    ] = None,
 ) -> None:
     """Find copies, poor images and wrong labels in a data set."""
     from mien.audit import DROPPED_BY_DEFAULT, audit, summary
@@ -201,7 +207,16 @@ def audit(
     chosen = DROPPED_BY_DEFAULT if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()]
     with stop_asked() as stop:
         progress = TerminalCounting(stop=stop)
-        print(summary(audit(dataset, out, drop=drop, kinds=chosen, store=store, progress=progress)))
+        result = audit(
+            dataset,
+            out,
+            drop=drop,
+            kinds=chosen,
+            store=store,
+            predictions=predictions or (),
+            progress=progress,
+        )
+        print(summary(result))
     if store:
         print(dataset / FAMILIES_FILE)
 

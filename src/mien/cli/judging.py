@@ -223,6 +223,10 @@ def export(
             help="a folder for model hubs, too: file, card, labels; also of a .onnx file or a shipped model",
         ),
     ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="a report of stress or fairness on this model, for its card; repeatable"),
+    ] = None,
 ) -> None:
     """Make one .onnx file of runs.
 
@@ -233,8 +237,9 @@ def export(
     from mien.model import read_model, shipped_models, summary
 
     options = {"data": data, "mirror": mirror, "int8": int8, "prior": prior, "licence": licence}
+    options["reports"] = tuple(report or ())
     if hub is not None and len(runs) == 1 and (runs[0].suffix == ".onnx" or str(runs[0]) in shipped_models()):
-        if list(options.values()) != [None, None, False, "train", "not stated"]:
+        if list(options.values()) != [None, None, False, "train", "not stated", ()]:
             raise DataError(f"{runs[0]} is a model already: beside --hub give no other option")
         write_hub(read_model(str(runs[0])), hub)
         print(hub / "README.md")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.compare import text
+from mien.compare.annotators import judge_humans
 from mien.compare.inputs import ComparisonInput, Results, gather
 from mien.compare.report import PAGE, fill
 from mien.errors import DataError
@@ -81,7 +82,8 @@ def compare(
         inputs = gather(items, split, data=data, classes=classes)
         results = Results(inputs, _judge(inputs, draws), _differences(inputs, draws))
         given = {"data": data, "classes": ",".join(classes)}
-        fill(report, results, items=items, out=out, draws=draws, options=given)
+        humans = judge_humans(inputs, draws)
+        fill(report, results, humans, items=items, out=out, draws=draws, options=given)
     notes_on_runs = (text.about_folds(inputs), text.about_starts(inputs))
     notes = (*(inputs.data.notes if inputs.data else ()), *filter(None, notes_on_runs))
     drawn = {kind: figures for kind, figures in report.figures.items() if figures}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.compare import provenance, tables, text
+from mien.compare.annotators import Humans, about_humans
 from mien.compare.faces import place_faces
 from mien.compare.figures import MOST_PAIRS, draw
 from mien.compare.galleries import choose
@@ -25,6 +26,7 @@ LARGEST_PAGE_BYTES = 6_000_000
 def fill(
     report: Report,
     results: Results,
+    humans: Humans | None,
     *,
     items: Sequence[str | Path],
     out: Path,
@@ -37,10 +39,14 @@ def fill(
     draw(report, results)
     placed = place_faces(report, results, galleries)
     report.write_numbers(tables.data(results, galleries) | provenance.data(inputs))
+    beside = {"annotators": humans.data()} if humans else {}
+    report.write_numbers(beside)
     given = {"split": "" if inputs.split == "test" else inputs.split, **options}
     chosen = "".join(f" --{name} {quoted(value)}" for name, value in given.items() if value)
     words = ["mien compare", *map(quoted, items), f"--out {quoted(out)}{chosen} --draws {draws}"]
     context = _context(results) | {"drawn": report.figures, "draws": draws, "command": " \\\n  ".join(words)}
+    context["about_humans"] = about_humans(inputs, humans)
+    context["humans"] = [data.table("Networks beside one annotator") for data in beside.values()]
     html = render("mien.compare", "report.html", inputs=inputs, galleries=placed, **context)
     if len(html.encode()) > LARGEST_PAGE_BYTES and not inputs.missing:
         note = "This page has no pictures of faces, which would make it too large; they are in figures/."

@@ -13,6 +13,7 @@ from mien.dataset.faces import Annotations, Dataset, DatasetInfo, Development, F
 from mien.dataset.files import COLUMNS, FAMILIES_FILE, LEFT_OUT_FILE, PERSON
 from mien.dataset.reading import read_dataset, read_info, same_faces, standing
 from mien.dataset.showing import about_sharing, left_out_line, read_left_out, summary
+from mien.dataset.votes import class_votes, not_asked, vote_counts
 from mien.dataset.writing import DatasetWriter, Row, write_families, writing_dataset
 from mien.labels import SPLITS
 
@@ -32,7 +33,9 @@ __all__ = [
     "Row",
     "Whole",
     "about_sharing",
+    "class_votes",
     "left_out_line",
+    "not_asked",
     "read_dataset",
     "read_info",
     "read_left_out",
@@ -40,6 +43,7 @@ __all__ = [
     "standing",
     "summary",
     "units_of",
+    "vote_counts",
     "write_families",
     "writing_dataset",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.dataset import convert
 from mien.dataset.files import PERSON
+from mien.dataset.votes import class_votes, not_asked, vote_counts
 from mien.errors import DataError
 from mien.folds import Fold, deal, deal_people, merged
 from mien.labels import SPLITS
@@ -203,6 +204,13 @@ class Dataset(Shown):
     def pictures(self, ids: Iterable[str]) -> np.ndarray:
         """Return the pixels, uint8 (n, S, S), of faces by id, for pages that show them."""
         return self._images[self._rows_by_id(ids)]
+
+    def class_votes(self, ids: Iterable[str]) -> np.ndarray | None:
+        """Return annotators' votes for the classes, int64 (n, C), of faces by id; None where they are not known."""
+        counts = vote_counts(self._table, self.info.folder)
+        if counts is None or not_asked(self.info.labels):
+            return None
+        return class_votes(counts[self._rows_by_id(ids)], self.info.labels)
 
     def table(self, split: str) -> dict[str, np.ndarray]:
         """Return every column of the table (str arrays) for `train` or `val`."""

@@ -20,6 +20,7 @@ from mien.evaluate import evaluated, load_network, open_data, predict_clips, pre
 from mien.export.calibrate import calibrated, temperature, threshold, unlearned
 from mien.export.card import card, without_folders
 from mien.export.quantize import quantized
+from mien.export.reports import report_sections
 from mien.faces import MARKS, TEMPLATE, UPRIGHT
 from mien.files import is_utf8, require_place, write_atomic
 from mien.judge import accuracy
@@ -49,6 +50,7 @@ def export(
     int8: bool = False,
     prior: Prior = TRAIN,
     licence: str = NO_LICENCE,
+    reports: Sequence[Path] = (),
     progress: Counting | None = None,
 ) -> Model:
     """Return the model that complete runs make together, written to `out`; several runs are an ensemble.
@@ -61,12 +63,14 @@ def export(
     where the runs' data set lies now, if it was moved.
 
     The card gives the results of this very graph: on val, and on test where `mien evaluate --test` has judged it
-    already. So exported again the file gets test's figures; otherwise the same runs give the same bytes.
+    already. So exported again the file gets test's figures, and those of `reports`, folders of `mien stress` and
+    `mien fairness` on the file; otherwise the same runs give the same bytes.
 
     Raises RunError, DataError, ModelError or StorageError in one line; `out` is then as it was.
     """
     out, progress = Path(out), progress or Counting()
     _refuse_other_file(out)
+    sections = report_sections(reports, out.stem)
     read = _read_runs(runs)
     tta = _tta(read) if mirror is None else TTA(flip=mirror)
     over_time = [run for run in read if isinstance(run.recipe.network, ClipHead)]
@@ -106,7 +110,7 @@ def export(
     test = evaluated(out, model.graph_sha256)
     splits = {"val": told} | ({} if test is None else {"test": test})
     metadata["mien.threshold"] = repr(model.threshold)
-    metadata["mien.card"] = card(model, read, splits, plain=plain, exact=exact)
+    metadata["mien.card"] = card(model, read, splits, plain=plain, exact=exact, reports=sections)
     write_atomic(out, with_metadata(graph, metadata))
     return read_model(out)
 

@@ -1,7 +1,6 @@
-"""The model card of a model file, Markdown: what it is, what it can, what it must not be used for.
+"""The figures and facts in the card of a model file, Markdown. What is said of any model stands in `mien.model.card`.
 
-After Mitchell et al., "Model cards for model reporting", 2019. Every figure is of the file's own graph; the sentences
-stand here, the figures come from `judge`.
+Every figure is of the file's own graph and comes from `judge`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,24 @@ from mien.judge import Verdict, accuracy, ece, judge, log_loss
 from mien.judge.text import class_table, scores_table
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
+from mien.model.card import (
+    CALIBRATION,
+    CAVEATS,
+    EIGHT_BITS,
+    EVALUATION,
+    INTERFACE,
+    LICENCE,
+    RECIPE,
+    RESULTS,
+    TRAINING,
+    compose,
+)
 from mien.model.prior import TRAIN, shift_prior
 from mien.pages.tables import Table
 from mien.predictions import Predictions
 from mien.recipe import ClipHead, Recipe, chosen_on_val, to_toml
 from mien.run import Run, began_with
-from mien.text import joined, percent, seeds_in_words, thousands
+from mien.text import capitalized, joined, percent, seeds_in_words, thousands
 
 NAMES = {
     "fer2013": "FER2013",
@@ -31,8 +42,8 @@ NAMES = {
 FER2013_LIMITS = (
     "FER2013's pictures were found on the web by search words, and many of its labels are doubtful: people reached "
     "about 65 % on it (Goodfellow et al., 2013). The figures below are agreement with those labels.",
-    "Who the people in it are is not recorded, so it is not known for whom the model reads worse. Expect that it does "
-    "for some.",
+    "Who the people in it are is not recorded, so it is not known for whom the model is worse. Expect that it is for "
+    "some.",
 )
 MAJORITY_LIMITS = (
     "FER2013's pictures were found on the web by search words. The labels here are not FER2013's own: each is what "
@@ -45,19 +56,11 @@ RENDERED_LIMITS = (
     "people.**",
 )
 LIMITS = (
-    "It reads the expression that people gave a picture's face, not what a person feels. Faces do not tell emotions "
-    "reliably (Barrett et al., 2019).",
+    "It gives the expression that people would see in a face, not what a person feels.",
     "It has these classes and no others: whatever it is shown, it gives probabilities that sum to 1.",
-    "It was judged on upright crops as described here. Other crops, turned, covered, blurred or badly lit faces, and "
-    "pictures that show no face, are read worse, or not to any purpose.",
+    "It was judged on upright crops as described here. Other crops, turned, covered, blurred or badly lit faces are "
+    "classified worse, pictures that show no face to no purpose.",
     "Probabilities are calibrated for faces like those of val. On others they may be too high.",
-)
-FORBIDDEN = (
-    "inferring emotions of people at work or in education, which the EU forbids (AI Act, Regulation (EU) 2024/1689, "
-    "Art. 5(1)(f))",
-    "deciding anything about a person: hiring, grading, lending, policing, insurance, care",
-    "watching people who do not know of it or have not agreed",
-    "telling lies, illness, intent or character from a face",
 )
 
 
@@ -68,44 +71,37 @@ def card(
     *,
     plain: np.ndarray,
     exact: Predictions,
+    reports: Mapping[str, str] | None = None,
 ) -> str:
     """Return the card; `splits` holds the graph's predictions on val and, where test was opened, on test.
 
     `plain` are the probabilities on val, float64 (N, C), before calibration, `exact` what the graph said of val
-    before it was made an 8-bit one.
+    before it was made an 8-bit one, `reports` sections of other reports by title.
     """
-    parts = (
-        f"# {model.name}",
-        _introduction(model, runs),
-        "## What it must not be used for",
-        _listed(FORBIDDEN),
-        "## How it must be used",
-        _usage(model),
-        "## Limits",
-        _listed(_limits(model)),
-        "## Data",
-        _data(model),
-        "## Results",
-        *_results(splits, runs),
-        "## Calibration",
-        _calibration(model, splits, plain),
-        *_eight_bits(model, splits["val"], exact),
-        "## Recipe",
-        *_recipes(runs),
-        "## Licence",
-        f"{_sentence(model.licence)} The terms of the pictures that it was trained on may bind whoever uses it, too.",
-    )
-    return "\n\n".join(parts) + "\n"
+    terms = "The terms of the pictures that it was trained on may bind whoever uses it, too."
+    sections = {
+        INTERFACE: _usage(model),
+        RECIPE: "\n\n".join(_recipes(runs)),
+        LICENCE: f"{_sentence(model.licence)} {terms}",
+        EVALUATION: _evaluation(splits),
+        TRAINING: _data(model),
+        RESULTS: "\n\n".join(_results(splits, runs)),
+        CALIBRATION: _calibration(model, splits, plain),
+        **_eight_bits(model, splits["val"], exact),
+        **(reports or {}),
+        CAVEATS: caveats(model),
+    }
+    return compose(model.name, _introduction(model, runs), sections)
 
 
 def _introduction(model: Model, runs: Sequence[Run]) -> str:
     networks = "A network" if len(runs) == 1 else f"{len(runs)} networks, whose mean is taken,"
-    verb = "reads" if len(runs) == 1 else "read"
+    verb = "classifies" if len(runs) == 1 else "classify"
     parameters = sum(run.network()["parameters"] for run in runs)
     return (
-        f"{networks} of {thousands(parameters)} parameters that {verb} facial expression off a grey face of "
-        f"{model.side} × {model.side} pixels: {joined(model.labels, 'or')}. Each face is read "
-        f"{views_in_words(model.reading)}. The results here are those of this very file, read by onnxruntime."
+        f"{networks} of {thousands(parameters)} parameters that {verb} the expression of a grey face of "
+        f"{model.side} × {model.side} pixels: {joined(model.labels, 'or')}. Each face is classified "
+        f"{views_in_words(model.reading)}. The results here are those of this very file, run by onnxruntime."
         f"{_over_time(model, runs[0])}"
     )
 
@@ -147,11 +143,17 @@ def _state_usage(model: Model) -> str:
     )
 
 
-def _limits(model: Model) -> tuple[str, ...]:
+def caveats(model: Model) -> str:
+    """Return what is known of a model's limits, by what it learned from, as a list."""
     origin = model.data["origin"]
     fer2013 = MAJORITY_LIMITS if origin.get("options", {}).get("majority") else FER2013_LIMITS
     by_kind = {"fer2013": fer2013, "rendered": RENDERED_LIMITS, "rendered-clips": RENDERED_LIMITS}
-    return by_kind.get(origin.get("kind", ""), ()) + LIMITS
+    return _listed(by_kind.get(origin.get("kind", ""), ()) + LIMITS)
+
+
+def _evaluation(splits: Mapping[str, Predictions]) -> str:
+    sizes = joined([f"{thousands(len(table))} faces of {split}" for split, table in splits.items()])
+    return f"{capitalized(sizes)} of the same data set."
 
 
 def _data(model: Model) -> str:
@@ -192,7 +194,7 @@ def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str
         scores_table(verdicts).without("seeds").markdown(),
         f"Each class, {last}:",
         class_table(verdicts[last]).markdown(),
-        f"What is taken for what, {last} (rows as labeled, columns as read):",
+        f"Confusion, {last} (rows true labels, columns predicted ones):",
         _confusion(splits["val"].classes, verdicts[last]),
     ]
 
@@ -230,8 +232,8 @@ def _calibration(model: Model, splits: Mapping[str, Predictions], plain: np.ndar
         sure = clean.only(clean.probs.max(1) >= model.threshold)
         if len(sure):
             sentences.append(
-                f"Of {split}'s clean faces it answers {percent(len(sure) / len(clean))} and reads "
-                f"{percent(accuracy(sure.labels, sure.probs))} of those rightly, against "
+                f"Of {split}'s clean faces it answers {percent(len(sure) / len(clean))}, "
+                f"{percent(accuracy(sure.labels, sure.probs))} of those correctly, against "
                 f"{percent(accuracy(clean.labels, clean.probs))} of all."
             )
     return " ".join(sentences)
@@ -247,16 +249,15 @@ def _other_prior(model: Model) -> str:
     )
 
 
-def _eight_bits(model: Model, told: Predictions, exact: Predictions) -> list[str]:
+def _eight_bits(model: Model, told: Predictions, exact: Predictions) -> dict[str, str]:
     if model.reading["precision"] != "int8":
-        return []
+        return {}
     alike = float(np.mean(told.probs.argmax(1) == exact.probs.argmax(1)))
     before, after = (percent(accuracy(table.labels, table.probs)) for table in (exact, told))
-    return [
-        "## Eight bits",
-        f"The networks in this file work in 8-bit whole numbers. On val that turns {before} of faces read rightly into "
-        f"{after}; {percent(alike)} of the answers stay.",
-    ]
+    return {
+        EIGHT_BITS: "The networks in this file work in 8-bit whole numbers. On val that turns an accuracy of "
+        f"{before} into {after}; {percent(alike)} of the answers stay."
+    }
 
 
 def _recipes(runs: Sequence[Run]) -> list[str]:

@@ -6,7 +6,7 @@ head of the report: rendered faces are no people. `fairness` makes a folder with
 `figures/`; `summary` tells the result in the terminal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 from mien.classifiers import Classifier, read_classifiers
 from mien.errors import DataError, ModelError
 from mien.fairness.attributes import ATTRIBUTES
-from mien.fairness.faces import NEUTRAL, SHOWN, Plan, example, render_people
+from mien.fairness.faces import NEUTRAL, SHOWN, PersonFaces, Plan, example, render_people
+from mien.fairness.kept import KeptPeople
 from mien.fairness.measure import Answers, Design, Fairness, Gap, LevelResult, measure
 from mien.fairness.report import PAGE, fill
 from mien.fairness.text import summary
@@ -49,7 +50,8 @@ def fairness(
     A model is a shipped one's name, a `.onnx` file or the folder of a complete run; it classifies FER2013's seven
     classes. `attributes` are names of ATTRIBUTES, none takes all; those that are controls are always there. `workers`
     are processes that render and change no figure; more than one need a script whose work stands below
-    `if __name__ == "__main__"`. Raises DataError for people or attributes that there are not, ModelError or RunError
+    `if __name__ == "__main__"`. A stopped comparison keeps the rendered people in `OUT.unfinished`, and the same call
+    goes on. Raises DataError for people or attributes that there are not, ModelError or RunError
     for a model that cannot be used, StorageError where `out` holds anything else, MissingExtra without matplotlib.
     """
     out = Path(out)
@@ -61,12 +63,15 @@ def fairness(
     classifiers = read_classifiers(models)
     plan = Plan(seed, _side(classifiers), _chosen(attributes))
     with writing_report(out, PAGE, extra="compare") as report:
-        answers, detected = _ask(classifiers, plan, people, workers, progress or Counting())
+        kept = KeptPeople(out, plan)
+        rendered = kept.people(people, partial(render_people, plan, workers))
+        answers, detected = _ask(classifiers, rendered, people, progress or Counting())
         result = measure(_design(plan), answers, detected, draws=draws, seed=seed)
         examples = {name: example(plan, name, side=EXAMPLE_SIDE) for name in plan.attributes}
         command = f"mien fairness {' '.join(quoted(m) for m in models)} --people {people} --seed {seed}"
         command += "".join(f" --attribute {quoted(name)}" for name in attributes) + f" --out {quoted(out)}"
         fill(report, result, examples=examples, command=command)
+    kept.remove()
     return result
 
 
@@ -101,13 +106,13 @@ def _design(plan: Plan) -> Design:
 
 
 def _ask(
-    classifiers: dict[str, Classifier], plan: Plan, people: int, workers: int, progress: Counting
+    classifiers: dict[str, Classifier], rendered: Iterator[PersonFaces], people: int, progress: Counting
 ) -> tuple[dict[str, Answers], np.ndarray]:
     """Return each model's answers to the rendered people, and how often their faces were found."""
     ask = {name: partial(_probabilities, each.in_order(LABELS)) for name, each in classifiers.items()}
     probs: dict[str, list[np.ndarray]] = {name: [] for name in classifiers}
     detected = []
-    for person in progress.over("people", people, render_people(plan, people, workers)):
+    for person in progress.over("people", people, rendered):
         for name in ask:
             probs[name].append(ask[name](person.faces))
         detected.append(person.detected)

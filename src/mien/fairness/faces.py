@@ -1,6 +1,6 @@
 """The faces that are compared: a person with each attribute at each level, all else the same. Knows no model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -52,9 +52,9 @@ class PersonFaces:
     )  # float64 (levels,), share of the pictures with surroundings in which the face is found
 
 
-def render_people(plan: Plan, people: int, workers: int) -> Iterator[PersonFaces]:
-    """Yield the faces of so many people; the number of processes changes no byte."""
-    return in_processes(partial(render_person, plan), range(people), workers)
+def render_people(plan: Plan, workers: int, numbers: Iterable[int]) -> Iterator[PersonFaces]:
+    """Yield the faces of the people with these numbers; the number of processes changes no byte."""
+    return in_processes(partial(render_person, plan), numbers, workers)
 
 
 def render_person(plan: Plan, number: int) -> PersonFaces:

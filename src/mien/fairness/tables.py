@@ -4,8 +4,9 @@ import math
 
 from mien.fairness.measure import BALANCED, DETECTOR, ECE, FOUND, HALF, UNCERTAIN, Fairness, Gap, LevelResult
 from mien.judge import Interval
+from mien.judge.text import points_with_interval, share_with_interval
 from mien.pages.tables import Data, Table
-from mien.text import decimal, p_value, percent, points, signed
+from mien.text import decimal, p_value, percent, signed
 
 NOTHING = "–"
 ENDS = ("low", "high")
@@ -161,13 +162,10 @@ def difference_text(gap: Gap) -> str:
     difference = gap.difference
     if math.isnan(difference.point):
         return NOTHING
-    write = (lambda value: signed(value, 2)) if gap.outcome == HALF else points
-    return f"{write(difference.point)} [{write(difference.low)}, {write(difference.high)}]"
-
-
-def share_with_interval(share: Interval) -> str:
-    """Return a share with its interval, in percent."""
-    return f"{percent(share.point)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    if gap.outcome != HALF:
+        return points_with_interval(difference)
+    point, low, high = (signed(value, 2) for value in (difference.point, difference.low, difference.high))
+    return f"{point} [{low}, {high}]"
 
 
 def number(value: float) -> str:

@@ -5,6 +5,7 @@
 """
 
 from mien.judge.alignment import align
+from mien.judge.annotators import Annotators, BesideAnnotators, beside_annotators, judge_annotators
 from mien.judge.bootstrap import Interval
 from mien.judge.metrics import (
     METRICS,
@@ -28,6 +29,8 @@ from mien.judge.verdict import ClassScores, Verdict, judge
 
 __all__ = [
     "METRICS",
+    "Annotators",
+    "BesideAnnotators",
     "ClassScores",
     "Difference",
     "Interval",
@@ -39,12 +42,14 @@ __all__ = [
     "align",
     "auroc",
     "balanced_accuracy",
+    "beside_annotators",
     "brier",
     "confusion",
     "differences",
     "ece",
     "holm",
     "judge",
+    "judge_annotators",
     "log_loss",
     "macro_f1",
     "mcc",

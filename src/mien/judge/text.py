@@ -5,13 +5,14 @@ Shares are printed as percent with one decimal place; log loss, Brier and ECE as
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mien.judge.annotators import Annotators
 from mien.judge.bootstrap import Interval
 from mien.judge.groups import Gap
 from mien.judge.metrics import METRICS, Metric
 from mien.judge.paired import P_PLACES, Difference
 from mien.judge.verdict import Verdict
-from mien.pages.tables import Table
-from mien.text import joined, many, p_value
+from mien.pages.tables import Data, Table
+from mien.text import joined, many, p_value, percent, points, thousands
 
 ROWS = (
     "faces",
@@ -86,6 +87,60 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
 def per_class_table(verdict: Verdict) -> str:
     """Return `class_table` as text."""
     return class_table(verdict, "").text() + "\n"
+
+
+def share_with_interval(share: Interval) -> str:
+    """Return a share 0..1 with its interval, in percent."""
+    return f"{percent(share.point)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def points_with_interval(difference: Interval) -> str:
+    """Return a difference of shares with its interval, in percentage points."""
+    return f"{points(difference.point)} [{points(difference.low)}, {points(difference.high)}]"
+
+
+def annotators_table(annotators: Mapping[str, Annotators]) -> Table:
+    """Return what annotators reach on sets of faces by name, a row a set."""
+    rows = [
+        (
+            name,
+            thousands(each.faces),
+            *map(share_with_interval, (each.majority, each.one, each.one_by_others)),
+        )
+        for name, each in annotators.items()
+    ]
+    head = (
+        "",
+        "faces",
+        "their majority, by the labels",
+        "one, by the labels",
+        "one, by the others' majority",
+    )
+    return Table("What annotators reach", head, [("", rows)])
+
+
+def annotators_data(annotators: Mapping[str, Annotators]) -> Data:
+    """Return the numbers behind `annotators_table`: a row a set of faces and measure, shares 0..1."""
+    rows = [
+        (name, each.faces, measure, value.point, value.low, value.high)
+        for name, each in annotators.items()
+        for measure, value in (
+            ("majority_by_labels", each.majority),
+            ("one_by_labels", each.one),
+            ("one_by_others", each.one_by_others),
+        )
+    ]
+    return Data.of(("part", "faces", "measure", "point", "low", "high"), rows)
+
+
+def annotators_sentence(annotators: Annotators, where: str) -> str:
+    """Return what annotators reach on the faces of `where`, as a sentence."""
+    return (
+        f"On {thousands(annotators.faces)} faces of {where} the annotators' majority agrees with "
+        f"{share_with_interval(annotators.majority)} of the labels, one annotator with "
+        f"{share_with_interval(annotators.one)}, and one annotator with "
+        f"{share_with_interval(annotators.one_by_others)} of the majorities of the others."
+    )
 
 
 def _score(metric: Metric, value: Interval) -> str:

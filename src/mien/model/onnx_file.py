@@ -64,6 +64,15 @@ def with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
     return data + b"".join(bytes_field(METADATA, entry) for entry in entries)
 
 
+def without_metadata(data: bytes) -> bytes:
+    """Return a file's bytes without its metadata; raises NotOnnx as `read_onnx` does."""
+    try:
+        parts = fields(memoryview(data), iter(range(MOST_FIELDS)))
+        return b"".join(bytes(field.raw) for field in parts if field.number != METADATA)
+    except NotCanonical as error:
+        raise NotOnnx(str(error)) from None
+
+
 def _checksum(graph_sha256: str, metadata: dict[str, str]) -> str:
     covered = {key: text for key, text in metadata.items() if key != CHECKSUM}
     return hashlib.sha256((graph_sha256 + json.dumps(covered, sort_keys=True)).encode()).hexdigest()

@@ -13,6 +13,8 @@ import numpy as np
 from mien.classifiers import Classifier, read_classifiers
 from mien.dataset import Dataset, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
+from mien.judge import judge_annotators
+from mien.judge.text import annotators_sentence
 from mien.pages.report import writing_report
 from mien.progress import Counting
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS, corrupted
@@ -45,7 +47,7 @@ def stress(
     if not models:
         raise ModelError("there is no model to put under stress")
     dataset = read_dataset(data)
-    val = _drawn(dataset, faces, seed)
+    val = draw_val(dataset, faces, seed)
     classifiers = read_classifiers(models)
     recognizing = {name: _recognizing(classifier, dataset) for name, classifier in classifiers.items()}
     with writing_report(out, PAGE, extra="compare") as report:
@@ -55,12 +57,20 @@ def stress(
         )
         command += f" --faces {faces}" if faces else ""
         command += f" --seed {seed}" if seed else ""
-        fill(report, result, data=f"{data.resolve().name}'s val", face=val.images[0], command=command)
+        people = about_annotators(dataset, val)
+        fill(
+            report,
+            result,
+            data=f"{data.resolve().name}'s val",
+            face=val.images[0],
+            command=command,
+            people=people,
+        )
     return result
 
 
-def _drawn(dataset: Dataset, count: int, seed: int) -> Faces:
-    """Return val's faces, or so many of them in the data set's order."""
+def draw_val(dataset: Dataset, count: int, seed: int) -> Faces:
+    """Return so many of val's faces, drawn by the seed, in the data set's order; 0 takes all. DataError for none."""
     val = dataset.development().val
     if not len(val):
         raise DataError(f"{dataset.info.folder}: no face in val")
@@ -68,6 +78,13 @@ def _drawn(dataset: Dataset, count: int, seed: int) -> Faces:
         return val
     rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:count])
     return Faces(val.images[rows], val.labels[rows], val.ids[rows], val.groups[rows], val.clean[rows])
+
+
+def about_annotators(dataset: Dataset, faces: Faces) -> str:
+    """Return what annotators reach on the faces as they are, as a sentence, or "" where votes are not known."""
+    votes = dataset.class_votes(faces.ids)
+    judged = None if votes is None else judge_annotators(votes, faces.labels, faces.groups)
+    return "" if judged is None else annotators_sentence(judged, "these, as they are,")
 
 
 def _recognizing(classifier: Classifier, dataset: Dataset) -> Recognizing:

@@ -12,8 +12,13 @@ from mien.text import thousands
 PAGE = "stress.html"
 
 
-def fill(report: Report, stress: Stress, *, data: str, face: np.ndarray, command: str) -> None:
-    """Draw the figures, write the numbers and the page; `face` is uint8 (S, S), the example of each panel."""
+def fill(
+    report: Report, stress: Stress, *, data: str, face: np.ndarray, command: str, people: str = ""
+) -> None:
+    """Draw the figures, write the numbers and the page.
+
+    `face` is uint8 (S, S), the example of each panel; `people` says what annotators reach on the faces.
+    """
     draw(report, stress, face)
     numbers = tables.data(stress)
     report.write_numbers(numbers)
@@ -21,7 +26,7 @@ def fill(report: Report, stress: Stress, *, data: str, face: np.ndarray, command
         "mien.stress",
         "report.html",
         title=f"Under stress: {' and '.join(stress.accuracy)}",
-        lead=f"{thousands(stress.faces)} faces of {data}, corrupted in 18 ways at five strengths.",
+        lead=f"{thousands(stress.faces)} faces of {data}, corrupted in 18 ways at five strengths. {people}".rstrip(),
         conclusions=text.conclude(stress),
         models=numbers["models"].table("Accuracy as they are and under corruptions"),
         differences=numbers["differences"].table("Differences on the same corrupted faces")

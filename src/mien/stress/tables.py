@@ -1,10 +1,11 @@
 """The numbers and tables of a stress test. Measures nothing."""
 
 from mien.judge import Interval
+from mien.judge.text import points_with_interval, share_with_interval
 from mien.pages.tables import Column, Data, Table
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS
 from mien.stress.measure import Stress
-from mien.text import decimal, percent, points
+from mien.text import decimal, percent
 
 ENDS = ("low", "high")
 
@@ -16,13 +17,13 @@ def data(stress: Stress) -> dict[str, Data]:
         for c in stress.conditions
     ]
     models = [
-        (name, accuracy_with_interval(stress.unchanged(name).accuracy), *numbers(stress.unchanged(name).accuracy),
-         accuracy_with_interval(stress.accuracy[name]), *numbers(stress.accuracy[name]),
-         _points_with_interval(stress.loss[name]), *numbers(stress.loss[name]), error)
+        (name, share_with_interval(stress.unchanged(name).accuracy), *numbers(stress.unchanged(name).accuracy),
+         share_with_interval(stress.accuracy[name]), *numbers(stress.accuracy[name]),
+         points_with_interval(stress.loss[name]), *numbers(stress.loss[name]), error)
         for name, error in stress.mean_corruption_error.items()
     ]  # fmt: skip
     differences = [
-        (*pair, _points_with_interval(difference), *numbers(difference))
+        (*pair, points_with_interval(difference), *numbers(difference))
         for pair, difference in stress.differences.items()
     ]
     return {
@@ -69,12 +70,3 @@ def strengths(stress: Stress, model: str) -> Table:
 def numbers(interval: Interval) -> tuple[float, float, float]:
     """Return point, low and high."""
     return interval.point, interval.low, interval.high
-
-
-def accuracy_with_interval(share: Interval) -> str:
-    """Return a share with its interval, in percent."""
-    return f"{percent(share.point)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-
-
-def _points_with_interval(difference: Interval) -> str:
-    return f"{points(difference.point)} [{points(difference.low)}, {points(difference.high)}]"

@@ -1,5 +1,6 @@
 """What a stress test says, in sentences. Measures nothing."""
 
+from mien.judge.text import share_with_interval
 from mien.stress import tables
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS
 from mien.stress.measure import Stress
@@ -20,8 +21,7 @@ def _of_model(stress: Stress, name: str) -> Conclusion:
     named = joined([f"{corruption} ({100 * stress.mean_of(name, corruption):.0f} %)" for corruption in worst])
     loss = stress.loss[name]
     unchanged, mean = (
-        tables.accuracy_with_interval(share)
-        for share in (stress.unchanged(name).accuracy, stress.accuracy[name])
+        share_with_interval(share) for share in (stress.unchanged(name).accuracy, stress.accuracy[name])
     )
     sentence = (
         f"Of {thousands(stress.faces)} faces it classifies {unchanged} correctly as they are and {mean} in {MEAN}. "

@@ -1,0 +1,137 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from mien.errors import DataError
+from mien.export.reports import report_sections
+from mien.model import read_model
+from mien.model.card import (
+    CAVEATS,
+    EIGHT_BITS,
+    FAIRNESS,
+    FORBIDDEN,
+    LAYOUT,
+    OWN,
+    RECIPE,
+    RESULTS,
+    STRESS,
+    compose,
+    hub_card,
+    scores_of,
+    sections_of,
+)
+
+TABLE = (
+    "|  | val | test, clean |\n| --- | ---: | ---: |\n| accuracy % | 70.5 [69.0, 72.0] | 68.0 [66.0, 70.0] |"
+)
+KEPT = Path(__file__).parent.parent / "results"
+ORIGIN = {"origin": {"kind": "fer2013"}}
+
+
+def write(path, rows: list[dict]) -> None:
+    """Write a table of numbers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+
+
+def test_a_card_has_the_sections_of_model_cards_and_gives_them_back():
+    """Mitchell et al.'s sections are there in their order; what was put in is read again, also code with a heading."""
+    own = {RESULTS: TABLE, RECIPE: "```toml\n## no heading\n```", CAVEATS: "- some"}
+
+    card = compose("toy", "A network.", own)
+    sections = sections_of(card)
+
+    titles = [
+        title for level, title in LAYOUT if level == 2 and not title.endswith(" data")
+    ]  # not of this toy
+    places = [card.index(f"\n## {title}\n") for title in titles]
+    assert places == sorted(places)
+    assert own == {title: sections[title] for title in own}
+    assert "A network." == sections["Model details"]
+    assert all(word in sections[FORBIDDEN] for word in ("not legal advice", "5(1)(f)", "2025-02-02", "2(12)"))
+    assert card == compose(
+        "toy", "A network.", {title: text for title, text in sections.items() if title in own}
+    )
+    assert {"val": {"accuracy %": 70.5}, "test, clean": {"accuracy %": 68.0}} == scores_of(card)
+
+
+@pytest.mark.parametrize(("licence", "known"), [("Apache-2.0", "apache-2.0"), ("not stated", "other")])
+def test_the_metadata_of_a_hub(licence, known):
+    """Licence, task, library and the scores of the card's table stand before the card, as YAML that is JSON a line."""
+    card = compose("toy", "A network.", {RESULTS: TABLE})
+
+    text = hub_card(card, name="toy", licence=licence, data=ORIGIN)
+
+    _, head, rest = text.split("---\n", 2)
+    metadata = {
+        key: json.loads(value) for key, _, value in (line.partition(": ") for line in head.splitlines())
+    }
+    assert card == rest.lstrip("\n")
+    assert (known, "image-classification", "mien") == tuple(
+        metadata[key] for key in ("license", "pipeline_tag", "library_name")
+    )
+    (model,) = metadata["model-index"]
+    assert ["val", "test"] == [one["dataset"]["split"] for one in model["results"]]
+    assert 70.5 == model["results"][0]["metrics"][0]["value"]
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """The folders of a stress and a fairness report on the model `toy`, as far as a card reads them."""
+    stress, fairness = tmp_path / "stress", tmp_path / "fairness"
+    model = {"model": "toy", "accuracy": 0.7, "low": 0.68, "high": 0.72, "mean_accuracy": 0.5, "mean_low": 0.48,
+             "mean_high": 0.52, "loss": 0.2, "loss_low": 0.19, "loss_high": 0.21}  # fmt: skip
+    write(stress / "numbers" / "models.csv", [model])
+    conditions = [
+        ("none", 0, 0.7),
+        *(("defocus", strength, 0.7 - 0.1 * strength) for strength in range(1, 6)),
+    ]
+    write(stress / "numbers" / "conditions.csv", [
+        {"model": "toy", "corruption": name, "strength": strength, "accuracy": value, "ece": 0.1, "uncertain": 0.2}
+        for name, strength, value in conditions
+    ])  # fmt: skip
+    write(fairness / "numbers" / "outcomes.csv", [
+        {"model": "toy", "level": level, "compared_with": "no beard", "outcome": "balanced accuracy",
+         "difference": difference, "difference_low": -0.1, "difference_high": -0.01, "conclusion": conclusion}
+        for level, difference, conclusion in (
+            ("no beard", "", "compared with"), ("stubble", -0.02, "cannot tell"), ("full beard", -0.06, "lower"))
+    ])  # fmt: skip
+    return stress, fairness
+
+
+def test_reports_become_sections_of_a_card(reports):
+    """A stress report gives loss and each corruption, a fairness report the differences that hold and no others."""
+    sections = report_sections(reports, "toy")
+
+    assert {STRESS, FAIRNESS} == set(sections)
+    assert "20.0 [19.0, 21.0] points" in sections[STRESS]
+    assert "| defocus | 40.0% | 20.0% | 20.0% | 0.100 |" in sections[STRESS]
+    assert "1 of 2 differences" in sections[FAIRNESS]
+    assert "full beard against no beard" in sections[FAIRNESS]
+    assert "stubble" not in sections[FAIRNESS]
+
+
+def test_reports_of_another_model_or_kind_are_refused(reports, tmp_path):
+    """A folder that is no report, and a report without the model, are DataErrors."""
+    for folders, name in (([tmp_path], "toy"), (reports, "other")):
+        with pytest.raises(DataError):
+            report_sections(folders, name)
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-photos"])
+def test_a_shipped_card_holds_what_is_known_of_the_model(name):
+    """It has its own sections, and stress and fairness where results/ has measured them."""
+    sections = sections_of(read_model(name).card)
+    kept = {STRESS: "stress-models.csv", FAIRNESS: "fairness-outcomes.csv"}
+    measured = {
+        title
+        for title, file in kept.items()
+        if (KEPT / file).exists() and f"\n{name}," in (KEPT / file).read_text()
+    }
+
+    assert {*OWN, *measured} - {EIGHT_BITS} <= set(sections)
