@@ -757,6 +757,8 @@ def test_a_bad_option_is_told(tmp_path):
         ({"allow_hosts": ("a/b",)}, "--allow-host"),
         ({"root_path": "mien/"}, "--root-path"),
         ({"proxy": "proxy.local"}, "no IP address"),
+        ({"notice": "a" * 2001}, "--notice"),
+        ({"notice": "red \x1b[31m"}, "--notice"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(wrong, words):

@@ -834,6 +834,36 @@ def test_the_camera_is_read_frame_by_frame(tab):
 
 
 @pytest.mark.slow
+def test_people_are_told_before_a_camera_starts(unknowing):
+    """With a notice no camera is asked for until somebody has read it and says so; "Not now" leaves all as it was."""
+    page, tell = unknowing
+    notice = "A model classifies your expression here.\nAsk at the desk. <b>Nothing is kept.</b>"
+    tell(notice=notice)
+    page.wait_for_selector("html[data-ready]")
+    page.evaluate("""() => { window.asked = 0;
+        const media = navigator.mediaDevices, ask = media.getUserMedia.bind(media);
+        media.getUserMedia = (...wish) => { window.asked += 1; return ask(...wish); }; }""")
+
+    page.click("#camera")
+    shown = page.text_content("#notice-text")
+    axe = serious(page)
+    page.get_by_role("button", name="Not now").click()
+    page.wait_for_selector("#notice", state="hidden")
+    declined = (
+        page.evaluate("window.asked"),
+        page.is_visible("#live"),
+        page.evaluate("document.activeElement.id"),
+    )
+    page.click("#camera")
+    page.get_by_role("button", name="Start the camera").click()
+    page.wait_for_selector("#live:visible")
+
+    assert notice == shown
+    assert (0, False, "camera") == declined
+    assert 1 == page.evaluate("window.asked")
+    assert [] == axe
+
+
 def test_a_camera_that_is_begun_anew_shows_nothing_of_before(tab):
     """Boxes, faces, rate and shares of the last use are gone when the camera starts again, before its first frame."""
     tab.click("#camera")

@@ -232,7 +232,7 @@ StaticOption = Annotated[
         metavar="DIR", parser=_folder, help="write the page as files for any web host; serve nothing"
     ),
 ]
-OF_STATIC = ("model", "threshold", "static")  # the options that count where only files are written
+OF_STATIC = ("model", "threshold", "notice", "static")  # the options that count where only files are written
 
 
 @app.command(
@@ -267,6 +267,9 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="a line a request on standard error, without names")
     ] = False,
+    notice: Annotated[
+        str, typer.Option(metavar="TEXT", help="what people are told before the page starts a camera")
+    ] = "",
     threads: Annotated[str | None, typer.Option(hidden=True, help="renamed to --processes")] = None,
 ) -> None:
     """Serve a page and an API that classify faces.
@@ -279,7 +282,7 @@ def serve(
     if threads is not None:
         raise typer.BadParameter("--threads was renamed to --processes")
     if static is not None:
-        _write_static(context, Settings(model=model, threshold=threshold), static)
+        _write_static(context, Settings(model=model, threshold=threshold, notice=notice), static)
         return
     sizes = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
     serve(
@@ -298,6 +301,7 @@ def serve(
             proxy=proxy,
             root_path=root_path.rstrip("/"),
             access_log=access_log,
+            notice=notice,
             limits=Limits(**sizes, seconds=time_limit, waiting=queue),
         )
     )
@@ -305,6 +309,7 @@ def serve(
 
 def _write_static(context: typer.Context, settings: "Settings", target: Path) -> None:
     """Write the page as files; options of a server are refused, as nothing would follow them."""
+    from mien.serve.settings import check
     from mien.serve.static import write_static
 
     for name in context.params:
@@ -314,6 +319,6 @@ def _write_static(context: typer.Context, settings: "Settings", target: Path) ->
             raise typer.BadParameter(
                 f"{option} is for a server, and --static writes files; leave one of them out"
             )
-    size = write_static(settings, target)
+    size = write_static(check(settings), target)
     print(f"{target}: a page with {settings.model}, {size / 1e6:.0f} MB; put it on any web host")
     print(f"to try it here: python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(target))}")

@@ -11,6 +11,7 @@ LIMITS = (
     "It says how people would label a face's expression, not what a person feels; it can be wrong. It must not be "
     "used to infer emotions at work or in education (EU AI Act, Art. 5(1)(f)), nor to decide anything about a person."
 )
+CAMERA_NOTICE = "Inform people before a camera classifies their faces (EU AI Act, Art. 50(3))."
 NOTICE = "It says how a face looks to people, not what a person feels. Limits:"  # a line, before where the card stands
 
 

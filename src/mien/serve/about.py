@@ -26,7 +26,7 @@ EXPLAIN = ("across", "steps", "reach")
 def about(model: Model, settings: Settings, model_version: str, detector_version: str) -> dict:
     """Return the JSON of `GET /v1/model`; the addresses in it are relative to its own."""
     limits = settings.limits
-    return describe(model, model_version, detector_version) | {
+    return describe(model, model_version, detector_version, settings.notice) | {
         "samples_url": "samples",
         "max_body_bytes": limits.body_bytes,
         "max_pixels": limits.pixels,
@@ -40,7 +40,7 @@ def about(model: Model, settings: Settings, model_version: str, detector_version
     }
 
 
-def describe(model: Model, model_version: str, detector_version: str) -> dict:
+def describe(model: Model, model_version: str, detector_version: str, notice: str) -> dict:
     """Return what a page needs to classify by itself; the addresses are relative to that of the JSON."""
     return {
         "mien": __version__,
@@ -55,6 +55,7 @@ def describe(model: Model, model_version: str, detector_version: str) -> dict:
         "crop": model.crop,
         "reading": model.reading,
         "licence": model.licence,
+        "notice": notice,
         "limits": LIMITS,
         "card": model.card,
         "card_html": card_html(model.card),

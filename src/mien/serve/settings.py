@@ -12,6 +12,7 @@ from mien.model import Model, read_model
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
 from mien.system import ends_processes_gently
+from mien.text import escaped_lines
 from mien.workers import available_cores
 
 KEY_VARIABLE = "MIEN_API_KEY"
@@ -19,6 +20,7 @@ KEY = re.compile(r"[!-~]{16,}")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.IGNORECASE)
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE)
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")  # of all paths, behind a proxy that gives the server below one
+LONGEST_NOTICE = 2000  # characters
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -54,6 +56,7 @@ class Settings:
     proxy: str | None = None  # the address or network whose X-Forwarded-… headers are believed
     root_path: str = ""  # the prefix of all paths behind a proxy, as /mien
     access_log: bool = False
+    notice: str = ""  # what people are told before the page starts a camera
     limits: Limits = Limits()
 
     @property
@@ -108,6 +111,8 @@ def check(settings: Settings) -> Settings:
     for host in settings.allow_hosts:
         _match("--allow-host", host, HOST_NAME, "the name of a host; give it as faces.example.org")
     _match("--root-path", settings.root_path, PREFIX, "the prefix of a path; give it as /mien")
+    if len(settings.notice) > LONGEST_NOTICE or escaped_lines(settings.notice) != settings.notice:
+        raise ServeError(f"--notice takes at most {LONGEST_NOTICE:,} characters and no control characters")
     if settings.proxy is not None and _network(settings.proxy) is None:
         raise ServeError(f'--proxy "{settings.proxy}" is no IP address or network; give that of the proxy')
     if settings.reports is not None and not settings.reports.is_dir():

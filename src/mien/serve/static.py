@@ -47,7 +47,7 @@ def _answers(settings: Settings) -> dict[str, bytes]:
     model, samples = settings.read_model(), files.samples()
     network, detector = model.path.read_bytes(), finder.MODEL.read_bytes()
     versions = files.version(network), files.version(detector)
-    description = describe(model, *versions) | {"samples_url": PurePosixPath(SAMPLES).name}
+    description = describe(model, *versions, settings.notice) | {"samples_url": PurePosixPath(SAMPLES).name}
     answers = {MODEL: json.dumps(description).encode(), SAMPLES: json.dumps(samples).encode()}
     answers |= {f"v1/{description['model_url']}": network, f"v1/{description['detector_url']}": detector}
     for sample in samples:

@@ -28,7 +28,7 @@ export class Camera {
     this.stage = byId("stage");
     this.timeline = new Timeline(byId("timeline"), model);
     this.cards = new Map(); // by person
-    byId("camera").addEventListener("click", () => this.start());
+    byId("camera").addEventListener("click", async () => (await informed(model.notice)) && this.start());
     byId("stop").addEventListener("click", () => this.stop());
     byId("other").addEventListener("click", () => this.switchOver());
   }
@@ -215,6 +215,18 @@ export class Camera {
     this.spoken = labels;
     say(`Camera: ${labels}.`);
   }
+}
+
+/** Whether the reader starts the camera after what the server has people told, if it has. */
+function informed(notice) {
+  if (!notice) return true;
+  const dialog = byId("notice");
+  byId("notice-text").textContent = notice;
+  dialog.returnValue = ""; // of an earlier time
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "start"), { once: true });
+  });
 }
 
 function nextFrame(video) {
