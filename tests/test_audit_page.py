@@ -106,6 +106,7 @@ def test_every_figure_and_number_is_a_file(made):
             "dropped",
             "votes",
             "confusion",
+            "annotators",
         )
     }
 
