@@ -1,5 +1,4 @@
 import csv
-import json
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from mien.model.card import (
     RESULTS,
     STRESS,
     compose,
-    hub_card,
+    model_index,
     scores_of,
     sections_of,
 )
@@ -27,7 +26,6 @@ TABLE = (
     "|  | val | test, clean |\n| --- | ---: | ---: |\n| accuracy % | 70.5 [69.0, 72.0] | 68.0 [66.0, 70.0] |"
 )
 KEPT = Path(__file__).parent.parent / "results"
-ORIGIN = {"origin": {"kind": "fer2013"}}
 
 
 def write(path, rows: list[dict]) -> None:
@@ -60,24 +58,13 @@ def test_a_card_has_the_sections_of_model_cards_and_gives_them_back():
     assert {"val": {"accuracy %": 70.5}, "test, clean": {"accuracy %": 68.0}} == scores_of(card)
 
 
-@pytest.mark.parametrize(("licence", "known"), [("Apache-2.0", "apache-2.0"), ("not stated", "other")])
-def test_the_metadata_of_a_hub(licence, known):
-    """Licence, task, library and the scores of the card's table stand before the card, as YAML that is JSON a line."""
-    card = compose("toy", "A network.", {RESULTS: TABLE})
+def test_the_scores_of_a_card_are_a_model_index():
+    """Accuracy of each part of the card's table stands in it with its split; without a table there is none."""
+    (model,) = model_index(compose("toy", "A network.", {RESULTS: TABLE}), "toy", "fer2013")
 
-    text = hub_card(card, name="toy", licence=licence, data=ORIGIN)
-
-    _, head, rest = text.split("---\n", 2)
-    metadata = {
-        key: json.loads(value) for key, _, value in (line.partition(": ") for line in head.splitlines())
-    }
-    assert card == rest.lstrip("\n")
-    assert (known, "image-classification", "mien") == tuple(
-        metadata[key] for key in ("license", "pipeline_tag", "library_name")
-    )
-    (model,) = metadata["model-index"]
     assert ["val", "test"] == [one["dataset"]["split"] for one in model["results"]]
-    assert 70.5 == model["results"][0]["metrics"][0]["value"]
+    assert {"type": "accuracy", "name": "accuracy %", "value": 70.5} == model["results"][0]["metrics"][0]
+    assert [] == model_index(compose("toy", "A network.", {}), "toy", "fer2013")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from mien import __version__
 from mien.errors import StorageError
 from mien.files import make_folder, to_json, write_atomic
 from mien.model import INPUT, LARGEST_FILE_BYTES, OUTPUT, SECONDS, STATE, Model
+from mien.model.card import model_index
 from mien.reading import read_bytes, read_text
 
 README, CONFIG, MODEL, ATTRIBUTES = "README.md", "config.json", "model.onnx", ".gitattributes"
@@ -79,6 +80,9 @@ def _front_matter(model: Model) -> str:
     kind = model.data["origin"].get("kind", "")
     tags = ["facial-expression-recognition", "onnx", *([str(kind)] if kind else [])]
     lines += [OURS, "pipeline_tag: image-classification", "tags:", *(f"- {json.dumps(tag)}" for tag in tags)]
+    lines += ["metrics:", "- accuracy", "- f1"]
+    index = model_index(model.card, model.name, str(kind or "unknown"))
+    lines += [f"model-index: {json.dumps(index, ensure_ascii=False)}"] if index else []
     return "\n".join(["---", *lines, "---", ""])
 
 

@@ -1,10 +1,9 @@
-"""The sections of a model card, what is said of any model, and the card as a hub shows it. Computes no figure.
+"""The sections of a model card, what is said of any model, and its scores as a hub wants them. Computes no figure.
 
 After Mitchell et al., "Model cards for model reporting", 2019; the metadata is Hugging Face's. What is said of the law
 stands with its sources in docs/responsible-use.md.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -82,28 +81,6 @@ def sections_of(card: str) -> dict[str, str]:
     return {title: text for title, lines in sections.items() if (text := "\n".join(lines).strip())}
 
 
-def hub_card(card: str, *, name: str, licence: str, data: Mapping[str, Any]) -> str:
-    """Return a model's card with Hugging Face's metadata before it, YAML, for README.md of a repository on a hub.
-
-    `licence` is an SPDX name, or anything else, which a hub knows as "other"; `data` is a model's data. The scores are
-    those of the card's own table.
-    """
-    known = re.fullmatch(r"[A-Za-z]+(-[A-Za-z0-9.]+)+", licence)
-    metadata = {
-        "license": licence.lower() if known else "other",
-        **({} if known else {"license_name": licence}),
-        "library_name": "mien",
-        "pipeline_tag": "image-classification",
-        "tags": ["facial-expression-recognition", "onnx", "mien"],
-        "metrics": ["accuracy", "f1"],
-        "model-index": [
-            {"name": name, "results": _results(card, str(data["origin"].get("kind", "unknown")))}
-        ],
-    }
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items()]
-    return "\n".join(["---", *lines, "---", "", card])
-
-
 def scores_of(card: str) -> dict[str, dict[str, float]]:
     """Return the scores in a card's table of results by part ("val", "test, clean") and name; shares in percent."""
     rows = _first_table(sections_of(card).get(RESULTS, ""))
@@ -131,9 +108,10 @@ def _first_table(text: str) -> list[Sequence[str]]:
     return rows
 
 
-def _results(card: str, kind: str) -> list[dict[str, Any]]:
+def model_index(card: str, name: str, kind: str) -> list[dict[str, Any]]:
+    """Return a card's accuracy and macro F1 as Hugging Face's `model-index`; `kind` is that of the data set."""
     names = {"accuracy %": "accuracy", "macro F1 %": "f1"}
-    return [
+    results = [
         {
             "task": {"type": "image-classification", "name": "facial expression recognition"},
             "dataset": {"type": kind, "name": f"{kind}, {part}", "split": part.partition(",")[0]},
@@ -145,3 +123,4 @@ def _results(card: str, kind: str) -> list[dict[str, Any]]:
         }
         for part, scores in scores_of(card).items()
     ]
+    return [{"name": name, "results": results}] if results else []
