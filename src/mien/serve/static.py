@@ -37,7 +37,7 @@ def static_files(settings: Settings) -> dict[str, bytes]:
     answers = _answers(settings)
     index = render("mien.serve", files.INDEX, model_url=MODEL, policy="; ".join(files.POLICY)).encode()
     script = files.service_worker({"./": index, files.INDEX: index, **answers})
-    stored = {files.INDEX: index, files.SERVICE_WORKER: script.encode(), **answers, **licences()}
+    stored = {files.INDEX: index, files.SERVICE_WORKER: script.encode(), **answers, **licenses()}
     pages = {address: _unpacked(path) for address, path in files.page_files().items()}
     return {address.partition("?")[0]: data for address, data in stored.items()} | pages
 
@@ -56,7 +56,7 @@ def _answers(settings: Settings) -> dict[str, bytes]:
     return answers
 
 
-def licences() -> dict[str, bytes]:
+def licenses() -> dict[str, bytes]:
     """Return mien's license, its notice and the face detector's license, by name."""
     names = ("LICENSE", "NOTICE")
     try:
