@@ -58,18 +58,16 @@ class Mlflow:
         digest = sha256_file(run.folder / "run.json")
         with self._errors():
             there = self._client.search_runs([self._experiment], f"tags.`{TAG}` = '{digest}'")
-            if there:
-                self._ids[name] = there[0].info.run_id
-                history = self._client.get_metric_history(self._ids[name], f"{CURVES}val_accuracy")
-                self._last[name] = max((point.step for point in history), default=0)
-                return
             tags = {TAG: digest, "mien.version": __version__}
-            made = self._client.create_run(self._experiment, tags=tags, run_name=name)
-            parameters = [Param(key, str(value)[:LONGEST_SETTING]) for key, value in settings.items()]
+            copy = there[0] if there else self._client.create_run(self._experiment, tags=tags, run_name=name)
+            known = copy.data.params
+            parameters = [Param(k, str(v)[:LONGEST_SETTING]) for k, v in settings.items() if k not in known]
             for first in range(0, len(parameters), MOST_AT_ONCE):
                 some = parameters[first : first + MOST_AT_ONCE]
-                self._client.log_batch(made.info.run_id, params=some)
-            self._ids[name], self._last[name] = made.info.run_id, 0
+                self._client.log_batch(copy.info.run_id, params=some)
+            history = self._client.get_metric_history(copy.info.run_id, f"{CURVES}val_accuracy")
+            self._last[name] = max((point.step for point in history), default=0)
+            self._ids[name] = copy.info.run_id
 
     def epoch(self, name: str, epoch: int, curves: Mapping[str, float]) -> None:
         """Write an epoch's figures, unless they are there."""
