@@ -9,7 +9,7 @@ MIEN = .venv/bin/mien
 OTHER = .venv-$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 FACES = $(if $(DATA),data/$(NAME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mien/rendered-v1)
 
-.PHONY: run test test-all test-lowest test-python test-versions test-portable bench results fairness weights teachers study study-page site npm wheel clean
+.PHONY: run test test-all test-lowest test-python test-versions test-portable bench results stress fairness cards weights teachers study study-page site npm wheel clean
 
 run: .venv/with-all
 ifdef DATA
@@ -78,9 +78,22 @@ results: .venv/with-all
 	.venv/bin/python scripts/results.py $(if $(DATA),"reports/$(NAME)")
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
 
-# results/fairness-*.csv: what differs between rendered people for the model that ships (two cores: under 20 minutes)
+# make stress DATA=fer2013.tar.gz VOTES=fer2013new.csv: results/stress-*.csv, what corruptions of val's faces cost the models that
+# ship, by what FER+'s annotators say (two cores: minutes); with the package fer: python bench/stress_fer.py
+stress: .venv/with-all
+	$(MIEN) pack "$(DATA)" "$(MAJORITY)" --votes "$(VOTES)" --majority --labels contempt= || [ $$? = 1 ]
+	$(MIEN) stress pocket-photos pocket --data "$(MAJORITY)" --faces 300 --out reports/stress
+	for name in conditions models differences; do cp reports/stress/numbers/$$name.csv results/stress-$$name.csv || exit 1; done
+
+# make cards: the cards of the models that ship, with what results/ says of stress and fairness
+cards: .venv/with-all
+	.venv/bin/python scripts/cards.py
+	.venv/bin/python scripts/results.py
+
+# results/fairness-*.csv: what differs between rendered people for the models that ship (two cores: under 20 minutes;
+# stopped, the same command goes on)
 fairness: .venv/with-all
-	$(MIEN) fairness pocket --out reports/fairness
+	$(MIEN) fairness pocket-photos pocket --out reports/fairness
 	for name in outcomes intensities confusion; do cp reports/fairness/numbers/$$name.csv results/fairness-$$name.csv || exit 1; done
 
 # make weights DATA=fer2013.tar.gz VOTES=fer2013new.csv: the model that ships. Three seeds from labels alone (labels-s0 …, of an
