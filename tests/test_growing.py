@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,9 +87,13 @@ def kill_at(patched, call: int) -> None:
 
         return do
 
-    write = os.write
-    patched.setattr(growing.os, "write", killing(write, lambda to, data: write(to, data[: len(data) // 2])))
-    patched.setattr(growing.os, "ftruncate", killing(os.ftruncate))
+    def write_half(to: int, data: bytes) -> None:
+        os.write(to, data[: len(data) // 2])
+
+    calls = {"write": killing(os.write, write_half), "ftruncate": killing(os.ftruncate)}
+    patched.setattr(
+        growing, "os", SimpleNamespace(**vars(os) | calls)
+    )  # for others, as for locks, nothing ends
     patched.setattr(growing, "write_atomic", killing(growing.write_atomic))
 
 

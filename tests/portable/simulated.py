@@ -68,6 +68,8 @@ class Changed(ModuleType):
 
     def __getattribute__(self, name: str):
         own = object.__getattribute__(self, "__dict__")
+        if name == "__dict__":  # where pytest's monkeypatch looks for what it will restore
+            return {**vars(own["_real"]), **own["_changed"]}
         if name in own["_missing"]:
             raise AttributeError(
                 f"module {own['_real'].__name__!r} has no attribute {name!r}", name=name, obj=self
