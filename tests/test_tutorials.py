@@ -1,6 +1,8 @@
 """README's and the tutorials' own commands and scripts, run in their order as a reader would."""
 
+import csv
 import glob
+import io
 import re
 import shlex
 import sys
@@ -14,6 +16,13 @@ from small_table import table
 from test_pack import archive_of
 
 from mien.cli import main
+from mien.labels import LABELS
+from mien.render.clips import avi
+from mien.render.draw import Draw
+from mien.render.expression import pure
+from mien.render.identity import identity
+from mien.render.look import Look
+from mien.render.scene import picture
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["training.epochs=1", "training.batch_size=14"]  # for every training of a page
@@ -97,6 +106,26 @@ def test_own_faces(place, capsys):
 
     assert 8 == run_page("docs/start/own-faces.md")
     assert (place / "mine.onnx").exists() and list((place / "audit").glob("*.html"))
+
+
+def test_faces_in_time(place, capsys):
+    """The page packs clips, trains a head over time, and follows a face in a video with the model that it exported."""
+    face = picture(identity(Draw(0, "person", 0)), pure("happy"), Look(), side=96)
+    draw, jpegs = np.random.default_rng(0), []
+    for clip in range(28):
+        folder = place / "my-clips" / LABELS[clip % 7] / f"clip {clip}"
+        folder.mkdir(parents=True)
+        for frame in range(3):
+            scene = np.full((160, 160), 150.0)
+            scene[30:126, 30 + frame : 126 + frame] = face
+            image = Image.fromarray((scene + draw.normal(0, 3, scene.shape)).clip(0, 255).astype(np.uint8))
+            image.save(folder / f"{frame}.png")
+            image.convert("RGB").save(data := io.BytesIO(), format="jpeg")
+            jpegs.append(data.getvalue())
+    (place / "talk.avi").write_bytes(avi(jpegs[:8], 160, 10))
+
+    assert 7 == run_page("docs/clips.md")
+    assert {"1"} == {row["person"] for row in csv.DictReader((place / "talk.csv").read_text().splitlines())}
 
 
 def run_notebook(name: str, place: Path) -> str:

@@ -25,7 +25,7 @@ def fill_clip_splits(rows: Sequence[Row], units: Sequence[str], *, seed: int) ->
     missing = [split for split in SPLITS if split not in {row.split for row in rows}]
     if not loose or not missing or "train" in missing:
         return []
-    for split in missing:
+    for split in reversed(missing):
         _draw(by_unit, split, seed)
     drawn = {row.split for row in rows}
     notes = [

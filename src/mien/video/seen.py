@@ -9,7 +9,7 @@ from mien.faces import Face
 from mien.predict.recognizer import UNCERTAIN, FaceExpression, Recognizer
 from mien.video.follow import GAP_SECONDS, Follower
 from mien.video.footage import Frame
-from mien.video.steady import Settings, Steady
+from mien.video.steady import OVER_TIME, Settings, Steady
 
 Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
@@ -57,14 +57,14 @@ class Watcher:
     """Detects, tracks and classifies the faces of one video, frame by frame.
 
     Only faces within `region` (left, top, width, height in pixels of a frame) count; VideoError where a frame has
-    nothing of it. A model over time remembers each person's frames itself, so its probabilities are not smoothed.
+    nothing of it. A model over time remembers each person's frames itself.
     """
 
     def __init__(
         self, recognizer: Recognizer, *, settings: Settings | None = None, region: Region | None = None
     ) -> None:
         over_time = recognizer.model.state_size > 0
-        self._settings = settings or (Settings(constant_seconds=0) if over_time else Settings())
+        self._settings = settings or (OVER_TIME if over_time else Settings())
         self._recognizer, self._region = recognizer, region
         self._follower = Follower(long_side=recognizer.long_side)
         self._known: dict[int, _Smoothed] = {}  # by the follower's number

@@ -21,6 +21,9 @@ class Settings:
     hold: float = 0.7  # times the threshold the label's probability must fall below to be uncertain
 
 
+OVER_TIME = Settings(constant_seconds=0.1, margin=3.0)  # behind a model over time: bench/clips.py
+
+
 class Steady:
     """Smooths the probabilities of one person, whose moments are given in their order."""
 
