@@ -1,4 +1,7 @@
-"""mien inside engines that others maintain: Ray and Dask. Each is skipped where it is not installed."""
+"""mien inside engines that others maintain: Ray and Dask. Each is skipped where it is not installed.
+
+pip install 'mien[ray]' 'dask[dataframe]'; Ray needs a machine that starts its processes within 15 seconds.
+"""
 
 import os
 import signal

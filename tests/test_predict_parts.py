@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from mien.pictures import read_file
 from mien.predict import Recognizer
 from mien.predict.parts import predict_parts
 from mien.predict.parts.archives import index
+from mien.predict.parts.cluster import PartActor
 from mien.predict.parts.plan import MOST, Part, plan_of
 from mien.predict.parts.processes import make_parts
 from mien.predict.parts.write import CRASHED, Job, Progress, Totals, write_part
@@ -318,6 +320,21 @@ def test_a_process_that_ends_is_replaced(recognizer, crops, tmp_path, always):
     assert isinstance(messages[-1], Totals)
     assert (CRASHED if always else None) == problems[5]
     assert PICTURES - 1 - always == problems.count(None)
+
+
+def test_an_actor_makes_a_part_and_says_what_a_process_says(whole, recognizer, crops, tmp_path):
+    """What a cluster calls gives the messages on each part, and the file that a process makes."""
+    (part,) = plan_of([crops], [], tmp_path, None).parts(0, 1, PICTURES)
+    actor = PartActor(Job(recognizer, tmp_path, True, {}))
+    try:
+        (pickled,) = actor({"part": np.array([pickle.dumps(part)], object)})["messages"]
+    finally:
+        actor.close()
+    messages = pickle.loads(pickled)
+
+    assert [Progress] * PICTURES + [Totals] == [type(message) for message in messages]
+    assert dict(whole[1]) == messages[-1].counts
+    assert [part.name] == list(parts_in(tmp_path))
 
 
 def mien(*arguments) -> list[str]:

@@ -31,6 +31,10 @@ class PartActor:
         """Return the messages on each part of a batch, pickled."""
         return {MESSAGES: [pickle.dumps(self._make(pickle.loads(part))) for part in batch[PART]]}
 
+    def close(self) -> None:
+        """End the process."""
+        self._process.__exit__()
+
     def _make(self, part: Part) -> list[Progress | Totals | MienError]:
         messages: list[Progress | Totals | MienError] = []
         self._process.begin(part)
