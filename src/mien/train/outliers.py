@@ -12,6 +12,7 @@ import torch.nn.functional as F
 BLOCKS = (2, 3, 4, 6)  # a side of the face is cut into so many
 PART = (0.12, 0.3)  # of a side, of the part of a face that is enlarged to the whole
 SLOPES = (0.0, 2.5)  # of a texture's amplitude over its frequency: 0 is white noise, 2 clouds
+BENDS = 3.0  # at most, over a side squared: stripes become arcs, ovals and saddles
 
 
 def with_outliers(
@@ -85,7 +86,7 @@ def noise(faces: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def stripes(faces: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Draw stripes, edges and checks of any direction, width and contrast, and plain slopes from dark to light."""
+    """Draw stripes, edges and checks of any direction, width and contrast, half of them bent, and plain slopes."""
     count, side, _ = faces.shape
     device = faces.device
     line = torch.linspace(-0.5, 0.5, side, device=device)
@@ -94,6 +95,9 @@ def stripes(faces: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     phase = _between(0.0, 2 * math.pi, count, device, generator)[:, None, None]
     along = angle.cos() * line[None, None, :] + angle.sin() * line[None, :, None]
     across = angle.sin() * line[None, None, :] - angle.cos() * line[None, :, None]
+    bends = BENDS * (torch.rand(3, count, 1, 1, device=device, generator=generator) - 0.5) * 2
+    bends *= torch.rand(count, 1, 1, device=device, generator=generator) < 0.5
+    along = along + bends[0] * along**2 + bends[1] * along * across + bends[2] * across**2
     waves = (2 * math.pi * cycles * along + phase).sin()
     kind = torch.randint(3, (count, 1, 1), device=device, generator=generator)
     checks = waves.sign() * (2 * math.pi * cycles * across + phase).sin().sign()
