@@ -128,6 +128,10 @@ def compare(
     data: Annotated[Path | None, DATA] = None,
     classes: Annotated[str, CLASSES] = "",
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
+    style: Annotated[
+        str,
+        typer.Option(help="page, or paper: PDF and SVG without titles and captions to copy, too, in paper/"),
+    ] = "page",
 ) -> None:
     """Make a report that compares runs or predictions.
 
@@ -135,7 +139,8 @@ def compare(
     """
     from mien.compare import compare, summary
 
-    print(summary(compare(networks, out, split=split, data=data, classes=_names(classes), draws=draws)))
+    options = {"split": split, "data": data, "classes": _names(classes), "draws": draws, "style": style}
+    print(summary(compare(networks, out, **options)))
 
 
 @app.command()

@@ -23,6 +23,8 @@ from mien.text import NO_BREAK, Shown, filled, joined, percent
 
 __all__ = ["Comparison", "compare", "summary"]
 
+STYLES = ("page", "paper")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Shown):
@@ -67,21 +69,25 @@ def compare(
     data: Path | None = None,
     classes: Sequence[str] = (),
     draws: int = 2000,
+    style: str = "page",
 ) -> Comparison:
     """Compare networks by their predictions on a split and write the report into folder `out`.
 
     An item is the folder of a finished run, or tables of predictions as `mien judge` takes them (NAME=A.csv,B.csv);
     `data` is their data set, by default that of the runs. Histories and drawings are of runs alone. Runs of one recipe
     name are seeds of one network; the folds of a seed, which `split` "val" compares, are taken together, so that each
-    face of train and val is classified once. The folder appears whole or not at all; a report that stands there is
+    face of train and val is classified once. `style` "paper" adds a folder `paper/` with every figure for print, as PDF
+    and SVG without a title, and captions to copy. The folder appears whole or not at all; a report that stands there is
     replaced. Raises RunError where runs do not belong together or have no predictions, DataError where predictions
     cannot be used, StorageError where `out` holds anything else, MissingExtra without matplotlib.
     """
     out = Path(out)
-    with writing_report(out, PAGE, extra="compare") as report:
+    if style not in STYLES:
+        raise DataError(f'no style "{style}"{known_words(style, STYLES)}')
+    with writing_report(out, PAGE, extra="compare", paper=style == "paper") as report:
         inputs = gather(items, split, data=data, classes=classes)
         results = Results(inputs, _judge(inputs, draws), _differences(inputs, draws))
-        given = {"data": data, "classes": ",".join(classes)}
+        given = {"data": data, "classes": ",".join(classes), "style": "" if style == "page" else style}
         humans = judge_humans(inputs, draws)
         fill(report, results, humans, items=items, out=out, draws=draws, options=given)
     notes_on_runs = (text.about_folds(inputs), text.about_starts(inputs))

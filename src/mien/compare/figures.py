@@ -15,7 +15,7 @@ from mien.pages.charts import Range
 from mien.pages.legend import Series
 from mien.pages.report import Report
 from mien.pages.theme import series
-from mien.text import MINUS, capitalized, decimal, percent, points, signed, thousands
+from mien.text import MINUS, capitalized, decimal, joined, percent, points, signed, thousands
 
 MOST_PAIRS = 15  # of matrices that show a difference
 DIFFERENCES = ("accuracy", "macro_f1", "log_loss")  # the scores whose differences are drawn
@@ -152,6 +152,22 @@ def _histories(report: Report, results: Results) -> None:
         last = ", ".join(percent(s["val_accuracy"][s["epoch"].index(s["kept"])]) for s in seeds)
         label = f"Loss and accuracy over epochs of {net.name}; accuracy on val at the epoch kept: {last}"
         report.draw("histories", figure, f"history-{net.name}", label)
+
+
+def draw_for_paper(report: Report, results: Results) -> None:
+    """Draw for print what a page has no room for: the training curves of all networks in one figure."""
+    trained = results.inputs.trained
+    if not trained:
+        return
+    histories = [[_seed_history(run) for run in net.runs] for net in trained]
+    looks = [Series(net.name, net.color, net.marker) for net in trained]
+    names = joined([net.name for net in trained])
+    caption = (
+        f"Loss (above) and accuracy (below) on the validation split over epochs of {names}, a line a run"
+    )
+    report.print(
+        charts.training_curves("Training", "validation split", looks, histories), "training-curves", caption
+    )
 
 
 def _seed_history(run) -> dict:

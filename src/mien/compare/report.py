@@ -8,7 +8,7 @@ from typing import Any
 from mien.compare import provenance, tables, text
 from mien.compare.annotators import Humans, about_humans
 from mien.compare.faces import place_faces
-from mien.compare.figures import MOST_PAIRS, draw
+from mien.compare.figures import MOST_PAIRS, draw, draw_for_paper
 from mien.compare.galleries import choose
 from mien.compare.inputs import Results
 from mien.judge.parts import PARTS
@@ -38,6 +38,9 @@ def fill(
     galleries = choose(inputs)
     draw(report, results)
     placed = place_faces(report, results, galleries)
+    if report.paper:
+        draw_for_paper(report, results)
+        report.write_captions(text.caption_note(results, draws))
     report.write_numbers(tables.data(results, galleries) | provenance.data(inputs))
     beside = {"annotators": humans.data()} if humans else {}
     report.write_numbers(beside)

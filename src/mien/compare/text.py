@@ -125,6 +125,16 @@ def _unknown(inputs: ComparisonInput) -> str:
     return " Near copies are not known: mien audit --store finds them, and a part without any."
 
 
+def caption_note(results: Results, draws: int) -> str:
+    """Return what holds for every figure of a comparison, as the end of its caption."""
+    inputs = results.inputs
+    seeds = joined([f"{net.name}: {net.seeds}" for net in inputs.networks])
+    return (
+        f"Intervals are 95% percentile intervals of {thousands(draws)} bootstrap draws over faces and seeds ({seeds}); "
+        f"{results.part(int(inputs.chosen.sum()))}."
+    )
+
+
 def about_folds(inputs: ComparisonInput) -> str:
     """Return how each face was classified and what was chosen by those very faces, or "" without folds."""
     if inputs.folds == 1:

@@ -6,7 +6,7 @@ inside `figures.themed()` and write with `figures.save`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -187,6 +187,35 @@ def histories(main: str, rest: str, seeds: Sequence[dict], color: str, *, top_lo
         axes.locator_params(axis="x", integer=True)
         axes.grid(axis="y")
         if figure_name == "accuracy":
+            _percent_axis(axes.yaxis)
+    write_at(figure, RIGHT, y + height + 32, "epoch", fontsize=SMALL, color=LIGHT["muted"], ha="right")
+    return figure
+
+
+def training_curves(
+    main: str, rest: str, networks: Sequence[Series], histories: Sequence[Sequence[dict[str, Any]]]
+):
+    """Loss and accuracy on val over epochs, one above the other, of several networks in one figure.
+
+    `histories[i]` are the runs of `networks[i]`, each as `histories` takes them.
+    """
+    height, left = 150, 46
+    top = TITLE_HEIGHT + 10 + legend_height(networks)
+    figure = new_figure(top + 2 * (height + 38) + 24)
+    title(figure, main, rest)
+    top = legend(canvas(figure), TITLE_HEIGHT + 10, networks) + 20
+    y = top
+    for i, name in enumerate(("loss", "accuracy")):
+        y = top + i * (height + 38)
+        write_at(figure, EDGE, y - 8, name, fontsize=SMALL, color=LIGHT["muted"])
+        axes = axes_at(figure, left, y, RIGHT - left, height)
+        for look, runs in zip(networks, histories, strict=True):
+            for run in runs:
+                axes.plot(run["epoch"], run[f"val_{name}"], color=look.color, linewidth=1.3)
+        axes.locator_params(axis="x", integer=True)
+        axes.grid(axis="y")
+        axes.set_ylim(bottom=0)
+        if name == "accuracy":
             _percent_axis(axes.yaxis)
     write_at(figure, RIGHT, y + height + 32, "epoch", fontsize=SMALL, color=LIGHT["muted"], ha="right")
     return figure

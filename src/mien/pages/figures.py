@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.errors import MissingExtra
 from mien.files import write_atomic
 from mien.pages.theme import LIGHT, css_variables
@@ -29,6 +31,7 @@ TEXT, SMALL = 11.5, 10.5
 PNG_SCALE = 2.5  # picture pixels per pixel of the layout
 DARK_NOTEBOOKS = ('[data-jp-theme-light="false"]', ".vscode-dark", '[theme="dark"]')
 SIDE_BY_SIDE = "background: var(--paper); display: flex; flex-wrap: wrap; gap: 24px; padding: 12px;"
+COLUMN_INCHES = 3.5  # of a paper of two columns
 POINTS_PER_INCH = 72  # one pixel of the layout is one point of matplotlib's
 
 RC: dict[Any, Any] = {  # matplotlib names the type of its keys in stubs alone
@@ -150,10 +153,19 @@ def write_at(figure, x: float, y: float, text: str, **options) -> None:
 def title(figure, main: str, rest: str = "") -> None:
     """Write a figure's bold title and, below it, a quiet second line."""
     width = size(figure)[0]
-    write_at(figure, EDGE, 17, shortened(main, int(width / 8)), fontsize=12.5, weight="bold")
-    write_at(figure, EDGE, 34, shortened(rest, int(width / 6.2)), fontsize=SMALL, color=LIGHT["muted"])
+    write_at(figure, EDGE, 17, shortened(main, int(width / 8)), fontsize=12.5, weight="bold", gid=TITLES[0])
+    write_at(
+        figure,
+        EDGE,
+        34,
+        shortened(rest, int(width / 6.2)),
+        fontsize=SMALL,
+        color=LIGHT["muted"],
+        gid=TITLES[1],
+    )
 
 
+TITLES = ("title", "subtitle")  # how the two texts are found again
 TITLE_HEIGHT = 42
 """Pixels that `title` takes."""
 
@@ -179,6 +191,51 @@ def save(figure: "Figure", folder: Path, name: str, label: str) -> Drawn:
     write_atomic(Path(folder) / f"{name}.svg", svg)
     write_atomic(Path(folder) / f"{name}.png", _png(figure))
     return Drawn(name, label, inline(svg, name, label))
+
+
+def save_for_print(figure: "Figure", folder: Path, name: str) -> None:
+    """Write `name`.pdf and `name`.svg for a paper: white, without its title, 3.5 inches wide, as a column of text.
+
+    The layout stays and its texts become about 8 points; a figure that is laid out wider stays so. The figure itself
+    is changed. Raises StorageError where the disk refuses.
+    """
+    import matplotlib
+    from matplotlib.transforms import Bbox
+
+    height_of_title = (TITLE_HEIGHT - 4) / size(figure)[1]
+    _shrink(figure, COLUMN_INCHES * POINTS_PER_INCH / WIDTH)
+    for text in [text for text in figure.texts if text.get_gid() in TITLES]:
+        text.remove()
+    figure.patch.set_facecolor("white")
+    width, height = figure.get_size_inches()
+    box = Bbox.from_bounds(0, 0, width, height * (1 - height_of_title))
+    fonts = {"svg.hashsalt": name, "pdf.fonttype": 42}
+    unset = {"pdf": ("CreationDate", "Creator", "Producer"), "svg": ("Date", "Creator")}
+    for ending, names in unset.items():
+        data = io.BytesIO()
+        with matplotlib.rc_context(fonts), _missing_glyphs_as_boxes():
+            figure.savefig(data, format=ending, metadata=dict.fromkeys(names), bbox_inches=box)
+        write_atomic(Path(folder) / f"{name}.{ending}", data.getvalue())
+
+
+def _shrink(figure: "Figure", factor: float) -> None:
+    """Make a figure smaller with all its texts, lines and marks."""
+    from matplotlib.collections import Collection
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.text import Text
+
+    figure.set_size_inches(figure.get_size_inches() * factor)
+    for axes in figure.axes:
+        axes.tick_params(labelsize=SMALL * factor, length=3 * factor, width=0.8 * factor)
+    ticks = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    for artist in figure.findobj():
+        if isinstance(artist, Line2D):
+            artist.set(linewidth=artist.get_linewidth() * factor, markersize=artist.get_markersize() * factor)
+        elif isinstance(artist, Collection | Patch):
+            artist.set_linewidth(np.multiply(artist.get_linewidth(), factor))
+        elif isinstance(artist, Text) and artist not in ticks:
+            artist.set_fontsize(artist.get_fontsize() * factor)
 
 
 def write(figure, path: Path) -> None:

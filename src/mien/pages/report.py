@@ -10,19 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mien.files import refuse_other_contents, replacing_folder, write_atomic, write_csv
-from mien.pages.figures import Drawn, save, themed
+from mien.pages.figures import Drawn, save, save_for_print, themed
 from mien.pages.tables import Data
 from mien.system import file_key
+from mien.text import capitalized
 
-FIGURES, NUMBERS = "figures", "numbers"
+FIGURES, NUMBERS, PAPER = "figures", "numbers", "paper"
 
 
 class Report:
     """A report in the making."""
 
-    def __init__(self, folder: Path, page: str) -> None:
+    def __init__(self, folder: Path, page: str, *, paper: bool = False) -> None:
         self.folder = folder
         self.page = page
+        self.paper = paper  # whether figures are written for a paper, too
+        self.captions: list[str] = []
         self._names: set[str] = set()
         self.figures: dict[str, list[Drawn]] = defaultdict(list)  # by section, empty for one without figures
 
@@ -37,7 +40,19 @@ class Report:
         self._names.add(file_key(name))
         drawn = save(figure, self.folder / FIGURES, name, label)
         self.figures[section].append(drawn)
+        if self.paper:
+            self.print(figure, name, label)
         return drawn
+
+    def print(self, figure, name: str, caption: str) -> None:
+        """Write a figure for a paper into `paper/`, and keep its caption."""
+        save_for_print(figure, self.folder / PAPER, name)
+        self.captions.append(f"{name}: {capitalized(caption)}.")
+
+    def write_captions(self, note: str) -> None:
+        """Write the captions of the figures for a paper, each ending in a note on all."""
+        lines = (f"{caption} {note}\n" for caption in self.captions)
+        write_atomic(self.folder / PAPER / "captions.txt", "\n".join(lines))
 
     def write_numbers(self, data: Mapping[str, Data]) -> None:
         """Write a CSV file a subject; figures keep 9 digits, shares are 0..1, times are seconds."""
@@ -51,16 +66,24 @@ class Report:
 
 @contextmanager
 def writing_report(
-    out: Path, page: str, *, extra: str, others: tuple[str, ...] = (), earlier: tuple[set[str], ...] = ()
+    out: Path,
+    page: str,
+    *,
+    extra: str,
+    others: tuple[str, ...] = (),
+    earlier: tuple[set[str], ...] = (),
+    paper: bool = False,
 ) -> Iterator[Report]:
     """Yield a report whose folder takes the name `out` when the block ends well; an earlier report is replaced.
 
     Figures can be drawn in the block. `others` are files and folders beside the page, the figures and the numbers,
-    `earlier` what a report of before holds and is replaced, too. Raises StorageError where `out` holds anything else,
+    `earlier` what a report of before holds and is replaced, too. With `paper` each figure is written for print as well,
+    into `paper/`. Raises StorageError where `out` holds anything else,
     MissingExtra, which names `extra`, without matplotlib.
     """
-    refuse_other_contents(out, {page, FIGURES, NUMBERS, *others}, *earlier)
+    layout = {page, FIGURES, NUMBERS, *others}
+    refuse_other_contents(out, layout, layout | {PAPER}, *earlier)
     with themed(extra), replacing_folder(out) as folder:
-        for name in (FIGURES, NUMBERS):
+        for name in (FIGURES, NUMBERS, *([PAPER] if paper else [])):
             (folder / name).mkdir()
-        yield Report(folder, page)
+        yield Report(folder, page, paper=paper)
