@@ -23,7 +23,7 @@ from mien.train.seeds import epoch_order
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
 MODULES = ("my_net", "my_parts", "wrapped")
-SCRIPTS = ("train_mobile.py", "elsewhere.py")
+SCRIPTS = ("train_mobile.py", "elsewhere.py", "elsewhere_sklearn.py")
 
 
 def run_mien(line: str) -> None:
