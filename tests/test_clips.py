@@ -6,8 +6,9 @@ import torch
 from clip_faces import clip_set
 from typer.testing import CliRunner
 
+from mien.audit import audit
 from mien.cli import app
-from mien.dataset import read_dataset
+from mien.dataset import read_dataset, writing_dataset
 from mien.errors import DataError, ModelError, RecipeError, Stopped
 from mien.evaluate import evaluate, predictions_of_clips
 from mien.export import export
@@ -219,3 +220,23 @@ def test_rendered_clips_know_the_truth_of_each_frame(tmp_path):
     assert 1 < len(set(np.unique(data["clip"], return_counts=True)[1]))
     with pytest.raises(DataError):
         render_clips(tmp_path / "few", clips=2)
+
+
+def test_an_audit_compares_clips_and_not_the_frames_of_one(tmp_path):
+    """Frames of one clip are no copies of each other; a clip that stands there as somebody else's, too, is found."""
+    rng = np.random.default_rng(0)
+    stills = [np.kron(rng.integers(0, 200, (12, 12)), np.ones((4, 4))) for _ in range(6)]
+    extra = ("clip", "frame", "seconds", "person")
+    with writing_dataset(tmp_path / "set", side=48, labels=("happy", "sad"), extra=extra) as writer:
+        for number, still in enumerate([*stills, stills[0]]):
+            for frame in range(4):
+                pixels = (still + rng.normal(0, 2, (48, 48))).clip(0, 255).astype(np.uint8).tobytes()
+                moment = (f"clip{number}", str(frame), f"{frame / 25:.4f}", f"person{number}")
+                split = "test" if number == 6 else "val" if number == 5 else "train"
+                writer.add(pixels, label="happy", split=split, source=f"{number}/{frame}", extra=moment)
+        writer.finish({"kind": "clips", "files": {}})
+
+    findings = audit(tmp_path / "set", tmp_path / "audit").findings
+    pairs = {(f.row // 4, f.other // 4) for f in findings if f.other is not None}
+
+    assert {frozenset(pair) for pair in pairs} == {frozenset((0, 6))}

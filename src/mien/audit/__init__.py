@@ -32,7 +32,7 @@ from mien.audit.report import FINDINGS, PAGE, fill
 from mien.audit.result import Audit, count_kinds
 from mien.audit.text import summary
 from mien.audit.votes import find_label_noise
-from mien.dataset import write_families
+from mien.dataset import units_of, write_families
 from mien.errors import StorageError
 from mien.pages.report import writing_report
 from mien.progress import Counting
@@ -122,9 +122,26 @@ def _examine(
 def _pairs(data: AuditData, quality: Quality, counting: Callable) -> tuple[list[Pair], bool]:
     """Return near copies among the different pictures that show anything, and whether some were left.
 
-    Their rows are those of the data set.
+    Their rows are those of the data set. Of a clip its first, middle and last frame are compared with those of others,
+    of other people where they are named, since the frames of one are alike.
     """
     fresh = data.first == np.arange(len(data))
+    units = None
+    if "clip" in data.table:
+        units = units_of(data.table["clip"], data.table.get("person"))
+        fresh &= _few_frames(data.table["clip"])
     rows = np.flatnonzero(fresh & ~np.isnan(quality.values["sharpness"]))
     pairs, limited = find_pairs(data.images[rows], counting)
-    return [replace(pair, row=int(rows[pair.row]), other=int(rows[pair.other])) for pair in pairs], limited
+    pairs = [replace(pair, row=int(rows[pair.row]), other=int(rows[pair.other])) for pair in pairs]
+    if units is not None:
+        pairs = [pair for pair in pairs if units[pair.row] != units[pair.other]]
+    return pairs, limited
+
+
+def _few_frames(clips: np.ndarray) -> np.ndarray:
+    """Return which faces are the first, middle or last of their clip in the table, bool (N,)."""
+    _, clip = np.unique(clips, return_inverse=True)
+    few = np.zeros(len(clips), bool)
+    for rows in np.split(np.argsort(clip, kind="stable"), np.cumsum(np.bincount(clip))[:-1]):
+        few[rows[[0, len(rows) // 2, -1]]] = True
+    return few
