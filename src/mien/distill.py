@@ -185,8 +185,9 @@ def _run_as_teacher(where: str, dataset: Dataset, faces: Faces, device: str, tta
 
     def probabilities(images: np.ndarray) -> np.ndarray:
         probs = np.full((len(faces), len(dataset.info.labels)), np.nan)
-        columns = (column[unseen] for column in (faces.labels, faces.ids, faces.groups, faces.clean))
-        probs[unseen] = predict_faces(run, network, engine, Faces(images[unseen], *columns), "train").probs
+        labels, ids, groups, clean = (c[unseen] for c in (faces.labels, faces.ids, faces.groups, faces.clean))
+        viewed = Faces(images[unseen], labels, ids, groups, clean)
+        probs[unseen] = predict_faces(run, network, engine, viewed, "train").probs
         return probs
 
     return Teacher(sha256, probabilities)

@@ -55,7 +55,7 @@ def find_doubts(data: AuditData, tables: Sequence[Path]) -> tuple[Doubts | None,
             None,
             float(margins[i]),
             f"predicted {classes[probs[i].argmax()]} {percent(probs[i].max(), 0)}, "
-            f"{data.labels[rows[i]]} {percent(probs[i, labels[i]], 0)}",
+            f"{data.labels[rows[i]]} {percent(float(probs[i, labels[i]]), 0)}",
         )
         for i in doubted[np.argsort(-margins[doubted], kind="stable")]
     ]
@@ -91,7 +91,7 @@ def doubtful_labels(labels: np.ndarray, probs: np.ndarray, joint: np.ndarray) ->
     for label, true in np.argwhere(~np.eye(probs.shape[1], dtype=bool)):
         mine = np.flatnonzero(labels == label)
         margin = probs[mine, true] - probs[mine, label]
-        most = np.argsort(-margin, kind="stable")[: round(joint[label, true])]
+        most = np.argsort(-margin, kind="stable")[: round(float(joint[label, true]))]
         doubtful[mine[most[margin[most] > 0]]] = True
     return doubtful
 

@@ -169,12 +169,12 @@ def _refuse_over_time(runs: Sequence[Run], mirror: bool | None, int8: bool, prio
         )
 
 
-def _clip_graph(run: Run, network: ClipNetwork, heat: float, metadata: dict[str, str]) -> bytes:
+def _clip_graph(run: Run, network: nn.Module, heat: float, metadata: dict[str, str]) -> bytes:
     """Return the graph of a head over time and the model before it, and note in the metadata what it is."""
     from mien.networks.clip_graph import clip_graph
     from mien.train.clips import run_features
 
-    assert isinstance(run.recipe.network, ClipHead)
+    assert isinstance(run.recipe.network, ClipHead) and isinstance(network, ClipNetwork)
     features = run_features(run, _engine())
     metadata["mien.reading"] = json.dumps(features.model.reading)
     metadata["mien.clip"] = json.dumps({"state": network.state_size, "head": run.recipe.network.head})

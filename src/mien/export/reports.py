@@ -86,7 +86,7 @@ def _rows(path: Path, name: str) -> list[Row]:
     """Return a model's rows of a table of numbers; DataError where it has none."""
     try:
         rows = list(csv.DictReader(read_text(path, LARGEST_TABLE).splitlines()))
-        own = [row for row in rows if row["model"] == name]
+        own: list[Row] = [row for row in rows if row["model"] == name]
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise DataError(f"{path}: is no table of a report ({error})") from None
     if not own:

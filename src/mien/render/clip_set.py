@@ -130,9 +130,10 @@ class Script:
         """The view before and after the cut."""
         first, second = (look(self.draw("view", i), (self.plan.seed, self.number, i)) for i in range(2))
         still = {"occluder": first.occluder if first.occluder == "glasses" else "none", "roll": 0.0}
-        return tuple(
+        before, after = (
             replace(one, yaw=0.6 * one.yaw, pitch=0.6 * one.pitch, **still) for one in (first, second)
         )
+        return before, after
 
     @cached_property
     def blinks(self) -> list[float]:
