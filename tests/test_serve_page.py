@@ -833,7 +833,6 @@ def test_the_camera_is_read_frame_by_frame(tab):
     assert tab.evaluate("document.activeElement.id") == "camera"
 
 
-@pytest.mark.slow
 def test_people_are_told_before_a_camera_starts(unknowing):
     """With a notice no camera is asked for until somebody has read it and says so; "Not now" leaves all as it was."""
     page, tell = unknowing
@@ -864,6 +863,7 @@ def test_people_are_told_before_a_camera_starts(unknowing):
     assert [] == axe
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_begun_anew_shows_nothing_of_before(tab):
     """Boxes, faces, rate and shares of the last use are gone when the camera starts again, before its first frame."""
     tab.click("#camera")
