@@ -24,7 +24,7 @@ from mien.audit.clean import (
 )
 from mien.audit.copies import find_copies
 from mien.audit.data import KINDS, AuditData, gather
-from mien.audit.doubts import find_doubts
+from mien.audit.doubts import find_doubts, sha256_of
 from mien.audit.families import count_near, families, members, tell_pairs
 from mien.audit.near import Pair, find_pairs
 from mien.audit.quality import Quality, find_poor
@@ -68,7 +68,7 @@ def audit(
         )
     with writing_report(out, PAGE, extra="audit", others=(FINDINGS,)) as report:
         data = gather(folder)
-        there = drop is not None and stands_already(drop, data.info, chosen)
+        there = drop is not None and stands_already(drop, data.info, chosen, sha256_of(predictions, chosen))
         result = _examine(data, out, drop, chosen, predictions, counting)
         if drop is not None and not there:
             write_clean(data, result.dropped, drop, counting)
@@ -112,7 +112,7 @@ def _examine(
         doubts=doubts,
         counts=count_kinds(findings),
         conclusions=tuple(text.conclude(data, copies, near, quality, votes, annotators, doubts)),
-        dropped=Dropped(drop, chosen, reasons, count_reasons(data, reasons)),
+        dropped=Dropped(drop, chosen, sha256_of(predictions, chosen), reasons, count_reasons(data, reasons)),
         data=data,
         family=family,
         findings=findings,

@@ -36,6 +36,7 @@ class Dropped:
 
     folder: Path | None  # None where nothing was written
     kinds: tuple[str, ...]
+    predictions: list[str]  # sha256 of each table whose doubts count
     reasons: dict[int, tuple[str, int | None]] = field(
         repr=False
     )  # row -> kind, and the row of the face it is like
@@ -50,13 +51,17 @@ def chosen_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in kinds)
 
 
-def stands_already(target: Path, info: DatasetInfo, kinds: tuple[str, ...]) -> bool:
+def stands_already(target: Path, info: DatasetInfo, kinds: tuple[str, ...], predictions: list[str]) -> bool:
     """Tell whether `target` holds what would be written; DataError where it holds anything else."""
     if not target.exists() and not target.is_symlink():
         return False
-    same = {"kind": "audit", "from": info.fingerprint, "kinds": list(kinds)}
+    same = {"kind": "audit", "from": info.fingerprint, "kinds": list(kinds), **_doubted(predictions)}
     standing(target, lambda origin: {key: origin.get(key) for key in same} == same)
     return True
+
+
+def _doubted(predictions: list[str]) -> dict[str, list[str]]:
+    return {"predictions": predictions} if predictions else {}
 
 
 def choose(data: AuditData, findings: Sequence[Finding], kinds: tuple[str, ...]) -> dict:
@@ -157,6 +162,7 @@ def write_clean(data: AuditData, dropped: Dropped, target: Path, counting: Calla
                 "from": info.fingerprint,
                 "origin": info.origin,
                 "kinds": list(dropped.kinds),
+                **_doubted(dropped.predictions),
                 "dropped": counts,
             },
             notes=(

@@ -15,6 +15,7 @@ from mien.dataset import class_votes, not_asked
 from mien.errors import DataError
 from mien.judge.annotators import most_voted
 from mien.predictions import read_predictions
+from mien.reading import reason, sha256_file
 from mien.text import percent
 
 KIND = "doubtful-label"
@@ -61,6 +62,14 @@ def find_doubts(data: AuditData, tables: Sequence[Path]) -> tuple[Doubts | None,
     ]
     against = _against_votes(data, rows, labels, doubtful)
     return Doubts(tuple(map(Path, tables)), len(rows), joint, len(findings), against), findings
+
+
+def sha256_of(tables: Sequence[Path], kinds: Sequence[str]) -> list[str]:
+    """Return the tables' sha256, sorted, where their doubts are among the kinds; DataError for one that is no file."""
+    try:
+        return sorted(map(sha256_file, tables)) if KIND in kinds else []
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({reason(error)})") from None
 
 
 def estimated_joint(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
