@@ -66,10 +66,14 @@ def find_doubts(data: AuditData, tables: Sequence[Path]) -> tuple[Doubts | None,
 
 def sha256_of(tables: Sequence[Path], kinds: Sequence[str]) -> list[str]:
     """Return the tables' sha256, sorted, where their doubts are among the kinds; DataError for one that is no file."""
+    return sorted(_sha256(path) for path in tables) if KIND in kinds else []
+
+
+def _sha256(path: Path) -> str:
     try:
-        return sorted(map(sha256_file, tables)) if KIND in kinds else []
+        return sha256_file(path)
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({reason(error)})") from None
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 def estimated_joint(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
