@@ -209,11 +209,10 @@ def save_for_print(figure: "Figure", folder: Path, name: str) -> None:
     figure.patch.set_facecolor("white")
     width, height = figure.get_size_inches()
     box = Bbox.from_bounds(0, 0, width, height * (1 - height_of_title))
-    fonts = {"svg.hashsalt": name, "pdf.fonttype": 42}
     unset = {"pdf": ("CreationDate", "Creator", "Producer"), "svg": ("Date", "Creator")}
     for ending, names in unset.items():
         data = io.BytesIO()
-        with matplotlib.rc_context(fonts), _missing_glyphs_as_boxes():
+        with matplotlib.rc_context({"svg.hashsalt": name, "pdf.fonttype": 42}), _missing_glyphs_as_boxes():
             figure.savefig(data, format=ending, metadata=dict.fromkeys(names), bbox_inches=box)
         write_atomic(Path(folder) / f"{name}.{ending}", data.getvalue())
 
@@ -225,7 +224,8 @@ def _shrink(figure: "Figure", factor: float) -> None:
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    figure.set_size_inches(figure.get_size_inches() * factor)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(float(width) * factor, float(height) * factor)
     for axes in figure.axes:
         axes.tick_params(labelsize=SMALL * factor, length=3 * factor, width=0.8 * factor)
     ticks = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
@@ -233,9 +233,9 @@ def _shrink(figure: "Figure", factor: float) -> None:
         if isinstance(artist, Line2D):
             artist.set(linewidth=artist.get_linewidth() * factor, markersize=artist.get_markersize() * factor)
         elif isinstance(artist, Collection | Patch):
-            artist.set_linewidth(np.multiply(artist.get_linewidth(), factor))
+            artist.set(linewidth=np.multiply(artist.get_linewidth(), factor))
         elif isinstance(artist, Text) and artist not in ticks:
-            artist.set_fontsize(artist.get_fontsize() * factor)
+            artist.set_fontsize(float(artist.get_fontsize()) * factor)
 
 
 def write(figure, path: Path) -> None:
