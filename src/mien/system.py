@@ -23,10 +23,6 @@ if TYPE_CHECKING:  # slow to import, and few commands need them
     import subprocess
     from multiprocessing.process import BaseProcess
 
-if sys.platform != "win32":
-    import fcntl
-    import resource
-
 PROCESS_FILES = Path("/proc/self")  # what Linux tells of this process, nothing elsewhere
 IN_MEMORY = "/dev/shm"  # the folder of files in memory, on Linux
 # Windows, up to its 11th version, takes these names for devices, with any ending and in any folder.
@@ -49,6 +45,8 @@ def try_lock(file: IO[bytes]) -> None:
     Nothing on Windows, where nobody can remove a file that is open.
     """
     if sys.platform != "win32":
+        import fcntl
+
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -115,6 +113,8 @@ def allow_open_files(count: int) -> int:
     """Let this process open so many files, where it may; return how many it may open, at most `count`."""
     if sys.platform == "win32":
         return count  # sockets are no files there, and have no limit
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < count:  # -1 has no limit
         soft = min(count, hard) if hard >= 0 else count
