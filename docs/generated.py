@@ -98,7 +98,8 @@ def _parameter(parameter: click.Parameter, context: click.Context) -> str:
     default = parameter.default
     plain = isinstance(default, str | int | float) and not isinstance(default, bool)
     shown = f"`{default}`" if plain and default != "" else "required" if parameter.required else ""
-    return f"| `{_cell(names)}` | {_cell(_text(getattr(parameter, 'help', None)))} | {shown} |"
+    words = re.sub(r"([\[\]*_<>^])", r"\\\1", _text(getattr(parameter, "help", None)))  # no Markdown
+    return f"| `{_cell(names)}` | {_cell(words)} | {shown} |"
 
 
 def recipes() -> str:
