@@ -172,7 +172,6 @@ BAD = {
     "bad split": (("judge", "good.csv", "--split", "tset"), 'no row of split "tset"; did you mean "test"?'),
     "twice": (("judge", "good.csv", "good.csv"), "the same table is given twice"),
     "no comparison": (("compare", "gone"), "gone: not a mien run (there is no such folder)"),
-    "compared tables": (("compare", "good.csv"), "good.csv: a file, and not a mien run, which is a folder"),
     "packed again": (("pack", "packed", "again"), "packed: a data set already; pack makes one of pictures"),
     "kinds alone": (("audit", "packed", "--kinds", "blurred"), "--kinds says what --drop FOLDER leaves out"),
     "part of a data set": (

@@ -257,7 +257,7 @@ def test_a_module_that_cannot_be_built_again_is_refused(toy_data, tmp_path):
         described(lambda **_: torch.nn.Linear(1, 1))
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", sorted(set(NETWORKS) - {"clip"}))  # a clip's head takes features, no faces
 def test_miens_own_networks_fulfil_the_contract(kind):
     """Each is built with `side` and `classes`, has the classifier that is found, and names its stages."""
     name = {"cnn": "quick-cnn", "densenet": "quick-densenet", "resnet": "resnet-18"}.get(kind)

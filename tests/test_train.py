@@ -322,7 +322,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
 def test_weights_that_break_in_an_epochs_last_step_stop_the_run(toy_data, tmp_path, monkeypatch):
     """Where every loss was finite and val is read as nan, the run ends as any that diverges."""
     broken = np.full((len(toy_data.val), len(toy_data.info.labels)), np.nan)
-    monkeypatch.setattr("mien.train.loop.probabilities", lambda *_: broken)
+    monkeypatch.setattr("mien.train.step.probabilities", lambda *_: broken)
 
     with pytest.raises(TrainingDiverged):
         train(toy_recipe("quick-cnn"), toy_data, tmp_path / "run")
@@ -420,7 +420,8 @@ def test_what_no_face_shows_is_noted(toy_data, tmp_path):
             notes.append(text)
 
     def without(faces, chosen):
-        return replace(faces, **{f.name: getattr(faces, f.name)[chosen] for f in fields(faces)})
+        columns = {f.name: getattr(faces, f.name) for f in fields(faces)}
+        return replace(faces, **{name: c[chosen] for name, c in columns.items() if c is not None})
 
     train_faces, val_faces = toy_data.train, toy_data.val
     lacking = replace(toy_data, val=without(val_faces, val_faces.labels != happy))

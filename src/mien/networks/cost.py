@@ -33,6 +33,8 @@ def describe(network: nn.Module, side: int) -> dict:
     multiply_adds: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, _: object, output: object) -> None:
+        if isinstance(output, tuple) and output:  # a module over time gives its state, too
+            output = output[0]
         if not isinstance(output, torch.Tensor):
             return
         shapes[module] = tuple(output.shape[1:])
@@ -41,6 +43,8 @@ def describe(network: nn.Module, side: int) -> dict:
                 output.numel() // module.weight.shape[0]
             )  # at which the weights are applied to this one face
             multiply_adds[module] = multiply_adds.get(module, 0) + module.weight.numel() * places
+        elif isinstance(module, nn.GRUCell):
+            multiply_adds[module] = module.weight_ih.numel() + module.weight_hh.numel()
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     was_training = network.training

@@ -16,7 +16,7 @@ from mien.errors import DataError
 from mien.faces.finder import LONG_SIDE
 from mien.model import Model, Prior
 from mien.predict import check_options, check_outputs, open_recognizer, real_places, run_options
-from mien.predict.answer import CAMERA_NOTICE, NOTICE, card_at
+from mien.predict.answer import NOTICE, card_at
 from mien.predict.growing import STANDARD_OUTPUT, Place, Tables, Work, check_resume
 from mien.progress import Counting
 from mien.reading import DEFAULT_MODEL
@@ -88,8 +88,6 @@ def video(
     options = run_options(recognizer, asdict(places), region=region, rate=rate, **asdict(limits))
     work = Work([source.name for source in videos], "videos", options, resume, sync_seconds=0)
     out = sys.stdout if STANDARD_OUTPUT not in (csv, json) else None
-    if camera is not None:
-        print(CAMERA_NOTICE, file=sys.stderr)
     with Tables(_formats(recognizer.model, card, csv, json, people), work) as growing:
         counts = Run(recognizer, limits, region, progress or Counting(), growing, out).read_all(videos)
     if out and counts["frames"]:

@@ -11,6 +11,7 @@ from typing import TextIO
 from mien.errors import DataError, VideoError
 from mien.pack.tree import shown
 from mien.predict import Recognizer
+from mien.predict.answer import CAMERA_NOTICE
 from mien.predict.growing import Tables
 from mien.progress import Counting
 from mien.video.film import Film
@@ -90,6 +91,8 @@ class Run:
         people, notes = None, []
         try:
             footage = source.open()
+            if source.live:
+                print(CAMERA_NOTICE, file=sys.stderr)
         except VideoError as error:
             problem = str(error)
         else:
