@@ -391,8 +391,8 @@ def code_of(study) -> list:
     return [cell for cell in study.cells if cell.cell_type == "code"]
 
 
-def test_the_notebook_is_valid_and_stripped(study):
-    """It is valid nbformat 4 as Jupyter writes it, with ids, and holds no output, count or private metadata."""
+def test_the_notebook_is_valid_and_shows_its_results(study):
+    """It is valid nbformat 4 as Jupyter writes it, run once from top to bottom, without faults or private metadata."""
     nbformat.validate(study)
 
     assert nbformat.writes(study) + "\n" == STUDY.read_text(encoding="utf-8")
@@ -400,13 +400,18 @@ def test_the_notebook_is_valid_and_stripped(study):
     assert len(study.cells) == len({cell.id for cell in study.cells})
     assert {"display_name": "Python 3", "language": "python", "name": "python3"} == study.metadata.kernelspec
     assert {"name": "python"} == study.metadata.language_info
-    assert [] == [cell.id for cell in code_of(study) if cell.outputs or cell.execution_count is not None]
+    assert list(range(1, len(code_of(study)) + 1)) == [cell.execution_count for cell in code_of(study)]
+    outputs = [output for cell in code_of(study) for output in cell.outputs]
+    assert [] == [one for one in outputs if one.output_type == "error" or one.get("name") == "stderr"]
+    assert sum("text/html" in one.get("data", {}) for one in outputs) > 15
     assert [] == [cell.id for cell in study.cells if cell.metadata]
 
 
 def test_the_notebook_names_no_place_of_one_machine(study):
-    """No absolute path stands in it, so that it runs anywhere."""
-    text = "\n".join(cell.source for cell in study.cells)
+    """No absolute path stands in it or in what it shows, so that it runs anywhere."""
+    outputs = [output for cell in code_of(study) for output in cell.outputs]
+    shown = [one.get("text", "") + one.get("data", {}).get("text/plain", "") for one in outputs]
+    text = "\n".join([*(cell.source for cell in study.cells), *shown])
 
     assert [] == re.findall(r"(?<![\w.~])/(?:home|root|tmp|work|Users|usr|mnt|opt|data)\b|[A-Z]:\\\\", text)
 
