@@ -78,26 +78,15 @@ def export(
         _refuse_over_time(read, mirror, int8, prior)
     networks = [load_network(run, run.result()["weights_sha256"], "cpu")[0] for run in read]
     faces = open_data(read[0].data, data, read[0].folder).development()
-    if over_time:
-        plain = predict_clips(read[0], networks[0], _engine(), faces.val, "val")[0].probs
-    else:
-        plain = _pooled(networks, faces.val, tta, progress)
+    plain = _answers(read[0], networks, faces.val, tta, progress)
     fresh = unlearned(faces.val.clean)
     heat = temperature(faces.val.labels[fresh], plain[fresh])
-    labels = read[0].data.labels
-    train = train_shares(read[0].data.counts["train"], labels)
-    target = read_prior(prior, labels, train)
-    wanted = calibrated(plain, heat)
-    gains: tuple[float, ...] = ()
     metadata = _metadata(out.stem, read, tta, heat, int8, licence)
-    if target != train:
-        wanted = shift_prior(wanted, train, target)
-        gains = tuple(new / old for new, old in zip(target, train, strict=True))
-        metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
+    wanted, gains = _under_prior(prior, read[0], calibrated(plain, heat), metadata)
     if over_time:
         graph = _clip_graph(read[0], networks[0], heat, metadata)
     else:
-        reader = Reader(networks, classes=len(labels), tta=tta, temperature=heat, gains=gains)
+        reader = Reader(networks, classes=len(read[0].data.labels), tta=tta, temperature=heat, gains=gains)
         graph = onnx_graph(reader, read[0].data.side)
     model, told = _tried(graph, metadata, faces.val, progress)
     _refuse_apart(told, wanted)
@@ -113,6 +102,26 @@ def export(
     metadata["mien.card"] = card(model, read, splits, plain=plain, exact=exact, reports=sections)
     write_atomic(out, with_metadata(graph, metadata))
     return read_model(out)
+
+
+def _answers(run: Run, networks: Sequence[nn.Module], val: Faces, tta: TTA, progress: Counting) -> np.ndarray:
+    """Return torch's probabilities of val, float64 (N, C), under train's shares and before calibration."""
+    if isinstance(run.recipe.network, ClipHead):
+        return predict_clips(run, networks[0], _engine(), val, "val")[0].probs
+    return _pooled(networks, val, tta, progress)
+
+
+def _under_prior(
+    prior: Prior, run: Run, probs: np.ndarray, metadata: dict[str, str]
+) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Return probabilities under a prior, which the metadata note, and by what it multiplies each class."""
+    labels = run.data.labels
+    train = train_shares(run.data.counts["train"], labels)
+    target = read_prior(prior, labels, train)
+    if target == train:
+        return probs, ()
+    metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
+    return shift_prior(probs, train, target), tuple(new / old for new, old in zip(target, train, strict=True))
 
 
 def _refuse_other_file(out: Path) -> None:
