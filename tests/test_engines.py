@@ -77,6 +77,7 @@ def test_the_batch_class_in_ray_data(many, toy_model, tmp_path):
             BatchPredictor,
             fn_constructor_kwargs=options,
             batch_size=8,
+            batch_format="pyarrow",
             compute=data.ActorPoolStrategy(size=1),
         )
         faces.write_parquet(str(tmp_path / "faces"))

@@ -501,7 +501,7 @@ def test_the_notebook_runs_and_shows_its_results(executed):
     assert "faces of train" in text["show-faces"]
     assert "26 dense layers, growth 16" in text["draw"]
     assert "529,511 parameters" in text["second-run"]
-    assert "growth = [24, 32, 48]" in text["scale"]
+    assert "growth_rate = [24, 32, 48]" in text["scale"]
     assert "accuracy %" in text["judge"]
     assert "quick-densenet minus quick-cnn" in text["compare-val"]
     assert "Chosen on val, before test is opened: quick-" in said["choose"]

@@ -56,8 +56,15 @@ class BatchPredictor:
                 f"keep: {', '.join(sorted(doubled))} would stand there twice; rename it in the batch"
             )
 
-    def __call__(self, batch: Mapping[str, Any]) -> FaceTable:
-        """Return the columns of a batch, with a row a face and one for an image without; see `columns.py`."""
+    def __call__(self, batch: Any) -> Any:
+        """Return the columns of a batch, with a row a face and one for an image without; see `columns.py`.
+
+        A mapping of columns, as a dict or a data frame, gives a FaceTable; what is Arrow's is answered by `arrow`,
+        which types columns that hold nothing, too, so that files of several batches can be read as one.
+        """
+        return self.arrow(batch) if hasattr(batch, "schema") else self._of_columns(batch)
+
+    def _of_columns(self, batch: Mapping[str, Any]) -> FaceTable:
         known = list(batch.keys())
         images = _values(batch[_column(known, self._image, IMAGE_COLUMNS, "image")])
         names = [str(name) for name in _values(batch[_column(known, self._name, NAME_COLUMNS, "name")])]
@@ -75,7 +82,7 @@ class BatchPredictor:
         """Return the same of a pyarrow.Table or RecordBatch as a pyarrow.Table of `schema`. Needs pyarrow."""
         from mien.predict.arrow import append_columns
 
-        faces = self({name: batch.column(name) for name in batch.schema.names})
+        faces = self._of_columns({name: batch.column(name) for name in batch.schema.names})
         table = FaceTable({name: faces[name] for name in self._columns}).to_arrow()
         return append_columns(table, batch, {name: faces[name].tolist() for name in self._keep})
 
