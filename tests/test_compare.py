@@ -317,7 +317,7 @@ def test_without_the_data_set_there_are_no_pictures(lonely):
 @pytest.mark.slow
 def test_a_page_that_would_be_too_large_leaves_its_pictures_out(runs, tmp_path, monkeypatch):
     """Where the faces would make the page too large, they stay in `figures/` and the page says so."""
-    monkeypatch.setattr("mien.compare.LARGEST_PAGE_BYTES", 300_000)
+    monkeypatch.setattr("mien.compare.report.LARGEST_PAGE_BYTES", 300_000)
 
     made = compare(runs[-1:], tmp_path / "report", draws=100)
 
