@@ -1,7 +1,7 @@
 """Deals faces into the folds of a cross-validation. Knows nothing about pictures, files or networks."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,15 @@ def merged(*columns: np.ndarray) -> np.ndarray:
     `columns` are names, str (N,), "" for a face of which nothing is known. A group goes by the first column's name of
     its first face, so columns that add nothing change nothing.
     """
-    parent = list(range(len(columns[0])))
+    pairs: list[tuple[int, int]] = []
+    for column in columns:
+        first: dict[str, int] = {}
+        pairs += [(row, first.setdefault(name, row)) for row, name in enumerate(column.tolist()) if name]
+    return columns[0][first_connected(list(range(len(columns[0]))), pairs)]
+
+
+def first_connected(parent: list[int], pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each row the first row that pairs connect it with; `parent` has an earlier one, or the row itself."""
 
     def root(row: int) -> int:
         while parent[row] != row:
@@ -98,13 +106,10 @@ def merged(*columns: np.ndarray) -> np.ndarray:
             row = parent[row]
         return row
 
-    for column in columns:
-        first: dict[str, int] = {}
-        for row, name in enumerate(column.tolist()):
-            if name:
-                a, b = root(row), root(first.setdefault(name, row))
-                parent[max(a, b)] = min(a, b)
-    return columns[0][[root(row) for row in range(len(parent))]]
+    for pair in pairs:
+        a, b = map(root, pair)
+        parent[max(a, b)] = min(a, b)
+    return [root(row) for row in range(len(parent))]
 
 
 def subset(labels: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from mien.audit.copies import pairs_of_splits
 from mien.audit.data import AuditData, Finding
 from mien.audit.near import Pair, describe
+from mien.folds import first_connected
 from mien.labels import SPLITS
 
 
@@ -42,18 +43,7 @@ def tell_pairs(data: AuditData, pairs: Sequence[Pair]) -> list[Finding]:
 
 def families(data: AuditData, pairs: Sequence[Pair]) -> np.ndarray:
     """Return int64 (N,): the first row of the family that each face belongs to, by copies of any kind."""
-    parent = data.first.tolist()
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for pair in pairs:
-        a, b = root(pair.row), root(pair.other)
-        parent[max(a, b)] = min(a, b)
-    return np.array([root(row) for row in range(len(data))], np.int64)
+    return np.array(first_connected(data.first.tolist(), ((p.row, p.other) for p in pairs)), np.int64)
 
 
 def members(data: AuditData, family: np.ndarray) -> list[list[str]]:
