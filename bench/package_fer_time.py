@@ -1,8 +1,8 @@
 """How long `fer`'s classifier takes beside `pocket`'s: python bench/package_fer_time.py DATASET.
 
-Run by an interpreter as `bench/package_fer.py` asks for. Processor time of one thread, 300 of val's faces one by one, five
-rounds in turns. The median ratio is `times_as_long` of fer in results/package-facts.csv; face-api's and human's come
-from results/browser.csv (`bench/browser.py`), sizes are those of the files that hold the classifiers.
+Run by an interpreter as `bench/package_fer.py` asks for. Processor time of one thread, 300 of val's faces one by
+one, five rounds in turns. The median ratio is `times_as_long` of fer in results/package-facts.csv; face-api's
+and human's come from results/browser.csv (`bench/browser.py`), sizes are those of the files that hold the classifiers.
 """
 
 import sys
