@@ -11,13 +11,17 @@ from mien.train.augment import (
     cutmix,
     degraded,
     erase,
+    expose,
+    fade,
     flip,
+    impulses,
     mixed,
     mixup,
     noise,
     relight,
     shift,
     shrink,
+    smear,
     turn,
 )
 from mien.train.outliers import KINDS, with_outliers
@@ -40,6 +44,10 @@ EACH = {
     "relight": lambda x, g: relight(x, 30, 0.3, generator=g),
     "blur": lambda x, g: blur(x, 2, generator=g),
     "noise": lambda x, g: noise(x, 30, generator=g),
+    "smear": lambda x, g: smear(x, 6, generator=g),
+    "expose": lambda x, g: expose(x, 3, generator=g),
+    "fade": lambda x, g: fade(x, 0.9, generator=g),
+    "impulses": lambda x, g: impulses(x, 0.3, generator=g),
     "erase": lambda x, g: erase(x, 1, generator=g),
     "mixup": lambda x, g: mixup(x, torch.eye(len(x)), 1, generator=g)[0],
     "cutmix": lambda x, g: cutmix(x, torch.eye(len(x)), 1, generator=g)[0],
@@ -281,3 +289,62 @@ def test_blur_and_noise_touch_half_of_the_faces_by_up_to_what_is_asked():
     assert deviations.max() < 22
     faces = some_faces()
     assert torch.equal(degraded(faces, Augment(), generator=stream()), faces)
+
+
+DEGRADED = {"exposure": 3.5, "fading": 0.9, "blur": 1.5, "motion": 12, "noise": 35, "impulses": 0.25}
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 9), side=st.integers(1, 20), seed=st.integers(0, 2**32))
+def test_all_degradations_together_take_any_batch(count, side, seed):
+    """From one face of one pixel on, every degradation keeps shape and type, and the caller's faces."""
+    faces = some_faces(count, side, seed)
+    before = faces.clone()
+    poorer = degraded(faces, Augment(**DEGRADED, degrade_prob=0.6), generator=stream(seed))
+
+    assert torch.equal(before, faces)
+    assert (torch.uint8, faces.shape) == (poorer.dtype, poorer.shape)
+
+
+@pytest.mark.parametrize("field", DEGRADED)
+def test_each_degradation_has_a_field_of_its_own(field):
+    """A recipe with one field set degrades some faces and leaves others; with the probability 0 it leaves all."""
+    faces = some_faces(64)
+    alone = {field: DEGRADED[field]}
+    touched = (degraded(faces, Augment(**alone), generator=stream()) != faces).flatten(1).any(1)
+
+    assert 0 < touched.sum() < 64
+    assert torch.equal(degraded(faces, Augment(**alone, degrade_prob=0), generator=stream()), faces)
+
+
+def test_light_contrast_and_failed_pixels_stay_within_what_is_asked():
+    """Light falls by at most 2 stops and rises by one, contrast keeps its mean and a tenth, a third of pixels fail."""
+    grey = torch.full((400, 20, 20), 64, dtype=torch.uint8)
+    lit = expose(grey, 2, generator=stream())[:, 0, 0].int()
+    assert 16 <= lit.min() < 24 and 112 < lit.max() <= 128
+    assert 150 < (lit == 64).sum() < 250
+
+    stripes = torch.tensor([64, 192], dtype=torch.uint8).repeat(400, 20, 10)
+    faded = fade(stripes, 0.9, generator=stream()).float()
+    assert (faded.mean((1, 2)) == 128).all()
+    assert 12 <= (faded.amax((1, 2)) - faded.amin((1, 2))).min() < 40
+
+    failed = impulses(grey, 1 / 3, generator=stream())
+    shares = (failed != 64).float().mean((1, 2))
+    assert 50 < (shares > 0).sum() < 150
+    assert 0.25 < shares.max() < 0.4
+    assert {0, 64, 255} == set(failed.unique().tolist())
+
+
+def test_motion_smears_along_one_direction():
+    """A dot becomes a line of at most the length that was asked, with the dot's light; other faces stay."""
+    dots = torch.zeros(400, 21, 21, dtype=torch.uint8)
+    dots[:, 10, 10] = 255
+    smeared = smear(dots, 8, generator=stream())
+    touched = (smeared != dots).flatten(1).any(1)
+    rows, columns = torch.meshgrid(torch.arange(21.0) - 10, torch.arange(21.0) - 10, indexing="ij")
+
+    assert 50 < touched.sum() < 150
+    reach = [(rows[face > 0] ** 2 + columns[face > 0] ** 2).max().sqrt().item() for face in smeared[touched]]
+    assert max(reach) <= 6
+    assert (smeared[touched].float().sum((1, 2)) - 255).abs().max() < 12

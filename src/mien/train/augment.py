@@ -68,12 +68,25 @@ def mixed(
 
 
 def degraded(images: torch.Tensor, recipe: Augment, *, generator: torch.Generator) -> torch.Tensor:
-    """Return the batch blurred and with noise, where the recipe asks for it: as a poorer camera sees the same faces."""
-    if recipe.blur:
-        images = blur(images, recipe.blur, generator=generator)
-    if recipe.noise:
-        images = noise(images, recipe.noise, generator=generator)
-    return images
+    """Return the batch in other light, blurred and with noise, where the recipe asks for it: as poorer cameras see it.
+
+    The order is a camera's: light, lens and motion, the sensor's noise, pixels that fail.
+    """
+    whole = images
+    for degrade, most in (
+        (expose, recipe.exposure),
+        (fade, recipe.fading),
+        (blur, recipe.blur),
+        (smear, recipe.motion),
+        (noise, recipe.noise),
+        (impulses, recipe.impulses),
+    ):
+        if most:
+            images = degrade(images, most, generator=generator)
+    if images is whole or recipe.degrade_prob == 1:
+        return images
+    hit = _uniform(len(images), generator) < recipe.degrade_prob
+    return torch.where(hit[:, None, None], images, whole)
 
 
 def flip(images: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
@@ -111,6 +124,47 @@ def relight(
     added = (2 * _uniform(len(images), generator) - 1) * brightness
     centered = images.float() - GREY_ZERO
     return _to_bytes(centered * stretch[:, None, None] + (GREY_ZERO + added)[:, None, None])
+
+
+def expose(images: torch.Tensor, stops: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Give a quarter of the faces up to so many stops less light, another up to half as many more; white stays."""
+    drawn, strength = _uniform(len(images), generator), _uniform(len(images), generator)
+    changed = torch.where(drawn < 0.25, -stops, torch.where(drawn < 0.5, stops / 2, 0))
+    return _to_bytes(images.float() * (changed * strength).exp2()[:, None, None])
+
+
+def fade(images: torch.Tensor, share: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Take up to this share of a quarter of the faces' contrast away, about the mean of each: haze."""
+    hit = _uniform(len(images), generator) < 0.25
+    left = 1 - share * _uniform(len(images), generator) * hit
+    middle = images.float().mean((1, 2), keepdim=True)
+    return _to_bytes(middle + left[:, None, None] * (images - middle))
+
+
+def smear(images: torch.Tensor, pixels: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Smear a quarter of the faces along a straight way of up to so many pixels, in any direction: motion blur."""
+    hit = torch.nonzero(_uniform(len(images), generator) < 0.25)[:, 0]
+    count, reach = len(hit), math.ceil(pixels / 2)
+    length, angle = (_uniform(count, generator) * pixels)[:, None, None], math.pi * _uniform(count, generator)
+    if not count:
+        return images
+    at = torch.arange(-reach, reach + 1, device=images.device)
+    along = angle.cos()[:, None, None] * at + angle.sin()[:, None, None] * at[:, None]
+    across = angle.cos()[:, None, None] * at[:, None] - angle.sin()[:, None, None] * at
+    kernels = (1 - across.abs()).clamp(min=0) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
+    kernels /= kernels.sum((1, 2), keepdim=True)
+    wide = F.pad(images[hit][None].float(), (reach,) * 4, mode="replicate")
+    smeared = F.conv2d(wide, kernels[:, None], groups=count)[0]
+    return images.index_copy(0, hit, _to_bytes(smeared))
+
+
+def impulses(images: torch.Tensor, share: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Turn up to this share of the pixels of a quarter of the faces black or white."""
+    hit = _uniform(len(images), generator) < 0.25
+    shares = (_uniform(len(images), generator) * share * hit)[:, None, None]
+    drawn = torch.rand(images.shape, device=images.device, generator=generator)
+    black = torch.where(drawn < shares / 2, 0, images)
+    return torch.where((drawn >= shares / 2) & (drawn < shares), 255, black)
 
 
 def blur(images: torch.Tensor, deviation: float, *, generator: torch.Generator) -> torch.Tensor:
