@@ -20,21 +20,26 @@ PAIRS = (("dense", "plain"), ("residual", "plain"), ("dense", "residual"))
 
 def compared(tables: Tables) -> dict:
     """Return the comparison of the three ways to connect the same layers."""
+    return {
+        "connections_table": _scores_and_cost(tables, "connections"),
+        "connections_sentence": _told_pairs(tables, "connections"),
+        "connections_short": _answer(tables),
+        "equal_table": _scores_and_cost(tables, "equal", "equal-"),
+        "equal_sentence": _told_pairs(tables, "equal", "equal-"),
+    }
+
+
+def _scores_and_cost(tables: Tables, group: str, prefix: str = "") -> str:
     rows = []
-    for name in WAYS:
+    for way in WAYS:
+        name = prefix + way
         spans = (
-            tables.score("connections", name, part="all"),
-            tables.score("connections", name),
-            tables.score("connections", name, score="macro_f1"),
+            tables.score(group, name, part="all"),
+            tables.score(group, name),
+            tables.score(group, name, score="macro_f1"),
         )
-        rows.append(
-            (
-                name,
-                *map(shown, spans),
-                seeds_of(tables, "connections", name) or "",
-                *_cost(tables, "connections", name),
-            )
-        )
+        seeds = seeds_of(tables, group, name) or ""
+        rows.append((way, *map(shown, spans), seeds, *_cost(tables, group, name)))
     header = (
         "connected",
         "PrivateTest %",
@@ -44,12 +49,11 @@ def compared(tables: Tables) -> dict:
         "parameters",
         "multiply-adds",
     )
-    sentences = [told_pair(tables, "connections", a, b) for a, b in PAIRS]
-    return {
-        "connections_table": table(header, rows),
-        "connections_sentence": "\n".join(f"- {sentence}" for sentence in sentences),
-        "connections_short": _answer(tables),
-    }
+    return table(header, rows)
+
+
+def _told_pairs(tables: Tables, group: str, prefix: str = "") -> str:
+    return "\n".join(f"- {told_pair(tables, group, prefix + a, prefix + b)}" for a, b in PAIRS)
 
 
 def _cost(tables: Tables, group: str, name: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ Optuna storage its trials are kept, too; without it those kept before stay.
 """
 
 import argparse
+import csv
 import json
 import shutil
 import sqlite3
@@ -24,9 +25,10 @@ from mien.recipe import read_recipe
 from mien.run import read_run
 from study.fault import FaultyDenseNet
 from study.plan import PLAN, RESULTS, RUNS, Planned
+from study.tables import Tables
 
 REPORTS = Path("reports/study")
-COMPARED = ("published", "connections", "better", "variants")
+COMPARED = ("published", "connections", "equal", "better", "variants")
 KEPT = ("networks", "scores", "seeds", "differences", "mcnemar", "confusion", "histories")
 WHENS = ("start", "middle", "end")
 SIDE, CLASSES = 48, 7
@@ -41,7 +43,10 @@ def complete(planned: Planned) -> list[Path]:
 def compared(group: str) -> None:
     """Compare a group's runs and keep the numbers."""
     runs = [folder for planned in PLAN if planned.group == group for folder in complete(planned)]
-    if not runs:
+    elsewhere = [p.name for p in PLAN if p.group == group and not complete(p) and _was_compared(p)]
+    if not runs or elsewhere:
+        if runs:
+            print(f"{group} stays as it is: no run of {', '.join(elsewhere)} is here to compare with")
         return
     compare(runs, REPORTS / group)
     (RESULTS / group).mkdir(exist_ok=True)
@@ -49,8 +54,24 @@ def compared(group: str) -> None:
         shutil.copyfile(REPORTS / group / "numbers" / f"{name}.csv", RESULTS / group / f"{name}.csv")
 
 
+def _was_compared(planned: Planned) -> bool:
+    return any(row["network"] == planned.name for row in Tables(RESULTS)(f"{planned.group}/networks"))
+
+
+def write_kept(name: str, header: tuple[str, ...], rows: list[tuple]) -> None:
+    """Write a table with a network's name in front, with what it held of networks whose runs are elsewhere."""
+    path, here = RESULTS / name, {row[0] for row in rows}
+    if path.exists():
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = rows + [tuple(row) for row in list(csv.reader(file))[1:] if row[0] not in here]
+    order = {planned.name: number for number, planned in enumerate(PLAN)}
+    write_csv(path, header, sorted(rows, key=lambda row: order.get(row[0], len(order))))
+
+
 def swapped() -> None:
     """Judge the runs of the swapped splits, on the faces that they were trained on and on val."""
+    if not any(complete(planned) for planned in PLAN if planned.group == "swapped"):
+        return
     rows, counts, refusal = [], [], ""
     for planned in (p for p in PLAN if p.group == "swapped"):
         runs = [read_run(folder) for folder in complete(planned)]
@@ -152,13 +173,13 @@ def inside() -> None:
             if planned.probed or planned.group == "swapped":
                 for split, scores in _beside(folder, "fit").items():
                     fit.append((planned.name, seed, split, scores["accuracy"], scores["log_loss"]))
-    write_csv(
-        RESULTS / "gradients.csv",
+    write_kept(
+        "gradients.csv",
         ("network", "seed", "when", "convolution", "name", "norm", "relative"),
         strong,
     )
-    write_csv(RESULTS / "reuse.csv", ("network", "seed", "block", "from", "to", "mean_weight"), reuse)
-    write_csv(RESULTS / "fit.csv", ("network", "seed", "split", "accuracy", "log_loss"), fit)
+    write_kept("reuse.csv", ("network", "seed", "block", "from", "to", "mean_weight"), reuse)
+    write_kept("fit.csv", ("network", "seed", "split", "accuracy", "log_loss"), fit)
 
 
 def _beside(folder: Path, what: str) -> dict:
@@ -190,7 +211,7 @@ def runs() -> None:
                          told["packages"]["torch"], told["sessions"][0]["started"][:10]))  # fmt: skip
     header = ("name", "group", "seed", "epochs", "kept_epoch", "train_seconds", "machine", "threads", "precision",
               "torch", "date")  # fmt: skip
-    write_csv(RESULTS / "runs.csv", header, rows)
+    write_kept("runs.csv", header, rows)
 
 
 def main() -> None:

@@ -55,6 +55,10 @@ PLAN = (
     _connected("dense", "6,6,6", "12", group="connections", seeds=3),
     _connected("residual", "6,6,6", "29,30,33", "add", 1, group="connections", seeds=3),
     _connected("plain", "6,6,6", "29,30,33", "none", 1, group="connections", seeds=3),
+    # ---- the same once more with equal growth and bottleneck, so at unlike cost; the dense one is `dense` again
+    _connected("equal-dense", "6,6,6", "12", group="equal", seeds=3),
+    _connected("equal-residual", "6,6,6", "12", "add", 4, group="equal", seeds=3),
+    _connected("equal-plain", "6,6,6", "12", "none", 4, group="equal", seeds=3),
     # ---- the splits swapped, as the study had them
     Planned("swapped-cnn", "swapped", "study-cnn", faces="swapped"),
     Planned("swapped-densenet", "swapped", "study-densenet", faces="swapped"),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import tomllib
@@ -126,6 +127,30 @@ def test_a_planned_run_is_made_probed_and_gathered(toy, tmp_path, monkeypatch):
     assert 2 * (1 + 2 + 3) == len(tables("reuse"))
     start, middle = (json.loads(Path(f"runs/study/toy-s0-{w}.json").read_text()) for w in ("start", "middle"))
     assert start["gradients"] != middle["gradients"]
+
+
+def test_numbers_of_runs_that_are_elsewhere_stay(tmp_path, monkeypatch):
+    """A table is written anew for the networks whose runs are here alone, in the plan's order."""
+    monkeypatch.chdir(tmp_path)
+    numbers.RESULTS.mkdir(parents=True)
+    numbers.write_kept("fit.csv", ("network", "seed"), [("plain", 0), ("dense", 0), ("dense", 1)])
+    numbers.write_kept("fit.csv", ("network", "seed"), [("dense", 7)])
+
+    rows = Tables(numbers.RESULTS)("fit")
+    assert [("dense", "7"), ("plain", "0")] == [(row["network"], row["seed"]) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["equal-residual", "equal-plain"])
+def test_equal_growth_and_bottleneck_differ_in_connections_alone(name):
+    """The three networks have the same layers of the same width; the dense one costs more."""
+    dense, other = (
+        read_recipe(planned.recipe, planned.overrides).network
+        for planned in (next(p for p in PLAN if p.name == n) for n in ("equal-dense", name))
+    )
+
+    assert dense.connection != other.connection
+    assert dataclasses.replace(other, connection=dense.connection) == dense
+    assert told_of(name)["parameters"] < told_of("equal-dense")["parameters"]
 
 
 def test_a_name_that_begins_another_one_is_not_that_one(tmp_path, monkeypatch):
