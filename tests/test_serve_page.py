@@ -827,7 +827,7 @@ def test_the_camera_is_read_frame_by_frame(tab):
     assert re.fullmatch(r"(happy|surprise) \d+%|uncertain", named)
     assert 60 < box[2] < 200 and 60 < box[3] < 224 and 120 <= box[1] <= 250  # in the rendered face
     assert inked
-    assert re.match(r"Of this time: (happy|surprise|uncertain) \d", shares) and label.endswith(shares[14:-1])
+    assert re.match(r"Of this time: \w+ \d", shares) and label.endswith(shares[14:-1])
     assert axe == []
     assert tab.evaluate("document.getElementById('video').srcObject") is None
     assert tab.evaluate("document.activeElement.id") == "camera"

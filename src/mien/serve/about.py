@@ -49,6 +49,7 @@ def describe(model: Model, model_version: str, detector_version: str, notice: st
         "sha256": model.sha256,
         "labels": list(model.labels),
         "side": model.side,
+        "state_size": model.state_size,
         "threshold": model.threshold,
         "prior": dict(zip(model.labels, model.prior, strict=True)),
         "temperature": model.temperature,
@@ -65,7 +66,10 @@ def describe(model: Model, model_version: str, detector_version: str, notice: st
         "small_faces": _constants(small, SMALL_FACES) | _constants(finder, ("worth_a_larger_view",)),
         "explain": _constants(occlusion, EXPLAIN),
         "follow": _constants(follow, FOLLOW),
-        "steady": {**asdict(steady.Settings()), "faintest": steady.FAINTEST},
+        "steady": {
+            **asdict(steady.default_settings(over_time=model.state_size > 0)),
+            "faintest": steady.FAINTEST,
+        },
     }
 
 

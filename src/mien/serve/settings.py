@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from mien.errors import ModelError, ServeError
+from mien.errors import ServeError
 from mien.model import Model, read_model
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
@@ -65,12 +65,8 @@ class Settings:
         return self.processes or max(1, available_cores() // self.workers)
 
     def read_model(self) -> Model:
-        """Return the model that is served, for one thread; ModelError in one line where there is none for photos."""
+        """Return the model that is served, for one thread; ModelError in one line where there is none."""
         model = read_model(self.model, threads=1)
-        if model.state_size:
-            raise ModelError(
-                f"{self.model}: a model over time, which the page and HTTP do not run; mien video does"
-            )
         return model if self.threshold is None else replace(model, threshold=self.threshold)
 
     @property

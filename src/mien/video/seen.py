@@ -9,7 +9,7 @@ from mien.faces import Face
 from mien.predict.recognizer import UNCERTAIN, FaceExpression, Recognizer
 from mien.video.follow import GAP_SECONDS, Follower
 from mien.video.footage import Frame
-from mien.video.steady import OVER_TIME, Settings, Steady
+from mien.video.steady import Settings, Steady, default_settings
 
 Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
@@ -63,8 +63,7 @@ class Watcher:
     def __init__(
         self, recognizer: Recognizer, *, settings: Settings | None = None, region: Region | None = None
     ) -> None:
-        over_time = recognizer.model.state_size > 0
-        self._settings = settings or (OVER_TIME if over_time else Settings())
+        self._settings = settings or default_settings(over_time=recognizer.model.state_size > 0)
         self._recognizer, self._region = recognizer, region
         self._follower = Follower(long_side=recognizer.long_side)
         self._known: dict[int, _Smoothed] = {}  # by the follower's number

@@ -24,6 +24,11 @@ class Settings:
 OVER_TIME = Settings(constant_seconds=0.1, margin=3.0)  # behind a model over time: bench/clips.py
 
 
+def default_settings(*, over_time: bool) -> Settings:
+    """Return how answers of a model over time, or of one of single faces, are smoothed where nobody says."""
+    return OVER_TIME if over_time else Settings()
+
+
 class Steady:
     """Smooths the probabilities of one person, whose moments are given in their order."""
 

@@ -19,7 +19,7 @@ export class Follower {
   }
 
   forget() {
-    this.known = []; // {person, face, seconds, frame, steady}
+    this.known = []; // {person, face, seconds, frame, steady, memory}: memory is what a model over time remembers
     this.people = this.frame = 0;
     this.looked = -Infinity;
     this.thumb = null;
@@ -28,14 +28,17 @@ export class Follower {
   /** The faces of a frame, a raster taken at `seconds`, by the number of the person, classified. */
   async follow(picture, seconds) {
     const people = await this.step(picture, seconds);
-    const classified = await this.recognizer.classify(picture, people.map(({ face }) => face));
+    for (const { memory } of people) memory.gap = seconds - (memory.seconds ?? seconds);
+    const [faces, memories] = ["face", "memory"].map((name) => people.map((one) => one[name]));
+    const classified = await this.recognizer.classify(picture, faces, memories);
     return classified.map((face, i) => {
-      const { person, steady } = people[i];
+      const { person, steady, memory } = people[i];
+      memory.seconds = seconds;
       return { ...face, ...steady.add(seconds, face.probabilities), person };
     });
   }
 
-  /** The people in a frame as {person, face, steady}, by number. */
+  /** The people in a frame as {person, face, steady, memory}, by number. */
   async step(picture, seconds) {
     if (this.cut(picture)) [this.known, this.looked] = [[], -Infinity];
     const followed = this.known.filter(({ frame }) => frame === this.frame);
@@ -98,8 +101,8 @@ export class Follower {
       Object.assign(known, { face, seconds, frame: this.frame });
     }
     for (const face of faces.filter((one) => !taken.has(one))) {
-      const steady = new Steady(this.recognizer.model);
-      this.known.push({ person: ++this.people, face, seconds, frame: this.frame, steady });
+      const [steady, memory] = [new Steady(this.recognizer.model), {}];
+      this.known.push({ person: ++this.people, face, seconds, frame: this.frame, steady, memory });
     }
   }
 }

@@ -47,10 +47,10 @@ export class Recognizer {
     return this.classify(picture, await this.finder.find(picture));
   }
 
-  /** Detected faces with `crop` and `probabilities`. */
-  async classify(picture, faces) {
+  /** Detected faces with `crop` and `probabilities`, which `before` is for. */
+  async classify(picture, faces, before) {
     const crops = faces.map((face) => this.crop(picture, face));
-    const probabilities = await this.probabilities(crops);
+    const probabilities = await this.probabilities(crops, before);
     return faces.map((face, i) => ({ ...face, crop: crops[i], probabilities: probabilities[i] }));
   }
 
@@ -58,19 +58,32 @@ export class Recognizer {
     return align(picture, face, this.model.crop);
   }
 
-  /** Lists of class probabilities of faces, bytes (side * side) each. */
-  async probabilities(crops) {
-    const { side, labels } = this.model;
+  /**
+   * Lists of class probabilities of faces, bytes (side * side) each. A model over time takes each for the first frame
+   * of a clip, or with `before` for the next frame of one, and puts its new `state` there: {gap, state} of each face,
+   * the seconds since its frame before and what the model remembers of that, undefined for a first one.
+   */
+  async probabilities(crops, before = crops.map(() => ({ gap: 0 }))) {
+    const width = this.model.labels.length;
     const rows = [];
     for (let start = 0; start < crops.length; start += BATCH) {
-      const some = crops.slice(start, start + BATCH);
-      const bytes = new Uint8Array(some.length * side * side);
-      some.forEach((crop, i) => bytes.set(crop, i * side * side));
-      const input = new ort.Tensor("uint8", bytes, [some.length, 1, side, side]);
-      const { probabilities } = await this.network.run({ faces: input });
-      some.forEach((_, i) => rows.push([...probabilities.data.slice(i * labels.length, (i + 1) * labels.length)]));
+      const [some, memories] = [crops, before].map((all) => all.slice(start, start + BATCH));
+      const answer = await this.network.run(this.inputs(some, memories));
+      some.forEach((_, i) => rows.push([...rowOf(answer.probabilities, i, width)]));
+      if (this.model.state_size) {
+        memories.forEach((memory, i) => (memory.state = rowOf(answer.next_state, i, this.model.state_size)));
+      }
     }
     return rows;
+  }
+
+  inputs(crops, memories) {
+    const { side, state_size: size } = this.model;
+    const inputs = { faces: tensor("uint8", Uint8Array, crops, [1, side, side]) };
+    if (!size) return inputs;
+    inputs.seconds = tensor("float32", Float32Array, memories.map(({ gap }) => [gap]), []);
+    inputs.state = tensor("float32", Float32Array, memories.map(({ state }) => state ?? []), [size]);
+    return inputs;
   }
 
   /** How much hiding each place of a crop lowers the probability of its best class. */
@@ -81,6 +94,16 @@ export class Recognizer {
     return occlusion(crop, this.model.side, chosen, this.model.explain);
   }
 }
+
+/** A tensor of rows, one a face; what a row lacks is zeros. */
+function tensor(type, Values, rows, shape) {
+  const width = shape.reduce((product, length) => product * length, 1);
+  const values = new Values(rows.length * width);
+  rows.forEach((row, i) => values.set(row, i * width));
+  return new ort.Tensor(type, values, [rows.length, ...shape]);
+}
+
+const rowOf = ({ data }, i, width) => data.slice(i * width, (i + 1) * width);
 
 /** The bytes at an address. */
 export async function fetched(address) {
