@@ -116,7 +116,7 @@ def keyed():
 @pytest.fixture(scope="module")
 def single():
     """A server with one thread, which reads small faces in its event loop."""
-    with serving("--processes", "1", "--max-pixels", "3000000") as running:
+    with serving("--processes", "1", "--max-pixels", "3000000", "--prior", "balanced") as running:
         yield running
 
 
@@ -136,6 +136,16 @@ def test_a_picture_is_read_as_in_python(server):
         assert list(face.probabilities) == told["labels"] == list(one["probabilities"])
         assert one["probabilities"] == pytest.approx(face.probabilities, abs=2e-6)
         assert one["box"] == pytest.approx(face.box, abs=0.01)
+
+
+def test_the_prior_is_the_one_that_was_asked_for(single):
+    """`--prior` gives the answers of Recognizer(prior=…), which are others than the model's own."""
+    (face,) = single.post(FACE, "?crop=true").json()["pictures"][0]["faces"]
+    (expected,) = Recognizer(prior="balanced").predict(FACE, crop=True)
+    (own,) = Recognizer().predict(FACE, crop=True)
+
+    assert face["probabilities"] == pytest.approx(expected.probabilities, abs=2e-6)
+    assert face["probabilities"] != pytest.approx(own.probabilities, abs=1e-5)
 
 
 def test_crop_takes_the_picture_for_a_face(server):

@@ -33,7 +33,7 @@ def root(tmp_path_factory) -> Path:
     """A host's folder with the page below a prefix, written by the command line."""
     root = tmp_path_factory.mktemp("host")
     (root / PREFIX).parent.mkdir()
-    done = static("--static", str(root / PREFIX))
+    done = static("--prior", "balanced", "--static", str(root / PREFIX))
     assert done.returncode == 0, done.stderr
     return root
 
@@ -50,7 +50,7 @@ def pictures(astronaut) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.slow), PREFIX])
 def test_plain_files_give_pythons_answers_also_when_the_host_is_gone(browser, root, pictures, prefix):
-    """At the root and below a prefix of a plain host, online and stored: answers are Python's, nothing leaves it."""
+    """At the root and below a prefix of a plain host, online and stored: answers are Python's under that prior."""
     context = browser.new_context()
     page, requests, complaints, answers = context.new_page(), [], [], {}
     page.set_default_timeout(PATIENCE_MS)
@@ -75,7 +75,7 @@ def test_plain_files_give_pythons_answers_also_when_the_host_is_gone(browser, ro
     hidden = [page.is_hidden(part) for part in ("#switch", "#api", "#reports")]
     context.close()
 
-    recognizer = Recognizer()
+    recognizer = Recognizer(prior="balanced")
     assert loud == []
     assert [one for one in requests if not one.startswith((address, "blob:", "data:"))] == []
     for name, picture in pictures.items():

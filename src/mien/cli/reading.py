@@ -232,7 +232,13 @@ StaticOption = Annotated[
         metavar="DIR", parser=_folder, help="write the page as files for any web host; serve nothing"
     ),
 ]
-OF_STATIC = ("model", "threshold", "notice", "static")  # the options that count where only files are written
+OF_STATIC = (
+    "model",
+    "threshold",
+    "prior",
+    "notice",
+    "static",
+)  # the options that count where only files are written
 
 
 @app.command(
@@ -242,6 +248,7 @@ def serve(
     context: typer.Context,
     model: ModelOption = DEFAULT_MODEL,
     threshold: ThresholdOption = None,
+    prior: PriorOption = None,
     static: StaticOption = None,
     host: Annotated[str, typer.Option(help="the address to listen at; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8000,
@@ -282,13 +289,14 @@ def serve(
     if threads is not None:
         raise typer.BadParameter("--threads was renamed to --processes")
     if static is not None:
-        _write_static(context, Settings(model=model, threshold=threshold, notice=notice), static)
+        _write_static(context, Settings(model=model, threshold=threshold, prior=prior, notice=notice), static)
         return
     sizes = {"body_bytes": max_bytes, "pixels": max_pixels, "pictures": max_pictures, "faces": max_faces}
     serve(
         Settings(
             model=model,
             threshold=threshold,
+            prior=prior,
             device=device,
             host=host,
             port=port,

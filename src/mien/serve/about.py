@@ -52,6 +52,9 @@ def describe(model: Model, model_version: str, detector_version: str, notice: st
         "state_size": model.state_size,
         "threshold": model.threshold,
         "prior": dict(zip(model.labels, model.prior, strict=True)),
+        "prior_gain": [
+            target / source for target, source in zip(model.prior, model.graph_prior, strict=True)
+        ],
         "temperature": model.temperature,
         "crop": model.crop,
         "reading": model.reading,

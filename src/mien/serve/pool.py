@@ -32,7 +32,7 @@ class PicturePool:
     def __init__(self, settings: Settings, model: Model) -> None:
         self._limits = settings.limits
         self._idle = [
-            _Process(settings.model, settings.device, model.sha256, model.threshold)
+            _Process(settings.model, settings.device, model.sha256, model.threshold, model.prior)
             for _ in range(settings.processes_each)
         ]
         self._turns, self._large = Turns(len(self._idle)), Turns(1)
@@ -80,7 +80,7 @@ class PicturePool:
 class _Process:
     """A process that classifies and its successors: where one has ended, another is started."""
 
-    def __init__(self, *model: str | float) -> None:
+    def __init__(self, *model: str | float | tuple[float, ...]) -> None:
         self._model = model
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mien.errors import ServeError
 from mien.model import Model, read_model
+from mien.model.prior import Prior
 from mien.pictures import LARGEST_PIXELS
 from mien.reading import DEFAULT_MODEL
 from mien.system import ends_processes_gently
@@ -44,6 +45,7 @@ class Settings:
 
     model: str = DEFAULT_MODEL
     threshold: float | None = None  # a lower highest probability is uncertain; None is the model's own
+    prior: Prior | None = None  # how frequent the classes are, see `Recognizer`; None is the model's own
     device: str = "cpu"  # what runs the networks, see `mien.devices`
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
@@ -67,6 +69,8 @@ class Settings:
     def read_model(self) -> Model:
         """Return the model that is served, for one thread; ModelError in one line where there is none."""
         model = read_model(self.model, threads=1)
+        if self.prior is not None:
+            model = model.with_prior(self.prior)
         return model if self.threshold is None else replace(model, threshold=self.threshold)
 
     @property

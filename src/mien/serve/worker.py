@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedRWPair
 
 from mien.errors import ModelError, PictureError, TooManyPixels, UnknownPicture
@@ -52,13 +52,16 @@ class PictureResult:
     too_large: bool = False
 
 
-def work(channel: socket.socket, model: str, device: str, sha256: str, threshold: float) -> None:
+def work(
+    channel: socket.socket, model: str, device: str, sha256: str, threshold: float, prior: tuple[float, ...]
+) -> None:
     """Classify the images that come, until the other end is closed; exit where the model is not the server's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it when it has its answers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     give_memory_back()
     try:
-        recognizer = Recognizer(read_model(model, threads=1), threshold=threshold, threads=1, device=device)
+        served = replace(read_model(model, threads=1), prior=prior)
+        recognizer = Recognizer(served, threshold=threshold, threads=1, device=device)
         if recognizer.model.sha256 != sha256:
             raise ModelError(f"{model}: the file changed while the server ran; start it again")
     except ModelError as error:

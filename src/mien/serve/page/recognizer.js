@@ -69,7 +69,9 @@ export class Recognizer {
     for (let start = 0; start < crops.length; start += BATCH) {
       const [some, memories] = [crops, before].map((all) => all.slice(start, start + BATCH));
       const answer = await this.network.run(this.inputs(some, memories));
-      some.forEach((_, i) => rows.push([...rowOf(answer.probabilities, i, width)]));
+      some.forEach((_, i) => {
+        rows.push(underPrior([...rowOf(answer.probabilities, i, width)], this.model.prior_gain));
+      });
       if (this.model.state_size) {
         memories.forEach((memory, i) => (memory.state = rowOf(answer.next_state, i, this.model.state_size)));
       }
@@ -104,6 +106,14 @@ function tensor(type, Values, rows, shape) {
 }
 
 const rowOf = ({ data }, i, width) => data.slice(i * width, (i + 1) * width);
+
+/** Probabilities under the prior that was asked for, of those under the network's own (mien/model/prior.py). */
+function underPrior(probabilities, gain) {
+  if (gain.every((factor) => factor === 1)) return probabilities;
+  const shifted = probabilities.map((share, i) => share * gain[i]);
+  const sum = shifted.reduce((total, share) => total + share);
+  return shifted.map((share) => share / sum);
+}
 
 /** The bytes at an address. */
 export async function fetched(address) {
