@@ -79,7 +79,7 @@ results: .venv/with-all
 	$(if $(DATA),$(MIEN) audit "$(FACES)" --out "reports/$(NAME)-audit" && cp "reports/$(NAME)-audit/numbers/copies.csv" results/audit-copies.csv)
 
 # make stress DATA=fer2013.tar.gz VOTES=fer2013new.csv: results/stress-*.csv, what corruptions of val's faces cost the models that
-# ship, by what FER+'s annotators say (two cores: minutes); with the package fer: python bench/stress_fer.py
+# ship, by what FER+'s annotators say (two cores: minutes); with the package fer: python bench/beside_fer.py stress
 stress: .venv/with-all
 	$(MIEN) pack "$(DATA)" "$(MAJORITY)" --votes "$(VOTES)" --majority --labels contempt= || [ $$? = 1 ]
 	$(MIEN) stress pocket-photos pocket --data "$(MAJORITY)" --faces 300 --out reports/stress

@@ -52,7 +52,7 @@ def found(images: np.ndarray, seed: int) -> list[tuple[Scene, Face]]:
     """Return each scene whose face is found, with that face."""
     finder, pairs = Finder(), []
     for one in scenes(images, seed):
-        here = [face for face in finder.find(one.pixels) if is_there(face.box, one)]
+        here = [face for face in finder.find(one.pixels) if is_there(face.box, one.center, one.side)]
         pairs += [(one, here[0])] if here else []
     return pairs
 

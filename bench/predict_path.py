@@ -24,18 +24,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from mien import Recognizer
 from mien.dataset import Faces, read_dataset
 from mien.evaluate import predictions_of, record_opening
 from mien.judge import Interval, differences, judge
 from mien.predictions import Predictions
+from mien.stress.photographs import away, is_there, surrounded
 
 WIDTH, HEIGHT = 640, 480
 SIDES = (48, 240)  # pixels of a pasted crop's side, drawn evenly in the logarithm
 TURN = 10  # degrees either way
-SURROUND = 8  # pixels of a crop, how far its border is carried on
 BACKGROUNDS = (
     ("sklearn", "datasets/images/china.jpg"),
     ("sklearn", "datasets/images/flower.jpg"),
@@ -90,21 +90,6 @@ def scene(face: np.ndarray, photos: Sequence[Image.Image], rng: np.random.Genera
     return Scene(mixed, (x, y), side, turn)
 
 
-def surrounded(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a face with its border carried on, and how much of it covers what is behind, both float32.
-
-    Outside, the border is smoothed, so that no streaks run away from the face, and it fades out.
-    """
-    wide = np.pad(face, SURROUND, mode="edge")
-    smooth = np.asarray(Image.fromarray(wide).filter(ImageFilter.GaussianBlur(SURROUND / 3)), np.float32)
-    along = np.arange(len(wide)) - SURROUND
-    out = np.maximum(np.maximum(-along, along - len(face) + 1), 0)
-    away = np.hypot(out[:, None], out)  # from the crop, in its pixels
-    outside = np.minimum(1, away / 2)
-    cover = np.clip(1 - away / SURROUND, 0, 1)
-    return ((1 - outside) * wide + outside * smooth).astype(np.float32), cover.astype(np.float32)
-
-
 def background(photo: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """Return a random piece of a photograph, uint8 (HEIGHT, WIDTH), between all of it and its own pixels."""
     least = max(WIDTH / photo.width, HEIGHT / photo.height)
@@ -137,23 +122,15 @@ def through_path(recognizer: Recognizer, faces: Faces, crops: Predictions, seed:
     probs = np.eye(len(crops.classes))[(faces.labels + 1) % len(crops.classes)]
     found, others = np.zeros(len(faces), bool), 0
     for number, read in enumerate(recognizer.predict_many(pictures())):
-        here = [face for face in read if is_there(face.box, placed[number])]
+        center, side = placed[number].center, placed[number].side
+        here = [face for face in read if is_there(face.box, center, side)]
         others += len(read) - len(here)
         if here:
             found[number] = True
-            nearest = min(here, key=lambda face: _away(face.box, placed[number]))
+            nearest = min(here, key=lambda face: away(face.box, center))
             probs[number] = list(nearest.probabilities.values())
     told = Predictions(crops.classes, crops.ids, crops.labels, crops.splits, probs, crops.groups, crops.clean)
     return Reading(told, found, np.array([one.side for one in placed]), others)
-
-
-def _away(box: tuple[float, float, float, float], one: Scene) -> float:
-    return math.dist((box[0] + box[2] / 2, box[1] + box[3] / 2), one.center) / one.side
-
-
-def is_there(box: tuple[float, float, float, float], one: Scene) -> bool:
-    """Whether a box is the pasted face's: its middle near the crop's, its size alike within a factor of two."""
-    return _away(box, one) < 1 / 3 and 0.5 < max(box[2:]) / one.side < 2
 
 
 def rows_of(crops: Predictions, path: Reading) -> list[tuple[str, Interval]]:

@@ -143,6 +143,41 @@ def test_a_data_set_of_flat_pictures_is_audited(tmp_path):
     assert 9 == made.counts["flat"] == sum(made.counts.values())
 
 
+@pytest.mark.parametrize(
+    ("people", "shared", "head"),
+    [
+        (
+            ["ann", "ben", "ann", "cem", "", ""],
+            {"train": 0, "val": 1, "test": 0},
+            "1 of 2 val faces shows a person",
+        ),
+        (
+            ["ann", "ann", "ben", "ben", "ann", "ben"],
+            {"train": 0, "val": 0, "test": 2},
+            "2 of 2 test faces show",
+        ),
+        (
+            ["ann", "ann", "ben", "cem", "", ""],
+            {"train": 0, "val": 0, "test": 0},
+            "No person stands in two splits",
+        ),
+    ],
+    ids=("one", "two", "none"),
+)
+def test_people_of_two_splits_are_told(people, shared, head, tmp_path):
+    """Faces are counted whose person stands in an earlier split; those of nobody named are not."""
+    with writing_dataset(tmp_path / "faces", side=SIDE, labels=LABELS, extra=("person",)) as writer:
+        for n, (face, person) in enumerate(zip(some_faces(6, seed=5), people, strict=True)):
+            split = ("train", "train", "val", "val", "test", "test")[n]
+            writer.add(face.tobytes(), label=LABELS[n], split=split, source=str(n), extra=(person,))
+        writer.finish({"kind": "test"})
+
+    result = audit(tmp_path / "faces", tmp_path / "audit")
+
+    assert shared == result.copies.people
+    assert any(one.head.startswith(head) for one in result.conclusions)
+
+
 def test_an_audit_can_be_written_as_json(made, fine):
     """`to_dict` holds plain values alone."""
     told = json.loads(json.dumps(made.to_dict(), allow_nan=False))

@@ -184,6 +184,19 @@ def test_the_command_writes_a_report(toy_model, tmp_path):
     assert {"compared with", "cannot tell"} == {row["conclusion"] for row in rows}
 
 
+def test_any_classifier_is_compared_on_the_same_people(tmp_path):
+    """A function from faces to probabilities needs no model beside it; one that ignores the face holds no gap."""
+    others = {"constant": lambda faces: np.eye(len(LABELS))[np.zeros(len(faces), int)]}
+
+    result = fairness([], tmp_path / "report", others=others, people=2, attributes=["glasses"], draws=100)
+
+    assert ["constant"] == result.models
+    assert {0.0, 1.0} == {
+        result.level("constant", "glasses", "glasses").values[f"recall of {c}"].point for c in LABELS
+    }
+    assert [] == result.holding("constant")
+
+
 def test_a_stopped_comparison_renders_only_the_people_that_are_missing(toy_model, tmp_path, monkeypatch):
     """A person kept whole is not rendered again, a damaged one is; the numbers are those of an undisturbed run."""
     rendered, attributes = [], ["glasses"]

@@ -1,4 +1,5 @@
 import csv
+import shutil
 import subprocess
 import sys
 
@@ -7,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.dataset import Faces
+from mien.dataset import Faces, read_dataset, write_families
 from mien.errors import ModelError, StorageError
+from mien.faces import Finder, align
 from mien.stress import CORRUPTIONS, STRENGTHS, corrupted, stress
 from mien.stress.measure import Recognizing, measure
+from mien.stress.photographs import in_photographs, photograph
 
 
 def faces_like(count: int, side: int = 24, seed: int = 0) -> Faces:
@@ -100,6 +103,78 @@ def test_equal_models_differ_by_nothing_and_repeat_to_the_digit():
 
     assert (0, 0, 0) == tuple(first.differences["a", "b"].to_dict().values())
     assert first == again
+
+
+def test_a_face_that_is_not_found_is_not_correct_and_counts_in_no_other_figure():
+    """Accuracy is of all faces, calibration and "uncertain" are of those found, and nan where none is."""
+    faces = faces_like(40)
+    answers = np.eye(3)[[1]]
+
+    def view(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = images.mean((1, 2)) > 90
+        return images[found], found
+
+    model = Recognizing(lambda images: np.repeat(answers, len(images), 0), 0.5)
+    result = measure({"second class": model}, faces, draws=100, view=view)
+
+    unchanged, dark = result.unchanged("second class"), result.of("second class", "low light")[5]
+    assert result.photographs
+    assert unchanged.found == pytest.approx(np.mean(faces.labels > 0))
+    assert unchanged.accuracy.point == pytest.approx(np.mean(faces.labels == 1))
+    assert unchanged.ece == pytest.approx(1 - np.mean(faces.labels[faces.labels > 0] == 1))
+    assert (0, 0) == (dark.found, dark.accuracy.point)
+    assert np.isnan(dark.ece)
+
+
+def test_faces_are_found_in_photographs_and_cropped_where_they_were(astronaut):
+    """A photographed face comes back near its own pixels, noise is not found, and the row alone decides the place."""
+    finder = Finder()
+    face = align(astronaut, finder.find(astronaut)[0], 48)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+
+    crops, found = in_photographs(np.stack([face, noise, face]), finder)
+
+    assert [True, False, True] == found.tolist()
+    assert (2, 48, 48) == crops.shape
+    for crop in crops:
+        assert np.corrcoef(crop.ravel(), face.ravel())[0, 1] > 0.7
+    again, center, side = photograph(face, 0, 2)
+    assert np.array_equal(again, photograph(face, 0, 2)[0])
+    assert not np.array_equal(again, photograph(face, 0, 0)[0])
+    assert max(center) + side / 2 < len(again)
+
+
+def test_any_classifier_stands_beside_a_model(toy, toy_model, tmp_path):
+    """A function from faces to probabilities is asked for the same faces; the name of a model is refused."""
+    rows = []
+
+    def constant(images: np.ndarray) -> np.ndarray:
+        rows.append(len(images))
+        return np.eye(7)[np.zeros(len(images), int)]
+
+    options = {"faces": 4, "draws": 100}
+    result = stress([toy_model], toy, tmp_path / "report", others={"constant": constant}, **options)
+
+    assert [toy_model.stem, "constant"] == list(result.accuracy)
+    assert [4] * (1 + len(CORRUPTIONS) * len(STRENGTHS)) == rows
+    assert {0.0} == {c.uncertain for c in result.conditions if c.model == "constant"}
+    with pytest.raises(ModelError):
+        stress([toy_model], toy, tmp_path / "other", others={toy_model.stem: constant})
+
+
+def test_faces_without_a_copy_of_any_kind_in_train_are_taken(toy, toy_model, tmp_path):
+    """Where an audit has told copies, no val face with one is corrupted, and the page says so."""
+    data = tmp_path / "data"
+    shutil.copytree(toy, data)
+    dataset = read_dataset(data)
+    faces = dataset.development()
+    copied = faces.val.ids[:-3].tolist()
+    write_families(dataset.info, [[faces.train.ids[0], *copied]])
+
+    result = stress([toy_model], data, tmp_path / "report", draws=100)
+
+    assert result.faces == 3
+    assert "strictly clean" in (tmp_path / "report" / "stress.html").read_text(encoding="utf-8")
 
 
 def test_the_command_writes_a_report_of_a_run_and_of_a_model(toy, toy_run, toy_model, tmp_path):

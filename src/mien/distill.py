@@ -61,6 +61,8 @@ def distill(
     Raises DataError for a data set without votes, RunError for a teacher of other data, for a fold of train and val
     together and where folds are missing, ModelError, StorageError.
     """
+    from mien.evaluate import as_predictions
+
     require_place(out)
     dataset = read_dataset(folder)
     faces = dataset.development().train
@@ -71,8 +73,7 @@ def distill(
         probs = _mean_answer(answers, teachers, faces)
     else:
         probs = _translated_votes(dataset, faces) if translate else _vote_shares(dataset, faces)
-    splits, clean = np.full(len(faces), "train"), np.ones(len(faces), bool)
-    targets = Predictions(dataset.info.labels, faces.ids, faces.labels, splits, probs, faces.groups, clean)
+    targets = as_predictions(dataset.info.labels, faces, "train", probs)
     write_predictions(out, targets)
     return targets
 

@@ -296,7 +296,7 @@ def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predic
     images = torch.from_numpy(faces.images).to(engine.device)
     with on_threads(engine.threads):
         probs = probabilities(network, images, engine, **asdict(run.recipe.tta))
-    return _predictions(run.data.labels, faces, split, probs)
+    return as_predictions(run.data.labels, faces, split, probs)
 
 
 def predict_clips(run: Run, network, engine, faces: Faces, split: str) -> tuple[Predictions, Predictions]:
@@ -310,7 +310,9 @@ def predict_clips(run: Run, network, engine, faces: Faces, split: str) -> tuple[
         for clip in clips_of(faces, run_features(run, engine)(faces.images), engine.device):
             probs[clip.rows], so_far, _ = classify_clip(network, clip)
             ends[clip.rows[-1]] = so_far[-1]
-    return _predictions(run.data.labels, faces, split, probs), _of_clips(run.data.labels, faces, split, ends)
+    return as_predictions(run.data.labels, faces, split, probs), _of_clips(
+        run.data.labels, faces, split, ends
+    )
 
 
 def _of_clips(
@@ -321,7 +323,8 @@ def _of_clips(
     rows = np.array([row for row in ends if faces.frames.clip_labels[row] >= 0], np.int64)
     columns = (faces.frames.clips[rows], faces.frames.clip_labels[rows], np.full(len(rows), split))
     probs = np.array([ends[row] for row in rows]).reshape(-1, len(labels))
-    return Predictions(labels, *columns, probs, faces.groups[rows], faces.clean[rows])
+    strict = None if faces.strict is None else faces.strict[rows]
+    return Predictions(labels, *columns, probs, _groups(faces)[rows], faces.clean[rows], strict)
 
 
 def predictions_of_clips(
@@ -339,7 +342,7 @@ def predictions_of_clips(
         answer = model.step(faces.images[rows], seconds - last[going] if frame else 0 * seconds, state[going])
         probs[rows], state[going], last[going] = answer.probabilities, answer.state, seconds
         ends |= {clips[n][-1]: p for n, p in zip(going, answer.clip_probabilities, strict=True)}
-    return _predictions(model.labels, faces, split, probs), _of_clips(model.labels, faces, split, ends)
+    return as_predictions(model.labels, faces, split, probs), _of_clips(model.labels, faces, split, ends)
 
 
 def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | None = None) -> Predictions:
@@ -349,10 +352,16 @@ def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | 
     starts = range(0, len(faces), BATCH)
     counted = (progress or Counting()).over("read by onnxruntime", len(starts), starts)
     probs = [model.probabilities(faces.images[start : start + BATCH]) for start in counted]
-    return _predictions(model.labels, faces, split, np.concatenate(probs).astype(np.float64))
+    return as_predictions(model.labels, faces, split, np.concatenate(probs).astype(np.float64))
 
 
-def _predictions(labels: tuple[str, ...], faces: Faces, split: str, probs: np.ndarray) -> Predictions:
+def as_predictions(labels: tuple[str, ...], faces: Faces, split: str, probs: np.ndarray) -> Predictions:
+    """Return probabilities, float64 (N, C), of faces of a split with all that the data set knows of them."""
     splits = np.full(len(faces), split)
-    groups = faces.groups if faces.families is None else faces.families
-    return Predictions(labels, faces.ids, faces.labels, splits, probs, groups, faces.clean, faces.strict)
+    return Predictions(
+        labels, faces.ids, faces.labels, splits, probs, _groups(faces), faces.clean, faces.strict
+    )
+
+
+def _groups(faces: Faces) -> np.ndarray:
+    return faces.groups if faces.families is None else faces.families

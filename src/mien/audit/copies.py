@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.audit.data import AuditData, Finding
+from mien.dataset import PERSON
 from mien.labels import SPLITS
 from mien.text import joined
 
@@ -20,6 +21,7 @@ class Copies:
     conflicting: int  # groups whose labels disagree
     across: dict[tuple[str, str], int]  # faces of the later split that stand in the earlier one too
     copied: dict[str, int]  # split -> its faces that stand in any earlier split too
+    people: dict[str, int] | None  # split -> its faces of a person of an earlier split; None: nobody is named
 
 
 def pairs_of_splits() -> list[tuple[str, str]]:
@@ -40,7 +42,19 @@ def find_copies(data: AuditData) -> tuple[Copies, list[Finding]]:
     }
     copied = {split: int(_stands_in(data, split, SPLITS[:i]).sum()) for i, split in enumerate(SPLITS)}
     redundant = len(data) - len(np.unique(data.first))
-    return Copies(len(members), redundant, len(conflicting), across, copied), findings
+    return Copies(len(members), redundant, len(conflicting), across, copied, _people(data)), findings
+
+
+def _people(data: AuditData) -> dict[str, int] | None:
+    """Return how many faces of each split show a person of an earlier split; faces of nobody known are left out."""
+    people = data.table.get(PERSON)
+    if people is None:
+        return None
+    named = people != ""
+    return {
+        split: int(np.isin(people[(data.stage == i) & named], people[data.stage < i]).sum())
+        for i, split in enumerate(SPLITS)
+    }
 
 
 def _stands_in(data: AuditData, split: str, others) -> np.ndarray:

@@ -28,6 +28,7 @@ def conclude(
     """Return all that is said at the head of the page and in the terminal."""
     sizes = {split: int((data.stage == i).sum()) for i, split in enumerate(SPLITS)}
     conclusions = [_across(copies, sizes), _identical(copies), _near(near, sizes), _inflated(near, sizes)]
+    conclusions += [_people(copies.people, sizes)] if copies.people is not None else []
     conclusions += [_poor(quality), _splits(quality), _classes(data)]
     conclusions += [_labels(votes)] if votes else []
     conclusions += [_ceiling(annotators)] if annotators else []
@@ -102,6 +103,18 @@ def _inflated(near: Near, sizes: dict[str, int]) -> Conclusion:
         f"{percent(redundant / faces)} of train is there again",
         f"Of {thousands(faces)} train faces, {thousands(redundant)} {are} of another train face: train holds "
         f"{many(faces - redundant, 'different photograph')}.",
+    )
+
+
+def _people(people: dict[str, int], sizes: dict[str, int]) -> Conclusion:
+    known = [f"{_of(people[split], sizes[split], split)}" for split in reversed(SPLITS) if people[split]]
+    if not known:
+        return Conclusion("No person stands in two splits", "As far as the data set names its people.")
+    show = "shows" if sum(people.values()) == 1 else "show"
+    return Conclusion(
+        f"{joined(known)} {show} a person of an earlier split",
+        "A network knows such a face better than a stranger's, so figures on these splits are too high for strangers. "
+        "Splits that mien pack draws keep a person's faces together.",
     )
 
 

@@ -150,6 +150,12 @@ def stress(
     ],
     data: Annotated[Path, typer.Option(help="the data set whose val faces are corrupted")],
     out: Annotated[Path, typer.Option(help="the report's folder")] = Path("reports/stress"),
+    photographs: Annotated[
+        bool,
+        typer.Option(
+            "--photographs", help="paste the faces into pictures, where they have to be found first"
+        ),
+    ] = False,
     faces: Annotated[int, typer.Option(min=0, help="so many faces, drawn by the seed; 0: all")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="of the corruptions and the bootstrap")] = 0,
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 1000,
@@ -163,7 +169,8 @@ def stress(
 
     with stop_asked() as stop:
         progress = TerminalCounting(stop=stop)
-        result = stress(models, data, out, faces=faces, seed=seed, draws=draws, progress=progress)
+        options = {"photographs": photographs, "faces": faces, "seed": seed, "draws": draws}
+        result = stress(models, data, out, **options, progress=progress)
     print(f"{summary(result)}\n\n{out / 'stress.html'}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mien.export.calibrate import ANSWERED, unlearned
 from mien.judge import Verdict, accuracy, ece, judge, log_loss
+from mien.judge.parts import PARTS, different_parts, rows_of
 from mien.judge.text import class_table, scores_table
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
@@ -200,12 +201,12 @@ def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str
 
 
 def _verdicts(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
-    """Return the verdicts on each split, whole and, where that is less, clean."""
+    """Return the verdicts on each split, whole and, where these are known and smaller, on its cleaner parts."""
     verdicts = {}
     for split, predictions in splits.items():
-        verdicts[split] = judge([predictions])
-        if 0 < predictions.clean.sum() < len(predictions):
-            verdicts[f"{split}, clean"] = judge([predictions.only(predictions.clean)])
+        for part in reversed(different_parts(predictions)):
+            name = split if part == "all" else f"{split}, {PARTS[part].removesuffix(' part')}"
+            verdicts[name] = judge([predictions.only(rows_of(predictions, part))])
     return verdicts
 
 

@@ -39,8 +39,7 @@ def _of_model(fairness: Fairness, model: str) -> Conclusion:
         f"“uncertain”, calibration and intensity hold after Holm{named}."
     )
     head = f"{model}: worst gap {points(worst.difference.point)} points, {worst.level} against {worst.first}"
-    clear = worst.difference.low > 0 or worst.difference.high < 0
-    return Conclusion(head if clear else f"{model}: no clear gap of balanced accuracy", sentence)
+    return Conclusion(head if worst.holds else f"{model}: no clear gap of balanced accuracy", sentence)
 
 
 def _of_detector(fairness: Fairness) -> list[Conclusion]:

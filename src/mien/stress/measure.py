@@ -1,7 +1,8 @@
 """What models answer to corrupted faces, with intervals. Knows nothing about how a face is corrupted."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from mien.stress.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 CLEAN = ("none", 0)  # the faces as they are
 CONDITIONS = (CLEAN, *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS))
 CHUNK = 512  # faces that are corrupted together
+Figures = tuple[float, float, float]  # calibration error, share of "uncertain", share found
+View = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From faces uint8 (N, S, S) to those that a model gets to see, uint8 (n, S, S), and which of the N they are, bool."""
+
+
+def as_crops(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all faces as they are: the view of a model that is given crops."""
+    return faces, np.ones(len(faces), bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,10 @@ class Condition:
     model: str
     corruption: str  # "none" for the faces as they are
     strength: int  # 1 to 5; 0 for the faces as they are
-    accuracy: Interval  # 0..1
-    ece: float  # 0..1
-    uncertain: float  # share of faces whose highest probability is below the model's threshold
+    accuracy: Interval  # 0..1, of all faces: one that is not found is not correct
+    ece: float  # 0..1, of those found; nan where none is
+    uncertain: float  # share of those found whose highest probability is below the model's threshold
+    found: float = 1.0  # share of faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,12 @@ class Stress:
     differences: dict[
         tuple[str, str], Interval
     ]  # of two models, the first's mean accuracy minus the second's
+    photographs: bool = False  # the faces were found in pictures first
+
+    @property
+    def found(self) -> float:
+        """The share of corrupted faces that were found, the mean over all corruptions and strengths."""
+        return float(np.mean([c.found for c in self.conditions if c.corruption != CLEAN[0]]))
 
     def unchanged(self, model: str) -> Condition:
         """Return what a model answers to the faces as they are."""
@@ -72,32 +88,40 @@ def measure(
     *,
     draws: int = 1000,
     seed: int = 0,
+    view: View = as_crops,
     progress: Counting | None = None,
 ) -> Stress:
-    """Ask each model for every face under every corruption and strength; equal for equal seeds.
+    """Ask each model for every face under every corruption and strength, as `view` shows it; equal for equal seeds.
 
-    Intervals are 95 % percentile intervals of
-    a bootstrap over faces, copies of one drawn together, the same draws for all. Raises DataError where there is no
-    face or no model.
+    Intervals are 95 % percentile intervals of a bootstrap over faces, copies of one drawn together, the same draws for
+    all. Raises DataError where there is no face or no model.
     """
     check_draws(draws, seed)
     if not len(faces) or not models:
         raise DataError("there is no face, or no model, to put under stress")
     correct = np.zeros((len(models), len(CONDITIONS), len(faces)), np.float32)
-    figures: dict[tuple[int, int], tuple[float, float]] = {}
-    cells = [(row, column) for column in range(len(CONDITIONS)) for row in range(len(models))]
-    images, at = faces.images, -1
-    for row, column in (progress or Counting()).over("models under stress", len(cells), cells):
-        if column != at:
-            images, at = _under(faces.images, *CONDITIONS[column], seed), column
-        name = list(models)[row]
-        probs = np.asarray(models[name].probabilities(images), np.float64)
-        correct[row, column] = probs.argmax(1) == faces.labels
-        uncertain = float(np.mean(probs.max(1) < models[name].threshold))
-        figures[row, column] = (ece(faces.labels, probs / probs.sum(1, keepdims=True)), uncertain)
+    figures: dict[tuple[int, int], Figures] = {}
+    conditions = enumerate(CONDITIONS)
+    for column, condition in (progress or Counting()).over("corruptions", len(CONDITIONS), conditions):
+        images, found = view(_under(faces.images, *condition, seed))
+        for row, model in enumerate(models.values()):
+            answers, figures[row, column] = _asked(model, images, faces.labels[found], float(found.mean()))
+            correct[row, column, found] = answers
     drawn = _drawn_means(correct, faces, draws, seed)
     points = correct.mean(2, dtype=np.float64)
-    return _stress(list(models), points, drawn, figures, len(faces))
+    result = _stress(list(models), points, drawn, figures, len(faces))
+    return replace(result, photographs=view is not as_crops)
+
+
+def _asked(
+    model: Recognizing, images: np.ndarray, labels: np.ndarray, found: float
+) -> tuple[np.ndarray, Figures]:
+    """Return of which faces a model's answer is correct, bool (n,), and its other figures of them."""
+    if not len(images):
+        return np.zeros(0, bool), (math.nan, math.nan, found)
+    probs = np.asarray(model.probabilities(images), np.float64)
+    uncertain = float(np.mean(probs.max(1) < model.threshold))
+    return probs.argmax(1) == labels, (ece(labels, probs / probs.sum(1, keepdims=True)), uncertain, found)
 
 
 def _under(images: np.ndarray, corruption: str, strength: int, seed: int) -> np.ndarray:
@@ -124,7 +148,7 @@ def _stress(
     names: list[str],
     points: np.ndarray,
     drawn: np.ndarray,
-    figures: dict[tuple[int, int], tuple[float, float]],
+    figures: dict[tuple[int, int], Figures],
     faces: int,
 ) -> Stress:
     mean, means = points[:, 1:].mean(1), drawn[:, :, 1:].mean(2)

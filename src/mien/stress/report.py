@@ -26,12 +26,14 @@ def fill(
         "mien.stress",
         "report.html",
         title=f"Under stress: {' and '.join(stress.accuracy)}",
-        lead=f"{thousands(stress.faces)} faces of {data}, corrupted in 18 ways at five strengths. {people}".rstrip(),
+        lead=f"{thousands(stress.faces)} faces of {data}, corrupted in 18 ways at five strengths"
+        f"{text.IN_PHOTOGRAPHS * stress.photographs}. {people}".rstrip(),
         conclusions=text.conclude(stress),
         models=numbers["models"].table("Accuracy as they are and under corruptions"),
         differences=numbers["differences"].table("Differences on the same corrupted faces")
         if stress.differences
         else None,
+        photographs=stress.photographs,
         strengths=[tables.strengths(stress, model) for model in stress.accuracy],
         first=next(iter(stress.accuracy)),
         drawn=report.figures,

@@ -13,7 +13,7 @@ ENDS = ("low", "high")
 def data(stress: Stress) -> dict[str, Data]:
     """Return what the CSV files hold: conditions, models, differences."""
     conditions = [
-        (c.model, c.corruption, c.strength, *numbers(c.accuracy), c.ece, c.uncertain)
+        (c.model, c.corruption, c.strength, *numbers(c.accuracy), c.ece, c.uncertain, c.found)
         for c in stress.conditions
     ]
     models = [
@@ -28,7 +28,7 @@ def data(stress: Stress) -> dict[str, Data]:
     ]
     return {
         "conditions": Data.of(
-            ("model", "corruption", "strength", "accuracy", *ENDS, "ece", "uncertain"), conditions
+            ("model", "corruption", "strength", "accuracy", *ENDS, "ece", "uncertain", "found"), conditions
         ),
         "models": Data(
             (
@@ -62,8 +62,10 @@ def strengths(stress: Stress, model: str) -> Table:
         conditions = stress.of(model, corruption)
         accuracies = [f"{100 * condition.accuracy.point:.1f}" for condition in conditions]
         last = conditions[-1]
-        rows.append((corruption, *accuracies, percent(last.uncertain, 0), decimal(last.ece)))
-    head = ("accuracy, %", "as is", *map(str, STRENGTHS), "uncertain at 5", "ECE at 5")
+        found = [percent(last.found, 0)] if stress.photographs else []
+        rows.append((corruption, *accuracies, *found, percent(last.uncertain, 0), decimal(last.ece)))
+    found = ["found at 5"] if stress.photographs else []
+    head = ("accuracy, %", "as is", *map(str, STRENGTHS), *found, "uncertain at 5", "ECE at 5")
     return Table(f"{model}: accuracy by strength", head, [("", rows)])
 
 

@@ -1,19 +1,34 @@
 """What a stress test says, in sentences. Measures nothing."""
 
+import numpy as np
+
 from mien.judge.text import share_with_interval
 from mien.stress import tables
 from mien.stress.corruptions import CORRUPTIONS, STRENGTHS
 from mien.stress.measure import Stress
-from mien.text import Conclusion, decimal, filled, joined, points, thousands
+from mien.text import Conclusion, decimal, filled, joined, percent, points, thousands
 
+IN_PHOTOGRAPHS = ", pasted into pictures and found there"
 MEAN = f"the mean over {len(CORRUPTIONS)} corruptions at {len(STRENGTHS)} strengths"
 
 
 def conclude(stress: Stress) -> list[Conclusion]:
     """Return all that is said at the head of the page and in the terminal."""
-    return [_of_model(stress, name) for name in stress.accuracy] + [
-        _of_pair(stress, *pair) for pair in stress.differences
-    ]
+    models = [_of_model(stress, name) for name in stress.accuracy]
+    pairs = [_of_pair(stress, *pair) for pair in stress.differences]
+    return [*models, *pairs, *([_of_finding(stress)] if stress.photographs else [])]
+
+
+def _of_finding(stress: Stress) -> Conclusion:
+    first = next(iter(stress.accuracy))
+    mean = {c: np.mean([each.found for each in stress.of(first, c)[1:]]) for c in CORRUPTIONS}
+    worst = sorted(CORRUPTIONS, key=mean.__getitem__)[:3]
+    named = joined([f"{corruption} ({100 * mean[corruption]:.0f} %)" for corruption in worst])
+    return Conclusion(
+        f"{percent(stress.found)} of corrupted faces are found",
+        f"As they are it is {percent(stress.unchanged(first).found)}. Fewest are found under {named}. "
+        "A face that is not found counts as not correct; “uncertain” and calibration are of those found.",
+    )
 
 
 def _of_model(stress: Stress, name: str) -> Conclusion:
