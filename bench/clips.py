@@ -1,8 +1,8 @@
-"""What a head over time gains: python bench/clips.py TUNE HELD RUNS [--out FILE.csv] [--figures FOLDER].
+"""What a head over time gains: python bench/clips.py TUNE HELD RUNS [--seeds 3] [--out FILE.csv] [--figures FOLDER].
 
 TUNE and HELD are rendered clips of different people: `mien render FOLDER --clips N`, of two seeds. In RUNS the recipe
-`clip` is trained on TUNE's train people with each head; settings are chosen on TUNE's other people, and all is shown on
-HELD.
+`clip` is trained on TUNE's train people with each head and seed; settings are chosen on TUNE's other people, for all
+seeds of a head together, and all is shown on HELD.
 
 Systems: the shipped model on single frames and with the filter of `mien video`; a head that remembers nothing (it has
 learned from the same clips, so what it gains is no matter of time), alone and with that filter; heads over time with
@@ -11,27 +11,30 @@ the same filter behind them. Probabilities become labels by `Steady` with every 
 A change is false where the label changes while the truth neither changes nor is on its way. The delay of a true change
 is the time until the label is first the new class, a second at most, which is what one counts that is never found. Each
 setting gives a point; a curve is made of those that no other setting beats in both. Chosen is the setting with the
-fewest false changes among those that are no later, on TUNE's other people, than the filter as it ships. Intervals are
-of people drawn with replacement, 2,000 times, the same for all systems.
+fewest false changes among those that are no later, on TUNE's other people, than the filter as it ships. A head's figure
+is the mean over its seeds. Intervals are of people, or of clips, drawn with replacement, 2,000 times, the same for all
+systems, and of seeds (`mien.judge`).
 """
 
 import argparse
 import itertools
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mien.dataset import Faces, read_dataset
+from mien.dataset import Dataset, Faces, read_dataset
 from mien.evaluate import load_network
 from mien.files import write_csv
-from mien.judge import Interval
-from mien.judge.bootstrap import interval, times_drawn
+from mien.judge.bootstrap import interval, over_seeds, times_drawn
 from mien.model import read_model
+from mien.networks.clip import ClipNetwork
 from mien.networks.engine import choose_engine
 from mien.pages.figures import axes_at, new_figure, themed, title, write
 from mien.pages.theme import LIGHT
 from mien.recipe import read_recipe
+from mien.run import Run
 from mien.train import train
 from mien.train.clips import classify_clip, clips_of, run_features
 from mien.video.steady import Settings, Steady
@@ -44,7 +47,8 @@ LATEST = 1.0  # seconds
 MOVING = ("onset", "offset", "change")
 DRAWS = 2000
 TICKS = (0, 10, 20, 50, 100)
-COLUMNS = ("system", "constant_seconds", "margin", "figure", "value", "low", "high", "chosen")
+COLUMNS = ("system", "constant_seconds", "margin", "figure", "interval_over", "value", "low", "high")
+OVER = ("people", "clips")
 COLORS = {
     BASE: "#8a8a8a",
     "frame": "#b07b2c",
@@ -82,14 +86,16 @@ def truths(folder: Path, splits: tuple[str, ...]) -> tuple[list[Truth], Faces]:
     rows = np.flatnonzero(np.isin(table["split"], splits))
     faces = whole._taken(rows)  # noqa: SLF001 (of all splits: these people were rendered to be judged on)
     assert faces.frames is not None
-    told = []
+    clips = []
     for places in faces.frames.rows():
         own = rows[places]
         labels = np.array([info.labels.index(name) for name in table["label"][own]])
         steady = ~np.isin(table["phase"][own], MOVING)
         clip_label = int(faces.frames.clip_labels[places[0]])
-        told.append(Truth(table["person"][own[0]], faces.frames.seconds[places], labels, steady, clip_label))
-    return told, faces
+        clips.append(
+            Truth(str(table["person"][own[0]]), faces.frames.seconds[places], labels, steady, clip_label)
+        )
+    return clips, faces
 
 
 def of_base(faces: Faces) -> System:
@@ -102,9 +108,10 @@ def of_base(faces: Faces) -> System:
     return System(parts, np.array([part.mean(0) for part in parts]), [np.ones(len(part)) for part in parts])
 
 
-def of_run(run, faces: Faces, features: np.ndarray) -> System:
+def of_run(run: Run, faces: Faces, features: np.ndarray) -> System:
     """Return what a run's head says; `features` are those of the faces."""
     network, _ = load_network(run, run.result()["weights_sha256"], "cpu")
+    assert isinstance(network, ClipNetwork)
     answers = [classify_clip(network, clip) for clip in clips_of(faces, features)]
     return System([a[0] for a in answers], np.array([a[1][-1] for a in answers]), [a[2] for a in answers])
 
@@ -128,50 +135,71 @@ def counts(truth: Truth, places: np.ndarray) -> np.ndarray:
     return np.array([false, minutes, waited, len(turns)], float)
 
 
+Value = tuple[float, np.ndarray]  # a figure, and of each draw
+Curve = dict[tuple[float, float], np.ndarray]  # by setting the counts of each seed's clips (seeds, clips, 4)
+
+
 class Judge:
-    """Figures of a set of clips with intervals over its people."""
+    """Figures of a set of clips, with draws of its people or of its clips, and of seeds."""
 
-    def __init__(self, clips: list[Truth]) -> None:
-        self.clips = clips
-        _, self.person = np.unique([clip.person for clip in clips], return_inverse=True)
-        people = int(self.person.max()) + 1
-        self.times = times_drawn(np.random.default_rng(0), DRAWS, people)
+    def __init__(self, clips: list[Truth], over: str) -> None:
+        names = [clip.person if over == "people" else str(n) for n, clip in enumerate(clips)]
+        self.over = over
+        _, self._unit = np.unique(names, return_inverse=True)
+        self._times = times_drawn(np.random.default_rng(0), DRAWS, int(self._unit.max()) + 1)
 
-    def ratio(self, parts: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return sum / sum of (clips, 2), and the same of each draw of people."""
-        sums = np.zeros((self.times.shape[1], 2))
-        np.add.at(sums, self.person, parts)
-        drawn = self.times @ sums
-        return float(sums[:, 0].sum() / sums[:, 1].sum()), drawn[:, 0] / drawn[:, 1]
+    def ratio(self, name: str, parts: np.ndarray) -> Value:
+        """Return the mean over seeds of sum / sum of (seeds, clips, 2), and the same of each draw."""
+        sums = np.zeros((len(parts), self._times.shape[1], 2))
+        for own, of_seed in zip(sums, parts, strict=True):
+            np.add.at(own, self._unit, of_seed)
+        drawn = self._times @ sums  # (seeds, draws, 2)
+        values = over_seeds(drawn[..., :1] / drawn[..., 1:], np.random.default_rng(zlib.crc32(name.encode())))
+        whole = sums.sum(1)
+        return float((whole[:, 0] / whole[:, 1]).mean()), values[:, 0]
 
-    def curve(self, system: System) -> dict[tuple[float, float], np.ndarray]:
-        """Return by setting the counts of each clip (clips, 4)."""
-        return {
-            setting: np.array(
+    def figures(self, name: str, table: np.ndarray, right: dict[str, np.ndarray]) -> dict[str, Value]:
+        """Return all figures of a system with a setting."""
+        parts = {"delay_seconds": table[..., [2, 3]], "false_changes_a_minute": table[..., [0, 1]]} | right
+        return {figure: self.ratio(name, part) for figure, part in parts.items()}
+
+
+def curve_of(clips: list[Truth], system: list[System]) -> Curve:
+    """Return what each setting of the filter makes of a system's seeds."""
+    return {
+        setting: np.array(
+            [
                 [
                     counts(clip, labels_over(probs, clip.seconds, setting))
-                    for clip, probs in zip(self.clips, system.frames, strict=True)
+                    for clip, probs in zip(clips, one.frames, strict=True)
                 ]
-            )
-            for setting in GRID
-        }
+                for one in system
+            ]
+        )
+        for setting in GRID
+    }
 
-    def accuracy(self, system: System) -> tuple[tuple[float, np.ndarray], tuple[float, np.ndarray]]:
-        """Return the accuracy of frames and of clips that have a class, with draws."""
-        right = [
-            [(p.argmax(1) == c.labels).sum(), len(p)] for p, c in zip(system.frames, self.clips, strict=True)
-        ]
-        whole = [[c.label == p.argmax(), c.label >= 0] for p, c in zip(system.clips, self.clips, strict=True)]
-        return self.ratio(np.array(right, float)), self.ratio(np.array(whole, float))
+
+def accuracy_parts(clips: list[Truth], system: list[System]) -> dict[str, np.ndarray]:
+    """Return how many frames, and whether each clip that has a class, are classified correctly, of how many."""
+    frames = [
+        [[(p.argmax(1) == c.labels).sum(), len(p)] for p, c in zip(one.frames, clips, strict=True)]
+        for one in system
+    ]
+    whole = [
+        [[c.label == p.argmax(), c.label >= 0] for p, c in zip(one.clips, clips, strict=True)]
+        for one in system
+    ]
+    return {"accuracy_frames": np.array(frames, float), "accuracy_clips": np.array(whole, float)}
 
 
 def point(table: np.ndarray) -> tuple[float, float]:
-    """Return delay in seconds and false changes a minute."""
-    sums = table.sum(0)
+    """Return delay in seconds and false changes a minute, of all seeds together."""
+    sums = table.sum((0, 1))
     return sums[2] / sums[3], sums[0] / sums[1]
 
 
-def chosen(curve: dict, latest: float) -> tuple[float, float]:
+def chosen(curve: Curve, latest: float) -> tuple[float, float]:
     """Return the setting with the fewest false changes that is no later; the fastest where all are."""
     points = {setting: point(table) for setting, table in curve.items()}
     allowed = [s for s in points if points[s][0] <= latest] or [min(points, key=lambda s: points[s][0])]
@@ -187,41 +215,30 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return kept
 
 
-def interval_of(value: tuple[float, np.ndarray], lowest: float = -np.inf) -> Interval:
-    return interval(value[0], value[1], lowest=lowest, highest=np.inf)
+def row_of(name: str, setting: tuple, figure: str, over: str, value: Value) -> tuple:
+    """Return a row of the table."""
+    one = interval(value[0], value[1], lowest=-np.inf, highest=np.inf)
+    return name, *setting, figure, over, *(f"{v:.4f}" for v in (one.point, one.low, one.high))
 
 
-def rows_of(
-    name: str, setting: tuple[float, float], is_chosen: bool, judge: Judge, system: System, table: np.ndarray
-):
-    """Yield the rows of a system with a setting."""
-    frames, clips = judge.accuracy(system)
-    figures = {
-        "delay_seconds": judge.ratio(table[:, [2, 3]]),
-        "false_changes_a_minute": judge.ratio(table[:, [0, 1]]),
+def table_rows(judge: Judge, named: dict, curves: dict[str, Curve], right: dict):
+    """Yield the rows of every system with its setting, and of the heads' differences, paired by person or clip."""
+    values = {
+        name: judge.figures(name, curves[system][setting], right[system])
+        for name, (system, setting) in named.items()
     }
-    if is_chosen:
-        figures |= {"accuracy_frames": frames, "accuracy_clips": clips}
-    for figure, value in figures.items():
-        one = interval_of(value)
-        yield name, *setting, figure, *(f"{v:.4f}" for v in (one.point, one.low, one.high)), int(is_chosen)
+    for name, (_, setting) in named.items():
+        yield from (row_of(name, setting, f, judge.over, value) for f, value in values[name].items())
+    for other in ("filter as it ships", "filter chosen here", "head frame"):
+        for head in HEADS[1:]:
+            for figure, (own, draws) in values[f"head {head}"].items():
+                there, others = values[other][figure]
+                yield row_of(
+                    f"head {head} minus {other}", ("", ""), figure, judge.over, (own - there, draws - others)
+                )
 
 
-def difference_rows(name: str, against: str, judge: Judge, pairs: dict):
-    """Yield the differences of a system to another, paired by person."""
-    for figure, (a, b) in pairs.items():
-        one = interval_of((a[0] - b[0], a[1] - b[1]))
-        yield (
-            f"{name} minus {against}",
-            "",
-            "",
-            figure,
-            *(f"{v:.4f}" for v in (one.point, one.low, one.high)),
-            1,
-        )
-
-
-def draw_curves(curves: dict[str, dict], picks: dict[str, tuple[float, float]], path: Path) -> None:
+def draw_curves(curves: dict[str, Curve], picks: dict[str, tuple[float, float]], path: Path) -> None:
     """Write delay against false changes of every system."""
     with themed():
         figure = new_figure(300, 500)
@@ -280,6 +297,28 @@ def draw_attention(
         write(figure, path)
 
 
+def trained(data: Dataset, folder: Path, epochs: int, seeds: int) -> dict[str, list[Run]]:
+    """Return the runs of each head, one a seed; what was trained before is taken as it is."""
+    engine, runs = choose_engine(device="cpu", precision="fp32", threads=1), {}
+    for head in HEADS:
+        settings = (f"network.head={head}", f"name=clip-{head}", f"training.epochs={epochs}")
+        recipe = read_recipe("clip", settings)
+        runs[head] = [
+            train(recipe, data.development(), folder / f"clip-{head}-s{seed}", seed=seed, engine=engine)
+            for seed in range(seeds)
+        ]
+        print(head, [run.result()["val"] for run in runs[head]], flush=True)
+    return runs
+
+
+def systems_of(faces: Faces, runs: dict[str, list[Run]]) -> dict[str, list[System]]:
+    """Return what all systems say of a set's clips, by name, one a seed."""
+    engine = choose_engine(device="cpu", precision="fp32", threads=1)
+    features = run_features(runs["gru"][0], engine)(faces.images)
+    heads = {head: [of_run(run, faces, features) for run in some] for head, some in runs.items()}
+    return {BASE: [of_base(faces)]} | heads
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -289,57 +328,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here, as CSV")
     parser.add_argument("--figures", type=Path, help="write clips.svg and clips-attention.png here")
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    engine, data = choose_engine(device="cpu", precision="fp32", threads=1), read_dataset(options.tune)
-    runs = {}
-    for head in HEADS:
-        recipe = read_recipe(
-            "clip", (f"network.head={head}", f"name=clip-{head}", f"training.epochs={options.epochs}")
-        )
-        runs[head] = train(recipe, data.development(), options.runs / f"clip-{head}-s0", engine=engine)
-        print(head, runs[head].result()["val"], flush=True)
-    sets = {
-        "choose": truths(options.tune, ("val", "test")),
-        "held": truths(options.held, ("train", "val", "test")),
-    }
-    judges = {name: Judge(clips) for name, (clips, _) in sets.items()}
-    systems = {name: {BASE: of_base(faces)} for name, (_, faces) in sets.items()}
-    features = {name: run_features(runs["gru"], engine)(faces.images) for name, (_, faces) in sets.items()}
-    for head, run in runs.items():
-        for name, (_, faces) in sets.items():
-            systems[name][head] = of_run(run, faces, features[name])
-    curves = {
-        name: {s: judges[name].curve(system) for s, system in some.items()} for name, some in systems.items()
-    }
-    latest = point(curves["choose"][BASE][SHIPPED])[0]
-    picks = {name: chosen(curve, latest) for name, curve in curves["choose"].items()}
-    judge, held = judges["held"], curves["held"]
+    runs = trained(read_dataset(options.tune), options.runs, options.epochs, options.seeds)
+    clips, faces = truths(options.tune, ("val", "test"))
+    tuned = {name: curve_of(clips, system) for name, system in systems_of(faces, runs).items()}
+    latest = point(tuned[BASE][SHIPPED])[0]
+    picks = {name: chosen(curve, latest) for name, curve in tuned.items()}
+    clips, faces = truths(options.held, ("train", "val", "test"))
+    systems = systems_of(faces, runs)
+    curves = {name: curve_of(clips, system) for name, system in systems.items()}
+    right = {name: accuracy_parts(clips, system) for name, system in systems.items()}
     named = {"single frames": (BASE, (0, 1)), "filter as it ships": (BASE, SHIPPED)}
     named |= {"filter chosen here": (BASE, picks[BASE]), "head frame alone": ("frame", (0, 1))}
     named |= {f"head {head}": (head, picks[head]) for head in HEADS}
-    rows = []
-    for name, (system, setting) in named.items():
-        rows += rows_of(name, setting, True, judge, systems["held"][system], held[system][setting])
-    for other in ("filter as it ships", "filter chosen here", "head frame"):
-        for head in HEADS[1:]:
-            a, b = held[head][picks[head]], held[named[other][0]][named[other][1]]
-            acc = [judge.accuracy(systems["held"][s]) for s in (head, named[other][0])]
-            pairs = {
-                "delay_seconds": [judge.ratio(t[:, [2, 3]]) for t in (a, b)],
-                "false_changes_a_minute": [judge.ratio(t[:, [0, 1]]) for t in (a, b)],
-                "accuracy_frames": [one[0] for one in acc], "accuracy_clips": [one[1] for one in acc],
-            }  # fmt: skip
-            rows += difference_rows(f"head {head}", other, judge, pairs)
+    rows = [row for over in OVER for row in table_rows(Judge(clips, over), named, curves, right)]
     for row in rows:
         print(*row)
     if options.out:
         write_csv(options.out, COLUMNS, rows)
     if options.figures:
-        draw_curves(held, picks, options.figures / "clips.svg")
-        clips, faces = sets["held"]
-        draw_attention(
-            clips, faces, systems["held"]["gru"], data.info.labels, options.figures / "clips-attention.png"
-        )
+        draw_curves(curves, picks, options.figures / "clips.svg")
+        labels = read_dataset(options.held).info.labels
+        draw_attention(clips, faces, systems["gru"][0], labels, options.figures / "clips-attention.png")
 
 
 if __name__ == "__main__":

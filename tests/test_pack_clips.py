@@ -1,3 +1,4 @@
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.clips import pack_clips
-from mien.clips.items import read_items
+from mien.clips.items import ClipItem, read_items
 from mien.clips.tracking import Track, chosen
 from mien.dataset import read_dataset, read_left_out
 from mien.errors import DataError, Stopped
@@ -171,8 +172,8 @@ def test_the_command_tells_what_it_packed_and_left_out(source, tmp_path):
 
 def track(first: int, frames: int, area: float) -> Track:
     """Return a face followed from a frame on."""
-    numbers = list(range(first, first + frames))
-    return Track(numbers, numbers, [n / 25 for n in numbers], area * frames)
+    numbers = array("I", range(first, first + frames))
+    return Track(numbers, numbers, array("d", (n / 25 for n in numbers)), area * frames)
 
 
 def test_the_clips_face_is_the_one_that_is_largest_for_longest():
@@ -184,3 +185,89 @@ def test_the_clips_face_is_the_one_that_is_largest_for_longest():
     assert not chosen([main], 40).problem
     assert "cut" in chosen([track(0, 20, 900.0), track(20, 20, 900.0), track(40, 20, 900.0)], 60).problem
     assert chosen([], 0).problem and chosen([], 9).problem
+
+
+def video(path: Path, face: np.ndarray) -> None:
+    """Write a video of a face."""
+    import cv2
+
+    path.parent.mkdir(parents=True)
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (WIDTH, HEIGHT))
+    for number in range(FRAMES):
+        canvas = np.full((HEIGHT, WIDTH, 3), 150, np.uint8)
+        canvas[40 : 40 + SIDE, 30 + number : 30 + number + SIDE] = face[..., None]
+        film.write(canvas)
+    film.release()
+
+
+@pytest.mark.parametrize("layout", ["ravdess", "ck+", "dfew"])
+def test_sets_of_the_field_pack_by_a_table_beside_them(faces, tmp_path, layout):
+    """Actors' videos, sequences of subjects and videos with numbered classes keep class, split and person."""
+    happy, sad = faces
+    if layout == "ravdess":  # Actor_NN/MODALITY-CHANNEL-EMOTION-….mp4
+        names = ["Actor_01/01-02-03-01-01-01-01.mp4", "Actor_02/01-02-04-01-01-01-02.mp4"]
+        columns, labels = ["happy,train,Actor_01", "sad,test,Actor_02"], ()
+    elif layout == "ck+":  # SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER.png, from neutral to the apex
+        names = ["S005/001", "S010/002"]
+        columns, labels = ["happy,,S005", "sad,,S010"], ()
+    else:  # NUMBER.mp4 and a class from 1 to 7
+        names = ["clips/1.mp4", "clips2/2.mp4"]
+        columns, labels = ["1,train,", "2,test,"], ("1=happy", "2=sad")
+    for name, face in zip(names, (happy, sad), strict=True):
+        if layout != "ck+":
+            video(tmp_path / name, face)
+            continue
+        frames(tmp_path / name, face)
+        for file in (tmp_path / name).iterdir():
+            file.rename(file.with_name(f"{name.replace('/', '_')}_{int(file.stem) + 1:08}.png"))
+
+    rows = [f"{name},{rest}" for name, rest in zip(names, columns, strict=True)]
+    info = pack_clips(table(tmp_path, *rows), tmp_path / "set", labels=labels)
+    packed = read_dataset(tmp_path / "set").whole().table
+
+    assert (2, 0, 2 * FRAMES) == (info.clips, len(read_left_out(info)), len(packed["id"]))
+    assert ["happy"] * FRAMES + ["sad"] * FRAMES == packed["label"].tolist()
+    assert dict(zip(names, [line.split(",")[2] for line in columns], strict=True)) == dict(
+        zip(packed["clip"].tolist(), packed["person"].tolist(), strict=True)
+    )
+    if layout != "ck+":
+        assert ["train"] * FRAMES + ["test"] * FRAMES == packed["split"].tolist()
+
+
+def test_clips_without_frames_and_cuts_are_left_out_by_name(faces, source, tmp_path):
+    """A missing file, an empty folder and cuts to other faces have a line each; with no clip left nothing is written."""
+    frames(tmp_path / "cut", faces[0], count=12)
+    for number in range(4, 8):
+        still = tmp_path / "cut" / f"{number:04}.png"
+        Image.fromarray(np.roll(np.array(Image.open(still)), 150, 1)).save(still)
+    (tmp_path / "empty").mkdir()
+    bad = ["missing.mp4,happy,,a", "empty,happy,,b", "cut,happy,,c"]
+    info = pack_clips(table(tmp_path, *bad, f"{source / 'sad' / 'one'},sad,,d"), tmp_path / "set")
+    with pytest.raises(DataError) as error:
+        pack_clips(table(tmp_path, *bad), tmp_path / "none")
+
+    assert {"missing.mp4", "empty", "cut"} == set(dict(read_left_out(info)))
+    assert "3 parts" in dict(read_left_out(info))["cut"]
+    assert "missing.mp4" in str(error.value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_of_a_crowd_the_largest_faces_are_cropped(faces, tmp_path, monkeypatch):
+    """Of more faces than are kept the clip's is found all the same, and its file of crops holds no others."""
+    import mien.clips.tracking as tracking
+
+    monkeypatch.setattr(tracking, "MOST_FACES", 1)
+    happy, _ = faces
+    small = np.asarray(Image.fromarray(happy).resize((48, 48), Image.Resampling.BOX))
+    behind = np.full((SIDE, SIDE), 150, np.uint8)
+    behind[:48, :48] = small
+    frames(tmp_path / "crowd", behind, happy)
+    item = ClipItem(str(tmp_path / "crowd"), "crowd", "happy", None, "")
+    limits, crops = tracking.Limits(), tmp_path / "crops"
+    tracked = tracking.track_clip(
+        item, crops, finder=tracking.Finder(), side=48, limits=limits, rate=25, stop=lambda: False
+    )
+
+    assert not tracked.problem
+    assert list(range(FRAMES)) == list(tracked.track.frames)
+    assert FRAMES * 48 * 48 == crops.stat().st_size

@@ -17,6 +17,7 @@ from mien.clips.splits import fill_clip_splits
 from mien.clips.tracking import Track, Tracked, track_clip
 from mien.dataset import DatasetInfo, DatasetWriter, read_dataset, standing, units_of, writing_dataset
 from mien.errors import DataError, FolderExists, MienError
+from mien.faces import Finder
 from mien.files import make_folder
 from mien.pack import empty_classes
 from mien.pack.naming import Naming
@@ -79,7 +80,8 @@ def pack_clips(
     }
     if not target.exists():
         try:
-            track = partial(track_clip, side=side, limits=limits, rate=rate, stop=stop)
+            finder = Finder(threads=1)  # one for all clips: its network takes .1 s to read
+            track = partial(track_clip, finder=finder, side=side, limits=limits, rate=rate, stop=stop)
             _make(_Job(source, items, digests, naming, strict, options), target, origin, track, progress)
             return read_dataset(target).info
         except FolderExists:
@@ -160,7 +162,7 @@ def _write(writer: DatasetWriter, item: ClipItem, tracked: Tracked, crops: Path)
     """Write the faces of a clip."""
     start, moments = tracked.track.seconds[0], zip(tracked.track.frames, tracked.track.seconds, strict=True)
     for pixels, (frame, seconds) in zip(tracked.pixels(crops, writer.side), moments, strict=True):
-        moment = (item.name, str(frame), f"{seconds - start:.4f}", item.person)
+        moment = (item.name, frame, f"{seconds - start:.4f}", item.person)
         source = f"{item.name} frame {frame}"
         writer.add(pixels, label=item.label, split=item.split, source=source, extra=moment)
 

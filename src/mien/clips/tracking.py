@@ -1,10 +1,11 @@
 """One clip tracked: the crops of the face that it shows, or why it has none. Knows nothing about data sets.
 
-Crops of all faces are appended to a file as they come, so memory does not grow with a clip's length; which face is the
+Crops of the faces are appended to a file as they come, so memory grows by 16 bytes a face and frame; which face is the
 clip's is decided at its end. What is known of a clip is written last, so that a stopped job keeps what it finished.
 """
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,11 +19,14 @@ from mien.files import write_atomic
 from mien.reading import LARGEST_TABLE, read_bytes
 from mien.text import many
 from mien.video.follow import Follower
+from mien.video.footage import Footage
 from mien.video.run import Limits
 from mien.video.sources import sources
 
+COLUMNS = ("crops", "frames", "seconds")  # of a track, in the note of a clip
 FEWEST_FRAMES = 2
 LEAST_SHARE = 0.5  # of a clip's frames in which its face must be followed
+MOST_FACES = 8  # of a frame that are cropped, the largest: the clip's face is among them
 RIVAL = (
     0.5  # share of the face's frames, and of its area summed over them, from which on another one is a rival
 )
@@ -32,9 +36,9 @@ RIVAL = (
 class Track:
     """A face as long as it is followed: which crops are its own, and when."""
 
-    crops: list[int] = field(default_factory=list)  # places in the file of crops
-    frames: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    crops: "array[int]" = field(default_factory=lambda: array("I"))  # places in the file of crops
+    frames: "array[int]" = field(default_factory=lambda: array("I"))
+    seconds: "array[float]" = field(default_factory=lambda: array("d"))
     area: float = 0.0  # of its boxes, summed
 
 
@@ -56,21 +60,29 @@ class Tracked:
 
 
 def track_clip(
-    item: ClipItem, crops: Path, *, side: int, limits: Limits, rate: float, stop: Callable[[], bool]
+    item: ClipItem,
+    crops: Path,
+    *,
+    finder: Finder,
+    side: int,
+    limits: Limits,
+    rate: float,
+    stop: Callable[[], bool],
 ) -> Tracked:
     """Return a clip's face, tracked now or by an earlier job; `crops` is the file of its crops.
 
-    `rate` is that of numbered pictures. Raises Stopped where `stop()` says so.
+    `finder` may be that of other clips; `rate` is that of numbered pictures. Raises Stopped where `stop()` says so.
     """
     note = crops.with_suffix(".json")
     if (known := _read(note)) is not None:
         return known
     try:
-        tracked = _tracked(item, crops, side, limits, rate, stop)
+        footage = _opened(item, rate, stop)
+        tracked = _tracked(item, footage, crops, side, Follower(finder), limits, stop)
     except VideoError as error:
         tracked = Tracked(Track(), str(error))
     track = tracked.track
-    value = {"crops": track.crops, "frames": track.frames, "seconds": track.seconds}
+    value = {name: getattr(track, name).tolist() for name in COLUMNS}
     write_atomic(note, json.dumps(value | {"problem": tracked.problem, "partial": tracked.partial}))
     return tracked
 
@@ -80,25 +92,38 @@ def _read(note: Path) -> Tracked | None:
     if not note.exists():
         return None
     value = json.loads(read_bytes(note, LARGEST_TABLE))
-    track = Track(value["crops"], value["frames"], value["seconds"])
+    track = Track()
+    for name in COLUMNS:
+        getattr(track, name).extend(value[name])
     return Tracked(track, value["problem"], value["partial"])
 
 
+def _opened(item: ClipItem, rate: float, stop: Callable[[], bool]) -> Footage:
+    """Return a clip's frames; VideoError where there is not one clip at its place."""
+    places = sources([item.place], None, stop=stop, rate=rate)
+    if len(places) > 1:
+        raise VideoError(f"a folder with {len(places):,} clips in it, not one")
+    return places[0].open()
+
+
 def _tracked(
-    item: ClipItem, crops: Path, side: int, limits: Limits, rate: float, stop: Callable[[], bool]
+    item: ClipItem,
+    footage: Footage,
+    crops: Path,
+    side: int,
+    follower: Follower,
+    limits: Limits,
+    stop: Callable[[], bool],
 ) -> Tracked:
-    found = sources([item.place], None, stop=stop, rate=rate)
-    if len(found) > 1:
-        raise VideoError(f"a folder with {len(found):,} clips in it, not one")
     tracks: dict[int, Track] = {}
     count = frames = 0
-    follower = Follower(Finder(threads=1))
-    with closing(found[0].open()) as footage, open(crops, "wb") as file:
+    with closing(footage), open(crops, "wb") as file:
         for frame in limits.within(footage.frames()):
             if stop():
                 raise Stopped(f"{item.name}: stopped; clips that were finished are kept for the same command")
             frames += 1
-            for number, face in follower.step(frame.pixels, frame.seconds):
+            faces = follower.step(frame.pixels, frame.seconds)
+            for number, face in sorted(faces, key=lambda one: -one[1].area)[:MOST_FACES]:
                 track = tracks.setdefault(number, Track())
                 file.write(align(frame.pixels, face, side).tobytes())
                 track.crops.append(count)

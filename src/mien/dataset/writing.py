@@ -77,7 +77,7 @@ class DatasetWriter:
         self._faces.seek(0)
         self._faces.write(npy_header(len(self.rows), self.side))
         self.close()
-        table = [(r.id, r.label, r.split, r.source, r.group, *r.extra) for r in self.rows]
+        table = ((r.id, r.label, r.split, r.source, r.group, *r.extra) for r in self.rows)
         _write_csv(self._folder / "table.csv", COLUMNS + self._extra, table)
         if self.left_out:
             _write_csv(self._folder / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, self.left_out)

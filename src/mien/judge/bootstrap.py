@@ -65,7 +65,7 @@ def bootstrap(
     for start in range(0, draws, chunk):
         times = times_drawn(faces_rng, min(chunk, draws - start), groups)
         for part, sample, rng in zip(parts, networks, seed_rngs, strict=True):
-            part.append(_over_seeds(figures(sample.drawn(times)), rng))  # (K, chunk, figures)
+            part.append(over_seeds(figures(sample.drawn(times)), rng))  # (K, chunk, figures)
     return [np.concatenate(part) for part in parts]
 
 
@@ -78,7 +78,7 @@ def times_drawn(rng: np.random.Generator, draws: int, groups: int) -> np.ndarray
     return times
 
 
-def _over_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def over_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the mean over seeds (K, draws, figures) -> (draws, figures), with the noise of few seeds."""
     seeds, draws, _ = values.shape
     mean = values.mean(0)
