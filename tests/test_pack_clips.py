@@ -235,7 +235,7 @@ def test_sets_of_the_field_pack_by_a_table_beside_them(faces, tmp_path, layout):
 
 
 def test_clips_without_frames_and_cuts_are_left_out_by_name(faces, source, tmp_path):
-    """A missing file, an empty folder and cuts to other faces have a line each; with no clip left nothing is written."""
+    """A missing file, an empty folder and cuts to other faces have a line each; with no clip there is no data set."""
     frames(tmp_path / "cut", faces[0], count=12)
     for number in range(4, 8):
         still = tmp_path / "cut" / f"{number:04}.png"
