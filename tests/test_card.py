@@ -1,9 +1,11 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.errors import DataError
+from mien.export.card import verdicts_by_part
 from mien.export.reports import report_sections
 from mien.model import read_model
 from mien.model.card import (
@@ -21,6 +23,7 @@ from mien.model.card import (
     scores_of,
     sections_of,
 )
+from mien.predictions import Predictions
 
 TABLE = (
     "|  | val | test, clean |\n| --- | ---: | ---: |\n| accuracy % | 70.5 [69.0, 72.0] | 68.0 [66.0, 70.0] |"
@@ -65,6 +68,27 @@ def test_the_scores_of_a_card_are_a_model_index():
     assert ["val", "test"] == [one["dataset"]["split"] for one in model["results"]]
     assert {"type": "accuracy", "name": "accuracy %", "value": 70.5} == model["results"][0]["metrics"][0]
     assert [] == model_index(compose("toy", "A network.", {}), "toy", "fer2013")
+
+
+@pytest.mark.parametrize(
+    ("clean", "strict", "parts"),
+    [
+        ([1, 1, 1, 1], None, {"test": 4}),
+        ([1, 1, 1, 0], None, {"test": 4, "test, clean": 3}),
+        ([1, 1, 1, 0], [1, 1, 0, 0], {"test": 4, "test, clean": 3, "test, strictly clean": 2}),
+        ([1, 1, 1, 0], [1, 1, 1, 0], {"test": 4, "test, clean": 3}),
+        ([0, 0, 0, 0], [0, 0, 0, 0], {"test": 4}),
+    ],
+)
+def test_a_card_judges_each_part_that_is_known(clean, strict, parts):
+    """Clean and strictly clean faces have results of their own where they are fewer, and some."""
+    ids, labels = np.array(list("abcd")), np.array([0, 1, 0, 1])
+    known = None if strict is None else np.array(strict, bool)
+    table = Predictions(
+        ("x", "y"), ids, labels, np.full(4, "test"), np.eye(2)[labels], ids, np.array(clean, bool), known
+    )
+
+    assert parts == {name: verdict.faces for name, verdict in verdicts_by_part({"test": table}).items()}
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def _data(model: Model) -> str:
 
 
 def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str]:
-    verdicts = _verdicts(splits)
+    verdicts = verdicts_by_part(splits)
     sentences = list(dict.fromkeys(began for run in runs if (began := began_with(run))))
     chosen = list(dict.fromkeys(what for run in runs for what in chosen_on_val(run.recipe)))
     val = joined([*chosen, "temperature and threshold"])
@@ -200,7 +200,7 @@ def _results(splits: Mapping[str, Predictions], runs: Sequence[Run]) -> list[str
     ]
 
 
-def _verdicts(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
+def verdicts_by_part(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
     """Return the verdicts on each split, whole and, where these are known and smaller, on its cleaner parts."""
     verdicts = {}
     for split, predictions in splits.items():
