@@ -1,9 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from clip_faces import clip_set
+from safetensors.torch import load_file
+from torch import nn
 from typer.testing import CliRunner
 
 from mien.audit import audit
@@ -14,8 +17,11 @@ from mien.evaluate import evaluate, predictions_of_clips
 from mien.export import export
 from mien.folds import Fold
 from mien.model import read_model
+from mien.networks import build
 from mien.networks.clip import ClipNetwork
 from mien.networks.engine import choose_engine
+from mien.networks.graph import exported
+from mien.networks.graph_module import GraphModule
 from mien.predictions import read_predictions
 from mien.recipe import ClipHead, read_recipe
 from mien.render import render_clips
@@ -240,3 +246,54 @@ def test_an_audit_compares_clips_and_not_the_frames_of_one(tmp_path):
     pairs = {(f.row // 4, f.other // 4) for f in findings if f.other is not None}
 
     assert {frozenset(pair) for pair in pairs} == {frozenset((0, 6))}
+
+
+END_TO_END = ("network.end_to_end=true", "network.window=4", "optimizer.lr=0.001", *BRIEF)
+
+
+def test_end_to_end_the_frames_network_is_trained_resumed_and_exported(clips, engine, tmp_path):
+    """Its weights move with the head's, a stopped run ends in the same bytes, and one file answers as the run does."""
+    recipe, data = read_recipe("clip", END_TO_END), clips.development()
+    run = train(recipe, data, tmp_path / "whole", engine=engine)
+    steps = iter(range(100))
+    with pytest.raises(Stopped):
+        train(recipe, data, tmp_path / "again", engine=engine, stop=lambda: next(steps) > 2)
+    again = train(recipe, data, tmp_path / "again", engine=engine)
+    model = export([run.folder], tmp_path / "live.onnx")
+    frames, _ = predictions_of_clips(model, data.val, "val")
+    trained = load_file(run.folder / "weights.safetensors")
+    fresh = build(recipe.network, side=48, classes=2).state_dict()
+    of_frames = [name for name in fresh if name.startswith("frames.")]
+
+    assert run.result()["weights_sha256"] == again.result()["weights_sha256"]
+    assert of_frames
+    assert all(not torch.equal(trained[name], fresh[name]) for name in of_frames if fresh[name].ndim == 4)
+    assert (frames.probs.argmax(1) == evaluate(run.folder).probs.argmax(1)).all()
+    assert "end to end" in model.card
+
+
+class Tiny(nn.Module):
+    """Operators that the networks which ship do not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2)
+
+    def forward(self, x):
+        """Return a map (N, 4, 3, 3)."""
+        x = nn.functional.max_pool2d(self.first(x.float() / 255), 3, 2, 1)
+        return x + self.second(x) * 0.5
+
+
+def test_a_graph_is_the_same_in_torch():
+    """Its weights are parameters, its answers are those of what was exported, and unchanged it is written as it was."""
+    tiny, x = Tiny().eval(), torch.randint(0, 256, (2, 1, 6, 6), dtype=torch.uint8)
+    model = onnx.load_model_from_string(exported(tiny, (x,), ["faces"], ["map"]))
+    graph = GraphModule(model)
+
+    assert torch.allclose(tiny(x), graph(x), atol=1e-6)
+    assert {p.shape for p in tiny.parameters()} == {p.shape for p in graph.parameters()}
+    assert model.SerializeToString() == graph.written().SerializeToString()
+    model.graph.node[-1].op_type = "QLinearConv"
+    with pytest.raises(RecipeError):
+        GraphModule(model)

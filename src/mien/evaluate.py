@@ -302,12 +302,12 @@ def predict_faces(run: Run, network, engine, faces: Faces, split: str) -> Predic
 def predict_clips(run: Run, network, engine, faces: Faces, split: str) -> tuple[Predictions, Predictions]:
     """Return a head's predictions of the frames, and of the clips that have a class, at the end of each."""
     from mien.networks.engine import on_threads
-    from mien.train.clips import classify_clip, clips_of, run_features
+    from mien.train.clips import classify_clip, clips_of, inputs_of
 
     probs = np.empty((len(faces), len(run.data.labels)))
     ends = {}
     with on_threads(engine.threads):
-        for clip in clips_of(faces, run_features(run, engine)(faces.images), engine.device):
+        for clip in clips_of(faces, inputs_of(run, engine, faces), engine.device):
             probs[clip.rows], so_far, _ = classify_clip(network, clip)
             ends[clip.rows[-1]] = so_far[-1]
     return as_predictions(run.data.labels, faces, split, probs), _of_clips(

@@ -112,10 +112,11 @@ def _over_time(model: Model, run: Run) -> str:
     network = run.recipe.network
     if not (model.state_size and isinstance(network, ClipHead)):
         return ""
+    trained_along = " (trained along with it, end to end)" if network.end_to_end else ""
     return (
         f" It knows time: those parameters are a head ({network.head}) that reads the features which the model "
-        f"{Path(network.pretrained).stem} gives of each frame and remembers {thousands(model.state_size)} numbers a "
-        f"face. The results are those of the frames of clips, in their order."
+        f"{Path(network.pretrained).stem} gives of each frame{trained_along} and remembers "
+        f"{thousands(model.state_size)} numbers a face. The results are those of the frames of clips, in their order."
     )
 
 

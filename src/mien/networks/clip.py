@@ -142,6 +142,10 @@ class ClipNetwork(nn.Module):
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0).clamp_min(1e-3))
 
+    def example(self, side: int) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG002 (of networks that take faces)
+        """Return a frame of one face, as `forward` takes it; faces have `side` pixels."""
+        return torch.zeros(1, 1, len(self.mean)), torch.zeros(1, 1)
+
     def start(self, faces: int) -> torch.Tensor:
         """Return the state of so many faces before their first frame, zeros (N, size)."""
         return torch.zeros(faces, self.state_size, device=self.mean.device)

@@ -6,6 +6,7 @@ from torch import nn
 
 from mien.model import CLIP_OUTPUT, NEXT_STATE, OUTPUT, SECONDS, STATE
 from mien.networks.clip import ClipNetwork
+from mien.networks.end_to_end import EndToEnd
 from mien.networks.features import FrameFeatures
 from mien.networks.features_graph import FEATURES
 from mien.networks.graph import exported
@@ -23,7 +24,8 @@ class LiveHead(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return probabilities of the frame and of the clip so far (N, C), and the next state (N, D)."""
         network = self.network
-        hidden, pooled, _, after = network.step(network.inputs(features, seconds), seconds, state)
+        x = ClipNetwork.inputs(network, features, seconds)  # of features, also where the network takes faces
+        hidden, pooled, _, after = network.step(x, seconds, state)
         frames, clips = network.frame_classifier(hidden), network.clip_classifier(pooled)
         return (frames / self.temperature).softmax(1), (clips / self.temperature).softmax(1), after
 
@@ -33,7 +35,8 @@ def clip_graph(network: ClipNetwork, features: FrameFeatures, temperature: float
     example = torch.zeros(2, features.size), torch.zeros(2), network.start(2)
     names = [FEATURES, SECONDS, STATE], [OUTPUT, CLIP_OUTPUT, NEXT_STATE]
     head = load_model_from_string(exported(LiveHead(network.eval(), temperature), example, *names))
-    base = compose.add_prefix(features.graph, "frame/", rename_inputs=False, rename_outputs=False)
+    graph = network.frames.written() if isinstance(network, EndToEnd) else features.graph
+    base = compose.add_prefix(graph, "frame/", rename_inputs=False, rename_outputs=False)
     whole = compose.merge_models(base, head, io_map=[(FEATURES, FEATURES)])
     del whole.graph.value_info[:]
     return whole.SerializeToString()

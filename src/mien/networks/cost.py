@@ -18,7 +18,7 @@ def parameter_count(network: nn.Module) -> int:
 def _example(network: nn.Module, side: int) -> tuple[torch.Tensor, ...]:
     """Return what a network takes, of one face."""
     if isinstance(network, ClipNetwork):
-        return torch.zeros(1, 1, len(network.mean)), torch.zeros(1, 1)
+        return network.example(side)
     return (as_input(torch.zeros(1, side, side, dtype=torch.uint8)),)
 
 

@@ -79,7 +79,19 @@ def clip_network(options: ClipHead, *, side: int, classes: int) -> ClipNetwork:
 
     Raises ModelError for a model that cannot be read, RecipeError for one of faces of another side.
     """
-    return ClipNetwork(options, features=frame_features(options, side=side).size, classes=classes)
+    return network_on(frame_features(options, side=side), options, classes=classes)
+
+
+def network_on(features: FrameFeatures, options: ClipHead, *, classes: int) -> ClipNetwork:
+    """Return the head that reads some features, or, end to end, takes the faces and has the model's weights, too.
+
+    Raises RecipeError where the model's graph cannot be trained.
+    """
+    if not options.end_to_end:
+        return ClipNetwork(options, features=features.size, classes=classes)
+    from mien.networks.end_to_end import EndToEnd, GraphModule
+
+    return EndToEnd(options, GraphModule(features.graph), features=features.size, classes=classes)
 
 
 def frame_features(options: ClipHead, *, side: int, threads: int = 0) -> FrameFeatures:

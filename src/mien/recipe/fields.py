@@ -111,6 +111,7 @@ class ClipHead:
     pretrained: str = (
         "pocket-photos"  # the model whose features are read: a .onnx file, or one that ships by name
     )
+    end_to_end: bool = False  # train that model's network, too: slow, in small batches of short windows
     head: Literal["frame", "mean", "attention", "gru", "tcn"] = (
         "gru"  # frame: remembers nothing, to compare with
     )

@@ -18,7 +18,7 @@ from mien.errors import DataError, RunError, Stopped
 from mien.folds import subset
 from mien.networks.clip import ClipNetwork
 from mien.networks.engine import Engine
-from mien.networks.features import FrameFeatures, cached_features, frame_features
+from mien.networks.features import FrameFeatures, cached_features, frame_features, network_on
 from mien.recipe import ClipHead, Recipe
 from mien.run import Run
 from mien.train.schedule import TrainState, ema_decay_at, lr_at
@@ -34,7 +34,7 @@ LARGEST_GRADIENT = 1.0  # norm, of all weights together
 class Clip:
     """The frames of one clip."""
 
-    features: torch.Tensor  # float32 (T, F)
+    features: torch.Tensor  # float32 (T, F); end to end uint8 (T, S, S), the faces
     seconds: torch.Tensor  # float32 (T,), from the clip's beginning
     labels: torch.Tensor  # int64 (T,)
     label: int  # of the clip; NONE where it has none
@@ -42,7 +42,10 @@ class Clip:
 
 
 def clips_of(faces: Faces, features: np.ndarray, device: str = "cpu") -> list[Clip]:
-    """Return the clips that some faces are the frames of; features are float32 (N, F). DataError for no clips."""
+    """Return the clips that some faces are the frames of; `features` are what a network takes of each (`inputs_of`).
+
+    DataError for no clips.
+    """
     if faces.frames is None:
         raise DataError(
             "a data set of pictures, not of clips: its table has no column clip (mien pack --clips)"
@@ -59,7 +62,7 @@ def clips_of(faces: Faces, features: np.ndarray, device: str = "cpu") -> list[Cl
 class Batch:
     """Windows of some clips, filled up to the longest."""
 
-    features: torch.Tensor  # float32 (N, T, F)
+    features: torch.Tensor  # float32 (N, T, F), or uint8 (N, T, S, S)
     gaps: torch.Tensor  # float32 (N, T), seconds since the frame before, 0 for the first
     labels: torch.Tensor  # int64 (N, T), NONE where nothing is
     last: torch.Tensor  # int64 (N,), the last frame
@@ -187,12 +190,13 @@ def begin_clips(run: Run, data: Development, engine: Engine, stop: Callable[[], 
     features = run_features(run, engine)
     tables = cached_features(run.folder.parent, features, data, check)
     torch.manual_seed(derive_seed(run.seed, "init", 0))
-    network = ClipNetwork(options, features=features.size, classes=len(run.data.labels))
+    network = network_on(features, options, classes=len(run.data.labels))
     network.scale_by(torch.from_numpy(tables[0]))
+    inputs = (data.train.images, data.val.images) if options.end_to_end else tables
     network = network.to(engine.device)
     train, val = (
         clips_of(faces, table, engine.device)
-        for faces, table in zip((data.train, data.val), tables, strict=True)
+        for faces, table in zip((data.train, data.val), inputs, strict=True)
     )
     return ClipTraining(
         recipe=run.recipe,
@@ -223,6 +227,16 @@ def run_features(run: Run, engine: Engine) -> FrameFeatures:
     return features
 
 
+def inputs_of(run: Run, engine: Engine, faces: Faces) -> np.ndarray:
+    """Return what a run's network takes of each face: features, float32 (N, F), or itself, uint8 (N, S, S).
+
+    RunError where the model's file is another one now.
+    """
+    features = run_features(run, engine)
+    assert isinstance(run.recipe.network, ClipHead)
+    return faces.images if run.recipe.network.end_to_end else features(faces.images)
+
+
 def check_clips(recipe: Recipe, data: Development) -> dict:
     """Return file name and sha256 of the model whose features are read, before a folder is made.
 
@@ -234,7 +248,9 @@ def check_clips(recipe: Recipe, data: Development) -> dict:
         raise DataError(
             f"{data.info.folder}: a data set of pictures, and network.kind=clip trains on clips (mien pack --clips)"
         )
-    model = frame_features(options, side=data.info.side).model
+    features = frame_features(options, side=data.info.side)
+    network_on(features, options, classes=len(data.info.labels))
+    model = features.model
     return {"file": model.path.name, "sha256": model.sha256}
 
 
