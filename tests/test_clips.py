@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from mien.audit import audit
 from mien.cli import app
 from mien.dataset import read_dataset, writing_dataset
-from mien.errors import DataError, ModelError, RecipeError, Stopped
+from mien.errors import DataError, ModelError, RecipeError, RunError, Stopped
 from mien.evaluate import evaluate, predictions_of_clips
 from mien.export import export
 from mien.folds import Fold
 from mien.model import read_model
+from mien.model.onnx_file import CHECKSUM, read_onnx, with_metadata, without_metadata
 from mien.networks import build
 from mien.networks.clip import ClipNetwork
 from mien.networks.engine import choose_engine
@@ -297,3 +298,21 @@ def test_a_graph_is_the_same_in_torch():
     model.graph.node[-1].op_type = "QLinearConv"
     with pytest.raises(RecipeError):
         GraphModule(model)
+
+
+def test_another_card_of_the_frames_model_changes_no_run(clips, engine, tmp_path):
+    """A run goes by the graph whose features it reads: another card changes nothing, another graph is refused."""
+    model, data = tmp_path / "mine.onnx", read_model("pocket-photos").path.read_bytes()
+    model.write_bytes(data)
+    recipe, folder = read_recipe("clip", (f"network.pretrained={model}", *BRIEF)), tmp_path / "run"
+    train(recipe, clips.development(), folder, engine=engine)
+    metadata = {key: value for key, value in read_onnx(data).metadata.items() if key != CHECKSUM}
+    model.write_bytes(with_metadata(without_metadata(data), metadata | {"mien.card": "Another card."}))
+
+    assert "Another card." == read_model(model).card
+    assert train(recipe, clips.development(), folder, engine=engine).complete
+    assert len(evaluate(folder)) == len(clips.development().val)
+    (folder / "predictions-val.csv").unlink()
+    model.write_bytes(read_model("pocket").path.read_bytes())
+    with pytest.raises(RunError):
+        evaluate(folder)

@@ -220,9 +220,13 @@ def run_features(run: Run, engine: Engine) -> FrameFeatures:
     """Return what gives the features that a run's head reads; RunError where its model's file is another one now."""
     assert isinstance(run.recipe.network, ClipHead)
     features = frame_features(run.recipe.network, side=run.data.side, threads=engine.threads)
-    if run.init is None or features.model.sha256 != run.init["sha256"]:
+    model = features.model
+    if run.init is None or run.init["sha256"] not in (
+        model.graph_sha256,
+        model.sha256,
+    ):  # earlier: the file's
         raise RunError(
-            f"{features.model.path}: changed since {run.folder} was begun with it; bring it back, or train it anew"
+            f"{model.path}: changed since {run.folder} was begun with it; bring it back, or train it anew"
         )
     return features
 
@@ -238,7 +242,9 @@ def inputs_of(run: Run, engine: Engine, faces: Faces) -> np.ndarray:
 
 
 def check_clips(recipe: Recipe, data: Development) -> dict:
-    """Return file name and sha256 of the model whose features are read, before a folder is made.
+    """Return file name and sha256 of the graph of the model whose features are read, before a folder is made.
+
+    Of the graph, since a file changes with its card.
 
     Raises RecipeError or ModelError where it does not fit, DataError for faces that are no clips.
     """
@@ -251,7 +257,7 @@ def check_clips(recipe: Recipe, data: Development) -> dict:
     features = frame_features(options, side=data.info.side)
     network_on(features, options, classes=len(data.info.labels))
     model = features.model
-    return {"file": model.path.name, "sha256": model.sha256}
+    return {"file": model.path.name, "sha256": model.graph_sha256}
 
 
 def clip_subset(faces: Faces, share: float) -> torch.Tensor:
