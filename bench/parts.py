@@ -53,6 +53,9 @@ def main() -> None:
         "--detect", action="store_true", help="detect faces; else each picture is one (--crop)"
     )
     parser.add_argument("--ray", action="store_true", help="with Ray, too")
+    parser.add_argument(
+        "--once", action="store_true", help="one run, killed in its first tenth; for hundreds of thousands"
+    )
     parser.add_argument("--keep", type=Path, help="a folder for the pictures, made where it is not there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +64,11 @@ def main() -> None:
             write_pictures(source, options.pictures)
         mode = [] if options.detect else ["--crop"]
         one = of_one_thread(source, options.pictures, crop=not options.detect)
+        if options.once:
+            kill_thrice(source, Path(folder) / "whole", options.pictures, mode, of=10 * (KILLS + 1))
         undisturbed(source, Path(folder) / "whole", options.pictures, mode, one)
+        if options.once:
+            return
         killed(source, Path(folder) / "killed", options.pictures, mode)
         same_bytes(Path(folder) / "whole", Path(folder) / "killed")
         if options.ray:
@@ -109,6 +116,7 @@ def command(source: Path, out: Path, mode: list[str], *more: str) -> list[str]:
 
 def undisturbed(source: Path, out: Path, count: int, mode: list[str], one: float) -> None:
     """Run the command to its end and print memory by tenth, and pictures a second of processor time."""
+    there = len(list(out.glob("part-*.parquet")))
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(command(source, out, mode, "--workers", "2"), stderr=subprocess.DEVNULL)
     peaks: dict[int, float] = {}
@@ -123,14 +131,13 @@ def undisturbed(source: Path, out: Path, count: int, mode: list[str], one: float
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"memory, MB at most by tenth: {', '.join(f'{peaks[tenth]:.0f}' for tenth in sorted(peaks))}")
-    speed = count / seconds
+    done = count * (total - there) / total
+    speed = done / seconds
     print(
         f"--parquet: {speed:.1f} pictures a second of processor time, {speed / one:.3f} of one thread's",
         end="",
     )
-    print(
-        f"; {count / (time.perf_counter() - began):.1f} by the clock, {available_cores()} cores", flush=True
-    )
+    print(f"; {done / (time.perf_counter() - began):.1f} by the clock, {available_cores()} cores", flush=True)
     check(source, out, count)
 
 
@@ -167,20 +174,23 @@ def children(pid: int) -> list[int]:
 
 def killed(source: Path, out: Path, count: int, mode: list[str]) -> None:
     """Kill the command three times, at random moments, and let it end the fourth time."""
+    kill_thrice(source, out, count, mode, of=KILLS + 1)
+    subprocess.run(command(source, out, mode, "--workers", "2"), stderr=subprocess.DEVNULL, check=False)
+    check(source, out, count)
+
+
+def kill_thrice(source: Path, out: Path, count: int, mode: list[str], *, of: int) -> None:
+    """Kill the command once 1, 2 and 3 of so many equal shares of the parts are there."""
     rng, total = random.Random(0), 0
     for number in range(1, KILLS + 1):
         process = subprocess.Popen(command(source, out, mode, "--workers", "2"), stderr=subprocess.DEVNULL)
-        while process.poll() is None and (
-            not total or len(list(out.glob("part-*"))) < number * total // (KILLS + 1)
-        ):
+        while process.poll() is None and (not total or len(list(out.glob("part-*"))) < number * total // of):
             total = total or parts_of(out, count)
             time.sleep(0.1)
         time.sleep(rng.uniform(0, 2))
         process.kill()
         process.wait()
         print(f"killed at {len(list(out.glob('part-*')))} of {total} parts", flush=True)
-    subprocess.run(command(source, out, mode, "--workers", "2"), stderr=subprocess.DEVNULL, check=False)
-    check(source, out, count)
 
 
 def on_ray(source: Path, out: Path, count: int, mode: list[str], actors: int) -> None:

@@ -33,7 +33,7 @@ from mien.predict.parts.archives import index
 from mien.predict.parts.cluster import PartActor
 from mien.predict.parts.plan import MOST, Part, plan_of
 from mien.predict.parts.processes import make_parts
-from mien.predict.parts.write import CRASHED, Job, Progress, Totals, write_part
+from mien.predict.parts.write import CRASHED, Job, Totals, write_part
 from mien.predict.sources import Source
 
 PICTURES = 30
@@ -197,7 +197,7 @@ def test_archives_are_read_without_being_extracted(archives, recognizer, tmp_pat
     out = tmp_path_factory.mktemp("out")
     job = Job(recognizer, out, True, {})
     parts = list(plan_of([archives], [], out, None).parts(0, 1))
-    totals = [write_part(job, part, (), lambda progress: None) for part in parts]
+    totals = [write_part(job, part, (), lambda line: None) for part in parts]
     counts = sum((Counter(one.counts) for one in totals), Counter())
     names = pyarrow.parquet.read_table(out)["picture"].to_pylist()
     tar, packed, rows = (archives / name for name in ("a.tar", "b.zip", "c.parquet"))
@@ -316,8 +316,10 @@ def test_a_process_that_ends_is_replaced(recognizer, crops, tmp_path, always):
     messages = list(make_parts(job, [part], 1))
     problems = pyarrow.parquet.read_table(out / "p.parquet")["problem"].to_pylist()
 
-    assert PICTURES == sum(isinstance(message, Progress) for message in messages)
+    lines = [line for message in messages[:-1] for line in message.problems]
     assert isinstance(messages[-1], Totals)
+    assert PICTURES == len(lines)
+    assert ([5] if always else []) == [place for place, line in enumerate(lines) if CRASHED in line]
     assert (CRASHED if always else None) == problems[5]
     assert PICTURES - 1 - always == problems.count(None)
 
@@ -332,7 +334,8 @@ def test_an_actor_makes_a_part_and_says_what_a_process_says(whole, recognizer, c
         actor.close()
     messages = pickle.loads(pickled)
 
-    assert [Progress] * PICTURES + [Totals] == [type(message) for message in messages]
+    assert PICTURES == sum(len(message.problems) for message in messages[:-1])
+    assert isinstance(messages[-1], Totals)
     assert dict(whole[1]) == messages[-1].counts
     assert [part.name] == list(parts_in(tmp_path))
 

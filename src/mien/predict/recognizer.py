@@ -358,13 +358,13 @@ def _on_device(model: Model, device: str, threads: int) -> tuple[Model, Finder, 
         return model.on_device("cpu"), Finder(threads=threads), f"{error}; the CPU is used"
 
 
-def batches(detections: Iterable[Detections]) -> Iterator[list[Detections]]:
+def batches(detections: Iterable[Detections], *, first: int = 1) -> Iterator[list[Detections]]:
     """Yield pictures in groups of `BATCH` faces or a few more, and of at most `BATCH` pictures.
 
-    The first groups are smaller, so that the first answers come soon.
+    The first group has `first`, few so that the first answers come soon, the next up to twice as many, and so on.
     """
     batch: list[Detections] = []
-    faces, enough = 0, 1
+    faces, enough = 0, first
     for one in detections:
         batch.append(one)
         faces += len(one.faces)

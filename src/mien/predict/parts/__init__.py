@@ -111,7 +111,7 @@ class _Work:
             if isinstance(message, Totals):
                 self.keep(message)
             else:
-                yield message.problem
+                yield from message.problems
 
     def in_words(self) -> str:
         """Return how much is there: "out has 3 of 256 parts"."""

@@ -1,13 +1,14 @@
 """One part: its pictures classified in one thread and written as one parquet file, whole or not at all."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mien.errors import PictureError
 from mien.files import whole_file
+from mien.model import BATCH
 from mien.predict.answer import Answer, detected
 from mien.predict.arrow import read_metadata, write_parquet
 from mien.predict.columns import face_table
@@ -31,9 +32,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A picture of a part was looked at; `problem` says why it could not be used, or what is odd about it."""
+    """The next pictures of a part are done; a line each says why one could not be used, or what is odd, or is ""."""
 
-    problem: str = ""
+    problems: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,16 @@ class Totals:
     labels: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def write_part(
-    job: Job, part: Part, crashed: Collection[int], report: Callable[[Progress], object]
-) -> Totals:
+def write_part(job: Job, part: Part, crashed: Collection[int], report: Callable[[str], object]) -> Totals:
     """Classify the pictures of a part, write its file, and return its totals.
 
-    `report` is called after each picture. Those whose places are in `crashed` are not decoded. StorageError where the
-    disk refuses.
+    `report` is called after each picture with its line of Progress. Those whose places are in `crashed` are not
+    decoded. StorageError where the disk refuses.
     """
     counts, labels = Counter[str](), Counter[str]()
 
     def answers() -> Iterator[tuple[str, list[FaceExpression] | PictureError]]:
-        for several in batches(_detections(job, part, crashed, report)):
+        for several in batches(_detections(job, part, crashed, report), first=BATCH):
             for detections, faces in job.recognizer.classify_batch(several):
                 answer: Answer = detections.about
                 counts.update(pictures=1, faces=len(faces), failed=bool(answer.problem))
@@ -81,12 +80,12 @@ def totals_of(job: Job, part: Part) -> Totals | None:
 
 
 def _detections(
-    job: Job, part: Part, crashed: Collection[int], report: Callable[[Progress], object]
+    job: Job, part: Part, crashed: Collection[int], report: Callable[[str], object]
 ) -> Iterator[Detections]:
     for place, source in enumerate(part.chunk.pictures()):
         given: Source = refused(source.name, CRASHED) if place in crashed else source
         detections = detected(job.recognizer, given, crop=job.crop)[0]
         answer: Answer = detections.about
         line = answer.problem or answer.note
-        report(Progress(f"{source.shown}: {line}" if line else ""))
+        report(f"{source.shown}: {line}" if line else "")
         yield detections
