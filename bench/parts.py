@@ -8,8 +8,8 @@ picture must have its row, once. One in a thousand files is broken. Printed are
 - pictures a second of processor time, of all processes, beside one thread of `predict_many` on the same files in
   this process: what parts, processes and parquet cost. The clock, too, which tells little on a busy machine.
 
-With --ray the same parts are made by one and by two actors of a Ray that is started here, one of which is killed, and
-the table must be the same bytes.
+With --ray the same parts are made by one and by two actors of a Ray that is started here, and by two of which one is
+killed; the table must be the same bytes. With --once, for many pictures, there is one run, killed in its first tenth.
 """
 
 import argparse
@@ -72,9 +72,9 @@ def main() -> None:
         killed(source, Path(folder) / "killed", options.pictures, mode)
         same_bytes(Path(folder) / "whole", Path(folder) / "killed")
         if options.ray:
-            for actors in (1, 2):
-                on_ray(source, Path(folder) / f"ray{actors}", options.pictures, mode, actors)
-                same_bytes(Path(folder) / "whole", Path(folder) / f"ray{actors}")
+            ray_ratio(source, Path(folder), options.pictures, mode)
+            on_ray(source, Path(folder) / "ray", options.pictures, mode, 2, kill=True)
+            same_bytes(Path(folder) / "whole", Path(folder) / "ray")
 
 
 def write_pictures(folder: Path, count: int) -> None:
@@ -143,11 +143,16 @@ def undisturbed(source: Path, out: Path, count: int, mode: list[str], one: float
 
 def parts_of(out: Path, count: int) -> int:
     """Return how many parts there will be, from the first one's pictures."""
+    pictures = parts_pictures(out)
+    return -(-count // pictures) if pictures else 0
+
+
+def parts_pictures(out: Path) -> int:
+    """Return how many pictures are in a part, 0 where none is there."""
     first = next(out.glob("part-*.parquet"), None)
     if first is None:
         return 0
-    pictures = json.loads(parquet.read_metadata(first).metadata[b"mien"])["counts"]["pictures"]
-    return -(-count // pictures)
+    return json.loads(parquet.read_metadata(first).metadata[b"mien"])["counts"]["pictures"]
 
 
 def tree_megabytes(pid: int) -> float:
@@ -193,21 +198,35 @@ def kill_thrice(source: Path, out: Path, count: int, mode: list[str], *, of: int
         print(f"killed at {len(list(out.glob('part-*')))} of {total} parts", flush=True)
 
 
-def on_ray(source: Path, out: Path, count: int, mode: list[str], actors: int) -> None:
-    """Make the same parts by Ray; of two actors one is killed on the way."""
-    began = time.perf_counter()
+def ray_ratio(source: Path, folder: Path, count: int, mode: list[str]) -> None:
+    """Print what a second actor gains."""
+    one, two = (on_ray(source, folder / f"ray{n}", count, mode, n, kill=False) for n in (1, 2))
+    print(
+        f"Ray: {one:.1f} pictures a second with one actor, {two:.1f} with two, ratio {two / one:.2f}",
+        flush=True,
+    )
+
+
+def on_ray(source: Path, out: Path, count: int, mode: list[str], actors: int, *, kill: bool) -> float:
+    """Make the same parts by Ray, of whose actors one may be killed, and return pictures a second once all are warm."""
     arguments = command(source, out, mode, "--ray", "local", "--workers", str(actors))
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    while process.poll() is None and actors > 1 and len(list(out.glob("part-*"))) < 3:
+    while process.poll() is None and kill and len(list(out.glob("part-*"))) < 3:
         time.sleep(0.1)
-    if actors > 1:
+    if kill:
         victim = actor_processes()[0]
         os.kill(victim, signal.SIGKILL)
         print(f"killed the actor {victim}")
     process.wait()
-    clock = time.perf_counter() - began
-    print(f"Ray, {actors} actors: {count / clock:.1f} pictures a second by the clock", flush=True)
     check(source, out, count)
+    return warm_speed(out)
+
+
+def warm_speed(out: Path) -> float:
+    """Return the pictures a second of the second half of the parts, by the times of their files."""
+    times = sorted(path.stat().st_mtime for path in out.glob("part-*"))
+    first, last = len(times) // 2, len(times) - 3  # the last are made while others have nothing left to do
+    return (last - first) * parts_pictures(out) / (times[last] - times[first])
 
 
 def actor_processes() -> list[int]:

@@ -6,7 +6,6 @@ pip install 'mien[ray]' 'dask[dataframe]'; Ray needs a machine that starts its p
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -35,20 +34,21 @@ def test_ray_makes_the_parts_of_one_machine(many, toy_model, tmp_path):
     pytest.importorskip("ray")
     recognizer, out = Recognizer(toy_model), tmp_path / "ray"
     counts = run(recognizer, many, tmp_path / "whole", part_pictures=50)
-    killer = threading.Thread(target=kill_an_actor, args=(out,))
+    ended = threading.Event()
+    killer = threading.Thread(target=kill_an_actor, args=(out, ended))
     killer.start()
     try:
         assert counts == run(recognizer, many, out, part_pictures=50, ray="local", workers=2)
     finally:
+        ended.set()
         killer.join()
     assert parts_in(tmp_path / "whole") == parts_in(out)
 
 
-def kill_an_actor(out: Path) -> None:
+def kill_an_actor(out: Path, ended: threading.Event) -> None:
     """Kill one of Ray's actors, once two parts are made."""
-    until = time.monotonic() + 300
-    while time.monotonic() < until and len(list(out.glob("part-*"))) < 2:
-        time.sleep(0.01)
+    while not ended.wait(0.01) and len(list(out.glob("part-*"))) < 2:
+        pass
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         line = place.read_bytes()
         if line.startswith(b"ray::") and b"PartActor" in line:

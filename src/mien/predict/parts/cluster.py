@@ -61,7 +61,7 @@ def make_parts_on_cluster(
             PartActor,
             fn_constructor_args=(job,),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
             num_cpus=1,
         )
         try:
@@ -81,8 +81,9 @@ def _connected(address: str) -> Iterator[Any]:
     import ray
     import ray.data
 
+    started_here = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **started_here)
     except Exception as error:  # Ray's own errors have no common class but this
         raise StorageError(f"--ray {address}: no Ray cluster can be reached there ({_line(error)})") from None
     context = ray.data.DataContext.get_current()
