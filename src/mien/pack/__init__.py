@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from mien.dataset import PERSON, DatasetInfo, DatasetWriter, Row, read_dataset, standing, writing_dataset
 from mien.errors import DataError, FolderExists
 from mien.labels import FERPLUS_LABELS, FERPLUS_VOTES, LABELS
+from mien.pack.archives import archive_tree, archives_tree, is_archive_name
 from mien.pack.fer2013 import COLUMNS, SIDE, read_faces
 from mien.pack.ferplus import Votes, majority_of, read_votes
 from mien.pack.folders import is_picture, read_folder
@@ -25,7 +26,7 @@ from mien.pack.naming import LEFT_OUT, Naming
 from mien.pack.parquet import count_rows, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
-from mien.pack.tree import shown, walk
+from mien.pack.tree import Tree, shown, walk
 from mien.progress import Counting
 from mien.reading import sha256_file
 from mien.text import many
@@ -253,6 +254,8 @@ def _open(source: Path, naming: Naming, detect: bool) -> Source:
     """Open a source and detect its kind; its faces are not read yet."""
     if source.is_dir():
         return _open_folder(source, naming, detect)
+    if is_archive_name(source.name) and source.is_file() and (tree := _pictures_in(source)):
+        return _from_tree(tree, naming, detect)
     sha256 = _sha256(source)
     if source.suffix == ".parquet":
         return _parquet(source.parent, [PurePosixPath(source.name)], naming)
@@ -287,6 +290,21 @@ def _open_folder(source: Path, naming: Naming, detect: bool) -> Source:
     tables = [file for file in tree.files if file.suffix == ".parquet"]
     if tables and not any(map(is_picture, tree.files)):
         return _parquet(source, tables, naming)
+    archives = [file for file in tree.files if is_archive_name(file.name)]
+    if archives and not any(map(is_picture, tree.files)):
+        packed = archives_tree(source, archives)
+        tree = packed if any(map(is_picture, packed.files)) else tree
+    return _from_tree(tree, naming, detect)
+
+
+def _pictures_in(source: Path) -> Tree | None:
+    """Return the files in an archive of pictures; None for one that holds a table, or none."""
+    tree = archive_tree(source)
+    table = source.suffix.lower() == ".tar" and any(file.suffix == ".csv" for file in tree.files)
+    return tree if any(map(is_picture, tree.files)) and not table else None
+
+
+def _from_tree(tree: Tree, naming: Naming, detect: bool) -> Source:
     notes: list[str] = []
     items = read_folder(tree, naming, whole_photos=detect, note=notes.append)
     return Source("folder", lambda: items, {}, len(items), notes=notes)

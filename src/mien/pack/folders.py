@@ -2,20 +2,22 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
-from mien.errors import DataError
+from mien.errors import DataError, PictureError
 from mien.labels import FER2013_SPLITS, RAFDB, split_of
+from mien.pack.archives import is_archive_name
 from mien.pack.items import ImageItem, Item
 from mien.pack.naming import LEFT_OUT, MOST_NAMED, NO_FOLDER, Naming
 from mien.pack.tree import Tree, shown
-from mien.pictures import SUFFIXES, read_file
+from mien.pictures import SUFFIXES
 from mien.text import many
 
 FER2013_NAME = re.compile(rf"({'|'.join(FER2013_SPLITS)})_")
 RAFDB_NAME = re.compile(r"(train|test)_\d+(_aligned)?$")
+CLASS_FILE = ".cls"  # beside a picture: its class, as WebDataset's shards have it
 RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how it is published
 
 Labeled = tuple[PurePosixPath, str, str | None]  # a file, its class name in the source, and its split
@@ -27,7 +29,7 @@ def is_picture(file: PurePosixPath) -> bool:
 
 
 def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callable[[str], None]) -> list[Item]:
-    """Return a folder's images with label and split, by RAF-DB's list, its numbers or the names of folders.
+    """Return a folder's images with label and split: by RAF-DB's list, files of classes, its numbers or folders' names.
 
     `whole_photos` prefers RAF-DB's original photos to its aligned faces. `note` takes sentences for the
     summary. Raises DataError for names without a class and for contradictory splits.
@@ -36,8 +38,10 @@ def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callabl
     if not pictures:
         raise DataError(f"{tree.root}: {_nothing_found(tree)}")
     lists = [file for file in tree.files if file.name in RAFDB_LISTS]
+    classes = {file for file in tree.files if file.suffix == CLASS_FILE}
+    known = {*lists, *classes}
     others = Counter(
-        f.suffix.lower() or "no ending" for f in tree.files if not is_picture(f) and f not in lists
+        f.suffix.lower() or "no ending" for f in tree.files if not is_picture(f) and f not in known
     )
     if others:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
@@ -45,6 +49,9 @@ def read_folder(tree: Tree, naming: Naming, *, whole_photos: bool, note: Callabl
     if lists:
         labeled = _rafdb_by_list(tree, lists, pictures, whole_photos, note)
         note(f"RAF-DB: labels from {shown(lists[0])}.")
+    elif classes:
+        labeled = [(f, _class_beside(tree, f, classes), split_of_path(tree, f)) for f in pictures]
+        note(f"Labels from the file {CLASS_FILE} beside each picture.")
     elif _is_rafdb(pictures, naming):
         labeled = [(f, RAFDB[f.parent.name], split_of_path(tree, f) or _rafdb_split(f)) for f in pictures]
         note("RAF-DB: folders 1 to 7 are surprise, fear, disgust, happy, sad, angry, neutral.")
@@ -65,7 +72,23 @@ def _items(
         note(f'Left out, as asked: {many(count, "picture")} of "{shown(name)}".')
     for file, name, split in labeled:
         if (label := naming.meant(name, str(tree.root))) != LEFT_OUT:
-            yield ImageItem(partial(read_file, tree.path(file)), label, split, shown(file))
+            yield ImageItem(partial(tree.read, file), label, split, shown(file))
+
+
+def _class_beside(tree: Tree, file: PurePosixPath, classes: Container[PurePosixPath]) -> str:
+    """Return what the file of its class beside a picture says; DataError where there is none."""
+    beside = file.with_suffix(CLASS_FILE)
+    if beside not in classes:
+        raise DataError(f"{tree.root}: {shown(file)} has no {shown(beside.name)} beside it, as others have")
+    try:
+        return tree.read(beside).decode("utf-8").strip()
+    except (PictureError, UnicodeDecodeError) as fault:
+        raise DataError(f"{tree.root}: {shown(beside)}: cannot be read ({fault})") from None
+
+
+def _split_of(folder: str) -> str | None:
+    """Return the split that a folder's name tells, or an archive's, as train-0001.tar."""
+    return split_of(re.split(r"[-_.]", folder)[0] if is_archive_name(folder) else folder)
 
 
 def _is_rafdb(pictures: list[PurePosixPath], naming: Naming) -> bool:
@@ -82,7 +105,9 @@ def _rafdb_split(file: PurePosixPath) -> str | None:
 
 def class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
     """Return the name of the folder that is a class, else that of the nearest one that is no split."""
-    folders = [name for name in reversed(file.parent.parts) if split_of(name) is None]
+    folders = [
+        name for name in reversed(file.parent.parts) if _split_of(name) is None and not is_archive_name(name)
+    ]
     known = {naming.class_of(name): name for name in folders if naming.class_of(name) is not None}
     if len(known) > 1:
         named = " and ".join(sorted(f'"{shown(name)}"' for name in known.values()))
@@ -93,7 +118,9 @@ def class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
 def _note_deeper_folders(labeled: Sequence[Labeled], note: Callable[[str], None]) -> None:
     """Note which folders below a class folder were taken as that class."""
     below = Counter(
-        f.parent.name for f, name, _ in labeled if f.parent.name != name and split_of(f.parent.name) is None
+        f.parent.name
+        for f, name, _ in labeled
+        if f.parent.name != name and split_of(f.parent.name) is None and not is_archive_name(f.parent.name)
     )
     if below:
         some = ", ".join(f'"{shown(name)}"' for name, _ in below.most_common(MOST_NAMED))
@@ -107,7 +134,7 @@ def split_of_path(tree: Tree, file: PurePosixPath) -> str | None:
     by_name = FER2013_NAME.match(file.name)
     if by_name:
         return FER2013_SPLITS[by_name[1]]
-    splits = {split for name in file.parent.parts if (split := split_of(name)) is not None}
+    splits = {split for name in file.parent.parts if (split := _split_of(name)) is not None}
     if len(splits) > 1:
         raise DataError(
             f"{tree.root}: {shown(file)} lies in folders of two splits, {' and '.join(sorted(splits))}"
@@ -152,7 +179,7 @@ def _rafdb_by_list(tree: Tree, lists: list[PurePosixPath], pictures, whole_photo
 def _lines(tree: Tree, listed: PurePosixPath) -> list[tuple[int, str]]:
     """Return the lines that are not blank, each with its number in the file."""
     try:
-        text = read_file(tree.path(listed)).decode("utf-8")
+        text = tree.read(listed).decode("utf-8")
     except (DataError, UnicodeDecodeError) as fault:
         raise DataError(f"{tree.root}: {shown(listed)}: cannot be read ({fault})") from None
     return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

@@ -1,6 +1,6 @@
 """The files below a folder. Knows nothing about labels.
 
-Links to folders are followed, but no folder is read twice; no file is opened here.
+Links to folders are followed, but no folder is read twice; no file is opened until `Tree.read`.
 """
 
 import os
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError
 from mien.pack.items import SkippedImage
+from mien.pictures import read_file
 from mien.text import escaped
 
 DEEPEST = 64  # folders in folders
@@ -24,9 +25,9 @@ class Tree:
     files: list[PurePosixPath] = field(default_factory=list)
     closed: list[SkippedImage] = field(default_factory=list)
 
-    def path(self, file: PurePosixPath) -> str:
-        """Return the full path of a file."""
-        return str(self.root / file)
+    def read(self, file: PurePosixPath) -> bytes:
+        """Return a file's bytes; PictureError where it cannot be read."""
+        return read_file(str(self.root / file))
 
 
 def walk(root: Path) -> Tree:

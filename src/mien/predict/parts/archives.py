@@ -1,30 +1,26 @@
-"""Pictures in tar and zip archives and in parquet files, in stretches of their order. Nothing is extracted to disk.
+"""Pictures in tar and zip archives and in parquet files, in stretches of their order.
 
 An archive is indexed where a stretch of it is read, by the process that reads it, so that no list of its members has to
 travel or to stay in memory.
 """
 
 import os
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from mien.errors import DataError, PictureError
+from mien.errors import DataError
 from mien.labels import did_you_mean
+from mien.pack.archives import DAMAGE, Member, in_a_line, members_of
 from mien.pack.folders import is_picture
 from mien.pack.parquet import image_bytes
 from mien.pack.tree import SYSTEM_NAMES
-from mien.pictures import LARGEST_FILE_BYTES
 from mien.predict.arrow import count_rows, read_rows
 from mien.predict.sources import Source, refused
 
-COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 IMAGE_COLUMNS = ("image", "img", "bytes", "jpg", "png")
 
 
@@ -56,14 +52,6 @@ class Collection(Protocol):
     def chunk(self, start: int, stop: int) -> Chunk:
         """Return a stretch of them."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A picture in an archive: its name, with a number behind one that came before, and how its bytes are read."""
-
-    name: str
-    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +99,21 @@ class ArchiveChunk:
 
 @lru_cache(maxsize=1)
 def index(path: str) -> tuple[Sequence[Member], str]:
-    """Return the pictures in an archive, and why it could not be read to its end, or ""."""
+    """Return the pictures in an archive, and why it could not be read to its end, or "".
+
+    A picture of a name that came before has a number behind it.
+    """
     members: list[Member] = []
     taken = Counter[str]()
     try:
-        entries = _in_zip(path) if Path(path).suffix.lower() == ".zip" else _in_tar(path)
-        for name, read in entries:
-            taken[name] += 1
-            members.append(Member(name if taken[name] == 1 else f"{name}#{taken[name]}", read))
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as fault:
-        return members, f"cut short or damaged behind {len(members):,} pictures ({_line(fault)})"
+        for member in members_of(path):
+            if _wanted(member.name):
+                taken[member.name] += 1
+                number = taken[member.name]
+                members.append(member if number == 1 else replace(member, name=f"{member.name}#{number}"))
+    except DAMAGE as fault:
+        return members, f"cut short or damaged behind {len(members):,} pictures ({in_a_line(fault)})"
     return members, ""
-
-
-def _line(fault: BaseException) -> str:
-    return getattr(fault, "strerror", None) or " ".join(str(fault).split())[:80] or type(fault).__name__
 
 
 def _wanted(name: str) -> bool:
@@ -140,53 +121,6 @@ def _wanted(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = (part.startswith(".") and part != ".." or part in SYSTEM_NAMES for part in path.parts)
     return is_picture(path) and not any(hidden)
-
-
-def _in_tar(path: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with tarfile.open(path, "r:") as archive, open(path, "rb") as raw:
-        while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # else each header stays in memory
-            if member.isfile() and not member.issparse() and _wanted(member.name):
-                yield member.name, partial(_stretch, path, member.offset_data, member.size)
-        raw.seek(archive.offset)
-        if any(raw.read(tarfile.BLOCKSIZE)):  # tarfile takes a damaged header for the end
-            raise tarfile.TarError("no header where one should be")
-
-
-def _stretch(path: str, offset: int, size: int) -> bytes:
-    _refuse_size(size)
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            data = file.read(size)
-    except OSError as error:
-        raise PictureError(f"cannot be read ({error.strerror})") from None
-    if len(data) < size:
-        raise PictureError("the archive is cut short in it")
-    return data
-
-
-def _in_zip(path: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    archive = zipfile.ZipFile(path)  # stays open while its members are in use
-    for info in archive.infolist():
-        if not info.is_dir() and _wanted(info.filename):
-            yield info.filename, partial(_unzipped, archive, info)
-
-
-def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    _refuse_size(info.file_size)
-    try:
-        with archive.open(info) as file:
-            data = file.read(LARGEST_FILE_BYTES + 1)
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as fault:
-        raise PictureError(f"damaged or encrypted in the archive ({_line(fault)})") from None
-    _refuse_size(len(data))
-    return data
-
-
-def _refuse_size(size: int) -> None:
-    if size > LARGEST_FILE_BYTES:
-        raise PictureError(f"{size:,} bytes, more than {LARGEST_FILE_BYTES:,}")
 
 
 @dataclass(frozen=True, slots=True)

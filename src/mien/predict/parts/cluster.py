@@ -81,7 +81,7 @@ def _connected(address: str) -> Iterator[Any]:
     import ray
     import ray.data
 
-    started_here = {"include_dashboard": False} if address == LOCAL else {}
+    started_here: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **started_here)
     except Exception as error:  # Ray's own errors have no common class but this

@@ -14,11 +14,11 @@ from itertools import islice
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.pack.archives import COMPRESSED_TAR
 from mien.pack.folders import is_picture
 from mien.pack.tree import walk
 from mien.pictures import read_file
 from mien.predict.parts.archives import (
-    COMPRESSED_TAR,
     Archive,
     Chunk,
     Collection,
