@@ -60,7 +60,7 @@ def _of_folder(root: Path, naming: Naming) -> list[ClipItem]:
     ]
     naming.check((name for _, name, _ in named), str(root))
     return [
-        ClipItem(tree.path(place), shown(place), label, split, "")
+        ClipItem(str(root / place), shown(place), label, split, "")
         for place, name, split in named
         if (label := naming.meant(name, str(root))) != LEFT_OUT
     ]
