@@ -61,7 +61,13 @@ TESTS = $(foreach name,system locks files growing pack_folders judge_tables audi
   tests/test_compare.py::test_the_report_is_three_things \
   tests/test_compare.py::test_the_same_runs_give_the_same_bytes \
   tests/test_tune_search.py::test_a_search_finds_the_lowest_value \
-  tests/test_tune_search.py::test_a_torn_line_in_the_journal_is_cut_off
+  tests/test_tune_search.py::test_a_torn_line_in_the_journal_is_cut_off \
+  tests/test_tune_cli.py::test_the_report_lies_in_the_searchs_folder \
+  tests/test_predict_parts.py::test_the_parts_are_the_table \
+  $(foreach name,the_command_writes_all_it_is_asked_for what_was_read_of_a_video_that_is_cut_short_is_kept \
+    several_videos_get_a_file_each_in_a_folder frames_are_files_too ctrl_c_ends_a_camera_well,tests/test_video.py::test_$(name)) \
+  $(foreach name,a_picture_is_read_as_in_python several_pictures_come_back_in_order files_are_tagged_and_not_sent_twice \
+    runs_are_told_while_they_train a_port_in_use_is_told,tests/test_serve.py::test_$(name))
 test-portable: .venv/with-test
 	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest -n 2 --dist loadscope $(TESTS)
 

@@ -22,6 +22,7 @@ import re
 import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -102,6 +103,7 @@ def begin() -> None:
     builtins.__import__ = changed_import
     os.mkfifo = _no_fifo
     os.rename, os.replace = _renaming(original_rename, over=False), _renaming(original_replace, over=True)
+    tempfile.TemporaryFile = tempfile.NamedTemporaryFile  # as there: no file without a name
     shutil._use_fd_functions = False  # its audit events would have names without their folders
     contexts = multiprocessing.context._concrete_contexts
     for method in ("fork", "forkserver"):
@@ -120,7 +122,10 @@ def _no_fifo(*_) -> None:
 
 def _audit(event: str, arguments: tuple) -> None:
     if event == "open" and isinstance(path := arguments[0], str | bytes | os.PathLike) and _for_mien():
-        _opened(os.fsdecode(path), arguments[2])
+        if (
+            sys._getframe(1).f_code.co_filename != tempfile.__file__
+        ):  # which names a folder and opens a file in it
+            _opened(os.fsdecode(path), arguments[2])
     elif event == "os.mkdir" and _for_mien():
         _named(os.fsdecode(arguments[0]))
     elif event in ("os.remove", "os.rmdir") and _for_mien():
