@@ -21,9 +21,9 @@ from mien.networks.engine import Engine
 from mien.networks.features import FrameFeatures, cached_features, frame_features, network_on
 from mien.recipe import ClipHead, Recipe
 from mien.run import Run
-from mien.train.schedule import TrainState, ema_decay_at, lr_at
+from mien.train.schedule import TrainState
 from mien.train.seeds import derive_seed
-from mien.train.step import Training, begin_epoch, ema_update, make_optimizer
+from mien.train.step import Training, begin_step, end_step, make_optimizer
 
 NONE = -1  # of a label: there is none
 BLOCK = 256  # frames that are classified at once
@@ -143,29 +143,14 @@ class ClipTraining(Training):
 
     def step(self) -> None:
         """Take one step; all randomness follows from the seed and the step's number."""
-        recipe, state = self.recipe, self.state
-        if state.step == 0 or not len(self.order):
-            begin_epoch(self)
-        number = state.epoch * self.steps_per_epoch + state.step
-        step_seed = derive_seed(self.seed, "step", number)
-        self.generator.manual_seed(step_seed)
+        step_seed, numbers = begin_step(self)
         torch.manual_seed(step_seed)
-        first = state.step * self.batch_size
-        batch = self.batches.batch(self.order[first : first + self.batch_size], generator=self.generator)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr_at(recipe, state, self.steps_per_epoch)
-        loss, correct = clip_loss(self.network, batch, recipe)
+        batch = self.batches.batch(numbers, generator=self.generator)
+        loss, correct = clip_loss(self.network, batch, self.recipe)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-        self.optimizer.step()
-        if self.eval_network is not self.network:
-            ema_update(self.eval_network, self.network, ema_decay_at(recipe.optimizer.ema_decay, number))
-        frames = int((batch.labels != NONE).sum())
-        self.loss_sum += loss.detach().double() * frames
-        self.correct += correct
-        state.step += 1
-        state.seen += frames
+        end_step(self, loss.detach(), correct, int((batch.labels != NONE).sum()))
 
     def judge(self, val: Faces) -> np.ndarray:
         """Return the probabilities of the frames of val, float64 (N, C)."""

@@ -143,19 +143,11 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
 
     All randomness follows from the seed and the step's number, so any step can be replayed.
     """
-    recipe, state = training.recipe, training.state
-    if state.step == 0 or not len(training.order):
-        begin_epoch(training)
-    number = state.epoch * training.steps_per_epoch + state.step
-    step_seed = derive_seed(training.seed, "step", number)
-    training.generator.manual_seed(step_seed)
+    recipe = training.recipe
+    step_seed, batch = begin_step(training)
     torch.manual_seed(step_seed + distributed.rank())
-    first = state.step * training.batch_size
-    batch = training.order[first : first + training.batch_size]
     faces, target = training.batches.batch(batch, generator=training.generator)
-    x = as_input(shrink(faces, side_at(recipe, state.epoch, training.side)))
-    for group in training.optimizer.param_groups:
-        group["lr"] = lr_at(recipe, state, training.steps_per_epoch)
+    x = as_input(shrink(faces, side_at(recipe, training.state.epoch, training.side)))
     mark("data")
     labels = training.labels[batch]
     loss, correct = backward(
@@ -165,14 +157,41 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
         torch.manual_seed(step_seed + distributed.rank())
         with sam_ascent(training.network, recipe.optimizer.sam_rho):
             backward(training.network, training.engine, x, target, labels, loss=training.loss, mark=mark)
+    end_step(training, loss, correct, len(batch))
+    mark("step")
+
+
+def begin_step(training: Training) -> tuple[int, torch.Tensor]:
+    """Begin a step, and the epoch if it is its first; return the step's seed and the examples in its batch, int64 (B,).
+
+    The training's generator is seeded and the learning rate is set.
+    """
+    state = training.state
+    if state.step == 0 or not len(training.order):
+        begin_epoch(training)
+    step_seed = derive_seed(training.seed, "step", _number(training))
+    training.generator.manual_seed(step_seed)
+    for group in training.optimizer.param_groups:
+        group["lr"] = lr_at(training.recipe, state, training.steps_per_epoch)
+    first = state.step * training.batch_size
+    return step_seed, training.order[first : first + training.batch_size]
+
+
+def end_step(training: Training, loss: torch.Tensor, correct: torch.Tensor, examples: int) -> None:
+    """Move the weights along their gradients, and count a step of so many examples with this mean loss."""
     training.optimizer.step()
     if training.eval_network is not training.network:
-        ema_update(training.eval_network, training.network, ema_decay_at(recipe.optimizer.ema_decay, number))
-    mark("step")
-    training.loss_sum += loss.double() * len(batch)
+        decay = ema_decay_at(training.recipe.optimizer.ema_decay, _number(training))
+        ema_update(training.eval_network, training.network, decay)
+    training.loss_sum += loss.double() * examples
     training.correct += correct
-    state.step += 1
-    state.seen += len(batch)
+    training.state.step += 1
+    training.state.seen += examples
+
+
+def _number(training: Training) -> int:
+    """Return the number of the step, from 0 at the training's first."""
+    return training.state.epoch * training.steps_per_epoch + training.state.step
 
 
 def backward(
