@@ -284,6 +284,17 @@ def test_a_view_shrinks_by_area():
     assert 0 == np.abs(seen.pixels[:, :, 300:]).max()
 
 
+def test_a_few_pixels_more_take_no_larger_view():
+    """The border at the right and below may be 8 pixels narrower where 32 are saved, and no pixel of the picture is."""
+    picture = np.full((129, 136), 200, np.uint8)
+    seen = view(picture, 136, 32).pixels
+
+    assert (1, 3, 192, 192) == seen.shape
+    assert (200 == seen[0, :, 32:161, 32:168]).all()
+    assert 3 * 200 * picture.size == seen.sum()
+    assert (1, 3, 192, 224) == view(picture, 137, 32).pixels.shape
+
+
 def plain_distinct(boxes: np.ndarray, most: float) -> list[int]:
     """What `distinct` gives, box by box."""
     kept = []

@@ -54,6 +54,23 @@ def test_without_hints_nothing_is_searched_again(astronaut, monkeypatch):
     assert 1 == len(looks)
 
 
+@pytest.mark.parametrize("long_side", [640, 1920])
+@pytest.mark.parametrize("score, confirmed, searches", [(0.9, False, 1), (0.2, True, 1), (0.2, False, 0)])
+def test_hints_start_a_search_where_one_of_them_is_a_face(monkeypatch, long_side, score, confirmed, searches):
+    """A texture that hints at small faces costs no enlarged search, in the first view as in a larger one."""
+    hints = [Face((60 * n, 9, 12, 14), score if n == 1 else 0.1, np.zeros((5, 2))) for n in range(1, 6)]
+    hints.sort(key=lambda face: -face.score)
+    searched = []
+    monkeypatch.setattr(
+        Finder, "_look", lambda self, picture, side, *_: hints if side >= min(1280, long_side) else []
+    )
+    monkeypatch.setattr(Finder, "_again", lambda self, picture, face: hints[0] if confirmed else None)
+    monkeypatch.setattr(Finder, "_enlarged", lambda *_: searched.append(1) or [])
+    Finder().find(np.zeros((480, long_side), np.uint8))
+
+    assert searches == len(searched)
+
+
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.data())
 @settings(max_examples=60, deadline=None)
 def test_tiles_cover_a_picture(width, height, data):

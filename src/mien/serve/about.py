@@ -15,7 +15,7 @@ CARD = "GET /v1/model"  # where an answer says that the card stands
 DETECTOR = (
     "long_side", "close_side", "close_border", "threshold", "most_overlap", "multiple", "doubtful", "sure_of_two",
     "sure_of_three", "mirrored_sizes", "mirrored_points", "again_around", "again_side", "again_border", "most_again",
-    "near_side", "near_room",
+    "border_spared", "near_side", "near_room",
 )  # fmt: skip
 FOLLOW = ("full_every_seconds", "kept_score", "gap_seconds", "most_moved", "moved_a_second", "most_grown", "thumb",
           "cut_below", "flat")  # fmt: skip

@@ -32,22 +32,33 @@ export class Finder {
     return faces.sort(byArea);
   }
 
-  /** Faces and those that an enlarged search adds, where a view of a size hints at small ones. */
+  /** Faces and those that an enlarged search adds, where a view of a size shows small ones. */
   async withSmall(picture, size, candidates, faces) {
     const { threshold, most_overlap: mostOverlap } = this.settings;
+    const { few, small, small_in_larger: smallInLarger } = this.small;
     const longSide = Math.max(picture.width, picture.height);
-    let [side, places] = [size, hints(candidates, size / longSide, this.small.small)];
-    const few = places.length < this.small.few;
-    if (few && (places.length || !faces.length) && longSide >= this.small.worth_a_larger_view * side) {
+    const places = hints(candidates, size / longSide, small);
+    let [side, crowd] = [size, places.length >= few && hints(faces, size / longSide, 2 * small).length > 0];
+    const unclear = places.length < few && (places.length || !faces.length);
+    if (unclear && longSide >= this.small.worth_a_larger_view * side) {
       side = Math.min(2 * side, longSide);
       const larger = await this.candidates(picture, side, 0);
-      places = hints(larger, side / longSide, this.small.small_in_larger);
+      crowd = await this.isCrowd(picture, hints(larger, side / longSide, smallInLarger));
       const sure = larger.filter(({ score }) => score > threshold);
       faces = faces.length ? joined(faces, sure, size / longSide, mostOverlap, this.small) : sure;
     }
     const times = enlargement(longSide, this.small);
-    if (places.length < this.small.few || side >= times * longSide) return faces;
+    if (!crowd || side >= times * longSide) return faces;
     return joined(faces, await this.enlarged(picture, times), side / longSide, mostOverlap, this.small);
+  }
+
+  /** Whether there are several hints at small faces, the surest first, and one of them is a face. */
+  async isCrowd(picture, places) {
+    if (places.length < this.small.few) return false;
+    for (const face of places.slice(0, this.settings.most_again)) {
+      if (face.score > this.settings.threshold || (await this.again(picture, face))) return true;
+    }
+    return false;
   }
 
   /** The faces of a picture that is seen so many times as large, tile by tile. */
@@ -133,7 +144,7 @@ export class Finder {
 
   /** What is seen when the long side has so many pixels and a border of black around it, the surest face first. */
   async look(picture, side, border, threshold) {
-    const input = view(picture, side, border, this.settings.multiple);
+    const input = view(picture, side, border, this.settings);
     const outputs = await this.run(input.pixels, input.height, input.width);
     const candidates = decode(OUTPUTS.map((name) => outputs[name]), threshold);
     return distinct(candidates, this.settings.most_overlap)
@@ -170,15 +181,16 @@ const byArea = (one, other) => area(other.box) - area(one.box);
 const area = ([, , width, height]) => width * height;
 
 /** A picture as the network sees it, float32 (3, height, width), and the way back to its own pixels. */
-export function view(picture, side, border, multiple) {
+export function view(picture, side, border, { multiple, border_spared: spared }) {
   const factor = side / Math.max(picture.width, picture.height);
   const width = Math.max(1, rint(picture.width * factor));
   const height = Math.max(1, rint(picture.height * factor));
   let small = picture;
   if (factor < 1) small = resize(picture, width, height, "box", REDUCING_GAP);
   else if (factor > 1) small = resize(picture, width, height, "bicubic");
-  const across = Math.ceil((width + 2 * border) / multiple) * multiple;
-  const down = Math.ceil((height + 2 * border) / multiple) * multiple;
+  const black = 2 * border - Math.min(border, spared);
+  const across = Math.ceil((width + black) / multiple) * multiple;
+  const down = Math.ceil((height + black) / multiple) * multiple;
   const pixels = new Float32Array(3 * down * across);
   for (let band = 0; band < 3; band++) {
     const from = Math.min(band, small.stride - 1);
