@@ -50,16 +50,17 @@ def test_predictions_give_the_intervals_of_the_table_of_packages():
     assert again == [tuple(row.values()) for row in published("packages")]
 
 
-def test_predictions_of_pocket_photos_give_its_published_scores():
-    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of results/pocket-photos-scores.csv."""
-    seeds = [read_predictions(path) for path in sorted(PREDICTIONS.glob("pocket-photos-s*.csv"))]
-    for row in (row for row in published("pocket-photos-scores") if row["score"] in ("accuracy", "macro_f1")):
+@pytest.mark.parametrize("recipe", ["pocket-photos", "pocket-photos-mild"])
+def test_predictions_of_a_recipes_seeds_give_its_published_scores(recipe):
+    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of results/RECIPE-scores.csv."""
+    seeds = [read_predictions(path) for path in sorted(PREDICTIONS.glob(f"{recipe}-s*.csv"))]
+    for row in (row for row in published(f"{recipe}-scores") if row["score"] in ("accuracy", "macro_f1")):
         parts = only_part(seeds, row["part"])
         points = [getattr(metrics, row["score"])(part.labels, part.probs) for part in parts]
 
         assert {int(row["faces"])} == {len(part) for part in parts}
         assert float(row["point"]) == pytest.approx(sum(points) / len(points), abs=1e-8)
-    assert len(seeds) == len({row["seed"] for row in published("pocket-photos-seeds")})
+    assert len(seeds) == len({row["seed"] for row in published(f"{recipe}-seeds")})
 
 
 def test_published_predictions_hold_no_picture_and_tell_when_test_was_opened():
