@@ -43,6 +43,8 @@ def stress_section(models: Path, conditions: Path, name: str) -> str:
     rows = []
     for corruption, each in by_corruption.items():
         last = next(row for row in each if row["strength"] == STRONGEST)
+        if float(last.get("found", 1)) < 1:
+            raise DataError(f"{conditions}: is of faces in photographs; a card has the stress of crops")
         mean = sum(float(row["accuracy"]) for row in each) / len(each)
         cells = (mean, float(last["accuracy"]), float(last["uncertain"]))
         rows.append((corruption, *map(percent, cells), decimal(float(last["ece"]))))

@@ -8,6 +8,7 @@ from mien.stress.measure import Stress
 from mien.text import decimal, percent
 
 ENDS = ("low", "high")
+NOTHING = "\N{EN DASH}"
 
 
 def data(stress: Stress) -> dict[str, Data]:
@@ -63,7 +64,8 @@ def strengths(stress: Stress, model: str) -> Table:
         accuracies = [f"{100 * condition.accuracy.point:.1f}" for condition in conditions]
         last = conditions[-1]
         found = [percent(last.found, 0)] if stress.photographs else []
-        rows.append((corruption, *accuracies, *found, percent(last.uncertain, 0), decimal(last.ece)))
+        answered = (percent(last.uncertain, 0), decimal(last.ece)) if last.found else (NOTHING, NOTHING)
+        rows.append((corruption, *accuracies, *found, *answered))
     found = ["found at 5"] if stress.photographs else []
     head = ("accuracy, %", "as is", *map(str, STRENGTHS), *found, "uncertain at 5", "ECE at 5")
     return Table(f"{model}: accuracy by strength", head, [("", rows)])
