@@ -10,7 +10,7 @@ from mien.fairness.figures import draw
 from mien.fairness.measure import Fairness
 from mien.pages import render
 from mien.pages.report import Report
-from mien.text import many, thousands
+from mien.text import joined, many, thousands
 
 PAGE = "fairness.html"
 
@@ -24,7 +24,7 @@ def fill(
     html = render(
         "mien.fairness",
         "report.html",
-        title=f"Fairness on rendered people: {' and '.join(fairness.models)}",
+        title=f"Fairness on rendered people: {joined(fairness.models)}",
         lead=f"{many(fairness.people, 'rendered person', 'rendered people')}, each with one attribute changed and "
         f"all else the same: {thousands(fairness.faces)} faces.",
         conclusions=text.conclude(fairness),

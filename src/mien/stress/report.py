@@ -7,7 +7,7 @@ from mien.pages.report import Report
 from mien.stress import tables, text
 from mien.stress.figures import draw
 from mien.stress.measure import Stress
-from mien.text import thousands
+from mien.text import joined, thousands
 
 PAGE = "stress.html"
 
@@ -25,7 +25,7 @@ def fill(
     html = render(
         "mien.stress",
         "report.html",
-        title=f"Under stress: {' and '.join(stress.accuracy)}",
+        title=f"Under stress: {joined(list(stress.accuracy))}",
         lead=f"{thousands(stress.faces)} faces of {data}, corrupted in 18 ways at five strengths"
         f"{text.IN_PHOTOGRAPHS * stress.photographs}. {people}".rstrip(),
         conclusions=text.conclude(stress),
