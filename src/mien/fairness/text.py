@@ -35,8 +35,8 @@ def _of_model(fairness: Fairness, model: str) -> Conclusion:
     sentence = (
         f"Balanced accuracy is {percent(level)} with “{worst.level}” and {percent(first)} with “{worst.first}” "
         f"({worst.attribute}), of the same {people}: {points(worst.difference.point)} points, 95 % interval {interval} "
-        f"for all attributes at once, p (Holm) {p_value(worst.p_holm)}. {len(held)} of {thousands(len(gaps))} comparisons "
-        f"of recall, wrong labels, “uncertain”, calibration and intensity hold after Holm{named}."
+        f"for all attributes at once, p (Holm) {p_value(worst.p_holm)}. {len(held)} of {thousands(len(gaps))} "
+        f"comparisons of recall, wrong labels, “uncertain”, calibration and intensity hold after Holm{named}."
     )
     head = f"{model}: worst gap {points(worst.difference.point)} points, {worst.level} against {worst.first}"
     return Conclusion(head if worst.holds else f"{model}: no clear gap of balanced accuracy", sentence)
