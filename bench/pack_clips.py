@@ -88,17 +88,16 @@ def video(clips: list[Path], filters: str, label: str, minutes: float, path: Pat
         "4",
         once,
     )
-    ffmpeg("-stream_loop", round(60 * minutes / SECONDS) - 1, "-i", once, "-c", "copy", path)
+    ffmpeg("-stream_loop", max(1, round(60 * minutes / SECONDS)) - 1, "-i", once, "-c", "copy", path)
     once.unlink()
 
 
 def folders(clips: list[Path], count: int, root: Path) -> int:
     """Write class folders with so many folders of pictures, no two alike; return how many pictures there are."""
-    total, windows = (
-        0,
-        itertools.product(range(SHORTEST, LONGEST + 1), range(SECONDS * RATE - LONGEST), enumerate(clips)),
-    )
-    for number, (length, start, (place, clip)) in enumerate(itertools.islice(windows, 0, None, 7)):
+    total = 0
+    lengths, starts = range(SHORTEST, LONGEST + 1), range(SECONDS * RATE - LONGEST)
+    windows = itertools.product(starts, enumerate(clips), lengths)
+    for number, (start, (place, clip), length) in enumerate(itertools.islice(windows, 0, None, 7)):
         if number == count:
             break
         folder = root / LABELS[place % len(LABELS)] / f"{number:05}"
