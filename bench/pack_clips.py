@@ -109,18 +109,21 @@ def folders(clips: list[Path], count: int, root: Path) -> int:
 
 
 def sources(
-    clips: list[Path], share: float, minutes: float, count: int, root: Path
+    clips: list[Path], share: float, minutes: float, count: int, root: Path, only: str | None
 ) -> dict[str, tuple[Path, int, float]]:
-    """Write a share of everything; return of each source its folder, clips and minutes of video."""
+    """Write a share of every source, or of one; return of each its folder, clips and minutes of video."""
     kinds = {"one person": ([clips[0]], ONE, ""), "nine people": (clips, crowd_filter(), f"[v{PEOPLE - 1}]")}
     written = {}
     for name, (some, filters, label) in kinds.items():
+        if only not in (None, name):
+            continue
         folder = root / name / "happy"
         folder.mkdir(parents=True)
         video(some, filters, label, share * minutes, folder / "video.avi")
         written[name] = folder.parent, 1, share * minutes
-    pictures = folders(clips, round(share * count), root / "folders")
-    written["folders"] = root / "folders", round(share * count), pictures / RATE / 60
+    if only in (None, "folders"):
+        pictures = folders(clips, round(share * count), root / "folders")
+        written["folders"] = root / "folders", round(share * count), pictures / RATE / 60
     return written
 
 
@@ -154,11 +157,10 @@ def main() -> None:
                     seed=n,
                 )
         small, whole = (
-            sources(clips, share, options.minutes, options.folders, root / str(share)) for share in (0.1, 1.0)
+            sources(clips, share, options.minutes, options.folders, root / str(share), options.only)
+            for share in (0.1, 1.0)
         )
         for name in whole:
-            if options.only not in (None, name):
-                continue
             tenth = pack(small[name][0], root / f"{name} 0.1", options.every)
             full = pack(whole[name][0], root / f"{name} 1", options.every)
             seconds, frames = full.cpu_seconds - tenth.cpu_seconds, full.frames - tenth.frames
