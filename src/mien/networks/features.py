@@ -89,7 +89,8 @@ def network_on(features: FrameFeatures, options: ClipHead, *, classes: int) -> C
     """
     if not options.end_to_end:
         return ClipNetwork(options, features=features.size, classes=classes)
-    from mien.networks.end_to_end import EndToEnd, GraphModule
+    from mien.networks.end_to_end import EndToEnd
+    from mien.networks.graph_module import GraphModule
 
     return EndToEnd(options, GraphModule(features.graph), features=features.size, classes=classes)
 

@@ -223,9 +223,7 @@ class Augment:
     noise: float = number(0.0, 0, 255)  # standard deviation in gray levels, at most, for half of the faces
     blur: float = number(0.0, 0, 16)  # standard deviation in pixels, at most, for half of the faces
     motion: float = number(0.0, 0, 48)  # motion blur: length in pixels, at most, for a quarter of the faces
-    exposure: float = number(
-        0.0, 0, 8
-    )  # stops, at most: darker for a quarter of the faces, half as many brighter
+    exposure: float = number(0.0, 0, 8)  # stops, at most: a quarter darker, another half as much brighter
     fading: float = number(0.0, 0, 1)  # share of the contrast lost, at most, for a quarter of the faces
     impulses: float = number(0.0, 0, 1)  # share of pixels black or white, at most, for a quarter of the faces
     degrade_prob: float = number(1.0, 0, 1)  # probability that a face gets any of these six, blur to impulses

@@ -206,10 +206,8 @@ def run_features(run: Run, engine: Engine) -> FrameFeatures:
     assert isinstance(run.recipe.network, ClipHead)
     features = frame_features(run.recipe.network, side=run.data.side, threads=engine.threads)
     model = features.model
-    if run.init is None or run.init["sha256"] not in (
-        model.graph_sha256,
-        model.sha256,
-    ):  # earlier: the file's
+    known = (model.graph_sha256, model.sha256)  # older runs noted the file's
+    if run.init is None or run.init["sha256"] not in known:
         raise RunError(
             f"{model.path}: changed since {run.folder} was begun with it; bring it back, or train it anew"
         )
