@@ -92,8 +92,8 @@ SHIPPED = pocket-photos pocket sharp
 stress: .venv/with-all
 	$(MIEN) pack "$(DATA)" "$(MAJORITY)" --votes "$(VOTES)" --majority --labels contempt= || [ $$? = 1 ]
 	$(MIEN) audit "$(MAJORITY)" --store --out reports/majority-audit
-	$(MIEN) stress $(SHIPPED) --data "$(MAJORITY)" --faces 300 --out reports/stress
-	$(MIEN) stress $(SHIPPED) --photographs --data "$(MAJORITY)" --faces 100 --out reports/stress-photographs
+	$(MIEN) stress $(SHIPPED) --data "$(MAJORITY)" --faces 120 --out reports/stress
+	$(MIEN) stress $(SHIPPED) --photographs --data "$(MAJORITY)" --faces 40 --out reports/stress-photographs
 	for name in conditions models differences; do cp reports/stress/numbers/$$name.csv results/stress-$$name.csv && \
 	cp reports/stress-photographs/numbers/$$name.csv results/stress-photographs-$$name.csv || exit 1; done
 
