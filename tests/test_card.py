@@ -134,7 +134,18 @@ def test_reports_of_another_model_or_kind_are_refused(reports, tmp_path):
             report_sections(folders, name)
 
 
-@pytest.mark.parametrize("name", ["pocket", "pocket-photos"])
+def test_the_stress_of_photographs_is_no_section_of_a_card(reports):
+    """A report in which some faces were not found is a DataError: the card's figures are of crops."""
+    path = reports[0] / "numbers" / "conditions.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = [row | {"found": 0.5} for row in csv.DictReader(file)]
+    write(path, rows)
+
+    with pytest.raises(DataError):
+        report_sections(reports[:1], "toy")
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-photos", "sharp"])
 def test_a_shipped_card_holds_what_is_known_of_the_model(name):
     """It has its own sections, and stress and fairness where results/ has measured them."""
     sections = sections_of(read_model(name).card)
