@@ -30,7 +30,7 @@ from mien.train import train
 from mien.train.clips import NONE, clips_of, collate
 
 HEADS = ("frame", "mean", "attention", "gru", "tcn")
-BRIEF = ("training.epochs=3", "training.batch_size=4", "network.width=8")
+BRIEF = ("training.epochs=6", "training.batch_size=4", "network.width=8")
 
 
 @pytest.fixture(scope="module")

@@ -859,7 +859,8 @@ def test_a_process_without_its_server_ends_in_silence():
     code = (
         "import socket; from mien.serve import worker; from mien.model import read_model\n"
         "ours, theirs = socket.socketpair(); ours.sendall(b'\\x80\\x05\\x95'); ours.close()\n"
-        "worker.work(theirs, 'pocket', 'cpu', read_model('pocket').sha256, 0.5)"
+        "pocket = read_model('pocket')\n"
+        "worker.work(theirs, 'pocket', 'cpu', pocket.sha256, 0.5, pocket.prior)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 

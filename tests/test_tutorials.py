@@ -124,7 +124,7 @@ def test_faces_in_time(place, capsys):
             jpegs.append(data.getvalue())
     (place / "talk.avi").write_bytes(avi(jpegs[:8], 160, 10))
 
-    assert 7 == run_page("docs/clips.md")
+    assert 8 == run_page("docs/clips.md")
     assert {"1"} == {row["person"] for row in csv.DictReader((place / "talk.csv").read_text().splitlines())}
 
 
