@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.classifiers import read_classifiers
+from mien.classifiers import Probabilities, read_classifiers
 from mien.dataset import COLUMNS, read_dataset, writing_dataset
-from mien.fairness import ATTRIBUTES, Fairness, Probabilities, ask, design_of, fairness
+from mien.fairness import ATTRIBUTES, Fairness, ask, design_of, fairness
 from mien.fairness.faces import Plan, render_people
 from mien.fairness.kept import KeptPeople
 from mien.fairness.measure import BALANCED, Answers, Gap, measure

@@ -1,8 +1,9 @@
 """Models and runs as one thing: what gives probabilities of faces. Knows nothing about where faces come from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from mien.errors import ModelError
 from mien.evaluate import run_probabilities
 from mien.model import read_model
 from mien.run import RunData, read_run
+
+T = TypeVar("T")
+Probabilities = Callable[[np.ndarray], np.ndarray]  # of faces uint8 (N, S, S), float (N, C)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,9 @@ class Classifier:
     side: int  # pixels of the faces
     threshold: float  # below this highest probability the answer is "uncertain"; 0 for a run, which has none
     data: RunData | None  # what a run was trained on; None for a model
-    probabilities: Callable[[np.ndarray], np.ndarray]  # of faces uint8 (N, S, S), float (N, C)
+    probabilities: Probabilities
 
-    def in_order(self, labels: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    def in_order(self, labels: Sequence[str]) -> Probabilities:
         """Return `probabilities` with the classes in another order."""
         columns = [self.labels.index(label) for label in labels]
         return lambda images: self.probabilities(images)[:, columns]
@@ -49,6 +53,13 @@ def read_classifiers(paths: Sequence[str | Path]) -> dict[str, Classifier]:
             raise ModelError(f"{path}: two models are called {name}; rename one")
         classifiers[name] = _read(path)
     return classifiers
+
+
+def together(models: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
+    """Return models and other classifiers by name; ModelError where two have one name."""
+    if both := sorted(models.keys() & others.keys()):
+        raise ModelError(f"two classifiers are called {both[0]}; rename one")
+    return {**models, **others}
 
 
 def _read(path: str | Path) -> Classifier:

@@ -324,7 +324,7 @@ def _of_clips(
     columns = (faces.frames.clips[rows], faces.frames.clip_labels[rows], np.full(len(rows), split))
     probs = np.array([ends[row] for row in rows]).reshape(-1, len(labels))
     strict = None if faces.strict is None else faces.strict[rows]
-    return Predictions(labels, *columns, probs, _groups(faces)[rows], faces.clean[rows], strict)
+    return Predictions(labels, *columns, probs, faces.families_or_groups[rows], faces.clean[rows], strict)
 
 
 def predictions_of_clips(
@@ -358,10 +358,5 @@ def predictions_of(model: Model, faces: Faces, split: str, progress: Counting | 
 def as_predictions(labels: tuple[str, ...], faces: Faces, split: str, probs: np.ndarray) -> Predictions:
     """Return probabilities, float64 (N, C), of faces of a split with all that the data set knows of them."""
     splits = np.full(len(faces), split)
-    return Predictions(
-        labels, faces.ids, faces.labels, splits, probs, _groups(faces), faces.clean, faces.strict
-    )
-
-
-def _groups(faces: Faces) -> np.ndarray:
-    return faces.groups if faces.families is None else faces.families
+    together = faces.families_or_groups
+    return Predictions(labels, faces.ids, faces.labels, splits, probs, together, faces.clean, faces.strict)

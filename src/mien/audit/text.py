@@ -107,7 +107,7 @@ def _inflated(near: Near, sizes: dict[str, int]) -> Conclusion:
 
 
 def _people(people: dict[str, int], sizes: dict[str, int]) -> Conclusion:
-    known = [f"{_of(people[split], sizes[split], split)}" for split in reversed(SPLITS) if people[split]]
+    known = [_of(people[split], sizes[split], split) for split in reversed(SPLITS) if people[split]]
     if not known:
         return Conclusion("No person stands in two splits", "As far as the data set names its people.")
     show = "shows" if sum(people.values()) == 1 else "show"

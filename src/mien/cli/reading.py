@@ -232,13 +232,8 @@ StaticOption = Annotated[
         metavar="DIR", parser=_folder, help="write the page as files for any web host; serve nothing"
     ),
 ]
-OF_STATIC = (
-    "model",
-    "threshold",
-    "prior",
-    "notice",
-    "static",
-)  # the options that count where only files are written
+# the options that count where only files are written
+OF_STATIC = ("model", "threshold", "prior", "notice", "static")
 
 
 @app.command(

@@ -55,6 +55,11 @@ class Faces:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def families_or_groups(self) -> np.ndarray:
+        """Which faces a bootstrap draws together, str (N,): by families, where an audit has told them."""
+        return self.groups if self.families is None else self.families
+
     def __repr__(self) -> str:
         side = self.images.shape[-1]
         return f"Faces({len(self):,} of {side} x {side} pixels, {np.count_nonzero(self.clean):,} clean)"

@@ -26,7 +26,7 @@ from mien.files import is_utf8, require_place, write_atomic
 from mien.judge import accuracy
 from mien.model import FORMAT, Model, read_model
 from mien.model.onnx_file import NotOnnx, read_onnx, with_metadata
-from mien.model.prior import TRAIN, Prior, read_prior, shift_prior, train_shares
+from mien.model.prior import TRAIN, Prior, prior_gains, read_prior, shift_prior, train_shares
 from mien.networks.clip import ClipNetwork
 from mien.networks.engine import INFERENCE_BATCH, Engine, probabilities
 from mien.networks.graph import Reader, onnx_graph
@@ -82,14 +82,14 @@ def export(
     fresh = unlearned(faces.val.clean)
     heat = temperature(faces.val.labels[fresh], plain[fresh])
     metadata = _metadata(out.stem, read, tta, heat, int8, licence)
-    wanted, gains = _under_prior(prior, read[0], calibrated(plain, heat), metadata)
+    expected, gains = _under_prior(prior, read[0], calibrated(plain, heat), metadata)
     if over_time:
         graph = _clip_graph(read[0], networks[0], heat, metadata)
     else:
         reader = Reader(networks, classes=len(read[0].data.labels), tta=tta, temperature=heat, gains=gains)
         graph = onnx_graph(reader, read[0].data.side)
     model, told = _tried(graph, metadata, faces.val, progress)
-    _refuse_apart(told, wanted)
+    _refuse_apart(told, expected)
     exact = told
     if int8:
         graph = quantized(graph, faces.train.images)
@@ -121,7 +121,7 @@ def _under_prior(
     if target == train:
         return probs, ()
     metadata["mien.prior"] = json.dumps(dict(zip(labels, target, strict=True)))
-    return shift_prior(probs, train, target), tuple(new / old for new, old in zip(target, train, strict=True))
+    return shift_prior(probs, train, target), tuple(prior_gains(train, target).tolist())
 
 
 def _refuse_other_file(out: Path) -> None:
@@ -258,9 +258,9 @@ def _tried(
     return model, predictions_of(model, faces, "val", progress)
 
 
-def _refuse_apart(told: Predictions, wanted: np.ndarray) -> None:
+def _refuse_apart(told: Predictions, expected: np.ndarray) -> None:
     """Raise ModelError where onnxruntime does not say what torch said."""
-    apart = float(np.abs(told.probs - wanted).max())
+    apart = float(np.abs(told.probs - expected).max())
     if not apart <= MOST_APART:
         raise ModelError(
             f"onnxruntime and torch differ by {apart:.1g} on a face of val, more than {MOST_APART:g}; no model was "

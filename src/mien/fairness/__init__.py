@@ -6,13 +6,13 @@ head of the report: rendered faces are no people. `fairness` makes a folder with
 `figures/`; `summary` tells the result in the terminal.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mien.classifiers import Classifier, read_classifiers
+from mien.classifiers import Classifier, Probabilities, read_classifiers, together
 from mien.errors import DataError, ModelError
 from mien.fairness.attributes import ATTRIBUTES
 from mien.fairness.faces import NEUTRAL, SHOWN, PersonFaces, Plan, example, render_people
@@ -33,9 +33,6 @@ FEWEST, MOST = 2, 2000
 USUAL_SIDE = 48  # pixels of the faces
 SIDES = (16, 256)
 EXAMPLE_SIDE = 96
-
-
-Probabilities = Callable[[np.ndarray], np.ndarray]
 
 
 def fairness(
@@ -68,10 +65,10 @@ def fairness(
         raise DataError(f"--people must be from {FEWEST} to {MOST:,} and is {people:,}")
     check_draws(draws, seed)
     classifiers = read_classifiers(models)
-    asked = {name: (each.in_order(LABELS), each.threshold) for name, each in classifiers.items()}
-    if both := sorted(asked.keys() & (others or {}).keys()):
-        raise ModelError(f"two classifiers are called {both[0]}; rename one")
-    asked |= {name: (each, 0.0) for name, each in (others or {}).items()}
+    asked = together(
+        {name: (each.in_order(LABELS), each.threshold) for name, each in classifiers.items()},
+        {name: (each, 0.0) for name, each in (others or {}).items()},
+    )
     plan = Plan(seed, _side(classifiers), _chosen(attributes))
     with writing_report(out, PAGE, extra="compare") as report:
         kept = KeptPeople(out, plan)

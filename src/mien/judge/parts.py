@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mien.dataset import Faces
 from mien.errors import DataError
 from mien.predictions import Predictions
 
@@ -16,7 +17,7 @@ PARTS = {"strict": "strictly clean part", "clean": "clean part", "all": "whole s
 """Every part by its name in files and Python, the strictest first, and what readers see of it."""
 
 
-def rows_of(table: Predictions, part: str) -> np.ndarray:
+def rows_of(table: Predictions | Faces, part: str) -> np.ndarray:
     """Return which faces are of a part, bool (N,); DataError where that is not known."""
     if part == "all":
         return np.ones(len(table), bool)
@@ -26,7 +27,7 @@ def rows_of(table: Predictions, part: str) -> np.ndarray:
     return rows
 
 
-def parts_of(table: Predictions) -> tuple[str, ...]:
+def parts_of(table: Predictions | Faces) -> tuple[str, ...]:
     """Return the parts that are known and have faces, the strictest first; "clean" and "all" are always known."""
     known = [part for part in PARTS if part != "strict" or table.strict is not None]
     return tuple(part for part in known if rows_of(table, part).any())

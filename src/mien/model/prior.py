@@ -24,9 +24,13 @@ def shift_prior(probs: np.ndarray, source: Sequence[float], target: Sequence[flo
 
     The dtype stays.
     """
-    gain = np.asarray(target, np.float64) / np.asarray(source, np.float64)
-    shifted = probs * gain
+    shifted = probs * prior_gains(source, target)
     return (shifted / shifted.sum(1, keepdims=True)).astype(probs.dtype)
+
+
+def prior_gains(source: Sequence[float], target: Sequence[float]) -> np.ndarray:
+    """Return by what each class's probability is multiplied, float64 (C,), before all are scaled to sum 1 again."""
+    return np.asarray(target, np.float64) / np.asarray(source, np.float64)
 
 
 def read_prior(prior: Prior, labels: Sequence[str], train: Sequence[float]) -> tuple[float, ...]:

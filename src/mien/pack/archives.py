@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mien.errors import DataError, PictureError
-from mien.pack.tree import SYSTEM_NAMES, Tree, shown
+from mien.pack.tree import Tree, is_hidden, shown
 from mien.pictures import LARGEST_FILE_BYTES
 
 COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -63,7 +63,7 @@ def _add(tree: ArchiveTree, path: Path, folder: PurePosixPath) -> None:
             place = PurePosixPath(member.name)
             if place.is_absolute() or ".." in place.parts:
                 raise DataError(f'{path}: member "{shown(member.name)}" climbs out of the archive; refused')
-            if not any(part.startswith(".") or part in SYSTEM_NAMES for part in place.parts):
+            if not any(map(is_hidden, place.parts)):
                 tree.members[folder / place] = member
     except DAMAGE as fault:
         raise DataError(f"{path}: cut short or damaged ({in_a_line(fault)})") from None

@@ -91,6 +91,10 @@ def _split_of(folder: str) -> str | None:
     return split_of(re.split(r"[-_.]", folder)[0] if is_archive_name(folder) else folder)
 
 
+def _may_be_class(folder: str) -> bool:
+    return split_of(folder) is None and not is_archive_name(folder)
+
+
 def _is_rafdb(pictures: list[PurePosixPath], naming: Naming) -> bool:
     """Return whether file names and numbered folders are RAF-DB's; numbers that --labels maps are not."""
     explained = any(naming.class_of(number) is not None for number in RAFDB)
@@ -105,9 +109,7 @@ def _rafdb_split(file: PurePosixPath) -> str | None:
 
 def class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
     """Return the name of the folder that is a class, else that of the nearest one that is no split."""
-    folders = [
-        name for name in reversed(file.parent.parts) if _split_of(name) is None and not is_archive_name(name)
-    ]
+    folders = [name for name in reversed(file.parent.parts) if _may_be_class(name)]
     known = {naming.class_of(name): name for name in folders if naming.class_of(name) is not None}
     if len(known) > 1:
         named = " and ".join(sorted(f'"{shown(name)}"' for name in known.values()))
@@ -118,9 +120,7 @@ def class_folder(tree: Tree, file: PurePosixPath, naming: Naming) -> str:
 def _note_deeper_folders(labeled: Sequence[Labeled], note: Callable[[str], None]) -> None:
     """Note which folders below a class folder were taken as that class."""
     below = Counter(
-        f.parent.name
-        for f, name, _ in labeled
-        if f.parent.name != name and split_of(f.parent.name) is None and not is_archive_name(f.parent.name)
+        f.parent.name for f, name, _ in labeled if f.parent.name != name and _may_be_class(f.parent.name)
     )
     if below:
         some = ", ".join(f'"{shown(name)}"' for name, _ in below.most_common(MOST_NAMED))

@@ -55,12 +55,17 @@ def _look_into(tree: Tree, folder: PurePosixPath, seen: set[tuple[int, int]]) ->
         return
     seen.add(mark)
     for name, is_folder in found:
-        if name.startswith(".") or name in SYSTEM_NAMES:
+        if is_hidden(name):
             continue
         if is_folder:
             _look_into(tree, folder / name, seen)
         else:
             tree.files.append(folder / name)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of that name is left out: hidden, or a system's own."""
+    return name.startswith(".") or name in SYSTEM_NAMES
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from mien import __version__
 from mien.faces import finder, small
 from mien.model import Model
+from mien.model.prior import prior_gains
 from mien.predict import occlusion
 from mien.predict.answer import LIMITS
 from mien.predict.rows import FORMAT
@@ -52,9 +53,7 @@ def describe(model: Model, model_version: str, detector_version: str, notice: st
         "state_size": model.state_size,
         "threshold": model.threshold,
         "prior": dict(zip(model.labels, model.prior, strict=True)),
-        "prior_gain": [
-            target / source for target, source in zip(model.prior, model.graph_prior, strict=True)
-        ],
+        "prior_gain": prior_gains(model.graph_prior, model.prior).tolist(),
         "temperature": model.temperature,
         "crop": model.crop,
         "reading": model.reading,

@@ -6,18 +6,18 @@ have to be found in photographs first. `stress` makes a folder with
 `stress.html`, `numbers/` (CSV) and `figures/`; `summary` tells the result in the terminal.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mien.classifiers import Classifier, read_classifiers
+from mien.classifiers import Classifier, Probabilities, read_classifiers, together
 from mien.dataset import Dataset, Faces, read_dataset, same_faces
 from mien.errors import DataError, ModelError, RunError
 from mien.faces import Finder
 from mien.judge import judge_annotators
-from mien.judge.parts import PARTS
+from mien.judge.parts import PARTS, parts_of, rows_of
 from mien.judge.text import annotators_sentence
 from mien.pages.report import writing_report
 from mien.progress import Counting
@@ -29,9 +29,6 @@ from mien.stress.text import summary
 from mien.text import quoted
 
 __all__ = ["CORRUPTIONS", "STRENGTHS", "Condition", "Stress", "corrupted", "stress", "summary"]
-
-
-Probabilities = Callable[[np.ndarray], np.ndarray]
 
 
 def stress(
@@ -62,10 +59,10 @@ def stress(
     dataset = read_dataset(data)
     part, val = _draw_val(dataset, faces, seed)
     classifiers = read_classifiers(models)
-    recognizing = {name: _recognizing(classifier, dataset) for name, classifier in classifiers.items()}
-    if both := sorted(recognizing.keys() & (others or {}).keys()):
-        raise ModelError(f"two classifiers are called {both[0]}; rename one")
-    recognizing |= {name: Recognizing(each, 0.0) for name, each in (others or {}).items()}
+    recognizing = together(
+        {name: _recognizing(classifier, dataset) for name, classifier in classifiers.items()},
+        {name: Recognizing(each, 0.0) for name, each in (others or {}).items()},
+    )
     view = partial(in_photographs, finder=Finder(), seed=seed) if photographs else as_crops
     with writing_report(out, PAGE, extra="compare") as report:
         result = measure(recognizing, val, seed=seed, draws=draws, view=view, progress=progress)
@@ -92,13 +89,12 @@ def _draw_val(dataset: Dataset, count: int, seed: int) -> tuple[str, Faces]:
     val = dataset.development().val
     if not len(val):
         raise DataError(f"{dataset.info.folder}: no face in val")
-    rows_of = {"strict": val.strict, "clean": val.clean, "all": np.ones(len(val), bool)}
-    part, among = next((name, rows) for name, rows in rows_of.items() if rows is not None and rows.any())
-    rows = np.flatnonzero(among)
+    part = parts_of(val)[0]
+    rows = np.flatnonzero(rows_of(val, part))
     if 0 < count < len(rows):
         rows = np.sort(rows[np.random.default_rng(seed).permutation(len(rows))[:count]])
-    groups = val.groups if val.families is None else val.families
-    return part, Faces(val.images[rows], val.labels[rows], val.ids[rows], groups[rows], val.clean[rows])
+    groups = val.families_or_groups[rows]
+    return part, Faces(val.images[rows], val.labels[rows], val.ids[rows], groups, val.clean[rows])
 
 
 def _about_annotators(dataset: Dataset, faces: Faces) -> str:

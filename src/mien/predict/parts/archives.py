@@ -17,7 +17,7 @@ from mien.labels import did_you_mean
 from mien.pack.archives import DAMAGE, Member, in_a_line, members_of
 from mien.pack.folders import is_picture
 from mien.pack.parquet import image_bytes
-from mien.pack.tree import SYSTEM_NAMES
+from mien.pack.tree import is_hidden
 from mien.predict.arrow import count_rows, read_rows
 from mien.predict.sources import Source, refused
 
@@ -119,8 +119,7 @@ def index(path: str) -> tuple[Sequence[Member], str]:
 def _wanted(name: str) -> bool:
     """Whether a member is a picture by its name, and not hidden, as in a folder."""
     path = PurePosixPath(name)
-    hidden = (part.startswith(".") and part != ".." or part in SYSTEM_NAMES for part in path.parts)
-    return is_picture(path) and not any(hidden)
+    return is_picture(path) and not any(part != ".." and is_hidden(part) for part in path.parts)
 
 
 @dataclass(frozen=True, slots=True)
