@@ -25,24 +25,26 @@ endif
 # the folders of the seeds that were asked for, of each recipe
 runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"runs/$(NAME)/$(recipe)-s$(seed)"))
 
+TWO = -n 2 --dist loadscope --no-loadscope-reorder  # two workers take files in the order of tests/conftest.py
+
 test: .venv/with-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/basedpyright --level error
-	.venv/bin/python -m pytest -n 2 --dist loadscope
+	.venv/bin/python -m pytest $(TWO)
 
 test-all: .venv/with-test
-	.venv/bin/python -m pytest -n 2 --dist loadscope -m 'slow or not slow'
+	.venv/bin/python -m pytest $(TWO) -m 'slow or not slow'
 
 # the fast tests with the lowest versions of what pyproject.toml names, which uv finds
 test-lowest:
 	UV_RESOLUTION=lowest-direct scripts/environment .venv-lowest test
-	.venv-lowest/bin/python -m pytest -n 2 --dist loadscope
+	.venv-lowest/bin/python -m pytest $(TWO)
 
 # make test-python PYTHON=python3.13: the fast tests with another Python
 test-python:
 	PYTHON="$(PYTHON)" scripts/environment $(OTHER) test
-	$(OTHER)/bin/python -m pytest -n 2 --dist loadscope
+	$(OTHER)/bin/python -m pytest $(TWO)
 
 # the fast tests with each Python that is installed, of 3.11 to 3.14, and with the lowest versions
 PYTHONS = $(foreach version,3.11 3.12 3.13 3.14,$(if $(shell python$(version) --version 2>/dev/null),python$(version)))
@@ -69,7 +71,7 @@ TESTS = $(foreach name,system locks files growing pack_folders judge_tables audi
   $(foreach name,a_picture_is_read_as_in_python several_pictures_come_back_in_order files_are_tagged_and_not_sent_twice \
     runs_are_told_while_they_train a_port_in_use_is_told,tests/test_serve.py::test_$(name))
 test-portable: .venv/with-test
-	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest -n 2 --dist loadscope $(TESTS)
+	PYTHONPATH="$(CURDIR)/tests/portable$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m pytest $(TWO) $(TESTS)
 
 # make bench MIEN_FER2013=fer2013.tar.gz; with DATA=fer2013.tar.gz the audit of the data set that `make run` packed, too
 bench: .venv/with-test

@@ -22,8 +22,13 @@ TOY_SIDE = 16
 TOY_COUNTS = {"train": 12, "val": 5, "test": 5}  # faces a class
 
 
+# Begun first, so that no worker of `make test` waits in the end for another one's longest file.
+LONGEST = ("test_serve_page.py", "test_compare_tables.py", "test_serve_attacks.py", "test_train.py", "test_serve.py")
+
+
 def pytest_collection_modifyitems(items):
-    """Leave out what Windows has not, there and where it is simulated."""
+    """Put the longest files first; leave out what Windows has not, there and where it is simulated."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         if WINDOWS and (mark := item.get_closest_marker("posix")):
             item.add_marker(pytest.mark.skip(reason=f"not on Windows: {mark.args[0]}"))

@@ -239,6 +239,7 @@ def test_wrong_usage_ends_with_status_2(workplace, arguments):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_progress_is_plain_lines_in_a_log(workplace):
     """Where standard error is no terminal, each epoch is a line with its figures and the time left.
 

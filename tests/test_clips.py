@@ -252,6 +252,7 @@ def test_an_audit_compares_clips_and_not_the_frames_of_one(tmp_path):
 END_TO_END = ("network.end_to_end=true", "network.window=4", "optimizer.lr=0.001", *BRIEF)
 
 
+@pytest.mark.slow
 def test_end_to_end_the_frames_network_is_trained_resumed_and_exported(clips, engine, tmp_path):
     """Its weights move with the head's, a stopped run ends in the same bytes, and one file answers as the run does."""
     recipe, data = read_recipe("clip", END_TO_END), clips.development()

@@ -482,6 +482,7 @@ def test_the_page_reads_well_in_a_browser(browser, report, width, scheme):
 # ---- the command line
 
 
+@pytest.mark.slow
 def test_the_command_trains_all_folds_and_goes_on(faces, tmp_path):
     """`--folds` trains what is missing of a run a fold, and tells them together."""
     first = fold_run(tmp_path, faces, "plain", 0, 1, folds=2)

@@ -304,7 +304,7 @@ class Killing:
         return read_file(path)
 
 
-@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("always", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_process_that_ends_is_replaced(recognizer, crops, tmp_path, always):
     """A picture over which processes end is one that cannot be used; one that was in a killed process has its face."""
     once = tmp_path / "once"

@@ -794,6 +794,7 @@ def test_a_key_of_the_environment_is_one_that_can_be_sent(monkeypatch):
     assert read_key(None) is None
 
 
+@pytest.mark.slow
 def test_an_orphan_stops(tmp_path):
     """When the parent is killed, its processes see it and end."""
     process = subprocess.Popen(

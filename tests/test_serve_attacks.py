@@ -257,6 +257,7 @@ def test_one_address_cannot_have_all_connections(impatient):
     soon(lambda: impatient.metric(refused) == before + 10)
 
 
+@pytest.mark.slow
 def test_waiting_for_a_client_ends(impatient):
     """A head or a body that does not come ends a connection, also where a body is dripped or no one wants it."""
     length = POST + b"Content-Length: "
@@ -273,6 +274,7 @@ def test_waiting_for_a_client_ends(impatient):
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_who_reads_steadily_has_the_whole_file(impatient):
     """A reader that takes longer than one may stall has all of 14 MB; one that stalls is cut off."""
     with socket.socket() as slow, socket.socket() as lazy:
@@ -304,6 +306,7 @@ def test_abandoned_downloads_leave_no_memory_behind(attacked, right):
                 assert attacked.resident() < before + 40 * MIB
 
 
+@pytest.mark.slow
 def test_few_file_handles_are_no_flood_of_errors():
     """With 64 file handles a hundred connections are refused in silence, and afterwards all is well."""
     few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
@@ -339,6 +342,7 @@ def test_a_picture_that_takes_too_long_is_ended(attacked, right):
     assert attacked.metric("mien_predict_seconds_count") == count + 3
 
 
+@pytest.mark.slow
 def test_eight_bombs_at_once_are_decoded_one_by_one(attacked, right):
     """Eight GIFs of some bytes and 32 megapixels take the memory of one, and give it back."""
     bomb, before, peak = flat("GIF"), attacked.resident(), [0.0]
@@ -459,7 +463,7 @@ def test_all_works_below_a_prefix_behind_nginx(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("below", ["", "/mien"])
+@pytest.mark.parametrize("below", [pytest.param("", marks=pytest.mark.slow), "/mien"])
 def test_a_prefix_may_be_given_on_the_command_line(below):
     """With --root-path paths are taken with the prefix and without it, and the address that is printed has it."""
     with serving("--root-path", "/mien", "--processes", "1") as running:

@@ -389,6 +389,7 @@ def test_what_cannot_be_read_is_told_in_words(tab):
     assert said == {name: words for name, (_, words) in files.items()}
 
 
+@pytest.mark.slow
 def test_the_answer_comes_into_view(tab, pictures):
     """An image that is given is brought to the top, its heading focused, and stays there when it is classified."""
     tab.set_viewport_size({"width": 320, "height": 640})
@@ -411,7 +412,7 @@ def test_the_answer_comes_into_view(tab, pictures):
     assert tab.evaluate("scrollY") == 0  # somebody moved there meanwhile
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.slow)])
 def test_boxes_carry_labels(tab, recognizer, pictures, width):
     """Each box has its face's label beside it; no two cover each other, and all lie in the image, at any width."""
     tab.set_viewport_size({"width": width, "height": 800})
@@ -432,6 +433,7 @@ def test_boxes_carry_labels(tab, recognizer, pictures, width):
     assert max(bottom for *_, bottom in places) <= image["y"] + image["height"] + 0.01
 
 
+@pytest.mark.slow
 def test_a_crowd_is_shown_so_large_that_its_labels_can_be_read(tab, pictures):
     """In a narrow window an image with many faces scrolls sideways, also by keyboard, and the page does not."""
     tab.set_viewport_size({"width": 320, "height": 800})
@@ -501,6 +503,7 @@ def unequal(got, wanted, place: str = "") -> list[str]:
         return [] if got == wanted else [f"{place}: {got!r}, not {wanted!r}"]
 
 
+@pytest.mark.slow
 def test_an_image_is_saved_with_its_labels(tab, pictures):
     """The PNG is as large as the image, larger where that is small; boxes and labels are drawn in, the rest stays."""
     give(tab, "drop", {"call.png": pictures["call"], "tiny.png": pictures["small"]})
@@ -550,7 +553,7 @@ def test_photos_go_to_the_server_only_when_asked_for(tab, recognizer, pictures):
     assert "not a picture" in tab.inner_text("#photos > li:has(h3:text-is('broken')) .answer")
 
 
-@pytest.mark.parametrize("key", [False, True])
+@pytest.mark.parametrize("key", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_nothing_is_sent_before_the_page_knows_the_model(unknowing, pictures, key):
     """Until then buttons and switch are off, whatever the browser remembers; a photo that is dropped waits for it."""
     page, tell = unknowing
@@ -569,6 +572,7 @@ def test_nothing_is_sent_before_the_page_knows_the_model(unknowing, pictures, ke
     assert page.is_enabled("#choose") and page.is_enabled("#camera")
 
 
+@pytest.mark.slow
 def test_the_switch_counts_when_a_photo_is_given_and_at_its_turn(tab, pictures):
     """What was given before it went on stays here, and what still waits when it goes off is not sent any more."""
     sent, click = sent_by(tab), f"{SOON} document.getElementById('remote').click();"
@@ -582,6 +586,7 @@ def test_the_switch_counts_when_a_photo_is_given_and_at_its_turn(tab, pictures):
     assert len(sent) == 1
 
 
+@pytest.mark.slow
 def test_photos_that_are_removed_are_neither_read_nor_announced(tab, pictures):
     """Photos are read one at a time, so those that are removed meanwhile cost nothing and nothing is said of them."""
     tab.evaluate(
@@ -606,6 +611,7 @@ def test_photos_that_are_removed_are_neither_read_nor_announced(tab, pictures):
     assert last.startswith("last: 1 face")
 
 
+@pytest.mark.slow
 def test_the_servers_answer_does_not_wait_for_this_browser(context, server, pictures):
     """While the browser's engine is loading the server's answer is shown; crops and explanations follow."""
     page = context.new_page()
@@ -628,6 +634,7 @@ def test_the_servers_answer_does_not_wait_for_this_browser(context, server, pict
     assert painted
 
 
+@pytest.mark.slow
 def test_a_webp_that_browsers_do_not_turn_gets_no_boxes(tab, astronaut):
     """The server reads it upright, so boxes over what the browser shows would be in wrong places: a line says so."""
     tab.check("#remote")
@@ -638,6 +645,7 @@ def test_a_webp_that_browsers_do_not_turn_gets_no_boxes(tab, astronaut):
     assert "no boxes are drawn" in tab.inner_text("#photos figcaption")
 
 
+@pytest.mark.slow
 def test_folders_and_files_that_changed_are_told_in_words(tab, engine, pictures, tmp_path):
     """A folder that is dropped is no picture, and a file that was written anew since it was chosen cannot be read."""
     tab.evaluate(
@@ -721,6 +729,7 @@ def test_all_works_with_the_network_off(tab, context, recognizer, pictures):
     assert "Orange: hiding it lowers the probability" in told
 
 
+@pytest.mark.slow
 def test_it_works_below_a_prefix_and_after_a_reload_without_server_or_proxy(
     browser, recognizer, pictures, tmp_path
 ):
@@ -933,6 +942,7 @@ def frames_of(film: Path) -> list[np.ndarray]:
     ]
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_denied_is_told_in_words(tab):
     """Where the camera is not allowed, missing or taken, the page says what to do and goes on."""
     told = {}

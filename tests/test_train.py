@@ -165,6 +165,7 @@ def state_time(folder) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_ends_in_the_same_bytes(toy, toy_data, tmp_path):
     """SIGKILL inside an epoch, twice, changes nothing of the final bytes."""
     recipe = toy_recipe("quick-densenet", "training.epochs=30")

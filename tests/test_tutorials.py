@@ -88,6 +88,7 @@ def test_the_first_photo(place, capsys):
     assert ["party-faces.jpg"] == [path.name for path in (place / "marked").iterdir()]
 
 
+@pytest.mark.slow
 def test_the_first_comparison(place, capsys):
     """The tutorial ends with a report of two networks."""
     assert 7 == run_page("docs/start/comparison.md")
@@ -108,6 +109,7 @@ def test_own_faces(place, capsys):
     assert (place / "mine.onnx").exists() and list((place / "audit").glob("*.html"))
 
 
+@pytest.mark.slow
 def test_faces_in_time(place, capsys):
     """The page packs clips, trains a head over time, and follows a face in a video with the model that it exported."""
     face = picture(identity(Draw(0, "person", 0)), pure("happy"), Look(), side=96)
@@ -142,6 +144,7 @@ def run_notebook(name: str, place: Path) -> str:
     return "".join(output.get("text", "") + str(output.get("data", "")) for output in outputs)
 
 
+@pytest.mark.slow
 def test_the_notebook_on_a_photo(tmp_path):
     """Five cells find six faces and write a table, from what pip brings alone."""
     shown = run_notebook("photo.ipynb", tmp_path)
