@@ -25,7 +25,8 @@ endif
 # the folders of the seeds that were asked for, of each recipe
 runs_of = $(foreach recipe,$(1),$(foreach seed,$(shell seq 0 $$(($(SEEDS)-1))),"runs/$(NAME)/$(recipe)-s$(seed)"))
 
-TWO = -n 2 --dist loadscope --no-loadscope-reorder  # two workers take files in the order of tests/conftest.py
+# two workers take files in the order of tests/conftest.py
+TWO = -n 2 --dist loadscope --no-loadscope-reorder
 
 test: .venv/with-test
 	.venv/bin/ruff check .
