@@ -156,3 +156,17 @@ def timm_net(name: str = "lcnet_035", *, classes: int) -> nn.Module:
     import timm
 
     return timm.create_model(name, in_chans=1, num_classes=classes)
+
+
+class ConvolutionalHead(nn.Module):
+    """Gives its logits by a convolution, so it has no linear layer."""
+
+    def __init__(self, *, classes: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, 3, 2), nn.ReLU(), nn.Conv2d(4, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        return self.layers(x)

@@ -17,6 +17,7 @@ from test_networks import network_of, some_images
 from test_train import TOY, TOY_CNN
 from torch import nn
 
+from mien.distill import distill_views
 from mien.errors import RunError
 from mien.networks import as_input
 from mien.networks.engine import Engine
@@ -147,6 +148,11 @@ TOGETHER = {
     "means": ("quick-densenet", (*TOY, *MEANS, "training.epochs=1")),
     "cnn": ("study-cnn", (*TOY_CNN, *NO_DROPOUT, "optimizer.kind=sgd", "training.epochs=1")),
 }
+HINTED = (
+    "training.epochs=2",
+    "training.batch_size=15",
+    "augment.outliers=0.2",
+)  # learns features of a teacher
 PROCESS = """
 import json, sys
 from pathlib import Path
@@ -187,12 +193,21 @@ def test_half_of_what_torchrun_tells_is_told(monkeypatch):
 def test_two_processes_equal_one(toy, toy_data, tmp_path):
     """Two processes with odd parts of each batch end with the weights and figures of one, to rounding.
 
-    Batch norm over both, mixup, sharpness-aware steps, the average of weights and balanced classes are in it.
+    Batch norm over both, mixup, sharpness-aware steps, the average of weights, balanced classes and a teacher's
+    features are in it.
     """
-    command = [sys.executable, "-c", PROCESS, str(toy), str(tmp_path), json.dumps(TOGETHER)]
+    views = tmp_path / "views.safetensors"
+    augment = read_recipe("quick-densenet", HINTED)
+    teacher = train(
+        read_recipe("quick-densenet", (*TOY, "training.epochs=1")), toy_data, tmp_path / "t"
+    ).folder
+    distill_views(toy, views, teachers=[teacher], student=augment, views=1, features=True)
+    hinted = (*TOY, *HINTED, f"distillation.soft_targets=['{views}']", "distillation.features=1")
+    recipes = TOGETHER | {"hinted": ("quick-densenet", hinted)}
+    command = [sys.executable, "-c", PROCESS, str(toy), str(tmp_path), json.dumps(recipes)]
     processes = start_together(*command)
     assert [0, 0] == [process.wait() for process in processes]
-    for name, (recipe, changes) in TOGETHER.items():
+    for name, (recipe, changes) in recipes.items():
         alone = train(read_recipe(recipe, changes), toy_data, tmp_path / f"{name}-alone", engine=PLAIN)
         weights, expected = (load_file(tmp_path / n / "weights.safetensors") for n in (name, f"{name}-alone"))
         metrics = (tmp_path / name / "metrics.csv").read_text(), (alone.folder / "metrics.csv").read_text()

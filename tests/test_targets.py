@@ -354,7 +354,7 @@ def test_teachers_answer_the_very_pictures_that_a_student_sees(toy, toy_data, tm
     seen = []
     for epoch in (0, 1, 3):
         batches.begin_epoch(epoch)
-        faces, wanted = batches.batch(rows, generator=torch.Generator())
+        faces, wanted, _ = batches.batch(rows, generator=torch.Generator())
         seen.append(faces)
 
         assert np.allclose(probabilities(network, faces, engine), wanted, atol=2e-3)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -145,6 +145,12 @@ def distill(
     student: Annotated[
         str, typer.Option(help="recipe whose [augment] draws the views", metavar="RECIPE")
     ] = "pocket",
+    weighted: Annotated[
+        bool, typer.Option("--weighted", help="weigh teachers by the log loss of their mean on val")
+    ] = False,
+    features: Annotated[
+        bool, typer.Option("--features", help="with --views: keep teachers' pooled features, too")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="the file to write; targets.csv, or with --views targets.safetensors")
     ] = None,
@@ -156,32 +162,33 @@ def distill(
     """
     if views and translate:
         raise DataError("--translate is for annotators' votes, --views for teachers")
+    if features and not views:
+        raise DataError("--features are of views, as a student sees a face: give --views, too")
     if views:
-        _distill_views(dataset, teachers or [], views, student, out or Path("targets.safetensors"), device)
+        options = {"teachers": teachers or [], "weighted": weighted, "features": features, "device": device}
+        _distill_views(dataset, out or Path("targets.safetensors"), views, student, options)
         return
     from mien.distill import distill
     from mien.judge import accuracy
+    from mien.progress import TerminalCounting
 
     out = out or Path("targets.csv")
-    targets = distill(dataset, out, teachers=teachers or (), translate=translate, device=device)
+    options = {"teachers": teachers or (), "translate": translate, "weighted": weighted, "device": device}
+    targets = distill(dataset, out, progress=TerminalCounting(), **options)
     print(f"{out}: {len(targets):,} train faces, accuracy {accuracy(targets.labels, targets.probs):.1%}")
 
 
 app.command("teach", hidden=True)(distill)  # its name in the first version
 
 
-def _distill_views(
-    dataset: Path, teachers: list[str], views: int, student: str, out: Path, device: str
-) -> None:
+def _distill_views(dataset: Path, out: Path, views: int, student: str, options: dict[str, Any]) -> None:
     from mien.distill import distill_views
     from mien.progress import TerminalCounting
     from mien.recipe import read_recipe
 
     with stop_asked() as stop:
-        options = {"student": read_recipe(student), "views": views, "device": device}
-        answered = distill_views(
-            dataset, out, teachers=teachers, progress=TerminalCounting(stop=stop), **options
-        )
+        progress, recipe = TerminalCounting(stop=stop), read_recipe(student)
+        answered = distill_views(dataset, out, student=recipe, views=views, progress=progress, **options)
     print(f"{out}: {answered.total} views of {answered.probs.shape[1]:,} train faces")
 
 

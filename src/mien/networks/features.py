@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 from mien.dataset import Development
 from mien.errors import RecipeError
 from mien.files import write_atomic
-from mien.model import BATCH, INPUT, Model, open_session, read_model
+from mien.model import BATCH, INPUT, OUTPUT, Model, open_session, read_model
 from mien.networks.clip import ClipNetwork
 from mien.reading import read_bytes
 from mien.recipe import ClipHead
@@ -21,18 +21,19 @@ LARGEST_FILE_BYTES = 2**34
 
 
 class FrameFeatures:
-    """Gives the features of faces by a model's file."""
+    """Gives the features of faces by a model's file, and with `probabilities` these, too, at no further cost."""
 
-    def __init__(self, model: Model, *, threads: int = 0) -> None:
+    def __init__(self, model: Model, *, threads: int = 0, probabilities: bool = False) -> None:
         from mien.networks.features_graph import (  # with onnx, which is slow to import
             FEATURES,
             features_graph,
         )
 
         self.model, self._output = model, FEATURES
-        self.graph = features_graph(model)
+        self.graph = features_graph(model, probabilities=probabilities)
         self._session = open_session(model.path, self.graph.SerializeToString(), threads)
         self.size = self(np.zeros((1, model.side, model.side), np.uint8)).shape[1]
+        self.pooled = self.size - len(model.labels)  # of them, those that classifiers read; they stand first
 
     def __call__(self, images: np.ndarray, check: Callable[[], None] = lambda: None) -> np.ndarray:
         """Return features, float32 (N, F), of faces uint8 (N, S, S); `check()` is called before each batch."""
@@ -42,6 +43,15 @@ class FrameFeatures:
             batch = images[start : start + BATCH, None]
             parts.append(np.asarray(self._session.run([self._output], {INPUT: batch})[0]))
         return np.concatenate(parts)
+
+    def with_probabilities(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities, float32 (N, C), and features, float32 (N, F), of at least one face, uint8 (N, S, S)."""
+        batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
+        parts = [self._session.run([OUTPUT, self._output], {INPUT: batch}) for batch in batches]
+        probs, features = (
+            np.concatenate(list(map(np.asarray, column))) for column in zip(*parts, strict=True)
+        )
+        return probs, features
 
 
 def cached_features(

@@ -15,8 +15,8 @@ FEATURES = "features"
 SMALLEST = 1e-4  # probability whose logarithm is a feature
 
 
-def features_graph(model: Model) -> onnx.ModelProto:
-    """Return the model's graph with the output `features`, float32 (N, F), in place of probabilities."""
+def features_graph(model: Model, *, probabilities: bool = False) -> onnx.ModelProto:
+    """Return the model's graph with the output `features`, float32 (N, F), in place of or beside `probabilities`."""
     graph = onnx.load(str(model.path))
     del graph.metadata_props[:]
     nodes = graph.graph.node
@@ -31,7 +31,8 @@ def features_graph(model: Model) -> onnx.ModelProto:
     parts = [_mean_over_views(graph.graph, name, _views(model)) for name in read]
     parts.append(_logarithms(graph.graph))
     nodes.append(helper.make_node("Concat", parts, [FEATURES], axis=1))
-    del graph.graph.output[:]
+    if not probabilities:
+        del graph.graph.output[:]
     graph.graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["N", "F"]))
     return graph
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -48,6 +49,25 @@ def classifier_name(network: nn.Module) -> str | None:
     if isinstance(named, nn.Module):
         linear = {module: name for module, name in linear.items() if module in set(named.modules())}
     return list(linear.values())[-1] if linear else None
+
+
+def classifier_of(network: nn.Module) -> nn.Linear | None:
+    """Return the linear layer that `classifier_name` names."""
+    name = classifier_name(network)
+    return None if name is None else cast("nn.Linear", network.get_submodule(name))
+
+
+@contextmanager
+def classifier_inputs(network: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Yield a list that gets what `classifier_of` reads, pooled features (B, F), in each forward pass of the block."""
+    inputs: list[torch.Tensor] = []
+    classifier = classifier_of(network)
+    handle = classifier and classifier.register_forward_pre_hook(lambda _, read: inputs.extend(read))
+    try:
+        yield inputs
+    finally:
+        if handle:
+            handle.remove()
 
 
 def stages_of(network: nn.Module) -> list[Stage]:

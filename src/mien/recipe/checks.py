@@ -53,6 +53,11 @@ def contradictions(recipe: Recipe) -> list[str]:
         faults.append(
             "training.progressive_resizing needs a network that takes any side, which a cnn does not"
         )
+    if recipe.distillation.features and (recipe.augment.mixup or recipe.augment.cutmix):
+        faults.append(
+            "distillation.features needs whole faces, of which teachers have features: leave out augment.mixup and "
+            "augment.cutmix"
+        )
     if training.patience and training.checkpoint == "last":
         faults.append("training.patience stops early, so training.checkpoint must be best")
     return faults

@@ -237,6 +237,7 @@ class Distillation:
     soft_targets: tuple[str, ...] = ()  # files from `mien distill`, averaged; (): labels alone
     weight: float = number(0.5, 0, 1)  # of the soft targets in the loss; the label has the rest
     temperature: float = number(1.0, 0.05, 100)  # above 1: softer than the files say
+    features: float = number(0.0, 0, 100)  # weight of the error in predicting teachers' features; 0: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

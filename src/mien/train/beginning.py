@@ -19,6 +19,7 @@ from mien.recipe import ClipHead, Recipe, differing_fields
 from mien.run import Run, RunData, read_run, write_run
 from mien.train.augment import check_function
 from mien.train.clips import check_clips
+from mien.train.hints import TeacherFeatures, require_pooled_features
 from mien.train.losses import check_loss
 from mien.train.schedule import side_at
 from mien.train.targets import soft_target_files, targets
@@ -43,6 +44,9 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
     network = check(recipe.network, side=data.info.side, classes=len(data.info.labels))
     _refuse_too_small(recipe, network, data.info.side)
     targets(data.train, recipe, data.info.labels)
+    if recipe.distillation.features:
+        require_pooled_features(network, recipe.network.kind, data.info.side)
+        TeacherFeatures(recipe, len(data.train), "cpu")
     check_loss(recipe.training, len(data.info.labels))
     check_function(recipe.augment, torch.from_numpy(data.train.images[:TRIED_FACES]))
     if not recipe.network.pretrained:

@@ -162,6 +162,7 @@ def _train(
                     training.optimizer,
                     training.best,
                     state,
+                    training.regressor,
                 )
             saves.done()
         if wish == STOP and not finished(run.recipe, state):
@@ -182,9 +183,8 @@ def begin(run: Run, data: Development, engine: Engine, stop: Callable[[], bool])
     else:
         training = _begin_faces(run, data, engine)
     if _state_of(run).exists():
-        training.best, training.state = load_state(
-            _state_of(run), training.network, training.eval_network, training.optimizer
-        )
+        trained = (training.network, training.eval_network, training.optimizer, training.regressor)
+        training.best, training.state = load_state(_state_of(run), *trained)
     return training
 
 

@@ -26,10 +26,18 @@ TENSORS = "tensors_sha256"
 
 
 def save_state(
-    path: Path, network: nn.Module, judged: nn.Module, optimizer, best: dict | None, standing: TrainState
+    path: Path,
+    network: nn.Module,
+    judged: nn.Module,
+    optimizer,
+    best: dict | None,
+    standing: TrainState,
+    regressor: nn.Module | None = None,
 ) -> None:
     """Write all that the next step depends on; `judged` is the network itself or its moving average."""
     tensors = _prefixed("network", network.state_dict())
+    if regressor is not None:
+        tensors |= _prefixed("regressor", regressor.state_dict())
     if judged is not network:
         tensors |= _prefixed("average", judged.state_dict())
     for index, slots in optimizer.state_dict()["state"].items():
@@ -42,9 +50,9 @@ def save_state(
 
 
 def load_state(
-    path: Path, network: nn.Module, judged: nn.Module, optimizer
+    path: Path, network: nn.Module, judged: nn.Module, optimizer, regressor: nn.Module | None = None
 ) -> tuple[dict | None, TrainState]:
-    """Put a saved state into `network`, `judged` and `optimizer`; return the best weights and the standing."""
+    """Put a saved state into what is trained; return the best weights and the standing."""
     try:
         refuse_other_than_file(path)
         with safe_open(path, "pt") as file:
@@ -57,6 +65,8 @@ def load_state(
         network.load_state_dict(_group(tensors, "network"))
         if judged is not network:
             judged.load_state_dict(_group(tensors, "average"))
+        if regressor is not None:
+            regressor.load_state_dict(_group(tensors, "regressor"))
         _load_optimizer(optimizer, _group(tensors, "optimizer"))
         return _group(tensors, "best") or None, TrainState(**value)
     except (

@@ -1,7 +1,7 @@
 """One step of training and what it works on; `mien bench` times the same step. Knows nothing about files or val."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -14,9 +14,11 @@ from mien.dataset import Faces
 from mien.folds import subset
 from mien.networks import as_input
 from mien.networks.engine import Engine, probabilities
+from mien.networks.network import classifier_inputs, classifier_of
 from mien.recipe import Optimizer, Recipe
 from mien.train import distributed
 from mien.train.augment import shrink
+from mien.train.hints import Hint, Regressor
 from mien.train.losses import Loss, make_loss
 from mien.train.schedule import TrainState, ema_decay_at, lr_at, side_at
 from mien.train.seeds import derive_seed, epoch_order
@@ -48,6 +50,7 @@ class Training:
     generator: torch.Generator
     rows: torch.Tensor  # int64 (M,), the faces that are trained on, on the CPU
     loss: Loss
+    regressor: Regressor | None = None  # of the teachers' features, where the student learns these, too
     best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch so far
     order: torch.Tensor = field(
         default_factory=lambda: torch.empty(0)
@@ -94,21 +97,35 @@ def set_up(
     The optimizer is the recipe's unless one is given.
     """
     network = distributed.sync_batch_norm(network)
+    batches = TrainBatches(faces, recipe, classes, engine.device)
+    regressor = make_regressor(network, batches, engine)
+    trained = nn.ModuleList([network, *([regressor] if regressor else [])])
     return Training(
         recipe=recipe,
         engine=engine,
         seed=seed,
         network=network,
         eval_network=deepcopy(network) if recipe.optimizer.ema_decay else network,
-        optimizer=optimizer or make_optimizer(network, recipe.optimizer),
-        batches=TrainBatches(faces, recipe, classes, engine.device),
+        optimizer=optimizer or make_optimizer(trained, recipe.optimizer),
+        batches=batches,
         labels=torch.from_numpy(faces.labels).to(engine.device),
         side=faces.images.shape[1],
         state=TrainState(lr=recipe.optimizer.lr),
         generator=torch.Generator(engine.device),
         rows=torch.from_numpy(subset(faces.labels, faces.groups, recipe.training.subset)),
         loss=make_loss(recipe.training),
+        regressor=regressor,
     )
+
+
+def make_regressor(network: nn.Module, batches: TrainBatches, engine: Engine) -> Regressor | None:
+    """Return what predicts the batches' features of teachers from the network's, None where they have none."""
+    classifier = classifier_of(network)
+    if batches.features is None or classifier is None:
+        return None
+    regressor = Regressor(classifier.in_features, batches.features.size).to(engine.device)
+    distributed.sync_batch_norm(regressor)
+    return regressor
 
 
 def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
@@ -146,19 +163,24 @@ def train_step(training: Training, *, mark: Mark = unmarked) -> None:
     recipe = training.recipe
     step_seed, batch = begin_step(training)
     torch.manual_seed(step_seed + distributed.rank())
-    faces, target = training.batches.batch(batch, generator=training.generator)
+    faces, target, features = training.batches.batch(batch, generator=training.generator)
     x = as_input(shrink(faces, side_at(recipe, training.state.epoch, training.side)))
     mark("data")
     labels = training.labels[batch]
-    loss, correct = backward(
-        training.network, training.engine, x, target, labels, loss=training.loss, mark=mark
-    )
+    options = {"loss": training.loss, "hint": _hint(training, features), "mark": mark}
+    loss, correct = backward(training.network, training.engine, x, target, labels, **options)
     if recipe.optimizer.sam_rho:
         torch.manual_seed(step_seed + distributed.rank())
         with sam_ascent(training.network, recipe.optimizer.sam_rho):
-            backward(training.network, training.engine, x, target, labels, loss=training.loss, mark=mark)
+            backward(training.network, training.engine, x, target, labels, **options)
     end_step(training, loss, correct, len(batch))
     mark("step")
+
+
+def _hint(training: Training, features: torch.Tensor | None) -> Hint | None:
+    if training.regressor is None or features is None:
+        return None
+    return Hint(training.regressor, training.recipe.distillation.features, features)
 
 
 def begin_step(training: Training) -> tuple[int, torch.Tensor]:
@@ -202,21 +224,29 @@ def backward(
     labels: torch.Tensor,
     *,
     loss: Loss = F.cross_entropy,
+    hint: Hint | None = None,
     mark: Mark = unmarked,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the gradients of the batch's mean loss into the network; return that loss and how many are correct.
 
+    With a hint its error is part of the loss, and its regressor gets gradients, too.
+
     Of several processes each takes its part of the batch, and all end with the same.
     """
-    part = distributed.shard(x)
-    with engine.autocast():
+    part, trained = distributed.shard(x), [*network.parameters()]
+    with engine.autocast(), classifier_inputs(network) if hint else nullcontext([]) as features:
         logits = network(part).float()
-    value = loss(logits, distributed.shard(target)) * (len(part) / len(x))
+    value = loss(logits, distributed.shard(target))
+    if hint:
+        value = value + hint.loss(features[0], distributed.shard(hint.features))
+        trained += hint.regressor.parameters()
+    value = value * (len(part) / len(x))
     mark("forward")
-    network.zero_grad(set_to_none=True)
+    for parameter in trained:
+        parameter.grad = None
     value.backward()
     value, correct = value.detach(), (logits.detach().argmax(1) == distributed.shard(labels)).sum()
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trained if p.grad is not None]
     distributed.all_reduce_sum([*gradients, value, correct])
     mark("backward")
     return value, correct

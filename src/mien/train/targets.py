@@ -11,6 +11,7 @@ from mien.predictions import read_predictions
 from mien.reading import sha256_file
 from mien.recipe import Recipe
 from mien.train.augment import augment, degraded, mixed
+from mien.train.hints import TeacherFeatures
 from mien.train.outliers import with_outliers
 from mien.train.views import SUFFIX, draw_view, view_targets
 
@@ -24,6 +25,8 @@ class TrainBatches:
         self._with_views = any(map(holds_views, recipe.distillation.soft_targets))
         self._images = torch.from_numpy(faces.images).to(device)
         self._targets = self._all_targets[0].to(device)
+        hints = recipe.distillation.features > 0
+        self.features = TeacherFeatures(recipe, len(faces), device) if hints else None
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the epoch's view of all faces, where the soft targets are of views."""
@@ -33,15 +36,28 @@ class TrainBatches:
         view = draw_view(self._faces.images, self._augment, number)
         self._images = torch.from_numpy(view).to(self._device)
         self._targets = self._all_targets[number].to(self._device)
+        if self.features:
+            self.features.draw(number)
 
-    def batch(self, rows: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return faces uint8 (B, S, S) and targets (B, C) of a batch, blended or made outliers as the recipe says."""
+    def batch(
+        self, rows: torch.Tensor, *, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return faces uint8 (B, S, S) and targets (B, C) of a batch, blended or made outliers as the recipe says.
+
+        With them come teachers' features (B, F), nan for outliers, where the student shall predict them.
+        """
         faces, batch_targets = self._images[rows], self._targets[rows]
         if not self._with_views:
             faces = augment(faces, self._augment, generator=generator)
         faces = degraded(faces, self._augment, generator=generator)
         faces, batch_targets = mixed(faces, batch_targets, self._augment, generator=generator)
-        return with_outliers(faces, batch_targets, self._augment.outliers, generator=generator)
+        images, batch_targets = with_outliers(
+            faces, batch_targets, self._augment.outliers, generator=generator
+        )
+        if self.features is None:
+            return images, batch_targets, None
+        outliers = (images != faces).flatten(1).any(1)
+        return images, batch_targets, self.features.of(rows).masked_fill(outliers[:, None], float("nan"))
 
 
 def targets(faces: Faces, recipe: Recipe, labels: tuple[str, ...]) -> torch.Tensor:

@@ -8,6 +8,7 @@ number, as in Wu et al. ("TinyViT", 2022). Knows nothing about networks.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,11 +46,19 @@ class Views:
     teachers: tuple[str, ...]  # of their weights, sha256
     total: int  # views that the file shall have
     probs: np.ndarray  # float16 (views so far, N, C)
+    weights: tuple[float, ...] = ()  # of the teachers in their mean; () where all have the same
+    features: tuple[int, ...] = ()  # pooled features kept of each teacher; () where none are
+    pooled: tuple[np.ndarray, ...] = ()  # of each teacher, float16 (views so far, N, F); () where not read
 
     @property
     def complete(self) -> bool:
         """Whether every view has its answers."""
         return len(self.probs) == self.total
+
+    @property
+    def bytes_a_view(self) -> int:
+        """What a view of all faces takes in the file."""
+        return self.probs.shape[1] * (self.probs.shape[2] + sum(self.features)) * self.probs.itemsize
 
 
 def draw_view(images: np.ndarray, options: Augment, number: int) -> np.ndarray:
@@ -80,16 +89,21 @@ def write_views(path: Path, views: Views) -> None:
         "faces": views.faces,
         "teachers": views.teachers,
         "total": views.total,
+        "weights": views.weights,
+        "features": views.features,
     }
-    write_atomic(path, save({"probs": views.probs}, {"views": json.dumps(metadata)}))
+    tensors = {"probs": views.probs} | {_tensor(n): pooled for n, pooled in enumerate(views.pooled)}
+    write_atomic(path, save(tensors, {"views": json.dumps(metadata)}))
 
 
-def read_views(path: Path) -> Views:
-    """Return what `write_views` wrote; RecipeError for any other file."""
+def read_views(path: Path, *, features: bool = True) -> Views:
+    """Return what `write_views` wrote, on request without features; RecipeError for any other file."""
     try:
         with safe_open(path, "np") as file:
             metadata = json.loads(file.metadata()["views"])
             probs = file.get_tensor("probs")
+            sizes = tuple(metadata.get("features", ()))
+            kept = tuple(file.get_tensor(_tensor(n)) for n in range(len(sizes) * features))
         if metadata["format"] > FORMAT:
             raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
         return Views(
@@ -100,11 +114,27 @@ def read_views(path: Path) -> Views:
             teachers=tuple(metadata["teachers"]),
             total=metadata["total"],
             probs=probs,
+            weights=tuple(metadata.get("weights", ())),
+            features=sizes,
+            pooled=kept,
         )
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise RecipeError(
             f"{path}: not a file of answers to views ({' '.join(str(error).split())})"
         ) from None
+
+
+def view_features(path: Path, sizes: Sequence[int], number: int) -> np.ndarray:
+    """Return a file's features of one view, float16 (N, F), teacher after teacher; RecipeError where it lacks them."""
+    try:
+        with safe_open(path, "np") as file:
+            return np.concatenate([file.get_slice(_tensor(n))[number] for n in range(len(sizes))], axis=1)
+    except (SafetensorError, OSError, LookupError, ValueError) as error:
+        raise RecipeError(f"{path}: its features cannot be read ({' '.join(str(error).split())})") from None
+
+
+def _tensor(teacher: int) -> str:
+    return f"features/{teacher}"
 
 
 def _current(name: str) -> str:
@@ -116,7 +146,7 @@ def view_targets(path: Path, faces: Faces, options: Augment, labels: tuple[str, 
 
     Raises RecipeError where it is incomplete, or of other faces, classes or augmentations.
     """
-    views = read_views(path)
+    views = read_views(path, features=False)
     if not views.complete:
         raise RecipeError(
             f"{path}: {len(views.probs)} of {views.total} views are done; the command that began it goes on"

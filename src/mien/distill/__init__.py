@@ -1,0 +1,171 @@
+"""Distillation: the answers of teachers, or the votes of annotators, become soft targets of the train faces."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.dataset import Dataset, Faces, read_dataset
+from mien.distill.teachers import Teacher, mean_answer, read_teachers
+from mien.distill.votes import translated_votes, vote_shares
+from mien.distill.weights import TeacherWeights, teacher_weights, write_weights
+from mien.errors import DataError, RecipeError, RunError, StorageError
+from mien.evaluate import as_predictions
+from mien.files import require_place
+from mien.predictions import Predictions, write_predictions
+from mien.progress import Counting
+from mien.recipe import Recipe
+from mien.text import joined
+from mien.train.views import (
+    SUFFIX,
+    Views,
+    draw_view,
+    faces_sha256,
+    read_views,
+    view_fields,
+    write_views,
+)
+
+
+def distill(
+    folder: Path,
+    out: Path,
+    *,
+    teachers: Sequence[str | Path] = (),
+    translate: bool = False,
+    weighted: bool = False,
+    device: str = "auto",
+    progress: Counting | None = None,
+) -> Predictions:
+    """Write the mean answer of teachers to each train face, or without teachers the votes of FER+'s annotators.
+
+    A teacher is a run's folder, a model file or a shipped model's name. Give every fold of a cross-validation with
+    `--val-apart`: each face then gets its soft targets from the network that was not trained on it, since a network
+    that has memorized a face only repeats its label. With `weighted` teachers have the weights that minimize the log
+    loss of their mean on val instead of equal ones; the table of these is noted by `progress` and written beside `out`
+    (`mien.distill.weights`). The file is a table of predictions and can be judged like any
+    other; `distillation.soft_targets=OUT` trains with it (Hinton et al. 2015; with annotators Barsoum et al. 2016).
+    Annotators' shares of votes are used as they are, and a face without a vote for any of the data set's classes keeps
+    its label; with `translate` they become how often train faces with such votes have each label.
+
+    Raises DataError for a data set without votes, or without val where teachers are weighted, RunError for a teacher of
+    other data, for a fold of train and val together and where folds are missing, ModelError, StorageError.
+    """
+    require_place(out)
+    dataset = read_dataset(folder)
+    faces = dataset.development().train
+    if teachers and translate:
+        raise DataError("translating is for annotators' votes; teachers answer with labels already")
+    if weighted and not teachers:
+        raise DataError("weights are of teachers: give runs or model files")
+    weights = None
+    if teachers:
+        networks = read_teachers(teachers, dataset, faces, device)
+        weights = _noted_weights(networks, dataset, progress) if weighted else None
+        answers = [network.answer_train(faces) for network in networks]
+        probs = mean_answer(answers, weights.weights if weights else [1.0] * len(answers))
+    else:
+        probs = translated_votes(dataset, faces) if translate else vote_shares(dataset, faces)
+    targets = as_predictions(dataset.info.labels, faces, "train", probs)
+    write_predictions(out, targets)
+    write_weights(out, weights)
+    return targets
+
+
+def distill_views(
+    folder: Path,
+    out: Path,
+    *,
+    teachers: Sequence[str | Path],
+    student: Recipe,
+    views: int,
+    weighted: bool = False,
+    features: bool = False,
+    device: str = "auto",
+    progress: Counting | None = None,
+) -> Views:
+    """Write teachers' mean answers to so many views of each train face, augmented by a student's recipe, to `out`.
+
+    `distillation.soft_targets=OUT` trains a student on these very views, so that teacher and student see the same
+    picture. With `features` the file keeps what each teacher's classifier reads of each view, too, for
+    `distillation.features`; `progress` notes how large it becomes. Each view is kept once it is answered, and the same
+    call resumes, with the weights that it began with. Raises what `distill` raises, RunError for a teacher without
+    features where they are asked for, and RecipeError for a file of other views.
+    """
+    if not teachers:
+        raise DataError("views need teachers: give runs or model files")
+    if out.suffix != SUFFIX:
+        raise StorageError(f"{out}: a file of views ends in {SUFFIX}")
+    require_place(out)
+    dataset, progress = read_dataset(folder), progress or Counting()
+    faces = dataset.development().train
+    networks = read_teachers(teachers, dataset, faces, device)
+    sizes = tuple(network.feature_size() for network in networks) if features else ()
+    fresh = Views(
+        classes=dataset.info.labels,
+        augment=view_fields(student.augment),
+        faces=faces_sha256(faces),
+        teachers=tuple(network.sha256 for network in networks),
+        total=views,
+        probs=np.zeros((0, len(faces), len(dataset.info.labels)), np.float16),
+        features=sizes,
+        pooled=tuple(np.zeros((0, len(faces), size), np.float16) for size in sizes),
+    )
+    if out.exists():
+        answered = _resumed(out, fresh, weighted)
+    else:
+        weights = _noted_weights(networks, dataset, progress) if weighted else None
+        answered = replace(fresh, weights=weights.weights if weights else ())
+        write_weights(out, weights)
+    remaining = range(len(answered.probs), views)
+    if remaining:
+        progress.note(
+            f"{out.name}: {views:,} views of {len(faces):,} faces, {answered.bytes_a_view * views / 1e6:,.1f} MB"
+        )
+    for number in progress.over(f"{out.name}: views answered", len(remaining), remaining):
+        viewed = replace(faces, images=draw_view(faces.images, student.augment, number))
+        answered = _with_view(answered, networks, viewed)
+        write_views(out, answered)
+    return answered
+
+
+def _resumed(out: Path, fresh: Views, weighted: bool) -> Views:
+    """Return the views in `out`, to which more may be added; RecipeError where they are others than `fresh`."""
+    stored = read_views(out)
+    same = ("classes", "augment", "faces", "teachers", "features")
+    differing = [name for name in same if getattr(stored, name) != getattr(fresh, name)]
+    if bool(stored.weights) != weighted:
+        differing.append("weights")
+    if differing:
+        raise RecipeError(f"{out}: holds views that differ in {joined(differing)}; give another --out")
+    return replace(stored, total=max(fresh.total, len(stored.probs)))
+
+
+def _with_view(answered: Views, networks: Sequence[Teacher], faces: Faces) -> Views:
+    """Return views and one more, `faces` as they are augmented in it, which the teachers answer."""
+    pooled = answered.pooled
+    if pooled:
+        probs, features = zip(*(network.answer_with_features(faces) for network in networks), strict=True)
+        added = map(_as_float16, networks, features)
+        pooled = tuple(np.concatenate([kept, one[None]]) for kept, one in zip(pooled, added, strict=True))
+    else:
+        probs = [network.answer_train(faces, tta=False) for network in networks]
+    mean = mean_answer(probs, answered.weights or [1.0] * len(probs)).astype(np.float16)
+    return replace(answered, probs=np.concatenate([answered.probs, mean[None]]), pooled=pooled)
+
+
+def _as_float16(teacher: Teacher, features: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        rounded = features.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        raise RunError(f"{teacher.name}: its features are too large for float16, in which they are kept")
+    return rounded
+
+
+def _noted_weights(
+    networks: Sequence[Teacher], dataset: Dataset, progress: Counting | None
+) -> TeacherWeights:
+    weights = teacher_weights(networks, dataset)
+    (progress or Counting()).note(str(weights))
+    return weights
