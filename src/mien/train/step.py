@@ -120,9 +120,10 @@ def set_up(
 
 def make_regressor(network: nn.Module, batches: TrainBatches, engine: Engine) -> Regressor | None:
     """Return what predicts the batches' features of teachers from the network's, None where they have none."""
-    classifier = classifier_of(network)
-    if batches.features is None or classifier is None:
+    if batches.features is None:
         return None
+    classifier = classifier_of(network)
+    assert classifier is not None  # as a run's beginning requires
     regressor = Regressor(classifier.in_features, batches.features.size).to(engine.device)
     distributed.sync_batch_norm(regressor)
     return regressor
