@@ -23,7 +23,13 @@ TOY_COUNTS = {"train": 12, "val": 5, "test": 5}  # faces a class
 
 
 # Begun first, so that no worker of `make test` waits in the end for another one's longest file.
-LONGEST = ("test_serve_page.py", "test_compare_tables.py", "test_serve_attacks.py", "test_train.py", "test_serve.py")
+LONGEST = (
+    "test_serve_page.py",
+    "test_compare_tables.py",
+    "test_serve_attacks.py",
+    "test_train.py",
+    "test_serve.py",
+)
 
 
 def pytest_collection_modifyitems(items):
