@@ -113,6 +113,57 @@ class NoParameters(nn.Module):
         return x.flatten(1)[:, : self.classes] * 0
 
 
+class AlwaysDropout(Tiny):
+    """Drops features in evaluation, too, as `F.dropout(x)` does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits that vary."""
+        return self.classifier(nn.functional.dropout(self.features(x).flatten(1), 0.2))
+
+
+class AcrossTheBatch(Tiny):
+    """Compares each face with the others of its batch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits that depend on other faces."""
+        return super().forward(x - x.mean(0))
+
+
+class ExitingForward(Tiny):
+    """Ends the process."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Leave."""
+        raise SystemExit("bye")
+
+
+class GivesTwo(Tiny):
+    """Gives what an auxiliary head would, while it is trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Return one or two tensors of logits."""
+        logits = super().forward(x)
+        return (logits, logits) if self.training else logits
+
+
+class FailingLate(Tiny):
+    """Fails on batches larger than a network is tried on."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits of a few faces."""
+        if len(x) > 3:
+            raise ValueError("too many faces")
+        return super().forward(x)
+
+
+class WithoutTypes(Tiny):
+    """A network whose options have a default and no annotation."""
+
+    def __init__(self, widths=(4, 8), *, classes: int):
+        self.widths = widths
+        super().__init__(widths[-1], classes=classes)
+
+
 class NoStages(Tiny):
     """Names a stage that is no part of it."""
 

@@ -109,6 +109,11 @@ WRONG = {
     "probabilities": ("WithSoftmax", (), "softmax"),
     "a forward that fails": ("FailingForward", (), r"custom_networks.py, line \d+"),
     "a constructor that fails": ("FailingStart", (), "no such luck"),
+    "a file in place of a module": ("nets/mine.py:Net", (), "nets.mine:Net"),
+    "two tensors while it is trained": ("GivesTwo", (), "tuple"),
+    "a forward that ends the process": ("ExitingForward", (), r"custom_networks.py, line \d+"),
+    "dropout in evaluation": ("AlwaysDropout", (), "dropout"),
+    "answers that depend on other faces": ("AcrossTheBatch", (), "other faces"),
     "stages of another network": ("NoStages", (), "stages"),
     "no operator of ONNX": ("NotExportable", (), "network.export=false"),
     "a batch of one size": ("FixedBatch", (), "network.export=false"),
@@ -127,6 +132,20 @@ def test_what_is_wrong_with_a_network_is_one_line_before_anything_is_written(
     assert "\n" not in str(raised.value)
     assert ("", "") == capfd.readouterr()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_fails_on_a_later_batch_ends_the_training_in_one_line(toy_data, tmp_path):
+    """The line names the run, the file and the line, and the run goes on once the code is mended."""
+    with raises_naming(RecipeError, "run", "too many faces", "custom_networks.py"):
+        train(custom("FailingLate", "network.export=false"), toy_data, tmp_path / "run")
+
+    assert not read_run(tmp_path / "run").complete
+
+
+def test_an_option_without_an_annotation_takes_one_value_for_several():
+    """Its default says that it is a tuple, so a single number on the command line is one of one."""
+    assert (8,) == checked("WithoutTypes", "network.widths=8").widths
+    assert (4, 6) == checked("WithoutTypes", "network.widths=4,6").widths
 
 
 @pytest.mark.parametrize("name", ["NotExportable", "FixedBatch"])

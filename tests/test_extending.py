@@ -80,15 +80,59 @@ def test_focal_loss_with_gamma_0_is_cross_entropy_and_lowers_what_is_sure():
     assert sure / plain[0] < unsure / plain[1] < 1
 
 
-@pytest.mark.parametrize(
-    "override", ["training.loss=foca", "training.loss=math:sqrt", "augment.function=math:sqrt"]
-)
-def test_a_part_that_does_not_fit_is_refused_before_training(override, toy_data, tmp_path):
+PARTS = {  # what a loss gives of logits and targets, and an augmentation of images
+    "loss": {
+        "nan": "logits.sum() / 0",
+        "a number a face": "-(targets * logits.log_softmax(1)).sum(1)",
+        "a number of Python's": "1.0",
+        "a complex number": "logits.sum().to(torch.complex64)",
+        "what no logits are in": "targets.sum().requires_grad_()",
+        "no gradient": "(logits.sum() - logits.sum()).sqrt()",
+        "nothing for a whole batch": "F.cross_entropy(logits, targets) if len(logits) < 8 else 1 / 0",
+        "the end of the process": "exit(3)",
+    },
+    "function": {
+        "floats": "images / 255",
+        "another size": "images[:, 1:-1, 1:-1]",
+        "fewer faces": "images[:1]",
+        "nothing": "None",
+        "floats for a whole batch": "images if len(images) < 8 else images.float()",
+        "an error for a whole batch": "images if len(images) < 8 else images[9999]",
+    },
+}
+FIELDS = {"loss": "training.loss", "function": "augment.function"}
+SIGNATURES = {"loss": "logits, targets", "function": "images, *, generator"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_does_not_fit_is_refused_before_training(part, toy_data, tmp_path, monkeypatch):
     """One line names the field, and no folder is made."""
-    with pytest.raises(RecipeError, match=override.partition("=")[0]):
-        train(read_recipe("quick-cnn", (override, "network.channels=8,16")), toy_data, tmp_path / "run")
+    lines = ["import torch", "from torch.nn import functional as F"]
+    lines += [f"def f{n}({SIGNATURES[part]}): return {value}" for n, value in enumerate(PARTS[part].values())]
+    (tmp_path / f"bad_{part}.py").write_text("\n".join([*lines, "class Class(torch.nn.Module): pass", ""]))
+    monkeypatch.chdir(tmp_path)
+    names = [f"bad_{part}:f{n}" for n in range(len(PARTS[part]))]
+    for name in (*names, f"bad_{part}:Class", f"bad_{part}:g", "math:sqrt", "foca"):
+        recipe = read_recipe("quick-cnn", (f"{FIELDS[part]}={name}", "network.channels=8,16"))
+        with pytest.raises(RecipeError) as raised:
+            train(recipe, toy_data, tmp_path / "run")
+        assert FIELDS[part] in str(raised.value) and "\n" not in str(raised.value), name
 
     assert not (tmp_path / "run").exists()
+
+
+def test_an_augmentation_that_fails_in_a_later_batch_ends_the_training_in_one_line(
+    toy_data, tmp_path, monkeypatch
+):
+    """What one batch passed is looked at in every other, too."""
+    (tmp_path / "bad_later.py").write_text(
+        "calls = []\ndef later(images, *, generator):\n    calls.append(1)\n"
+        "    return images if len(calls) < 3 else images.float()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    recipe = read_recipe("quick-cnn", ("augment.function=bad_later:later", "network.channels=8,16"))
+    with pytest.raises(RecipeError, match=r"augment\.function"):
+        train(recipe, toy_data, tmp_path / "run")
 
 
 def test_cosine_rises_and_falls_to_zero():

@@ -94,3 +94,13 @@ class TrainingDiverged(MienError):
 
 class Stopped(MienError):
     """The user asked to stop; the message says what was kept."""
+
+
+NO_MEMORY = ("out of memory", "allocate memory")  # in what torch says of GPUs and of CPUs
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of Python's or of torch's says that memory does not suffice."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

@@ -7,12 +7,13 @@ model does not.
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from mien.errors import RecipeError
+from mien.errors import MienError, OutOfMemory, RecipeError, is_out_of_memory
 from mien.labels import known_words
 from mien.text import shortened
 
@@ -31,6 +32,10 @@ def load_plugin(reference: str, field: str) -> Callable[..., Any]:
     it does not have or that cannot be called.
     """
     module_name, _, name = reference.partition(":")
+    if module_name.endswith(".py"):
+        file = PurePath(module_name.removesuffix(".py"))
+        dotted = file.name if file.is_absolute() else ".".join(file.parts)
+        raise RecipeError(f'{field}: "{reference}" names a file; name its module: {dotted}:{name}')
     if not name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
         raise RecipeError(f'{field}: "{reference}" is not module:name, as in my_package.my_module:MyNet')
     module = _imported(module_name, field)
@@ -66,6 +71,24 @@ def _current_folder() -> str:
         return str(Path.cwd())
     except OSError:  # deleted meanwhile
         return ""
+
+
+@contextmanager
+def user_code(what: str, code: Callable[..., Any] | None = None) -> Iterator[None]:
+    """Raise RecipeError in one line, "`what`: reason", for what somebody's `code` raises.
+
+    Mien's own errors stay what they are; too little memory is OutOfMemory.
+    """
+    try:
+        yield
+    except MienError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(
+                f"{what}: not enough memory; lower training.batch_size or the network's size"
+            ) from error
+        raise RecipeError(f"{what}: {reason_in_code(error, code)}") from None
 
 
 def reason_in_code(error: BaseException, code: Callable[..., Any] | None = None) -> str:

@@ -17,18 +17,19 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from mien.errors import MienError, RecipeError
+from mien.errors import RecipeError
 from mien.labels import did_you_mean
 from mien.networks import as_input, build
 from mien.networks.cost import describe
 from mien.networks.graph import require_exportable
 from mien.networks.network import stages_of
-from mien.plugins import load_plugin, reason_in_code
+from mien.plugins import load_plugin, user_code
 from mien.recipe import CustomNetwork, Network, coerce
 
 GIVEN = ("side", "classes")
 PLAIN = (bool, int, float, str)  # types that a recipe can hold, and tuples of them
 ANSWER_TOLERANCE = 1e-2  # between logits, absolute and relative
+STEADY_TOLERANCE = 1e-3  # the same, relative, on one machine; a tenth of it absolute
 PROBES = 2  # faces that a network is tried on
 
 Factory = Callable[..., Any]
@@ -41,17 +42,13 @@ def call(factory: Factory, options: CustomNetwork, *, side: int, classes: int) -
     given = {"side": side, "classes": classes}
     accepted = inspect.signature(factory).parameters
     keywords = {name: value for name, value in given.items() if name in accepted}
-    try:
+    with user_code(f"network: {options.kind} fails", factory):
         if dataclass is None:
             network = factory(**arguments, **keywords)
         else:
             network = factory(dataclass(**arguments), **keywords)
         if isinstance(network, nn.Module):
             _materialize(network, side)
-    except MienError:
-        raise
-    except Exception as error:
-        raise RecipeError(f"network: {options.kind} fails: {reason_in_code(error, factory)}") from None
     if not isinstance(network, nn.Module):
         raise RecipeError(
             f"network.kind: {options.kind} gives {type(network).__name__} and not a torch.nn.Module"
@@ -133,8 +130,8 @@ def check(options: Network, *, side: int, classes: int) -> nn.Module:
     """Return the network of a recipe, tried out where it is somebody's own; torch's random state stays as it is.
 
     Raises RecipeError in one line for options that do not fit, a forward or backward pass that fails, logits of another
-    shape, probabilities, stages that are none, and, unless the recipe says `export = false`, what cannot be written
-    as ONNX.
+    shape, probabilities, stages that are none, answers that vary in evaluation, and, unless the recipe says
+    `export = false`, what cannot be written as ONNX.
     """
     if not isinstance(options, CustomNetwork):
         with torch.device("meta"):  # shapes alone: no memory, no random numbers
@@ -142,14 +139,17 @@ def check(options: Network, *, side: int, classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         network = build(options, side=side, classes=classes)
         faces = torch.randint(0, 256, (PROBES, side, side), generator=torch.Generator().manual_seed(0))
-        _try(network, options.kind, faces.to(torch.uint8), classes)
+        faces = faces.to(torch.uint8)
+        _try(network, options.kind, faces, classes)
         _refuse_stages(network, options.kind)
-        try:
+        with user_code(f"network: {options.kind} fails on a single face", network.forward):
             describe(network, side)
-        except Exception as error:
+            steady = _is_steady(network, faces)
+        if not steady:
             raise RecipeError(
-                f"network: {options.kind} fails on a single face: {reason_in_code(error, network.forward)}"
-            ) from None
+                f"network: {options.kind} answers otherwise when it is asked again for one face alone; dropout and "
+                f"noise must end where self.training is False, and other faces of a batch must not matter"
+            )
         if options.export:
             require_exportable(network, options.kind, side=side, classes=classes)
     return network
@@ -159,20 +159,21 @@ def _try(network: nn.Module, kind: str, faces: torch.Tensor, classes: int) -> No
     """Raise RecipeError unless the network answers faces uint8 (B, S, S) with logits, and learns."""
     if not any(p.requires_grad for p in network.parameters()):
         raise RecipeError(f"network: {kind} has no parameters to train")
-    try:
-        for training in (False, True):
-            logits = network.train(training)(as_input(faces))
-            _refuse_output(logits, kind, (len(faces), classes))
+    shape = "x".join(map(str, as_input(faces).shape))
+    with user_code(f"network: {kind} fails on faces of {shape}", network.forward):
+        logits = network.train()(as_input(faces))
+        _refuse_output(logits, kind, (len(faces), classes))
         F.cross_entropy(logits, torch.arange(len(faces)) % classes).backward()
-    except RecipeError:
-        raise
-    except Exception as error:
-        shape = "x".join(map(str, as_input(faces).shape))
-        raise RecipeError(
-            f"network: {kind} fails on faces of {shape}: {reason_in_code(error, network.forward)}"
-        ) from None
-    finally:
         network.zero_grad()
+        _refuse_output(network.eval()(as_input(faces)), kind, (len(faces), classes))
+
+
+def _is_steady(network: nn.Module, faces: torch.Tensor) -> bool:
+    """Tell whether in evaluation faces have the logits alone, asked again, that they have in one batch."""
+    with torch.no_grad():
+        together = network.eval()(as_input(faces))
+        alone = torch.cat([network(as_input(face[None])) for face in faces])
+    return torch.allclose(together, alone, rtol=STEADY_TOLERANCE, atol=STEADY_TOLERANCE / 10)
 
 
 def _refuse_output(logits: Any, kind: str, shape: tuple[int, int]) -> None:
@@ -198,13 +199,9 @@ def _is_softmax(logits: torch.Tensor) -> bool:
 def _refuse_stages(network: nn.Module, kind: str) -> None:
     """Raise RecipeError unless `stages`, where the network has it, gives (kind, label, module of the network)."""
     own = set(network.modules())
-    try:
+    with user_code(f"network: stages() of {kind} fails", network.forward):
         stages = stages_of(network)
         fits = [isinstance(k, str) and isinstance(label, str) and part in own for k, label, part in stages]
-    except Exception as error:
-        raise RecipeError(
-            f"network: stages() of {kind} fails: {reason_in_code(error, network.forward)}"
-        ) from None
     if not all(fits):
         raise RecipeError(f"network: stages() of {kind} gives a list of (kind, label, module of the network)")
 
@@ -268,6 +265,8 @@ def _as_declared(value: Any, parameter: inspect.Parameter) -> tuple[str | None, 
         hint = type(parameter.default)
     if hint is list or get_origin(hint) is list:
         return None, list(value) if isinstance(value, tuple) else [value]
+    if hint is tuple:
+        return None, value if isinstance(value, tuple) else (value,)
     if hint in PLAIN or _is_checked(hint):
         return coerce(list(value) if isinstance(value, tuple) else value, hint, {})
     return None, value

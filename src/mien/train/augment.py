@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from mien.errors import RecipeError
 from mien.networks import GREY_ZERO
-from mien.plugins import load_plugin, reason_in_code
+from mien.plugins import load_plugin, user_code
 from mien.recipe import Augment
 
 ERASED_AREA = (0.02, 0.2)  # shares of the face
@@ -32,28 +32,24 @@ def augment(images: torch.Tensor, recipe: Augment, *, generator: torch.Generator
     if recipe.random_erasing:
         images = erase(images, recipe.random_erasing, generator=generator)
     if recipe.function:
-        images = load_plugin(recipe.function, "augment.function")(images, generator=generator)
+        images = _own_function(recipe.function, images, generator)
     return images
 
 
 def check_function(recipe: Augment, images: torch.Tensor) -> None:
     """Raise RecipeError unless the user's own augmentation gives faces as it takes them, on some uint8 (B, S, S)."""
-    if not recipe.function:
-        return
-    function = load_plugin(recipe.function, "augment.function")
-    try:
-        changed = function(images.clone(), generator=torch.Generator().manual_seed(0))
-    except Exception as error:
-        raise RecipeError(
-            f"augment.function: {recipe.function} fails: {reason_in_code(error, function)}"
-        ) from None
-    if not isinstance(changed, torch.Tensor) or (changed.shape, changed.dtype) != (
-        images.shape,
-        images.dtype,
-    ):
-        raise RecipeError(
-            f"augment.function: {recipe.function} must give uint8 {tuple(images.shape)}, as it takes them"
-        )
+    if recipe.function:
+        _own_function(recipe.function, images.clone(), torch.Generator().manual_seed(0))
+
+
+def _own_function(name: str, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return what the user's own augmentation gives; RecipeError where it fails or gives no such faces."""
+    function = load_plugin(name, "augment.function")
+    with user_code(f"augment.function: {name} fails", function):
+        changed = function(images, generator=generator)
+    if not isinstance(changed, torch.Tensor) or (changed.shape, changed.dtype) != (images.shape, torch.uint8):
+        raise RecipeError(f"augment.function: {name} must give uint8 {tuple(images.shape)}, as it takes them")
+    return changed
 
 
 def mixed(

@@ -24,8 +24,6 @@ from mien.train.losses import check_loss
 from mien.train.schedule import side_at
 from mien.train.targets import soft_target_files, targets
 
-TRIED_FACES = 4  # by which an augmentation of the user's own is tried
-
 
 def checked(recipe: Recipe, data: Development) -> dict | None:
     """Return file name and sha256 of the weights to start from, None for fresh ones, before a folder is made.
@@ -48,7 +46,7 @@ def checked(recipe: Recipe, data: Development) -> dict | None:
         require_pooled_features(network, recipe.network.kind, data.info.side)
         TeacherFeatures(recipe, len(data.train), "cpu")
     check_loss(recipe.training, len(data.info.labels))
-    check_function(recipe.augment, torch.from_numpy(data.train.images[:TRIED_FACES]))
+    check_function(recipe.augment, torch.from_numpy(data.train.images[: recipe.training.batch_size]))
     if not recipe.network.pretrained:
         return None
     path = initial_file(recipe.network.pretrained)

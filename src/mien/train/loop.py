@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mien.dataset import Development, Faces
-from mien.errors import OutOfMemory, Stopped, TrainingDiverged
+from mien.errors import OutOfMemory, Stopped, TrainingDiverged, is_out_of_memory
 from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
@@ -20,6 +20,7 @@ from mien.networks import build
 from mien.networks.custom import answers, described, require_same_tensors, with_defaults
 from mien.networks.engine import Engine, on_threads, require_device
 from mien.networks.initial import initial_file, start_from
+from mien.plugins import load_plugin, user_code
 from mien.progress import Progress
 from mien.reading import sha256_file
 from mien.recipe import ClipHead, CustomNetwork, Recipe
@@ -36,7 +37,6 @@ from mien.train.step import Training, set_up
 CHECK_EVERY_STEPS = 50
 SAVE_EVERY_SECONDS = 30.0
 FIRST_SAVE_SECONDS = 2.0  # then twice as long each time, up to the above
-NO_MEMORY = ("out of memory", "allocate memory")  # in what torch says of GPUs and of CPUs
 GO_ON, SAVE, STOP = range(3)  # what a process wants after a step; of several the largest holds
 
 
@@ -135,7 +135,8 @@ def _train(
 
     while not finished(run.recipe, state):
         # ---- one step
-        training.step()
+        with _network_code(run):
+            training.step()
         session["seconds"] = time.monotonic() - started
         wish = STOP if stop() else SAVE if saves.due() else GO_ON
         wish = distributed.all_reduce_max(wish, state.epoch * steps + state.step - 1)
@@ -200,7 +201,8 @@ def _begin_faces(run: Run, data: Development, engine: Engine) -> Training:
 def end_epoch(run: Run, training: Training, val: Faces) -> dict:
     """Judge val and return the epoch's row of `metrics.csv`; the best weights so far are kept."""
     recipe, state = training.recipe, training.state
-    probs = training.judge(val)
+    with _network_code(run):
+        probs = training.judge(val)
     check_finite(run, training, probs)
     row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val.labels, probs)
     is_best = judge_epoch(recipe, state, row["val_accuracy"], row["val_loss"])
@@ -262,13 +264,21 @@ def _held(folder: Path, waiting: Callable[[], None] | None) -> AbstractContextMa
     return locked(folder, "the run", waiting=waiting) if distributed.is_main() else nullcontext()
 
 
+def _network_code(run: Run) -> AbstractContextManager[None]:
+    """Raise RecipeError in one line for what a network of the user's own code raises on some batch."""
+    network = run.recipe.network
+    if not isinstance(network, CustomNetwork):
+        return nullcontext()
+    return user_code(f"{run.folder}: network {network.kind} fails", load_plugin(network.kind, "network.kind"))
+
+
 @contextmanager
 def _enough_memory(folder: Path) -> Iterator[None]:
     """Raise OutOfMemory for what torch says of too little memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemory(
             f"{folder}: not enough memory; lower training.batch_size or the network's size"

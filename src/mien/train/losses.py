@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from mien.errors import RecipeError
 from mien.labels import known_words
-from mien.plugins import is_plugin, load_plugin, reason_in_code
+from mien.plugins import is_plugin, load_plugin, user_code
 from mien.recipe import Training
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -21,7 +21,7 @@ LOSSES = ("cross-entropy", "focal")
 def make_loss(options: Training) -> Loss:
     """Return the loss that a recipe names; RecipeError where there is no such loss or code."""
     if is_plugin(options.loss):
-        return load_plugin(options.loss, "training.loss")
+        return partial(_own_loss, load_plugin(options.loss, "training.loss"), options.loss)
     if options.loss not in LOSSES:
         raise RecipeError(
             f"training.loss: no loss {options.loss}{known_words(options.loss, LOSSES)}, or module:function of your own"
@@ -35,17 +35,35 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, *, gamma: float) -> torch
     return -(targets * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
 
 
+def _own_loss(loss: Loss, name: str, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return what the user's own loss gives; RecipeError where it fails or gives something else than one number."""
+    if isinstance(loss, type):
+        raise RecipeError(
+            f"training.loss: {name} is a class; name a function, or an instance of it: loss = {loss.__name__}()"
+        )
+    with user_code(f"training.loss: {name} fails", loss):
+        value = loss(logits, targets)
+    is_number = isinstance(value, torch.Tensor) and value.shape == () and value.is_floating_point()
+    if not is_number or not value.requires_grad:
+        raise RecipeError(
+            f"training.loss: {name} must give one number, the mean over the batch, made of the logits"
+        )
+    return value
+
+
 def check_loss(options: Training, classes: int) -> None:
-    """Raise RecipeError unless the recipe's loss gives one finite number that depends on the logits."""
+    """Raise RecipeError unless the recipe's loss and its gradient by the logits are finite for a batch."""
     loss = make_loss(options)
     if not is_plugin(options.loss):
         return
-    logits = torch.linspace(-1, 1, 2 * classes).reshape(2, classes).requires_grad_()
-    try:
-        value = loss(logits, torch.eye(classes)[[0, classes - 1]])
-    except Exception as error:
-        raise RecipeError(f"training.loss: {options.loss} fails: {reason_in_code(error, loss)}") from None
-    if not isinstance(value, torch.Tensor) or value.shape != () or not value.requires_grad:
-        raise RecipeError(
-            f"training.loss: {options.loss} must give one number, the mean over the batch, made of the logits"
-        )
+    size = options.batch_size
+    logits = torch.linspace(-1, 1, size * classes).reshape(size, classes).requires_grad_()
+    value = loss(logits, torch.eye(classes)[torch.arange(size) % classes])
+    with user_code(f"training.loss: {options.loss} fails backward"):
+        (gradient,) = torch.autograd.grad(value, logits, allow_unused=True)
+    if gradient is None:
+        raise RecipeError(f"training.loss: {options.loss} does not depend on the logits")
+    if not value.isfinite():
+        raise RecipeError(f"training.loss: {options.loss} gives {value.item()} for logits within -1 to 1")
+    if not gradient.isfinite().all():
+        raise RecipeError(f"training.loss: {options.loss} has a gradient that is not finite within -1 to 1")
