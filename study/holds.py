@@ -90,8 +90,8 @@ def better(tables: Tables) -> dict:
         "About equal time: " + told_pair(tables, "better", "quick-cnn", "study-densenet-better"),
         told_pair(tables, "better", "quick-densenet", "quick-cnn"),
         "Equal parameters: " + told_pair(tables, "better", "quick-densenet", "cnn-narrow"),
-        "The seconds were taken beside other work and differ by up to a third within a pair; README has three seeds of "
-        "the two `quick` recipes on another machine.",
+        "The seconds were taken beside other work and differ by up to a third within a pair; [results](results.md) has "
+        "three seeds of the two `quick` recipes.",
     ]
     return {
         "better_table": table(("recipe", "network", "epochs", "seconds per seed", *SCORED), rows),

@@ -50,17 +50,27 @@ def test_predictions_give_the_intervals_of_the_table_of_packages():
     assert again == [tuple(row.values()) for row in published("packages")]
 
 
-@pytest.mark.parametrize("recipe", ["pocket-photos", "pocket-photos-mild"])
-def test_predictions_of_a_recipes_seeds_give_its_published_scores(recipe):
-    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of results/RECIPE-scores.csv."""
+@pytest.mark.parametrize(
+    "kept, recipe",
+    [
+        ("pocket-photos", "pocket-photos"),
+        ("pocket-photos-mild", "pocket-photos-mild"),
+        ("quick", "quick-densenet"),
+        ("quick", "quick-cnn"),
+    ],
+)
+def test_predictions_of_a_recipes_seeds_give_its_published_scores(kept, recipe):
+    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of results/SET-scores.csv."""
     seeds = [read_predictions(path) for path in sorted(PREDICTIONS.glob(f"{recipe}-s*.csv"))]
-    for row in (row for row in published(f"{recipe}-scores") if row["score"] in ("accuracy", "macro_f1")):
+    scores = [row for row in published(f"{kept}-scores") if row["network"] == recipe]
+    for row in (row for row in scores if row["score"] in ("accuracy", "macro_f1")):
         parts = only_part(seeds, row["part"])
         points = [getattr(metrics, row["score"])(part.labels, part.probs) for part in parts]
 
         assert {int(row["faces"])} == {len(part) for part in parts}
         assert float(row["point"]) == pytest.approx(sum(points) / len(points), abs=1e-8)
-    assert len(seeds) == len({row["seed"] for row in published(f"{recipe}-seeds")})
+    rows = published(f"{kept}-seeds")
+    assert len(seeds) == len({row["seed"] for row in rows if row["network"] == recipe})
 
 
 def test_published_predictions_hold_no_picture_and_tell_when_test_was_opened():
