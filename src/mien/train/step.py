@@ -99,7 +99,7 @@ def set_up(
     network = distributed.sync_batch_norm(network)
     batches = TrainBatches(faces, recipe, classes, engine.device)
     regressor = make_regressor(network, batches, engine)
-    trained = nn.ModuleList([network, *([regressor] if regressor else [])])
+    trained = nn.ModuleList([network, regressor]) if regressor else network
     return Training(
         recipe=recipe,
         engine=engine,
