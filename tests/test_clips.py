@@ -5,6 +5,7 @@ import onnx
 import pytest
 import torch
 from clip_faces import clip_set
+from refusals import raises_naming
 from safetensors.torch import load_file
 from torch import nn
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from mien.audit import audit
 from mien.cli import app
 from mien.dataset import read_dataset, writing_dataset
+from mien.distill import distill
 from mien.errors import DataError, ModelError, RecipeError, RunError, Stopped
 from mien.evaluate import evaluate, predictions_of_clips
 from mien.export import export
@@ -191,6 +193,15 @@ def test_a_clip_shorter_than_its_batch_is_filled_up(clips):
     assert [len(clip.labels) for clip in some] == (batch.labels != NONE).sum(1).tolist()
     assert [len(clip.labels) - 1 for clip in some] == batch.last.tolist()
     assert (batch.gaps[:, 0] == 0).all()
+
+
+def test_a_head_over_time_teaches_no_faces(run, tmp_path):
+    """It is refused in a line that names the run, and nothing is written."""
+    clip_set(tmp_path / "set")
+    with raises_naming(RunError, str(run.folder)):
+        distill(tmp_path / "set", tmp_path / "targets.csv", teachers=[run.folder])
+
+    assert [tmp_path / "set"] == list(tmp_path.iterdir())
 
 
 def test_a_head_over_time_is_not_trained_on_pictures_nor_with_their_means(clips, tmp_path):

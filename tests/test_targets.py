@@ -13,14 +13,16 @@ from mien.errors import DataError, MienError, RecipeError, RunError, Stopped, St
 from mien.evaluate import evaluate, load_network
 from mien.export import export
 from mien.folds import Fold
+from mien.info import info
 from mien.labels import FERPLUS_VOTES, LABELS
 from mien.networks.engine import probabilities
 from mien.predictions import read_predictions
-from mien.recipe import Distillation, read_recipe
+from mien.recipe import Augment, Distillation, read_recipe
 from mien.run import folder_name, read_run
 from mien.train import train
+from mien.train.augment import augment
 from mien.train.targets import TrainBatches, soft_targets, targets
-from mien.train.views import read_views, write_views
+from mien.train.views import read_views, view_fields, write_views
 
 
 def distilled_from(*tables):
@@ -378,6 +380,31 @@ def test_views_that_were_interrupted_go_on_to_the_same_answers(toy, toy_data, tm
     assert np.array_equal(whole.probs, again.probs)
     assert 4 == len(more.probs) == len(read_views(out).probs)
     assert np.array_equal(whole.probs, more.probs[:3])
+
+
+def test_info_tells_how_many_views_are_answered(toy, toy_data, tmp_path):
+    """It tells of a file of views; of a run's weights it names the run."""
+    teacher = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")
+    student = toy_recipe("quick-densenet")
+    distill_views(toy, tmp_path / "views.safetensors", teachers=[teacher.folder], student=student, views=2)
+
+    assert "2 of 2 views" in info(tmp_path / "views.safetensors")
+    with raises_naming(DataError, str(teacher.folder)):
+        info(teacher.folder / "weights.safetensors")
+
+
+def test_a_view_depends_on_the_fields_that_augment_reads():
+    """No field that changes views is left out of what a file of views is checked by, and no other is in it."""
+    read = set()
+
+    class Reading:
+        def __getattr__(self, name):
+            read.add(name)
+            return getattr(Augment(), name)
+
+    augment(torch.zeros(2, 8, 8, dtype=torch.uint8), Reading(), generator=torch.Generator())
+
+    assert set(view_fields(Augment())) == read
 
 
 def test_views_of_other_augmentations_or_faces_are_refused(toy, toy_data, tmp_path):

@@ -48,11 +48,15 @@ def _in_words(path: Path) -> str:
         return _search(path)
     if path.is_file() and (path.parent / "dataset.json").exists():
         raise DataError(f"{path}: a part of the data set {path.parent}; mien info {path.parent} tells of it")
+    if path.is_file() and path.suffix == ".safetensors" and (path.parent / "run.json").exists():
+        raise DataError(f"{path}: a part of the run {path.parent}; mien info {path.parent} tells of it")
     if path.suffix == ".csv" and path.is_file():
         return tables.in_words(path) if tables.is_ours(path) else _predictions(path)
     if (path.suffix == ".onnx" and path.is_file()) or str(path) in shipped_models():
         model = read_model(path)
         return f"{about(model)}\n\n{model.card}".rstrip()
+    if path.suffix == ".safetensors" and path.is_file():
+        return _views(path)
     if is_space(path):
         return str(read_space(path))
     if path.suffix == ".toml" or str(path) in shipped_recipes():
@@ -73,6 +77,19 @@ def _dataset(path: Path) -> str:
     files = ", ".join(info.origin.get("files", {})) or info.origin.get("kind", "elsewhere")
     told = f"data set, {info.side} x {info.side} grey faces from {files}, fingerprint {info.fingerprint}"
     return "\n".join([f"{path}: {told}", summary(info), *about_sharing(dataset)])
+
+
+def _views(path: Path) -> str:
+    from mien.train.views import read_views  # torch, for this alone
+
+    views = read_views(path, features=False)
+    done = (
+        f"{len(views.probs)} of {many(views.total, 'view')} of {many(views.probs.shape[1], 'face')} answered"
+    )
+    told = f"{path}: soft targets by {many(len(views.teachers), 'teacher')}, {done}"
+    weights = [f"weights {', '.join(f'{weight:.2f}' for weight in views.weights)}"] if views.weights else []
+    features = [f"{sum(views.features)} pooled features a face"] if views.features else []
+    return "\n".join([", ".join([told, *weights, *features]), f"classes: {', '.join(views.classes)}"])
 
 
 def _run(path: Path) -> str:

@@ -14,7 +14,7 @@ from mien.evaluate import load_network, predict_faces, predictions_of, trained_o
 from mien.model import read_model
 from mien.networks.features import FrameFeatures
 from mien.networks.network import classifier_inputs, classifier_of
-from mien.recipe import TTA
+from mien.recipe import TTA, ClipHead
 from mien.run import RunData, folder_name, read_run
 
 
@@ -59,6 +59,10 @@ class RunTeacher(Teacher):
             raise RunError(
                 f"{folder}: {run.fold} of train and val together, so it was trained on faces of val; a teacher is "
                 f"trained on train alone: train {run.name} with --folds {run.fold.of} --val-apart"
+            )
+        if isinstance(run.recipe.network, ClipHead):
+            raise RunError(
+                f"{folder}: a network over time, which answers no single faces; give runs of faces"
             )
         _refuse_other_data(folder, run.data, dataset)
         self.name = folder_name(run.name, run.seed, None)

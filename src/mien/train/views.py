@@ -9,7 +9,7 @@ number, as in Wu et al. ("TinyViT", 2022). Knows nothing about networks.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,8 @@ from mien.train.augment import augment
 FORMAT = 1
 SUFFIX = ".safetensors"
 CHUNK = 2048  # faces that are augmented together
-IN_THE_STEP = (
-    "mixup",
-    "cutmix",
-    "mix_prob",
-    "noise",
-    "blur",
-    "outliers",
-)  # applied to batches of views, and no part of a view
+# What `augment` reads; the rest (mixup, noise, outliers …) is done to batches of views, and no part of a view.
+OF_A_VIEW = ("flip", "rotation", "scale", "shift", "brightness", "contrast", "random_erasing", "function")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +64,7 @@ def draw_view(images: np.ndarray, options: Augment, number: int) -> np.ndarray:
 
 def view_fields(options: Augment) -> dict:
     """Return the fields on which a view depends."""
-    return {name: value for name, value in asdict(options).items() if name not in IN_THE_STEP}
+    return {name: getattr(options, name) for name in OF_A_VIEW}
 
 
 def faces_sha256(faces: Faces) -> str:
