@@ -382,6 +382,17 @@ def test_views_that_were_interrupted_go_on_to_the_same_answers(toy, toy_data, tm
     assert np.array_equal(whole.probs, more.probs[:3])
 
 
+def test_views_of_an_earlier_version_go_on(toy, toy_data, tmp_path):
+    """A file that kept fields that change no view is completed and trained with as any other."""
+    run, out = answered_views(toy, toy_data, tmp_path)
+    whole = read_views(out)
+    write_views(out, replace(whole, probs=whole.probs[:1], augment={**whole.augment, "motion": 3.0}))
+    again = distill_views(toy, out, views=3, teachers=[run.folder], student=read_recipe("pocket"))
+
+    assert np.array_equal(whole.probs, again.probs)
+    assert whole.augment == again.augment
+
+
 def test_info_tells_how_many_views_are_answered(toy, toy_data, tmp_path):
     """It tells of a file of views; of a run's weights it names the run."""
     teacher = train(toy_recipe("quick-densenet", "training.epochs=1"), toy_data, tmp_path / "run")

@@ -100,10 +100,12 @@ def read_views(path: Path, *, features: bool = True) -> Views:
             kept = tuple(file.get_tensor(_tensor(n)) for n in range(len(sizes) * features))
         if metadata["format"] > FORMAT:
             raise RecipeError(f"{path}: written by a newer mien; pip install --upgrade mien")
+        stored = {_current(name): value for name, value in metadata["augment"].items()}
         return Views(
             classes=tuple(metadata["classes"]),
-            augment=view_fields(Augment())  # what later versions added was off
-            | {_current(name): value for name, value in metadata["augment"].items()},
+            augment={  # what later versions added was off; earlier ones kept fields that change no view
+                name: stored.get(name, off) for name, off in view_fields(Augment()).items()
+            },
             faces=metadata["faces"],
             teachers=tuple(metadata["teachers"]),
             total=metadata["total"],
