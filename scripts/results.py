@@ -13,6 +13,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from mien.text import p_statement
+
 ROOT = Path(__file__).resolve().parent.parent
 # in the order of docs/results.md; each was trained on one machine and compared in one report
 FER2013 = ("pocket", "pocket-densenet", "quick")  # judged by FER2013's own labels
@@ -179,15 +181,10 @@ def pairs_of(kept: str) -> str:
     faces = {"strict": "strictly clean faces", "clean": "clean faces"}[part]
     return " ".join(
         f"On the {int(pair['faces']):,} {faces} `{pair['a']}` minus `{pair['b']}` is {cell(pair)} points; "
-        f"McNemar's exact test over {pairs} seed pairs gives p {told_p(float(pair['accuracy_p_holm']))}."
+        f"McNemar's exact test over {pairs} seed pairs gives {p_statement(float(pair['accuracy_p_holm']))}."
         for pair in rows
         if pair["part"] == part
     )
-
-
-def told_p(p: float) -> str:
-    """Return a p value behind "p": "= 0.010", "< 0.001"."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def trained_on(kept: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.text import joined, p_value, points
+from mien.text import joined, p_statement, points
 
 WAYS = ("dense", "residual", "plain")
 TITLES = {
@@ -73,7 +73,7 @@ class Paired:
     """A paired difference of accuracies on the clean faces, the first network minus the second."""
 
     span: Span
-    p: str
+    p: str  # "p = 0.010"
     outcome: int  # 1: the first is better, -1: the second, 0: they cannot be told apart
 
 
@@ -85,7 +85,7 @@ def difference_of(tables: Tables, group: str, a: str, b: str) -> Paired | None:
             point, low, high = span_of(rows[0])
             span = (point, low, high) if sign > 0 else (-point, -high, -low)
             won = {"better": 1, "worse": -1}.get(rows[0]["conclusion"], 0)
-            return Paired(span, p_value(float(rows[0]["accuracy_p_holm"])), sign * won)
+            return Paired(span, p_statement(float(rows[0]["accuracy_p_holm"])), sign * won)
     return None
 
 
@@ -95,9 +95,8 @@ def told_pair(tables: Tables, group: str, a: str, b: str) -> str:
     if found is None:
         return f"`{a}` against `{b}` is not measured yet."
     point, low, high = map(points, found.span)
-    p = found.p if found.p.startswith("<") else f"= {found.p}"
     ends = {0: "undecided", 1: f"`{a}` is better", -1: f"`{b}` is better"}
-    numbers = f"{point} points [{low}, {high}] on the clean faces, p {p}"
+    numbers = f"{point} points [{low}, {high}] on the clean faces, {found.p}"
     single = [f"`{name}`" for name in (a, b) if seeds_of(tables, group, name) == 1]
     caveat = f" (of {joined(single)} one seed: another may come out differently)" if single else ""
     return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}{caveat}."

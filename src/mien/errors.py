@@ -23,6 +23,10 @@ The command line catches the root alone: one line on standard error, exit status
 (130 for `Stopped`). So a message says what is wrong, where (file, row) and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class MienError(Exception):
     """Root of the tree."""
@@ -99,8 +103,14 @@ class Stopped(MienError):
 NO_MEMORY = ("out of memory", "allocate memory")  # in what torch says of GPUs and of CPUs
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of Python's or of torch's says that memory does not suffice."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+@contextmanager
+def enough_memory(where: str | Path) -> Iterator[None]:
+    """Raise OutOfMemory for what Python or torch say in this block of too little memory for a training."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)):
+            raise
+        raise OutOfMemory(
+            f"{where}: not enough memory; lower training.batch_size or the network's size"
+        ) from error

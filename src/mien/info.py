@@ -47,9 +47,9 @@ def _in_words(path: Path) -> str:
     if (path / JOURNAL).exists():
         return _search(path)
     if path.is_file() and (path.parent / "dataset.json").exists():
-        raise DataError(f"{path}: a part of the data set {path.parent}; mien info {path.parent} tells of it")
+        raise _part_of("data set", path)
     if path.is_file() and path.suffix == ".safetensors" and (path.parent / "run.json").exists():
-        raise DataError(f"{path}: a part of the run {path.parent}; mien info {path.parent} tells of it")
+        raise _part_of("run", path)
     if path.suffix == ".csv" and path.is_file():
         return tables.in_words(path) if tables.is_ours(path) else _predictions(path)
     if (path.suffix == ".onnx" and path.is_file()) or str(path) in shipped_models():
@@ -71,6 +71,10 @@ def _in_words(path: Path) -> str:
     raise DataError(f"{path}: no data set, run, search, recipe, space, model or table of mien's")
 
 
+def _part_of(whole: str, path: Path) -> DataError:
+    return DataError(f"{path}: a part of the {whole} {path.parent}; mien info {path.parent} tells of it")
+
+
 def _dataset(path: Path) -> str:
     dataset = read_dataset(path)
     info = dataset.info
@@ -83,13 +87,12 @@ def _views(path: Path) -> str:
     from mien.train.views import read_views  # torch, for this alone
 
     views = read_views(path, features=False)
-    done = (
-        f"{len(views.probs)} of {many(views.total, 'view')} of {many(views.probs.shape[1], 'face')} answered"
-    )
-    told = f"{path}: soft targets by {many(len(views.teachers), 'teacher')}, {done}"
+    teachers, faces = many(len(views.teachers), "teacher"), many(views.probs.shape[1], "face")
+    answers = f"{len(views.probs)} of {many(views.total, 'view')} of {faces} answered"
     weights = [f"weights {', '.join(f'{weight:.2f}' for weight in views.weights)}"] if views.weights else []
     features = [f"{sum(views.features)} pooled features a face"] if views.features else []
-    return "\n".join([", ".join([told, *weights, *features]), f"classes: {', '.join(views.classes)}"])
+    first = [f"{path}: soft targets by {teachers}", answers, *weights, *features]
+    return "\n".join([", ".join(first), f"classes: {', '.join(views.classes)}"])
 
 
 def _run(path: Path) -> str:

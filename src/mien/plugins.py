@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path, PurePath
 from typing import Any
 
-from mien.errors import MienError, OutOfMemory, RecipeError, is_out_of_memory
+from mien.errors import MienError, RecipeError, enough_memory
 from mien.labels import known_words
 from mien.text import shortened
 
@@ -80,14 +80,11 @@ def user_code(what: str, code: Callable[..., Any] | None = None) -> Iterator[Non
     Mien's own errors stay what they are; too little memory is OutOfMemory.
     """
     try:
-        yield
+        with enough_memory(what):
+            yield
     except MienError:
         raise
     except (Exception, SystemExit) as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(
-                f"{what}: not enough memory; lower training.batch_size or the network's size"
-            ) from error
         raise RecipeError(f"{what}: {reason_in_code(error, code)}") from None
 
 

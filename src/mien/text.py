@@ -127,6 +127,12 @@ def p_value(p: float, places: int = 3) -> str:
     return f"< {10**-places:.{places}f}" if p < 10**-places else f"{p:.{places}f}"
 
 
+def p_statement(p: float, places: int = 3) -> str:
+    """Return a p value as a sentence has it: "p = 0.010", "p < 0.001"."""
+    shown = p_value(p, places)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def seconds(value: float) -> str:
     """Return a duration: "48 s", "12 min", "2 h 05 min"."""
     if value < 120:

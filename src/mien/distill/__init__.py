@@ -53,7 +53,7 @@ def distill(
     other data, for a fold of train and val together and where folds are missing, ModelError, StorageError.
     """
     require_place(out)
-    dataset = read_dataset(folder)
+    dataset, progress = read_dataset(folder), progress or Counting()
     faces = dataset.development().train
     if teachers and translate:
         raise DataError("translating is for annotators' votes; teachers answer with labels already")
@@ -64,7 +64,7 @@ def distill(
         networks = read_teachers(teachers, dataset, faces, device)
         weights = _noted_weights(networks, dataset, progress) if weighted else None
         answers = [network.answer_train(faces) for network in networks]
-        probs = mean_answer(answers, weights.weights if weights else [1.0] * len(answers))
+        probs = mean_answer(answers, weights.weights if weights else ())
     else:
         probs = translated_votes(dataset, faces) if translate else vote_shares(dataset, faces)
     targets = as_predictions(dataset.info.labels, faces, "train", probs)
@@ -151,7 +151,7 @@ def _with_view(answered: Views, networks: Sequence[Teacher], faces: Faces) -> Vi
         pooled = tuple(np.concatenate([kept, one[None]]) for kept, one in zip(pooled, added, strict=True))
     else:
         probs = [network.answer_train(faces, tta=False) for network in networks]
-    mean = mean_answer(probs, answered.weights or [1.0] * len(probs)).astype(np.float16)
+    mean = mean_answer(probs, answered.weights).astype(np.float16)
     return replace(answered, probs=np.concatenate([answered.probs, mean[None]]), pooled=pooled)
 
 
@@ -163,9 +163,7 @@ def _as_float16(teacher: Teacher, features: np.ndarray) -> np.ndarray:
     return rounded
 
 
-def _noted_weights(
-    networks: Sequence[Teacher], dataset: Dataset, progress: Counting | None
-) -> TeacherWeights:
+def _noted_weights(networks: Sequence[Teacher], dataset: Dataset, progress: Counting) -> TeacherWeights:
     weights = teacher_weights(networks, dataset)
-    (progress or Counting()).note(str(weights))
+    progress.note(str(weights))
     return weights

@@ -164,10 +164,13 @@ def answering_once(teachers: Sequence[Teacher]) -> list[list[int]]:
     return groups
 
 
-def mean_answer(answers: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """Return the weighted mean of teachers' answers to each face, float64 (N, C), over those that are not nan."""
+def mean_answer(answers: Sequence[np.ndarray], weights: Sequence[float] = ()) -> np.ndarray:
+    """Return the mean of teachers' answers to each face, float64 (N, C), over those that are not nan.
+
+    Without weights all count alike.
+    """
     answered = ~np.isnan(answers).any(2)  # (T, N)
-    by_teacher = np.asarray(weights)[:, None]
+    by_teacher = np.asarray(weights or [1.0] * len(answers))[:, None]
     total = np.nansum(by_teacher[:, :, None] * answers, axis=0)
     return total / (by_teacher * answered).sum(0)[:, None]
 

@@ -13,7 +13,7 @@ from mien.judge.bootstrap import Interval, all_agree, bootstrap, check_draws, ex
 from mien.judge.metrics import METRICS, scores_of
 from mien.judge.sums import Sample
 from mien.predictions import Predictions
-from mien.text import Shown, many, p_value, seeds_in_words
+from mien.text import Shown, many, p_statement, seeds_in_words
 
 LEVEL = 0.05
 P_PLACES = 4
@@ -213,10 +213,8 @@ def _numbers(
 
 def in_words(accuracy: Interval, p_holm: float) -> str:
     """Return a difference of accuracies with its interval and p."""
-    p = p_value(p_holm, P_PLACES)
-    p = f"p {p}" if p.startswith("<") else f"p = {p}"
     interval = f"95% interval {_points(accuracy.low)} to {_points(accuracy.high)}"
-    return f"a difference of {_points(accuracy.point)} points, {interval}, {p}"
+    return f"a difference of {_points(accuracy.point)} points, {interval}, {p_statement(p_holm, P_PLACES)}"
 
 
 def _disagreement(accuracy: Interval, significant: bool) -> str:

@@ -37,21 +37,24 @@ class FrameFeatures:
 
     def __call__(self, images: np.ndarray, check: Callable[[], None] = lambda: None) -> np.ndarray:
         """Return features, float32 (N, F), of faces uint8 (N, S, S); `check()` is called before each batch."""
-        parts = [np.empty((0, self.size), np.float32)] if not len(images) else []
-        for start in range(0, len(images), BATCH):
-            check()
-            batch = images[start : start + BATCH, None]
-            parts.append(np.asarray(self._session.run([self._output], {INPUT: batch})[0]))
-        return np.concatenate(parts)
+        if not len(images):
+            return np.empty((0, self.size), np.float32)
+        return self._run([self._output], images, check)[0]
 
     def with_probabilities(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return probabilities, float32 (N, C), and features, float32 (N, F), of at least one face, uint8 (N, S, S)."""
-        batches = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
-        parts = [self._session.run([OUTPUT, self._output], {INPUT: batch}) for batch in batches]
-        probs, features = (
-            np.concatenate(list(map(np.asarray, column))) for column in zip(*parts, strict=True)
-        )
+        probs, features = self._run([OUTPUT, self._output], images)
         return probs, features
+
+    def _run(
+        self, outputs: list[str], images: np.ndarray, check: Callable[[], None] = lambda: None
+    ) -> list[np.ndarray]:
+        """Return outputs of the graph, float32 (N, …) each, of at least one face; `check()` comes before each batch."""
+        parts = []
+        for start in range(0, len(images), BATCH):
+            check()
+            parts.append(self._session.run(outputs, {INPUT: images[start : start + BATCH, None]}))
+        return [np.concatenate(list(map(np.asarray, column))) for column in zip(*parts, strict=True)]
 
 
 def cached_features(

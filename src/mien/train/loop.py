@@ -1,8 +1,8 @@
 """One `train()` that reads from top to bottom. Knows nothing about the test split or the terminal."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mien.dataset import Development, Faces
-from mien.errors import OutOfMemory, Stopped, TrainingDiverged, is_out_of_memory
+from mien.errors import Stopped, TrainingDiverged, enough_memory
 from mien.files import make_folder, remove_leftovers, with_no_error
 from mien.judge import accuracy, log_loss
 from mien.locks import locked
@@ -20,7 +20,7 @@ from mien.networks import build
 from mien.networks.custom import answers, described, require_same_tensors, with_defaults
 from mien.networks.engine import Engine, on_threads, require_device
 from mien.networks.initial import initial_file, start_from
-from mien.plugins import load_plugin, user_code
+from mien.plugins import user_code
 from mien.progress import Progress
 from mien.reading import sha256_file
 from mien.recipe import ClipHead, CustomNetwork, Recipe
@@ -99,7 +99,7 @@ def train(
         require_device(engine.device)
         distributed.check(engine.device, min(recipe.training.batch_size, len(data.train)))
         try:
-            with on_threads(engine.threads), _enough_memory(folder):
+            with on_threads(engine.threads), enough_memory(folder):
                 _train(run, data, engine, stop, on_epoch, progress, SaveTimes(save_every_seconds), begun)
         finally:
             progress.end()
@@ -135,7 +135,7 @@ def _train(
 
     while not finished(run.recipe, state):
         # ---- one step
-        with _network_code(run):
+        with _network_code(run, training.network):
             training.step()
         session["seconds"] = time.monotonic() - started
         wish = STOP if stop() else SAVE if saves.due() else GO_ON
@@ -201,7 +201,7 @@ def _begin_faces(run: Run, data: Development, engine: Engine) -> Training:
 def end_epoch(run: Run, training: Training, val: Faces) -> dict:
     """Judge val and return the epoch's row of `metrics.csv`; the best weights so far are kept."""
     recipe, state = training.recipe, training.state
-    with _network_code(run):
+    with _network_code(run, training.network):
         probs = training.judge(val)
     check_finite(run, training, probs)
     row = metrics_row(state, training.optimizer.param_groups[0]["lr"], val.labels, probs)
@@ -264,25 +264,12 @@ def _held(folder: Path, waiting: Callable[[], None] | None) -> AbstractContextMa
     return locked(folder, "the run", waiting=waiting) if distributed.is_main() else nullcontext()
 
 
-def _network_code(run: Run) -> AbstractContextManager[None]:
+def _network_code(run: Run, network: nn.Module) -> AbstractContextManager[None]:
     """Raise RecipeError in one line for what a network of the user's own code raises on some batch."""
-    network = run.recipe.network
-    if not isinstance(network, CustomNetwork):
+    options = run.recipe.network
+    if not isinstance(options, CustomNetwork):
         return nullcontext()
-    return user_code(f"{run.folder}: network {network.kind} fails", load_plugin(network.kind, "network.kind"))
-
-
-@contextmanager
-def _enough_memory(folder: Path) -> Iterator[None]:
-    """Raise OutOfMemory for what torch says of too little memory."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"{folder}: not enough memory; lower training.batch_size or the network's size"
-        ) from error
+    return user_code(f"{run.folder}: network {options.kind} fails", network.forward)
 
 
 def read_sums(training: Training) -> None:

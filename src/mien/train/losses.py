@@ -21,7 +21,13 @@ LOSSES = ("cross-entropy", "focal")
 def make_loss(options: Training) -> Loss:
     """Return the loss that a recipe names; RecipeError where there is no such loss or code."""
     if is_plugin(options.loss):
-        return partial(_own_loss, load_plugin(options.loss, "training.loss"), options.loss)
+        loss = load_plugin(options.loss, "training.loss")
+        if isinstance(loss, type):
+            raise RecipeError(
+                f"training.loss: {options.loss} is a class; name a function, or an instance of it: "
+                f"loss = {loss.__name__}()"
+            )
+        return partial(_own_loss, loss, options.loss)
     if options.loss not in LOSSES:
         raise RecipeError(
             f"training.loss: no loss {options.loss}{known_words(options.loss, LOSSES)}, or module:function of your own"
@@ -37,10 +43,6 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, *, gamma: float) -> torch
 
 def _own_loss(loss: Loss, name: str, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return what the user's own loss gives; RecipeError where it fails or gives something else than one number."""
-    if isinstance(loss, type):
-        raise RecipeError(
-            f"training.loss: {name} is a class; name a function, or an instance of it: loss = {loss.__name__}()"
-        )
     with user_code(f"training.loss: {name} fails", loss):
         value = loss(logits, targets)
     is_number = isinstance(value, torch.Tensor) and value.shape == () and value.is_floating_point()
