@@ -82,7 +82,7 @@ def _score(report: Report, results: Results, metric: Metric) -> None:
 def _parts_note(results: Results, note: str) -> str:
     if not results.inputs.has_copies:
         return note
-    return f"{note}; filled: {PARTS[results.inputs.main]}, hollow: whole split"
+    return f"{note}; filled: {PARTS[results.inputs.main].removesuffix(' part')}, hollow: whole"  # a panel's width
 
 
 def _percent_tick(value: float) -> str:
