@@ -23,7 +23,7 @@ from mien.judge import (
     top_2_accuracy,
 )
 from mien.judge.metrics import scores_of, shares_of
-from mien.judge.sums import Sample, add_up
+from mien.judge.sums import BLOCK_ROWS, Sample, add_up, running_sums
 from mien.predictions import Predictions
 
 SCORES = tuple(getattr(metrics, name) for name in METRICS)
@@ -81,6 +81,16 @@ class TestAgainstOthers:
         assert sk.matthews_corrcoef(labels, guesses) == pytest.approx(mcc(labels, probs))
         scores = probs[:, 1] if len(classes) == 2 else probs
         assert sk.roc_auc_score(labels, scores, multi_class="ovr") == pytest.approx(auroc(labels, probs))
+
+    @pytest.mark.parametrize("rows", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 5 * BLOCK_ROWS + 3])
+    def test_running_sums_are_exact_at_every_length(self, rows):
+        """Sums in blocks, of which the last may be shorter, are those of numpy, which adds column by column."""
+        rng = np.random.default_rng(rows)
+        times = rng.integers(0, 5, (40, 7)).astype(np.float32)
+        picked = rng.integers(40, size=rows)
+        expected = np.concatenate([np.zeros((1, 7), np.float32), times[picked].cumsum(0)])
+
+        assert np.array_equal(expected, running_sums(times, picked))
 
     def test_equal_probabilities_count_half_in_auroc(self):
         """Ties are half won, as in scikit-learn, and faces of one class alone give 0.5."""

