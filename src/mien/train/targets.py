@@ -13,7 +13,7 @@ from mien.recipe import Recipe
 from mien.train.augment import augment, degraded, mixed
 from mien.train.hints import TeacherFeatures
 from mien.train.outliers import with_outliers
-from mien.train.views import SUFFIX, draw_view, view_targets
+from mien.train.views import SUFFIX, draw_view, view_targets, views_folder
 
 
 class TrainBatches:
@@ -122,9 +122,10 @@ def soft_target_files(recipe: Recipe) -> tuple[dict, ...]:
 
 def _there(table: str) -> Path:
     if not Path(table).is_file():
-        raise RecipeError(
-            f"distillation.soft_targets: there is no file {table}; `mien distill` makes such tables"
-        )
+        begun = views_folder(Path(table)).is_dir()
+        done = "some of its views are answered; the `mien distill` that began it goes on"
+        rest = done if begun else "`mien distill` makes such tables"
+        raise RecipeError(f"distillation.soft_targets: there is no file {table}; {rest}")
     return Path(table)
 
 

@@ -9,7 +9,7 @@ number, as in Wu et al. ("TinyViT", 2022). Knows nothing about networks.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from mien.train.augment import augment
 
 FORMAT = 1
 SUFFIX = ".safetensors"
+UNFINISHED = ".unfinished"  # of the folder beside a file to come, in which each view has a file
 CHUNK = 2048  # faces that are augmented together
 # What `augment` reads; the rest (mixup, noise, outliers …) is done to batches of views, and no part of a view.
 OF_A_VIEW = ("flip", "rotation", "scale", "shift", "brightness", "contrast", "random_erasing", "function")
@@ -118,6 +119,18 @@ def read_views(path: Path, *, features: bool = True) -> Views:
         raise RecipeError(
             f"{path}: not a file of answers to views ({' '.join(str(error).split())})"
         ) from None
+
+
+def views_folder(path: Path) -> Path:
+    """Return the folder of answered views, a file each, until the file `path` is made of them."""
+    return path.with_name(path.name + UNFINISHED)
+
+
+def joined_views(parts: Sequence[Views]) -> Views:
+    """Return the views of several files, in their order; all are of the same faces, teachers and weights."""
+    probs = np.concatenate([part.probs for part in parts])
+    pooled = map(np.concatenate, zip(*(part.pooled for part in parts), strict=True))
+    return replace(parts[0], total=len(probs), probs=probs, pooled=tuple(pooled))
 
 
 def view_features(path: Path, sizes: Sequence[int], number: int) -> np.ndarray:
