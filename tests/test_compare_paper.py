@@ -31,7 +31,23 @@ def test_each_figure_is_there_for_print_and_one_has_all_training_curves(report):
         path.name for path in paper.iterdir()
     }
     assert names == set(re.findall(r"^(\S+): ", captions, re.M))
-    assert captions.count("95% percentile intervals of 100 bootstrap draws") == len(names)
+
+
+def test_captions_say_what_their_own_figure_shows(report):
+    """Only intervals are explained as such, over faces alone with one seed each; what titles said stands there."""
+    lines = (report.folder / "paper" / "captions.txt").read_text(encoding="utf-8").split("\n\n")
+    captions = dict(line.split(": ", 1) for line in lines)
+    intervals = "95% percentile intervals of 100 bootstrap draws over faces (one seed each)"
+
+    assert {"score", "difference", "class"} == {
+        name.split("-")[0] for name, caption in captions.items() if intervals in caption
+    }
+    assert all("hollow: whole split" in text for name, text in captions.items() if name.startswith("score"))
+    assert not [n for n in ("counts", "training-curves", "samples") if "part of test" in captions[n]]
+    assert all("part of test" in text for name, text in captions.items() if name.startswith("confusion"))
+    assert all("a: quick-" in text for name, text in captions.items() if name.startswith("only-"))
+    assert "percentage points" in captions["difference-accuracy"]
+    assert "  " not in "".join(lines)
 
 
 def test_a_figure_for_print_has_no_title_and_the_width_of_a_column(report):

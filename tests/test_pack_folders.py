@@ -613,13 +613,13 @@ def png() -> bytes:
     return data.getvalue()
 
 
-def parquet(path: Path, labels, names=None, images=None) -> Path:
+def parquet(path: Path, labels, names=None, images=None, **more) -> Path:
     """Write a parquet file as dataset hubs do."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow.parquet import write_table
 
     images = images or [{"bytes": png(), "path": f"{n}.png"} for n in range(len(labels))]
-    table = pa.table({"image": images, "label": labels})
+    table = pa.table({"image": images, "label": labels, **more})
     if names:
         feature = {"names": names, "_type": "ClassLabel"}
         told = json.dumps({"info": {"features": {"label": feature}}})
@@ -650,6 +650,20 @@ def test_parquet_is_read_as_hubs_write_it(tmp_path):
         s for _, _, s in told(tmp_path / "apart")
     }
     assert [1, 0, 0] == [alone.count(split) for split in SPLITS]
+
+
+def test_a_column_of_people_in_parquet_keeps_each_in_one_split(tmp_path):
+    """Names and numbers are people, and an empty cell is nobody known; another kind of cell is refused."""
+    people = [n // 3 for n in range(60)]
+    parquet(tmp_path / "faces.parquet", ["sad"] * 60, person=[*people[:-1], None])
+    pack(tmp_path / "faces.parquet", tmp_path / "faces")
+    dataset = read_dataset(tmp_path / "faces")
+    by_split = [set(dataset.annotations(dataset.ids(s)).columns["person"].tolist()) - {""} for s in SPLITS]
+
+    assert set(map(str, people)) == set.union(*by_split)
+    assert 20 == sum(map(len, by_split)) and all(by_split)
+    with raises_naming(DataError, "row 1", "person"):
+        pack(parquet(tmp_path / "bad.parquet", ["sad"], person=[1.5]), tmp_path / "bad")
 
 
 def test_bad_parquet_is_told(tmp_path):

@@ -54,7 +54,7 @@ def place_faces(report: Report, results: Results, galleries: Sequence[Gallery]) 
             tiles = [Tile(p, _lines(gallery, face)) for p, face in zip(pictures, gallery.faces, strict=True)]
             placed = _by_class(results, gallery, tiles) if gallery.kind == "samples" else tiles
             figure = sheet(_heading(gallery), _key(gallery), placed, COLUMNS[gallery.kind])
-        report.draw(gallery.kind, figure, gallery.name, f"{_heading(gallery)}, {gallery.rest}")
+        report.draw(gallery.kind, figure, gallery.name, _label(gallery))
         pieces = [
             Piece(face, data_uri(picture), bar)
             for face, picture, bar in zip(gallery.faces, pictures, bars, strict=True)
@@ -74,6 +74,11 @@ def _by_class(results: Results, gallery: Gallery, tiles: list[Tile]) -> list[Til
 
 def _heading(gallery: Gallery) -> str:
     return f"Mistakes of {gallery.title}" if gallery.kind == "mistakes" else gallery.title
+
+
+def _label(gallery: Gallery) -> str:
+    letters = f"; {_key(gallery)}" if gallery.kind == "disagreements" else ""
+    return f"{_heading(gallery)}: {gallery.rest}{letters}"
 
 
 def _key(gallery: Gallery) -> str:

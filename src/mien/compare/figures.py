@@ -1,5 +1,6 @@
 """Draws every figure of a report but the faces, from verdicts and runs. Computes no score."""
 
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -75,8 +76,12 @@ def _score(report: Report, results: Results, metric: Metric) -> None:
         write=write,
         ticks=_percent_tick if metric.is_share else _decimal_tick,
     )
-    values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
+    values = _in_words(rows, write)
     report.draw("scores", figure, f"score-{metric.name.replace('_', '-')}", f"{title}: {values}")
+
+
+def _in_words(rows: Sequence[Range], write: Callable[[float, float, float], str]) -> str:
+    return "; ".join(f"{row.name} {' '.join(write(*row.spans[0]).split())}" for row in rows)
 
 
 def _parts_note(results: Results, note: str) -> str:
@@ -110,11 +115,12 @@ def _difference(report: Report, results: Results, metric: Metric) -> None:
         return f"{metric.change(point)}  ({metric.change(low)} to {metric.change(high)})"
 
     title = f"Difference in {metric.title}"
-    note = _parts_note(results, "percentage points" if metric.is_share else metric.unit)
+    unit = "percentage points" if metric.is_share else metric.unit
+    note = _parts_note(results, unit)
     scale = 100 if metric.is_share else 1
     figure = charts.ranges(title, note, rows, write=write, ticks=lambda v: _signed_tick(scale * v), zero=True)
-    values = "; ".join(f"{row.name} {write(*row.spans[0])}" for row in rows)
-    report.draw("differences", figure, f"difference-{metric.name.replace('_', '-')}", f"{title}: {values}")
+    label = f"{title}{unit and f', {unit}'}: {_in_words(rows, write)}"
+    report.draw("differences", figure, f"difference-{metric.name.replace('_', '-')}", label)
 
 
 def _counts(report: Report, results: Results) -> None:
@@ -166,7 +172,10 @@ def draw_for_paper(report: Report, results: Results) -> None:
         f"Loss (above) and accuracy (below) on the validation split over epochs of {names}, a line a run"
     )
     report.print(
-        charts.training_curves("Training", "validation split", looks, histories), "training-curves", caption
+        "curves",
+        charts.training_curves("Training", "validation split", looks, histories),
+        "training-curves",
+        caption,
     )
 
 

@@ -40,7 +40,7 @@ def fill(
     placed = place_faces(report, results, galleries)
     if report.paper:
         draw_for_paper(report, results)
-        report.write_captions(text.caption_note(results, draws))
+        report.write_captions(text.caption_notes(results, draws))
     report.write_numbers(tables.data(results, galleries) | provenance.data(inputs))
     beside = {"annotators": humans.data()} if humans else {}
     report.write_numbers(beside)

@@ -8,7 +8,17 @@ from mien.judge.paired import in_words
 from mien.judge.parts import PARTS
 from mien.recipe import chosen_on_val
 from mien.run import began_with
-from mien.text import Conclusion, joined, many, millions, percent, seeds_in_words, thousands, typeset
+from mien.text import (
+    Conclusion,
+    capitalized,
+    joined,
+    many,
+    millions,
+    percent,
+    seeds_in_words,
+    thousands,
+    typeset,
+)
 
 COUNTS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 
@@ -125,14 +135,22 @@ def _unknown(inputs: ComparisonInput) -> str:
     return " Near copies are not known: mien audit --store finds them, and a part without any."
 
 
-def caption_note(results: Results, draws: int) -> str:
-    """Return what holds for every figure of a comparison, as the end of its caption."""
+def caption_notes(results: Results, draws: int) -> dict[str, str]:
+    """Return by section how the captions of its figures end: which faces are shown, and what the intervals are."""
     inputs = results.inputs
-    seeds = joined([f"{net.name}: {net.seeds}" for net in inputs.networks])
-    return (
-        f"Intervals are 95% percentile intervals of {thousands(draws)} bootstrap draws over faces and seeds ({seeds}); "
-        f"{results.part(int(inputs.chosen.sum()))}."
-    )
+    part = f"{capitalized(results.part(int(inputs.chosen.sum())))}."
+    each = {net.name: net.seeds for net in inputs.networks}
+    alike = len(set(each.values())) == 1 < len(each)
+    seeds = f"{each.popitem()[1]} each" if alike else joined([f"{name}: {n}" for name, n in each.items()])
+    over = "faces and seeds" if any(len(net.tables) > 1 for net in inputs.networks) else "faces"
+    intervals = f"95% percentile intervals of {thousands(draws)} bootstrap draws over {over} ({seeds})."
+    marks = f"Filled: {PARTS[inputs.main]}, hollow: whole split. " * inputs.has_copies
+    return {
+        **dict.fromkeys(("scores", "differences"), f"{marks}{part} {intervals}"),
+        "classes": f"{part} {intervals}",
+        **dict.fromkeys(("confusion", "confusion_shares", "confusion_differences"), part),
+        **dict.fromkeys(("probabilities", "reliability", "random", "mistakes", "disagreements"), part),
+    }
 
 
 def about_folds(inputs: ComparisonInput) -> str:

@@ -23,7 +23,7 @@ from mien.pack.folders import is_picture, read_folder
 from mien.pack.items import Face, FaceDecoder, Item, SkippedImage, digest_of
 from mien.pack.listing import is_listing, read_listing
 from mien.pack.naming import LEFT_OUT, Naming
-from mien.pack.parquet import count_rows, read_parquet
+from mien.pack.parquet import count_rows, names_people, read_parquet
 from mien.pack.source import is_archive, rows_of
 from mien.pack.splits import fill_splits
 from mien.pack.tree import Tree, shown, walk
@@ -313,7 +313,10 @@ def _from_tree(tree: Tree, naming: Naming, detect: bool) -> Source:
 def _parquet(root: Path, tables: list[PurePosixPath], naming: Naming) -> Source:
     files = {shown(table): _sha256(root / table) for table in tables}
     total = count_rows(root, tables)
-    return Source("parquet", lambda: read_parquet(root, tables, naming), files, total, pictures=False)
+    people = names_people(root, tables)
+    return Source(
+        "parquet", lambda: read_parquet(root, tables, naming), files, total, pictures=False, people=people
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Parquet files as dataset hubs use them: `image` with the image file's bytes, and `label`. Needs pyarrow.
+"""Parquet files as dataset hubs use them: `image` with the image file's bytes, `label`, maybe `person`. Needs pyarrow.
 
 A label is a name, or a number whose name is in the file's metadata as Hugging Face's `datasets`
 writes them; a dataset with numbers and no names is refused unless --labels maps them.
@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mien.dataset import PERSON
 from mien.errors import DataError, PictureError
 from mien.labels import did_you_mean, split_of
 from mien.pack.items import ImageItem, Item, SkippedImage
@@ -33,6 +34,11 @@ def read_parquet(root: Path, files: list[PurePosixPath], naming: Naming) -> Iter
 def count_rows(root: Path, files: list[PurePosixPath]) -> int:
     """Return how many rows the files hold; DataError for one that is damaged."""
     return sum(open_parquet(root / file).metadata.num_rows for file in files)
+
+
+def names_people(root: Path, files: list[PurePosixPath]) -> bool:
+    """Tell whether one of the files has a column `person`."""
+    return any(PERSON in open_parquet(root / file).schema_arrow.names for file in files)
 
 
 def open_parquet(path: Path):
@@ -61,15 +67,16 @@ def _read(root: Path, place: PurePosixPath, naming: Naming) -> Iterator[Item]:
     path = root / place
     file = open_parquet(path)
     image, label = (_column(path, file.schema_arrow.names, names) for names in (IMAGE, LABEL))
+    person = [PERSON] if PERSON in file.schema_arrow.names else []
     names = _class_names(path, file.schema_arrow, label)
     split, number = _split(place), 0
     try:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[image, label]):
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[image, label, *person]):
             for row in batch.to_pylist():
                 number += 1
-                yield from _picture(
-                    f"{shown(place)}, row {number}", row[image], row[label], names, split, naming
-                )
+                where = f"{shown(place)}, row {number}"
+                who = _named(where, row.get(PERSON))
+                yield from _picture(where, row[image], row[label], names, split, naming, who)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{path}: damaged after row {number} ({_line(fault)})") from None
 
@@ -92,7 +99,16 @@ def _class_names(path: Path, schema, label: str) -> list[str]:
         raise DataError(f"{path}: the names of its labels cannot be read ({_line(fault)})") from None
 
 
-def _picture(where: str, image, label, names: list[str], split: str | None, naming: Naming) -> Iterator[Item]:
+def _named(where: str, person: Any) -> str:
+    """Return the name or number of a person as text, "" for nobody known."""
+    if not isinstance(person, int | str | None):
+        raise DataError(f"{where}: the person is neither a name nor a number")
+    return "" if person is None else shown(str(person).strip())
+
+
+def _picture(
+    where: str, image, label, names: list[str], split: str | None, naming: Naming, person: str
+) -> Iterator[Item]:
     if label is None or label == -1:
         yield SkippedImage(where, "no label")
         return
@@ -103,7 +119,7 @@ def _picture(where: str, image, label, names: list[str], split: str | None, nami
     name = names[label] if isinstance(label, int) and names else str(label)
     meant = naming.meant(name, where)
     if meant != LEFT_OUT:
-        yield ImageItem(partial(image_bytes, image), meant, split, where)
+        yield ImageItem(partial(image_bytes, image), meant, split, where, person)
 
 
 def image_bytes(image: Any) -> bytes:

@@ -64,7 +64,7 @@ def _notes(loose: int, faces: int, missing: list[str], seed: int, *, people: boo
                 "identical pictures and the pictures of one person kept together."
                 if people
                 else "identical pictures kept together. One person may stand in several splits; a column person in a "
-                "table of path,label, or --person PATTERN, keeps each in one."
+                "table or parquet file, or --person PATTERN, keeps each in one."
             )
         )
     return notes

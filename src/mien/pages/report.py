@@ -25,7 +25,7 @@ class Report:
         self.folder = folder
         self.page = page
         self.paper = paper  # whether figures are written for a paper, too
-        self.captions: list[str] = []
+        self.captions: list[tuple[str, str]] = []  # section and caption of each figure for a paper
         self._names: set[str] = set()
         self.figures: dict[str, list[Drawn]] = defaultdict(list)  # by section, empty for one without figures
 
@@ -41,18 +41,18 @@ class Report:
         drawn = save(figure, self.folder / FIGURES, name, label)
         self.figures[section].append(drawn)
         if self.paper:
-            self.print(figure, name, label)
+            self.print(section, figure, name, label)
         return drawn
 
-    def print(self, figure, name: str, caption: str) -> None:
+    def print(self, section: str, figure, name: str, caption: str) -> None:
         """Write a figure for a paper into `paper/`, and keep its caption."""
         save_for_print(figure, self.folder / PAPER, name)
-        self.captions.append(f"{name}: {capitalized(caption)}.")
+        self.captions.append((section, f"{name}: {capitalized(caption)}."))
 
-    def write_captions(self, note: str) -> None:
-        """Write the captions of the figures for a paper, each ending in a note on all."""
-        lines = (f"{caption} {note}\n" for caption in self.captions)
-        write_atomic(self.folder / PAPER / "captions.txt", "\n".join(lines))
+    def write_captions(self, notes: Mapping[str, str]) -> None:
+        """Write the captions of the figures for a paper, each ending in the note on its section, if there is one."""
+        lines = (f"{caption} {notes.get(section, '')}".rstrip() for section, caption in self.captions)
+        write_atomic(self.folder / PAPER / "captions.txt", "\n\n".join(lines) + "\n")
 
     def write_numbers(self, data: Mapping[str, Data]) -> None:
         """Write a CSV file a subject; figures keep 9 digits, shares are 0..1, times are seconds."""
