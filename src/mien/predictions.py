@@ -121,7 +121,7 @@ def parse_predictions(path: Path, header: list[str], rows: list[list[str]]) -> P
         ids=ids,
         labels=_labels(path, rows, column["label"], classes),
         splits=np.char.strip(_column(rows, column["split"])),
-        probs=_probs(path, rows, [column[name] for name in classes]),
+        probs=_probs(path, rows, {name: column[name] for name in classes}),
         groups=_column(rows, column["group"]) if "group" in column else ids,
         clean=_flags(path, rows, column, "clean") if "clean" in column else np.ones(len(rows), bool),
         strict=_flags(path, rows, column, "strict") if "strict" in column else None,
@@ -221,23 +221,30 @@ def _labels(path: Path, rows: list[list[str]], index: int, classes: tuple[str, .
     return labels
 
 
-def _probs(path: Path, rows: list[list[str]], indices: list[int]) -> np.ndarray:
+def _probs(path: Path, rows: list[list[str]], columns: dict[str, int]) -> np.ndarray:
+    """Return the probabilities that stand in some columns, by class; DataError names row and column."""
     try:
-        probs = np.array([[row[i] for i in indices] for row in rows]).astype(np.float64)
+        probs = np.array([[row[i] for i in columns.values()] for row in rows]).astype(np.float64)
     except ValueError:
-        number, word = next(
-            (n, row[i]) for n, row in enumerate(rows, start=2) for i in indices if not _is_float(row[i])
+        number, name, word = next(
+            (number, name, row[i])
+            for number, row in enumerate(rows, start=2)
+            for name, i in columns.items()
+            if not _is_float(row[i])
         )
-        raise DataError(f'{path}, row {number}: "{word}" is no probability') from None
+        raise DataError(
+            f'{path}, row {number}: column "{name}" has no probability but "{word}" (a column that is no class must be '
+            f"taken out, or --data DATASET given, which knows the classes)"
+        ) from None
     outside = ~((probs >= 0) & (probs <= 1 + SUM_TOLERANCE)).all(1)
     if outside.any():
         worst = int(np.flatnonzero(outside)[0])
         raise DataError(
             f"{path}, row {worst + 2}: probabilities must be between 0 and 1 "
-            f"(columns that are no class must be taken out; logits need a softmax first)"
+            f"(columns that are no class must be taken out, or --data DATASET given; logits need a softmax first)"
         )
     sums = probs.sum(1)
-    wrong = np.abs(sums - 1) > max(SUM_TOLERANCE, ROUNDED * len(indices)) + 1e-9
+    wrong = np.abs(sums - 1) > max(SUM_TOLERANCE, ROUNDED * len(columns)) + 1e-9
     if wrong.any():
         worst = int(np.flatnonzero(wrong)[0])
         raise DataError(

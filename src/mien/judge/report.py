@@ -6,6 +6,7 @@ from pathlib import Path
 from mien.files import to_json, write_atomic, write_csv
 from mien.judge.bootstrap import Interval
 from mien.judge.coverage import write_coverage
+from mien.judge.groups import FEWEST
 from mien.judge.judgement import Judgement
 from mien.judge.paired import Difference
 from mien.judge.parts import PARTS
@@ -87,7 +88,10 @@ def _about_groups(judgement: Judgement) -> list[str]:
             f"that out of every mean over classes."
         )
     if grouped.small:
-        sentences.append(f"Too few faces for an interval to other groups: {joined(list(grouped.small))}.")
+        sentences.append(
+            f"Too few faces for an interval to other groups: {joined(list(grouped.small))}. "
+            f"A group needs {FEWEST}, copies and pictures of one person counted once."
+        )
     return sentences
 
 
