@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from refusals import raises_naming
+from typer.testing import CliRunner
 
-from mien.dataset import read_dataset, writing_dataset
+from mien.cli import app
+from mien.dataset import read_dataset, write_families, writing_dataset
 from mien.errors import DataError, ModelError, RunError, Stopped, StorageError
 from mien.evaluate import evaluate, evaluate_all, evaluate_on, load_network
 from mien.export import export
 from mien.files import append_line
+from mien.info import info
 from mien.labels import LABELS
 from mien.model import read_model
 from mien.networks.engine import probabilities
@@ -56,6 +59,20 @@ def without_checksums(path: Path) -> None:
     path.write_text(
         json.dumps({key: part for key, part in value.items() if key not in ("checksum", "recipe_sha256")})
     )
+
+
+def test_the_command_gives_accuracy_on_each_part_that_is_known(run, toy, tmp_path):
+    """Of an audited data set the strictly clean part stands beside the clean one, and info counts its faces."""
+    faces = shutil.copytree(toy, tmp_path / "faces")
+    dataset = read_dataset(faces)
+    write_families(dataset.info, [[str(dataset.ids("train")[0]), *dataset.ids("test")[:9].tolist()]])
+    result = CliRunner().invoke(app, ["evaluate", str(run), "--test", "--data", str(faces)])
+    table = read_predictions(run / "predictions-test.csv")
+    shares = [(table.probs.argmax(1) == table.labels)[rows].mean() for rows in (table.clean, table.strict)]
+
+    assert 0 == result.exit_code, result.output
+    assert f"clean {shares[0]:.1%}, strictly clean {shares[1]:.1%} (35 faces)" in result.stdout
+    assert "33 clean, 26 strictly clean" in info(run / "predictions-test.csv")
 
 
 def test_val_predictions_are_those_of_training(run):

@@ -120,7 +120,8 @@ def _search(path: Path) -> str:
 def _predictions(path: Path) -> str:
     table = read_predictions(path)
     splits = ", ".join(table.split_names)
+    strict = "" if table.strict is None else f", {int(table.strict.sum()):,} strictly clean"
     return (
-        f"{path}: predictions of {len(table):,} faces ({splits}; {int(table.clean.sum()):,} clean) "
+        f"{path}: predictions of {len(table):,} faces ({splits}; {int(table.clean.sum()):,} clean{strict}) "
         f"in {len(table.classes)} classes: {', '.join(table.classes)}"
     )

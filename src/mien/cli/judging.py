@@ -33,6 +33,7 @@ def evaluate(
     from mien.errors import DataError
     from mien.evaluate import evaluate_all, evaluate_on
     from mien.judge import accuracy
+    from mien.judge.parts import PARTS, different_parts, rows_of
     from mien.predictions import read_predictions
 
     if out is not None:
@@ -43,9 +44,12 @@ def evaluate(
         splits = ("val", "test") if test else ("val",)
         evaluated = evaluate_all(runs, splits=splits, data=data, device=device)
     for run, split, some in evaluated:
-        clean = some.only(some.clean)
-        note = f", clean {accuracy(clean.labels, clean.probs):.1%}" if 0 < len(clean) < len(some) else ""
-        note += "" if len(clean) else f"; every face of {split} stands in an earlier split too"
+        cleaner = {part: some.only(rows_of(some, part)) for part in different_parts(some) if part != "all"}
+        note = "".join(
+            f", {PARTS[part].removesuffix(' part')} {accuracy(table.labels, table.probs):.1%}"
+            for part, table in reversed(cleaner.items())
+        )
+        note += "" if some.clean.any() else f"; every face of {split} stands in an earlier split too"
         print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
         clips = run / f"clips-{split}.csv"
         if out is None and clips.exists():
