@@ -117,6 +117,24 @@ def test_an_array_is_judged_as_its_table_is(faces, tables, tmp_path):
     same_figures(array, judge_files([tables / "s0.csv"], data=faces, draws=100))
 
 
+def test_a_table_without_names_is_judged_as_an_array_is(faces, tables, tmp_path):
+    """What np.savetxt writes, and a data frame whose columns are numbered, have the classes of --classes."""
+    table = read_predictions(tables / "s0.csv")
+    rows = [[f"{x:.18e}" for x in probs[[LABELS.index(name) for name in ALPHABET]]] for probs in table.probs]
+    frame = [["", *map(str, range(7))], *([i, *row] for i, row in enumerate(rows))]
+    given = judge_files([tables / "s0.csv"], data=faces, draws=100)
+    for lines in (rows, frame):
+        with open(tmp_path / "s0.csv", "w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(lines)
+
+        same_figures(
+            judge_files([tmp_path / "s0.csv"], data=faces, split="test", classes=ALPHABET, draws=100), given
+        )
+    for options in ({}, {"data": faces, "split": "test"}):
+        with pytest.raises(DataError, match=r"s0\.csv.*--(data|classes)"):
+            judge_files([tmp_path / "s0.csv"], **options)
+
+
 def test_a_data_frame_with_own_names_is_judged(faces, tables, tmp_path):
     """Other spellings of the classes, an index, further columns and missing ids, labels and splits are filled in."""
     table = read_predictions(tables / "s0.csv")

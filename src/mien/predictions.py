@@ -230,7 +230,7 @@ def _probs(path: Path, rows: list[list[str]], columns: dict[str, int]) -> np.nda
             (number, name, row[i])
             for number, row in enumerate(rows, start=2)
             for name, i in columns.items()
-            if not _is_float(row[i])
+            if not is_number(row[i])
         )
         raise DataError(
             f'{path}, row {number}: column "{name}" has no probability but "{word}" (a column that is no class must be '
@@ -254,7 +254,8 @@ def _probs(path: Path, rows: list[list[str]], columns: dict[str, int]) -> np.nda
     return probs / sums[:, None]
 
 
-def _is_float(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Tell whether a field of a table is a finite number."""
     try:
         return math.isfinite(float(word))
     except ValueError:

@@ -9,7 +9,9 @@ import typer
 from mien.cli.app import app, stop_asked
 
 DATA = typer.Option(help="the data set of the faces: knows their labels, copies and other columns by id")
-CLASSES = typer.Option(metavar="NAME,…", help="the classes in the order of the columns of a .npy array")
+CLASSES = typer.Option(
+    metavar="NAME,…", help="the classes in the columns' order, where these have no names, as in a .npy array"
+)
 
 
 @app.command()

@@ -2,8 +2,8 @@
 
 What is given is `NAME=TABLE,TABLE,…`, the seeds of one network, or TABLE, a network with one seed. A table is a CSV
 file as mien writes it. Beside a data set it may be what others save: without `label`, `split` or `id`, its rows then
-being the faces of a split in the data set's order; with other spellings of the classes; with further columns; or a
-`.npy` array of probabilities.
+being the faces of a split in the data set's order; with other spellings of the classes; with further columns; or
+without names, as a `.npy` array and what `np.savetxt` writes.
 """
 
 import io
@@ -16,7 +16,7 @@ import numpy as np
 from mien.dataset import Dataset
 from mien.errors import DataError
 from mien.labels import SYNONYMS, did_you_mean, plain
-from mien.predictions import OPTIONAL, REQUIRED, Predictions, parse_predictions, read_rows
+from mien.predictions import OPTIONAL, REQUIRED, Predictions, is_number, parse_predictions, read_rows
 from mien.reading import LARGEST_TABLE, read_bytes, reason
 from mien.text import escaped, many
 
@@ -29,7 +29,7 @@ class Source:
 
     dataset: Dataset | None = None  # knows labels, splits, copies and columns by id
     split: str | None = None  # the rows to keep; None: all, of one split
-    classes: tuple[str, ...] = ()  # the columns of an array of probabilities
+    classes: tuple[str, ...] = ()  # of columns that have no names
     by: str = ""  # a column that groups the faces
 
 
@@ -100,9 +100,11 @@ def read_networks(named: Mapping[str, Sequence[Path]], source: Source) -> Given:
 
 
 def _read(path: Path, source: Source, by: dict[str, str]) -> Predictions:
-    header, rows = _array(path, source) if path.suffix == ".npy" else read_rows(path)
+    header, rows = _array(path) if path.suffix == ".npy" else read_rows(path)
     if not header[0]:  # the index of a data frame
         header, rows = header[1:], [row[1:] for row in rows]
+    if header and all(map(is_number, header)):
+        header, rows = _named(path, header, rows, source)
     if source.dataset is not None:
         header, rows = _completed(path, header, rows, source, source.dataset)
     header, rows = _without_by(path, header, rows, source, by)
@@ -110,30 +112,41 @@ def _read(path: Path, source: Source, by: dict[str, str]) -> Predictions:
     return table if source.dataset is None else _annotated(path, table, source.dataset)
 
 
-def _array(path: Path, source: Source) -> tuple[list[str], list[list[str]]]:
-    """Return an array of probabilities (N, C) as the rows of a table."""
-    if source.dataset is None:
-        raise DataError(
-            f"{path}: an array has no ids and no labels; say which faces its rows are: --data DATASET"
-        )
-    labels = source.dataset.info.labels
-    if not source.classes:
-        raise DataError(
-            f"{path}: an array does not say in which order its columns stand; say it with --classes, as "
-            f"{','.join(labels)} (the data set's) or {','.join(sorted(labels))} (the alphabet's, as scikit-learn and "
-            f"class folders have it)"
-        )
+def _array(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return an array of probabilities (N, C) as the rows of a table whose columns are numbered."""
     try:
         probs: np.ndarray = np.asarray(
             np.load(io.BytesIO(read_bytes(path, LARGEST_TABLE)), allow_pickle=False)
         )
     except (OSError, ValueError, EOFError) as fault:
         raise DataError(f"{path}: no array of numbers ({reason(fault)})") from None
-    if probs.dtype.kind not in "fiu" or probs.ndim != 2:
+    if probs.dtype.kind not in "fiu" or probs.ndim != 2 or not probs.size:
         raise DataError(f"{path}: an array of probabilities has a row a face and a column a class")
-    if probs.shape[1] != len(source.classes):
-        raise DataError(f"{path}: {probs.shape[1]} columns, and --classes names {len(source.classes)}")
-    return list(source.classes), [[repr(x) for x in row] for row in probs.astype(np.float64).tolist()]
+    return _numbers(probs.shape[1]), [[repr(x) for x in row] for row in probs.astype(np.float64).tolist()]
+
+
+def _numbers(columns: int) -> list[str]:
+    return [str(number) for number in range(columns)]
+
+
+def _named(
+    path: Path, header: list[str], rows: list[list[str]], source: Source
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table whose columns have numbers for names, or whose first row is a face's, with those of --classes."""
+    if source.dataset is None:
+        raise DataError(
+            f"{path}: its columns have no names, so no ids and no labels; say which faces its rows are: --data DATASET"
+        )
+    labels = source.dataset.info.labels
+    if not source.classes:
+        raise DataError(
+            f"{path}: nothing says which classes its columns are of; say it with --classes, as "
+            f"{','.join(labels)} (the data set's) or {','.join(sorted(labels))} (the alphabet's, as scikit-learn and "
+            f"class folders have it)"
+        )
+    if len(header) != len(source.classes):
+        raise DataError(f"{path}: {len(header)} columns, and --classes names {len(source.classes)}")
+    return list(source.classes), rows if header == _numbers(len(header)) else [header, *rows]
 
 
 def _completed(
