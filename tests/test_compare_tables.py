@@ -20,7 +20,7 @@ OF_TRAINING = {"networks.csv", "seeds.csv"}  # hold parameters, epochs and secon
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two runs of each of two networks."""
-    return write_fake_runs(tmp_path_factory.mktemp("runs"), seeds=2)
+    return write_fake_runs(tmp_path_factory.mktemp("runs"), seeds=3)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def report(items, runs, tmp_path_factory):
 
 
 def test_tables_give_the_numbers_of_their_runs(runs, report, tmp_path):
-    """Two networks of two seeds from plain CSV files equal the runs that they came from to the last digit."""
+    """Two networks of three seeds from plain CSV files equal the runs that they came from to the last digit."""
     of_runs = compare(runs, tmp_path / "of-runs", draws=200)
     numbers = {path.name: path for path in (of_runs.folder / "numbers").iterdir()}
     same = set(numbers) - OF_RUNS - OF_TRAINING
