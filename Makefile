@@ -113,12 +113,13 @@ fairness: .venv/with-all
 
 # make weights DATA=fer2013.tar.gz VOTES=fer2013new.csv: the model that ships. Three seeds from labels alone (labels-s0 …, of an
 # earlier network); the best of them on val and FER+'s voters teach three more (first-s0 …), the best of these and the voters
-# teach pocket, whose best seed on val is exported; then its card and results/, and pocket-densenet's (two cores: 23
-# to 41 minutes a seed; stopped, the same command goes on)
+# teach pocket, whose best seed on val is exported; then its card and results/, and pocket-densenet's
+# (stopped, the same command goes on)
 WEIGHTS = runs/weights
 FIRST = network.layers=2,3,4 network.growth_rate=20,32,48 network.stem_channels=40 training.epochs=60
 best_of = $$($(MIEN) evaluate $(WEIGHTS)/$(1)-s[0-2] | sort -t' ' -k4 -r | sed -n '1s/:.*//p')
 weights: .venv/with-all
+	@echo "about 11 core hours: twelve trainings of 45 to 80 minutes on a core"
 	$(MIEN) pack "$(DATA)" "$(FACES)"
 	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
 	$(MIEN) train pocket-densenet "$(FACES)" name=labels $(FIRST) tta.shift=0 --seeds 3 --out $(WEIGHTS)

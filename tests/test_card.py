@@ -95,8 +95,9 @@ def test_a_card_judges_each_part_that_is_known(clean, strict, parts):
 def reports(tmp_path):
     """The folders of a stress and a fairness report on the model `toy`, as far as a card reads them."""
     stress, fairness = tmp_path / "stress", tmp_path / "fairness"
-    model = {"model": "toy", "accuracy": 0.7, "low": 0.68, "high": 0.72, "mean_accuracy": 0.5, "mean_low": 0.48,
-             "mean_high": 0.52, "loss": 0.2, "loss_low": 0.19, "loss_high": 0.21}  # fmt: skip
+    model = {"model": "toy", "faces": 1200, "accuracy": 0.7, "low": 0.68, "high": 0.72,
+             "mean_accuracy": 0.5, "mean_low": 0.48, "mean_high": 0.52,
+             "loss": 0.2, "loss_low": 0.19, "loss_high": 0.21}  # fmt: skip
     write(stress / "numbers" / "models.csv", [model])
     conditions = [
         ("none", 0, 0.7),
@@ -120,6 +121,7 @@ def test_reports_become_sections_of_a_card(reports):
     sections = report_sections(reports, "toy")
 
     assert {STRESS, FAIRNESS} == set(sections)
+    assert "1,200 of val's faces" in sections[STRESS]
     assert "20.0 [19.0, 21.0] points" in sections[STRESS]
     assert "| defocus | 40.0% | 20.0% | 20.0% | 0.100 |" in sections[STRESS]
     assert "1 of 2 differences" in sections[FAIRNESS]

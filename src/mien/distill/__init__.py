@@ -99,8 +99,10 @@ def distill_views(
     with more views adds them. Raises what `distill` raises, RunError for a teacher without features where they are
     asked for, RecipeError for files of other views, and StorageError where another process makes the same file.
     """
-    if not teachers or views < 1:
-        raise DataError("views, of which one at least is made, need teachers: give runs or model files")
+    if not teachers:
+        raise DataError("views need teachers: give runs or model files")
+    if views < 1:
+        raise DataError(f"{views} views: at least one is made")
     if out.suffix != SUFFIX:
         raise StorageError(f"{out}: a file of views ends in {SUFFIX}")
     require_place(out)

@@ -49,12 +49,13 @@ def stress_section(models: Path, conditions: Path, name: str) -> str:
         cells = (mean, float(last["accuracy"]), float(last["uncertain"]))
         rows.append((corruption, *map(percent, cells), decimal(float(last["ece"]))))
     head = ("corruption", "accuracy, mean of 5 strengths", "at the strongest", "uncertain there", "ECE there")
+    faces = f"{int(model['faces']):,} of " if "faces" in model else ""  # earlier reports do not say how many
     return (
-        f"Accuracy is {_share(model, 'accuracy', 'low', 'high')} on val's faces as they are and "
+        f"Accuracy is {_share(model, 'accuracy', 'low', 'high')} on {faces}val's faces as they are and "
         f"{_share(model, 'mean_accuracy', 'mean_low', 'mean_high')} over 18 corruptions at five strengths: "
         f"{100 * float(model['loss']):.1f} [{100 * float(model['loss_low']):.1f}, "
         f"{100 * float(model['loss_high']):.1f}] points less. Uncertain are {percent(float(unchanged['uncertain']))} "
-        f"as they are (`mien stress`).\n\n{Table('', head, [('', rows)]).markdown()}"
+        f"as they are (`mien stress`, by the labels of its data set).\n\n{Table('', head, [('', rows)]).markdown()}"
     )
 
 

@@ -18,7 +18,8 @@ def data(stress: Stress) -> dict[str, Data]:
         for c in stress.conditions
     ]
     models = [
-        (name, share_with_interval(stress.unchanged(name).accuracy), *numbers(stress.unchanged(name).accuracy),
+        (name, stress.faces,
+         share_with_interval(stress.unchanged(name).accuracy), *numbers(stress.unchanged(name).accuracy),
          share_with_interval(stress.accuracy[name]), *numbers(stress.accuracy[name]),
          points_with_interval(stress.loss[name]), *numbers(stress.loss[name]), error)
         for name, error in stress.mean_corruption_error.items()
@@ -34,6 +35,7 @@ def data(stress: Stress) -> dict[str, Data]:
         "models": Data(
             (
                 Column("model", "model"),
+                Column("faces"),
                 Column("", "as they are", in_file=False),
                 *map(Column, ("accuracy", *ENDS)),
                 Column("", "under corruptions", in_file=False),
