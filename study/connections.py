@@ -11,28 +11,30 @@ from study.plan import PLAN
 from study.tables import WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 
 DEPTHS = {3: "-shallow", 6: "", 12: "-deep"}
+DEPTH_GROUPS = ("connections", "variants")
 BLOCKS = 3
 EVEN = 0.9  # of the newest features' weight: nothing to be told apart
 
 
 PAIRS = (("dense", "plain"), ("residual", "plain"), ("dense", "residual"))
+CONNECTIONS = {way: way for way in WAYS}
+EQUAL = {"dense": "dense", "residual": "equal-residual", "plain": "equal-plain"}
 
 
 def compared(tables: Tables) -> dict:
     """Return the comparison of the three ways to connect the same layers."""
     return {
-        "connections_table": _scores_and_cost(tables, "connections"),
-        "connections_sentence": _told_pairs(tables, "connections"),
+        "connections_table": _scores_and_cost(tables, "connections", CONNECTIONS),
+        "connections_sentence": _told_pairs(tables, "connections", CONNECTIONS),
         "connections_short": _answer(tables),
-        "equal_table": _scores_and_cost(tables, "equal", "equal-"),
-        "equal_sentence": _told_pairs(tables, "equal", "equal-"),
+        "equal_table": _scores_and_cost(tables, "equal", EQUAL),
+        "equal_sentence": _told_pairs(tables, "equal", EQUAL),
     }
 
 
-def _scores_and_cost(tables: Tables, group: str, prefix: str = "") -> str:
-    rows = []
-    for way in WAYS:
-        name = prefix + way
+def _scores_and_cost(tables: Tables, group: str, names: dict[str, str]) -> str:
+    rows, word = [], tables.word(group)
+    for way, name in names.items():
         spans = (
             tables.score(group, name, part="all"),
             tables.score(group, name),
@@ -43,8 +45,8 @@ def _scores_and_cost(tables: Tables, group: str, prefix: str = "") -> str:
     header = (
         "connected",
         "PrivateTest %",
-        "clean %",
-        "clean macro F1 %",
+        f"{word} %",
+        f"{word} macro F1 %",
         "seeds",
         "parameters",
         "multiply-adds",
@@ -52,8 +54,8 @@ def _scores_and_cost(tables: Tables, group: str, prefix: str = "") -> str:
     return table(header, rows)
 
 
-def _told_pairs(tables: Tables, group: str, prefix: str = "") -> str:
-    return "\n".join(f"- {told_pair(tables, group, prefix + a, prefix + b)}" for a, b in PAIRS)
+def _told_pairs(tables: Tables, group: str, names: dict[str, str]) -> str:
+    return "\n".join(f"- {told_pair(tables, group, names[a], names[b])}" for a, b in PAIRS)
 
 
 def _cost(tables: Tables, group: str, name: str) -> tuple[str, str]:
@@ -198,7 +200,7 @@ def variants(tables: Tables) -> dict:
     planned = {p.name: dict(change.split("=") for change in p.changes) for p in PLAN}
     rows, seeds = [], set()
     for name, group in VARIANTS:
-        span = tables.score(group, name)
+        span = tables.score(group, name, part=tables.part(*DEPTH_GROUPS))
         if span is None:
             continue
         options = planned[name]
@@ -208,7 +210,7 @@ def variants(tables: Tables) -> dict:
         told = (growth, options["network.bottleneck"], options["optimizer.lr"], *_cost(tables, group, name))
         rows.append((f"`{name}`", f"3 × {layers}", *told, shown(span), seeds_of(tables, group, name)))
     header = ("network", "layers", "growth or width", "bottleneck", "learning rate", "parameters", "multiply-adds",
-              "clean %", "seeds")  # fmt: skip
+              f"{tables.word(*DEPTH_GROUPS)} %", "seeds")  # fmt: skip
     sentences = [
         "Shallow and deep networks cost what the others do to within 14 %; growth and bottleneck change the cost."
     ]
@@ -232,10 +234,10 @@ def variants(tables: Tables) -> dict:
 
 def depths(tables: Tables) -> list[Series]:
     """Return accuracy by depth for each way to connect."""
-    lines = []
+    lines, part = [], tables.part(*DEPTH_GROUPS)
     for number, name in enumerate(WAYS):
         spans = {
-            layers * BLOCKS: tables.score("variants" if ending else "connections", name + ending)
+            layers * BLOCKS: tables.score("variants" if ending else "connections", name + ending, part=part)
             for layers, ending in DEPTHS.items()
         }
         if all(spans.values()):

@@ -43,10 +43,10 @@ def _published(tables: Tables):
     for number, name in enumerate(("study-densenet", "study-cnn")):
         span = tables.score("published", name)
         if span:
-            seeds = tables("published/seeds", network=name, part="clean")
+            seeds = tables("published/seeds", network=name, part=tables.part("published"))
             dots = [float(row["accuracy"]) for row in seeds] if len(seeds) > 1 else ()
             rows.append(Range(TITLES[name], *series(number), (span,), dots))
-    rest = "accuracy on clean PrivateTest; strokes: single seeds"
+    rest = f"accuracy on {tables.word('published')} PrivateTest; strokes: single seeds"
     return charts.shares("As published, honestly", rest, rows) if rows else None
 
 
@@ -56,7 +56,7 @@ def _connections(tables: Tables):
         found = difference_of(tables, "connections", a, b)
         if found:
             rows.append(Range(f"{a} − {b}", *series(0), (found.span,)))
-    rest = "points on clean PrivateTest, equal cost"
+    rest = f"points on {tables.word('connections')} PrivateTest, equal cost"
     return charts.differences("What connections buy", rest, rows) if rows else None
 
 
@@ -83,5 +83,5 @@ def _reuse(tables: Tables):
 def _depth(tables: Tables):
     lines = connections.depths(tables)
     layers = [int(x) for x, _ in lines[0].values] if lines else ()
-    rest = "accuracy on clean PrivateTest"
+    rest = f"accuracy on {tables.word(*connections.DEPTH_GROUPS)} PrivateTest"
     return charts.curves("Depth at equal cost", rest, lines, "layers", ticks=layers) if lines else None

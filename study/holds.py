@@ -10,7 +10,7 @@ from study.tables import TITLES, WAYS, Tables, difference_of, seeds_of, shown, t
 
 
 def scored(tables: Tables, group: str, names: Sequence[str], extra=lambda name: ()) -> list[tuple]:
-    """Return a row a network: whole, clean, macro F1, seeds, parameters and more."""
+    """Return a row a network: accuracy on all faces and the strictest part, its macro F1, seeds, parameters, more."""
     rows = []
     for name in names:
         net = tables(f"{group}/networks", network=name)
@@ -24,7 +24,10 @@ def scored(tables: Tables, group: str, names: Sequence[str], extra=lambda name: 
     return rows
 
 
-SCORED = ("PrivateTest %", "clean %", "clean macro F1 %", "seeds", "parameters")
+def scored_header(tables: Tables, group: str) -> tuple[str, ...]:
+    """Return the titles of the columns of `scored` behind the network's own."""
+    word = tables.word(group)
+    return ("PrivateTest %", f"{word} %", f"{word} macro F1 %", "seeds", "parameters")
 
 
 def published(tables: Tables) -> dict:
@@ -42,15 +45,14 @@ def published(tables: Tables) -> dict:
             0: "Under its own recipe the two cannot be told apart",
             -1: "Under its own recipe the DenseNet is better, by far less than was claimed",
         }
-        single = 1 in (seeds_of(tables, "published", name) for name in names)
+        seeds = [seeds_of(tables, "published", name) for name in names]
         short = (
             f"Under the study's own recipes and FER2013's official splits its CNN reads {shown(spans[0])} % of the "
-            f"clean test faces ({seeds_in_words(seeds_of(tables, 'published', names[0]))}) and its DenseNet "
-            f"{shown(spans[1])} % ({seeds_in_words(seeds_of(tables, 'published', names[1]))}). {ends[found.outcome]}"
-            f"{', as far as one seed can say' if single else ''}."
+            f"{tables.word('published')} test faces ({seeds_in_words(seeds[0])}) and its DenseNet {shown(spans[1])} % "
+            f"({seeds_in_words(seeds[1])}). {ends[found.outcome]}{', as far as one seed can say' if 1 in seeds else ''}."
         )
     return {
-        "published_table": table(("recipe", "epochs run (kept)", *SCORED), rows),
+        "published_table": table(("recipe", "epochs run (kept)", *scored_header(tables, "published")), rows),
         "published_sentence": sentence,
         "published_short": short,
     }
@@ -58,19 +60,19 @@ def published(tables: Tables) -> dict:
 
 def claim(tables: Tables, name: str) -> str:
     """Return the lines of a recipe's header that say what was measured with it."""
-    whole, clean = (tables.score("published", name, part=part) for part in ("all", "clean"))
+    whole, strictest = (tables.score("published", name, part=part) for part in ("all", None))
     if not whole:
         return "# claim: not measured yet\n"
     row, seeds = tables("runs", name=name)[0], seeds_of(tables, "published", name)
     trained = "one seed" if seeds == 1 else f"mean of {seeds} seeds"
     return (
-        f"# claim: PrivateTest {shown(whole)} %, clean {shown(clean)} %, {trained}\n"
+        f"# claim: PrivateTest {shown(whole)} %, {tables.word('published')} {shown(strictest)} %, {trained}\n"
         f"# on {row['machine']}, {row['precision']}, torch {row['torch']}, {row['date']}\n"
     )
 
 
 def _epochs(tables: Tables, group: str, name: str) -> str:
-    rows = tables(f"{group}/seeds", network=name, part="clean")
+    rows = tables(f"{group}/seeds", network=name, part="all")
     return ", ".join(f"{row['epochs']} ({row['kept_epoch']})" for row in rows)
 
 
@@ -94,7 +96,9 @@ def better(tables: Tables) -> dict:
         "three seeds of the two `quick` recipes.",
     ]
     return {
-        "better_table": table(("recipe", "network", "epochs", "seconds per seed", *SCORED), rows),
+        "better_table": table(
+            ("recipe", "network", "epochs", "seconds per seed", *scored_header(tables, "better")), rows
+        ),
         "better_sentence": " ".join(sentences),
     }
 
@@ -131,11 +135,13 @@ def machine(tables: Tables) -> str:
 def sure(tables: Tables) -> dict:
     """Return how far the answers may be trusted."""
     seeds = {name: seeds_of(tables, "connections", name) for name in WAYS}
+    spans = [span for name in ("study-cnn", "study-densenet") if (span := tables.score("published", name))]
+    widths = [100 * (high - low) / 2 for _, low, high in spans]
+    known = f"known to about {max(widths):.0f} points" if widths else "not measured yet"
     short = (
         "The swap, the dropout and the search's use of the test set can be made or read again; the empty class is "
-        "unexplained. The study's networks are known to about 2 points, its DenseNet from one seed alone, whose spread "
-        "is unknown. Connections are measured on small networks in short trainings, "
-        f"{seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
+        f"unexplained. The study's networks are {known}. Connections are measured on small networks in short "
+        f"trainings, {seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
     )
     full = (
         "One network is called better only where the interval of the difference leaves out 0 and McNemar's exact test "

@@ -42,8 +42,8 @@ def complete(planned: Planned) -> list[Path]:
 
 def compared(group: str) -> None:
     """Compare a group's runs and keep the numbers."""
-    runs = [folder for planned in PLAN if planned.group == group for folder in complete(planned)]
-    elsewhere = [p.name for p in PLAN if p.group == group and not complete(p) and _was_compared(p)]
+    runs = [folder for planned in PLAN if group in planned.groups for folder in complete(planned)]
+    elsewhere = [p.name for p in PLAN if group in p.groups and not complete(p) and _was_compared(p, group)]
     if not runs or elsewhere:
         if runs:
             print(f"{group} stays as it is: no run of {', '.join(elsewhere)} is here to compare with")
@@ -54,26 +54,27 @@ def compared(group: str) -> None:
         shutil.copyfile(REPORTS / group / "numbers" / f"{name}.csv", RESULTS / group / f"{name}.csv")
 
 
-def _was_compared(planned: Planned) -> bool:
-    return any(row["network"] == planned.name for row in Tables(RESULTS)(f"{planned.group}/networks"))
+def _was_compared(planned: Planned, group: str) -> bool:
+    return any(row["network"] == planned.name for row in Tables(RESULTS)(f"{group}/networks"))
 
 
 def write_kept(name: str, header: tuple[str, ...], rows: list[tuple]) -> None:
-    """Write a table with a network's name in front, with what it held of networks whose runs are elsewhere."""
+    """Write a table with a network's name in front, with what it held of planned networks whose runs are elsewhere."""
     path, here = RESULTS / name, {row[0] for row in rows}
+    order = {planned.name: number for number, planned in enumerate(PLAN)}
     if path.exists():
         with open(path, encoding="utf-8", newline="") as file:
-            rows = rows + [tuple(row) for row in list(csv.reader(file))[1:] if row[0] not in here]
-    order = {planned.name: number for number, planned in enumerate(PLAN)}
-    write_csv(path, header, sorted(rows, key=lambda row: order.get(row[0], len(order))))
+            kept = [tuple(row) for row in list(csv.reader(file))[1:]]
+        rows = rows + [row for row in kept if row[0] in order and row[0] not in here]
+    write_csv(path, header, sorted(rows, key=lambda row: order[row[0]]))
 
 
 def swapped() -> None:
     """Judge the runs of the swapped splits, on the faces that they were trained on and on val."""
-    if not any(complete(planned) for planned in PLAN if planned.group == "swapped"):
+    if not any(complete(planned) for planned in PLAN if "swapped" in planned.groups):
         return
     rows, counts, refusal = [], [], ""
-    for planned in (p for p in PLAN if p.group == "swapped"):
+    for planned in (p for p in PLAN if "swapped" in p.groups):
         runs = [read_run(folder) for folder in complete(planned)]
         for split in ("test", "val") if runs else ():
             tables = [run.predictions(split) for run in runs]
@@ -170,7 +171,7 @@ def inside() -> None:
                 ]
                 if when == "end":
                     reuse += [(planned.name, seed, *row) for row in _weights(told.get("reuse", ()))]
-            if planned.probed or planned.group == "swapped":
+            if planned.probed or "swapped" in planned.groups:
                 for split, scores in _beside(folder, "fit").items():
                     fit.append((planned.name, seed, split, scores["accuracy"], scores["log_loss"]))
     write_kept(
@@ -206,7 +207,7 @@ def runs() -> None:
             machine = told["machine"]
             where = machine["cpu"] if machine["device"] == "cpu" else machine["device"]
             result = run.result()
-            rows.append((planned.name, planned.group, run.seed, result["epochs"], result["kept_epoch"],
+            rows.append((planned.name, planned.groups[0], run.seed, result["epochs"], result["kept_epoch"],
                          float(told["train_seconds"]), where, run.engine["threads"], run.engine["precision"],
                          told["packages"]["torch"], told["sessions"][0]["started"][:10]))  # fmt: skip
     header = ("name", "group", "seed", "epochs", "kept_epoch", "train_seconds", "machine", "threads", "precision",

@@ -13,7 +13,7 @@ class Planned:
     """A recipe to be trained over some seeds."""
 
     name: str
-    group: str  # the runs that are judged together
+    groups: tuple[str, ...]  # of runs that are judged together
     recipe: str
     changes: tuple[str, ...] = ()
     seeds: int = 1  # on a small CPU
@@ -43,34 +43,40 @@ def _blocks(layers: str, growth: str, connection: str = "dense", bottleneck: flo
     return (*fields, *stem, "network.activation=pre", "training.epochs=6")
 
 
-def _connected(name: str, *blocks, group: str = "variants", lr: float = 0.1, **more) -> Planned:
+def _connected(
+    name: str, *blocks, groups: tuple[str, ...] = ("variants",), lr: float = 0.1, **more
+) -> Planned:
     changes = (*_blocks(*blocks), f"optimizer.lr={lr}")
-    return Planned(name, group, "quick-densenet", changes, probed=True, **more)
+    return Planned(name, groups, "quick-densenet", changes, probed=True, **more)
+
+
+SHORT = (
+    "training.epochs=30",
+)  # of the swapped runs: what they show is there long before their early stopping
 
 
 PLAN = (
     # ---- as published, on the official splits
-    Planned("study-cnn", "published", "study-cnn", seeds=3),
+    Planned("study-cnn", ("published",), "study-cnn", seeds=3),
+    Planned("study-densenet", ("published",), "study-densenet", seeds=3),
     # ---- the same layers connected three ways; widths of the last two match the first one's cost
-    _connected("dense", "6,6,6", "12", group="connections", seeds=3),
-    _connected("residual", "6,6,6", "29,30,33", "add", 1, group="connections", seeds=3),
-    _connected("plain", "6,6,6", "29,30,33", "none", 1, group="connections", seeds=3),
-    # ---- the same once more with equal growth and bottleneck, so at unlike cost; the dense one is `dense` again
-    _connected("equal-dense", "6,6,6", "12", group="equal", seeds=3),
-    _connected("equal-residual", "6,6,6", "12", "add", 4, group="equal", seeds=3),
-    _connected("equal-plain", "6,6,6", "12", "none", 4, group="equal", seeds=3),
+    _connected("dense", "6,6,6", "12", groups=("connections", "equal"), seeds=3),
+    _connected("residual", "6,6,6", "29,30,33", "add", 1, groups=("connections",), seeds=3),
+    _connected("plain", "6,6,6", "29,30,33", "none", 1, groups=("connections",), seeds=3),
+    # ---- the same once more with equal growth and bottleneck, so at unlike cost, beside `dense`
+    _connected("equal-residual", "6,6,6", "12", "add", 4, groups=("equal",), seeds=3),
+    _connected("equal-plain", "6,6,6", "12", "none", 4, groups=("equal",), seeds=3),
     # ---- the splits swapped, as the study had them
-    Planned("swapped-cnn", "swapped", "study-cnn", faces="swapped"),
-    Planned("swapped-densenet", "swapped", "study-densenet", faces="swapped"),
-    Planned("study-densenet", "published", "study-densenet"),
+    Planned("swapped-cnn", ("swapped",), "study-cnn", SHORT, faces="swapped"),
+    Planned("swapped-densenet", ("swapped",), "study-densenet", SHORT, faces="swapped"),
     # ---- a better recipe: at equal time, and at equal parameters
-    Planned("quick-cnn", "better", "quick-cnn"),
-    Planned("quick-densenet", "better", "quick-densenet"),
-    Planned("study-densenet-better", "better", "quick-densenet",
+    Planned("quick-cnn", ("better",), "quick-cnn", seeds=3),
+    Planned("quick-densenet", ("better",), "quick-densenet", seeds=3),
+    Planned("study-densenet-better", ("better",), "quick-densenet",
             ("network.layers=4,26,4", "network.growth_rate=16", "network.bottleneck=4", "network.reduction=0.4264",
              "network.activation=pre", "network.stem_channels=0", "network.stem_kernel=7", "network.stem_pool=true",
              "training.epochs=5")),
-    Planned("cnn-narrow", "better", "quick-cnn", ("network.channels=12,23,46,92,184", "network.hidden=360")),
+    Planned("cnn-narrow", ("better",), "quick-cnn", ("network.channels=12,23,46,92,184", "network.hidden=360")),
     # ---- depth at equal cost, with each connection; growth; bottleneck
     _connected("dense-deep", "12,12,12", "7"),
     _connected("residual-deep", "12,12,12", "19,21,24", "add", 1),

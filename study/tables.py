@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien.judge.parts import PARTS
 from mien.text import joined, p_statement, points
 
 WAYS = ("dense", "residual", "plain")
@@ -36,9 +37,20 @@ class Tables:
         with open(path, encoding="utf-8", newline="") as file:
             return [row for row in csv.DictReader(file) if all(row[k] == str(v) for k, v in wanted.items())]
 
-    def score(self, group: str, network: str, *, part: str = "clean", score: str = "accuracy") -> Span | None:
-        """Return a network's score with its interval, or None where it was not measured."""
-        rows = self(f"{group}/scores", network=network, part=part, score=score)
+    def part(self, *groups: str) -> str:
+        """Return the strictest part that is known of all of these groups, from which conclusions are drawn."""
+        known = [{row["part"] for row in self(f"{group}/scores")} for group in groups]
+        return next((part for part in PARTS if all(part in parts for parts in known)), "clean")
+
+    def word(self, *groups: str) -> str:
+        """Return what the faces of that part are: "strictly clean" or "clean"."""
+        return PARTS[self.part(*groups)].removesuffix(" part")
+
+    def score(
+        self, group: str, network: str, *, part: str | None = None, score: str = "accuracy"
+    ) -> Span | None:
+        """Return a network's score with its interval on a part, the strictest unless told, or None if not measured."""
+        rows = self(f"{group}/scores", network=network, part=part or self.part(group), score=score)
         return span_of(rows[0]) if rows else None
 
 
@@ -70,7 +82,7 @@ def seeds_of(tables: Tables, group: str, network: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A paired difference of accuracies on the clean faces, the first network minus the second."""
+    """A paired difference of accuracies on the strictest part, the first network minus the second."""
 
     span: Span
     p: str  # "p = 0.010"
@@ -80,7 +92,7 @@ class Paired:
 def difference_of(tables: Tables, group: str, a: str, b: str) -> Paired | None:
     """Return `a` minus `b` as the comparison of a group found it, or None where it was not measured."""
     for first, second, sign in ((a, b, 1), (b, a, -1)):
-        rows = tables(f"{group}/differences", a=first, b=second, part="clean", score="accuracy")
+        rows = tables(f"{group}/differences", a=first, b=second, part=tables.part(group), score="accuracy")
         if rows:
             point, low, high = span_of(rows[0])
             span = (point, low, high) if sign > 0 else (-point, -high, -low)
@@ -90,13 +102,13 @@ def difference_of(tables: Tables, group: str, a: str, b: str) -> Paired | None:
 
 
 def told_pair(tables: Tables, group: str, a: str, b: str) -> str:
-    """Return what the paired comparison of two networks on the clean faces says, as a sentence."""
+    """Return what the paired comparison of two networks on the strictest part says, as a sentence."""
     found = difference_of(tables, group, a, b)
     if found is None:
         return f"`{a}` against `{b}` is not measured yet."
     point, low, high = map(points, found.span)
     ends = {0: "undecided", 1: f"`{a}` is better", -1: f"`{b}` is better"}
-    numbers = f"{point} points [{low}, {high}] on the clean faces, {found.p}"
+    numbers = f"{point} points [{low}, {high}] on the {tables.word(group)} faces, {found.p}"
     single = [f"`{name}`" for name in (a, b) if seeds_of(tables, group, name) == 1]
     caveat = f" (of {joined(single)} one seed: another may come out differently)" if single else ""
     return f"`{a}` minus `{b}`: {numbers}; {ends[found.outcome]}{caveat}."

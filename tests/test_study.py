@@ -109,7 +109,7 @@ def test_a_planned_run_is_made_probed_and_gathered(toy, tmp_path, monkeypatch):
     """From a plan to numbers, with toy networks: gradients at three moments, reuse, fit, scores; made once."""
     monkeypatch.chdir(tmp_path)
     tiny = ("network.layers=2,2", "network.growth_rate=4", "network.stem_channels=4", "training.epochs=4")
-    planned = Planned("toy", "connections", "quick-densenet", tiny, probed=True)
+    planned = Planned("toy", ("connections",), "quick-densenet", tiny, probed=True)
     monkeypatch.setattr(numbers, "PLAN", (planned,))
     numbers.RESULTS.mkdir(parents=True)
 
@@ -145,12 +145,12 @@ def test_equal_growth_and_bottleneck_differ_in_connections_alone(name):
     """The three networks have the same layers of the same width; the dense one costs more."""
     dense, other = (
         read_recipe(planned.recipe, planned.overrides).network
-        for planned in (next(p for p in PLAN if p.name == n) for n in ("equal-dense", name))
+        for planned in (next(p for p in PLAN if p.name == n) for n in ("dense", name))
     )
 
     assert dense.connection != other.connection
     assert dataclasses.replace(other, connection=dense.connection) == dense
-    assert told_of(name)["parameters"] < told_of("equal-dense")["parameters"]
+    assert told_of(name)["parameters"] < told_of("dense")["parameters"]
 
 
 def test_a_name_that_begins_another_one_is_not_that_one(tmp_path, monkeypatch):
@@ -171,7 +171,7 @@ def test_the_middle_of_training_changes_nothing(toy, tmp_path, monkeypatch):
     tiny = ("network.layers=2,2", "network.growth_rate=4", "network.stem_channels=4", "training.epochs=4")
     made = []
     for name, probed in (("looked", True), ("left", False)):
-        planned = Planned(name, "connections", "quick-densenet", tiny, probed=probed)
+        planned = Planned(name, ("connections",), "quick-densenet", tiny, probed=probed)
         train.make(planned, 0, toy, 1, lambda: False)
         made.append((planned.folder(0) / "weights.safetensors").read_bytes())
 
