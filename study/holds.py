@@ -49,7 +49,8 @@ def published(tables: Tables) -> dict:
         short = (
             f"Under the study's own recipes and FER2013's official splits its CNN reads {shown(spans[0])} % of the "
             f"{tables.word('published')} test faces ({seeds_in_words(seeds[0])}) and its DenseNet {shown(spans[1])} % "
-            f"({seeds_in_words(seeds[1])}). {ends[found.outcome]}{', as far as one seed can say' if 1 in seeds else ''}."
+            f"({seeds_in_words(seeds[1])}). {ends[found.outcome]}"
+            f"{', as far as one seed can say' if 1 in seeds else ''}."
         )
     return {
         "published_table": table(("recipe", "epochs run (kept)", *scored_header(tables, "published")), rows),
@@ -140,8 +141,9 @@ def sure(tables: Tables) -> dict:
     known = f"known to about {max(widths):.0f} points" if widths else "not measured yet"
     short = (
         "The swap, the dropout and the search's use of the test set can be made or read again; the empty class is "
-        f"unexplained. The study's networks are {known}. Connections are measured on small networks in short "
-        f"trainings, {seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not measured yet."
+        f"unexplained. The study's networks are {known}. Connections are measured on small networks in "
+        f"short trainings, {seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not "
+        "measured yet."
     )
     full = (
         "One network is called better only where the interval of the difference leaves out 0 and McNemar's exact test "
