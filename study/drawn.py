@@ -46,7 +46,7 @@ def _published(tables: Tables):
             seeds = tables("published/seeds", network=name, part=tables.part("published"))
             dots = [float(row["accuracy"]) for row in seeds] if len(seeds) > 1 else ()
             rows.append(Range(TITLES[name], *series(number), (span,), dots))
-    rest = f"accuracy on {tables.word('published')} PrivateTest; strokes: single seeds"
+    rest = f"accuracy on {tables.word('published')} test faces; strokes: seeds"
     return charts.shares("As published, honestly", rest, rows) if rows else None
 
 

@@ -19,7 +19,7 @@ OF_TRAINING = {"networks.csv", "seeds.csv"}  # hold parameters, epochs and secon
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs of each of two networks."""
+    """Three runs of each of two networks."""
     return write_fake_runs(tmp_path_factory.mktemp("runs"), seeds=3)
 
 

@@ -53,23 +53,25 @@ def test_predictions_give_the_intervals_of_the_table_of_packages():
 @pytest.mark.parametrize(
     "kept, recipe",
     [
-        ("pocket-photos", "pocket-photos"),
-        ("pocket-photos-mild", "pocket-photos-mild"),
-        ("quick", "quick-densenet"),
-        ("quick", "quick-cnn"),
+        ("pocket-photos-", "pocket-photos"),
+        ("pocket-photos-mild-", "pocket-photos-mild"),
+        ("quick-", "quick-densenet"),
+        ("quick-", "quick-cnn"),
+        ("study/published/", "study-densenet"),
+        ("study/published/", "study-cnn"),
     ],
 )
 def test_predictions_of_a_recipes_seeds_give_its_published_scores(kept, recipe):
-    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of results/SET-scores.csv."""
+    """The seeds' predictions, on each part, have the mean accuracy and macro F1 of the set's scores.csv."""
     seeds = [read_predictions(path) for path in sorted(PREDICTIONS.glob(f"{recipe}-s*.csv"))]
-    scores = [row for row in published(f"{kept}-scores") if row["network"] == recipe]
+    scores = [row for row in published(f"{kept}scores") if row["network"] == recipe]
     for row in (row for row in scores if row["score"] in ("accuracy", "macro_f1")):
         parts = only_part(seeds, row["part"])
         points = [getattr(metrics, row["score"])(part.labels, part.probs) for part in parts]
 
         assert {int(row["faces"])} == {len(part) for part in parts}
         assert float(row["point"]) == pytest.approx(sum(points) / len(points), abs=1e-8)
-    rows = published(f"{kept}-seeds")
+    rows = published(f"{kept}seeds")
     assert len(seeds) == len({row["seed"] for row in rows if row["network"] == recipe})
 
 
