@@ -93,8 +93,7 @@ def better(tables: Tables) -> dict:
         "About equal time: " + told_pair(tables, "better", "quick-cnn", "study-densenet-better"),
         told_pair(tables, "better", "quick-densenet", "quick-cnn"),
         "Equal parameters: " + told_pair(tables, "better", "quick-densenet", "cnn-narrow"),
-        "The seconds were taken beside other work and differ by up to a third within a pair; [results](results.md) has "
-        "three seeds of the two `quick` recipes.",
+        "The seconds were taken beside other work.",
     ]
     return {
         "better_table": table(

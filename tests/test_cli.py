@@ -256,6 +256,7 @@ def test_progress_is_plain_lines_in_a_log(workplace):
     assert done.stdout.startswith("quick-cnn: trains on the labels alone")
 
 
+@pytest.mark.slow
 def test_progress_is_a_bar_on_a_terminal(workplace):
     """On a terminal there is a bar that ends at 100 %."""
     import os

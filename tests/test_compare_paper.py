@@ -64,6 +64,7 @@ def test_a_figure_for_print_has_no_title_and_the_width_of_a_column(report):
     assert (report.folder / "paper" / "score-accuracy.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_page_are_as_without_print(runs, report, tmp_path):
     """Printing changes no figure of the page."""
     before = {path.name: path.read_bytes() for path in (report.folder / "figures").iterdir()}

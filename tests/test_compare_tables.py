@@ -81,6 +81,7 @@ def test_tables_without_a_data_set_are_compared(items, tmp_path):
     assert not {"counts", "samples", "random"} & set(alone.drawn)
 
 
+@pytest.mark.slow
 def test_runs_and_tables_stand_side_by_side(runs, items, tmp_path):
     """A table beside runs is judged on their faces; histories are of the runs alone."""
     mine = items[1].replace(B, "mine", 1)

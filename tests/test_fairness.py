@@ -197,6 +197,7 @@ def test_any_classifier_is_compared_on_the_same_people(tmp_path):
     assert [] == result.holding("constant")
 
 
+@pytest.mark.slow
 def test_a_stopped_comparison_renders_only_the_people_that_are_missing(toy_model, tmp_path, monkeypatch):
     """A person kept whole is not rendered again, a damaged one is; the numbers are those of an undisturbed run."""
     rendered, attributes = [], ["glasses"]

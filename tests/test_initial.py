@@ -524,6 +524,7 @@ def test_runs_of_one_name_began_with_the_same_weights_or_are_not_seeds(tmp_path)
         gather(runs, "test")
 
 
+@pytest.mark.slow
 def test_a_comparison_tells_who_started_from_weights(tmp_path):
     """Page and terminal say which network started from a file, and that what it had learned is not known."""
     runs = write_fake_runs(tmp_path, ("quick-cnn", "quick-densenet"), 1)
