@@ -13,6 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from mien.judge.parts import CLEAN
 from mien.text import p_statement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,9 +179,8 @@ def pairs_of(kept: str) -> str:
     rows = [row for row in read(kept, "differences") if row["score"] == "accuracy"]
     part = "strict" if any(row["part"] == "strict" for row in rows) else "clean"
     pairs = sum(m["part"] == part for m in read(kept, "mcnemar"))
-    faces = {"strict": "strictly clean faces", "clean": "clean faces"}[part]
     return " ".join(
-        f"On the {int(pair['faces']):,} {faces} `{pair['a']}` minus `{pair['b']}` is {cell(pair)} points; "
+        f"On the {int(pair['faces']):,} {CLEAN[part]} faces `{pair['a']}` minus `{pair['b']}` is {cell(pair)} points; "
         f"McNemar's exact test over {pairs} seed pairs gives {p_statement(float(pair['accuracy_p_holm']))}."
         for pair in rows
         if pair["part"] == part

@@ -198,9 +198,9 @@ VARIANTS = (
 def variants(tables: Tables) -> dict:
     """Return the effect of depth, growth and bottleneck."""
     planned = {p.name: dict(change.split("=") for change in p.changes) for p in PLAN}
-    rows, seeds = [], set()
+    rows, seeds, part = [], set(), tables.part(*DEPTH_GROUPS)
     for name, group in VARIANTS:
-        span = tables.score(group, name, part=tables.part(*DEPTH_GROUPS))
+        span = tables.score(group, name, part=part)
         if span is None:
             continue
         options = planned[name]

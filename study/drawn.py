@@ -4,6 +4,7 @@ from mien.pages.charts import Range
 from mien.pages.theme import series
 from mien.text import thousands
 from study import charts, connections, wrong
+from study.plan import PUBLISHED
 from study.swapped import SMALL
 from study.tables import TITLES, Tables, difference_of
 
@@ -40,7 +41,7 @@ def _search(tables: Tables, guess: float):
 
 def _published(tables: Tables):
     rows = []
-    for number, name in enumerate(("study-densenet", "study-cnn")):
+    for number, name in enumerate(reversed(PUBLISHED)):
         span = tables.score("published", name)
         if span:
             seeds = tables("published/seeds", network=name, part=tables.part("published"))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.text import joined, seeds_in_words
-from study.plan import FULL_SEEDS, PLAN
+from study.plan import FULL_SEEDS, PLAN, PUBLISHED
 from study.tables import TITLES, WAYS, Tables, difference_of, seeds_of, shown, table, told_pair
 
 
@@ -32,7 +32,7 @@ def scored_header(tables: Tables, group: str) -> tuple[str, ...]:
 
 def published(tables: Tables) -> dict:
     """Return what the study's networks give honestly."""
-    names = ("study-cnn", "study-densenet")
+    names = PUBLISHED
     spans = [tables.score("published", name) for name in names]
     epochs = {name: _epochs(tables, "published", name) for name in names}
     rows = scored(tables, "published", names, lambda name: (epochs[name],))
@@ -135,12 +135,12 @@ def machine(tables: Tables) -> str:
 def sure(tables: Tables) -> dict:
     """Return how far the answers may be trusted."""
     seeds = {name: seeds_of(tables, "connections", name) for name in WAYS}
-    spans = [span for name in ("study-cnn", "study-densenet") if (span := tables.score("published", name))]
+    spans = [span for name in PUBLISHED if (span := tables.score("published", name))]
     widths = [100 * (high - low) / 2 for _, low, high in spans]
-    known = f"known to about {max(widths):.0f} points" if widths else "not measured yet"
+    precision = f"known to about {max(widths):.0f} points" if widths else "not measured yet"
     short = (
         "The swap, the dropout and the search's use of the test set can be made or read again; the empty class is "
-        f"unexplained. The study's networks are {known}. Connections are measured on small networks in "
+        f"unexplained. The study's networks are {precision}. Connections are measured on small networks in "
         f"short trainings, {seeds_in_words(min(seeds.values()))} each; large networks trained to the end are not "
         "measured yet."
     )

@@ -64,8 +64,8 @@ def write_kept(name: str, header: tuple[str, ...], rows: list[tuple]) -> None:
     order = {planned.name: number for number, planned in enumerate(PLAN)}
     if path.exists():
         with open(path, encoding="utf-8", newline="") as file:
-            kept = [tuple(row) for row in list(csv.reader(file))[1:]]
-        rows = rows + [row for row in kept if row[0] in order and row[0] not in here]
+            before = [tuple(row) for row in list(csv.reader(file))[1:]]
+        rows = rows + [row for row in before if row[0] in order and row[0] not in here]
     write_csv(path, header, sorted(rows, key=lambda row: order[row[0]]))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from mien.pages.figures import save, themed
 from mien.text import joined, thousands
 from study import connections, drawn, holds, wrong
-from study.plan import RESULTS
+from study.plan import PUBLISHED, RESULTS
 from study.swapped import SMALL
 from study.tables import Tables
 
@@ -80,7 +80,7 @@ def written(root: Path) -> None:
             (root / PICTURES / f"study-{name}.png").unlink()
     (root / PAGE).write_text(text(told), encoding="utf-8")
     (root / RECIPES).mkdir(parents=True, exist_ok=True)
-    for name in ("study-cnn", "study-densenet"):
+    for name in PUBLISHED:
         recipe = (ROOT / RECIPES / f"{name}.toml").read_text(encoding="utf-8")
         told = CLAIM.sub(lambda _, name=name: holds.claim(tables, name), recipe, count=1)
         (root / RECIPES / f"{name}.toml").write_text(told, encoding="utf-8")

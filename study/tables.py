@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.judge.parts import PARTS
+from mien.judge.parts import CLEAN
 from mien.text import joined, p_statement, points
 
 WAYS = ("dense", "residual", "plain")
@@ -39,12 +39,12 @@ class Tables:
 
     def part(self, *groups: str) -> str:
         """Return the strictest part that is known of all of these groups, from which conclusions are drawn."""
-        known = [{row["part"] for row in self(f"{group}/scores")} for group in groups]
-        return next((part for part in PARTS if all(part in parts for parts in known)), "clean")
+        parts = [{row["part"] for row in self(f"{group}/scores")} for group in groups]
+        return next((part for part in CLEAN if all(part in of_group for of_group in parts)), "clean")
 
     def word(self, *groups: str) -> str:
         """Return what the faces of that part are: "strictly clean" or "clean"."""
-        return PARTS[self.part(*groups)].removesuffix(" part")
+        return CLEAN[self.part(*groups)]
 
     def score(
         self, group: str, network: str, *, part: str | None = None, score: str = "accuracy"

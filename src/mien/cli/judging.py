@@ -35,7 +35,7 @@ def evaluate(
     from mien.errors import DataError
     from mien.evaluate import evaluate_all, evaluate_on
     from mien.judge import accuracy
-    from mien.judge.parts import PARTS, different_parts, rows_of
+    from mien.judge.parts import CLEAN, different_parts, only_part
     from mien.predictions import read_predictions
 
     if out is not None:
@@ -46,11 +46,10 @@ def evaluate(
         splits = ("val", "test") if test else ("val",)
         evaluated = evaluate_all(runs, splits=splits, data=data, device=device)
     for run, split, some in evaluated:
-        cleaner = {part: some.only(rows_of(some, part)) for part in different_parts(some) if part != "all"}
-        note = "".join(
-            f", {PARTS[part].removesuffix(' part')} {accuracy(table.labels, table.probs):.1%}"
-            for part, table in reversed(cleaner.items())
-        )
+        note = ""
+        for part in reversed([part for part in different_parts(some) if part in CLEAN]):
+            (table,) = only_part([some], part)
+            note += f", {CLEAN[part]} {accuracy(table.labels, table.probs):.1%}"
         note += "" if some.clean.any() else f"; every face of {split} stands in an earlier split too"
         print(f"{run}: {split} accuracy {accuracy(some.labels, some.probs):.1%}{note} ({len(some):,} faces)")
         clips = run / f"clips-{split}.csv"

@@ -9,7 +9,7 @@ import numpy as np
 from mien.compare.inputs import Network, Results
 from mien.compare.shares import normalized, probability_shares, reliability_bins
 from mien.judge import METRICS, Interval, Metric
-from mien.judge.parts import PARTS
+from mien.judge.parts import CLEAN
 from mien.labels import SPLITS
 from mien.pages import charts, drawing
 from mien.pages.charts import Range
@@ -87,7 +87,7 @@ def _in_words(rows: Sequence[Range], write: Callable[[float, float, float], str]
 def _parts_note(results: Results, note: str) -> str:
     if not results.inputs.has_copies:
         return note
-    return f"{note}; filled: {PARTS[results.inputs.main].removesuffix(' part')}, hollow: whole"  # a panel's width
+    return f"{note}; filled: {CLEAN[results.inputs.main]}, hollow: whole"  # a panel's width
 
 
 def _percent_tick(value: float) -> str:

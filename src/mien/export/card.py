@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.export.calibrate import ANSWERED, unlearned
 from mien.judge import Verdict, accuracy, ece, judge, log_loss
-from mien.judge.parts import PARTS, different_parts, rows_of
+from mien.judge.parts import CLEAN, different_parts, only_part
 from mien.judge.text import class_table, scores_table
 from mien.labels import SPLITS
 from mien.model import Model, views_in_words
@@ -206,8 +206,8 @@ def verdicts_by_part(splits: Mapping[str, Predictions]) -> dict[str, Verdict]:
     verdicts = {}
     for split, predictions in splits.items():
         for part in reversed(different_parts(predictions)):
-            name = split if part == "all" else f"{split}, {PARTS[part].removesuffix(' part')}"
-            verdicts[name] = judge([predictions.only(rows_of(predictions, part))])
+            name = split if part == "all" else f"{split}, {CLEAN[part]}"
+            verdicts[name] = judge(only_part([predictions], part))
     return verdicts
 
 

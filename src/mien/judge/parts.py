@@ -13,7 +13,10 @@ from mien.dataset import Faces
 from mien.errors import DataError
 from mien.predictions import Predictions
 
-PARTS = {"strict": "strictly clean part", "clean": "clean part", "all": "whole split"}
+CLEAN = {"strict": "strictly clean", "clean": "clean"}
+"""What the faces of a part are that leaves some out, the strictest first."""
+
+PARTS = {part: f"{words} part" for part, words in CLEAN.items()} | {"all": "whole split"}
 """Every part by its name in files and Python, the strictest first, and what readers see of it."""
 
 

@@ -9,7 +9,7 @@ from mien.judge.coverage import write_coverage
 from mien.judge.groups import FEWEST
 from mien.judge.judgement import Judgement
 from mien.judge.paired import Difference
-from mien.judge.parts import PARTS
+from mien.judge.parts import CLEAN, PARTS
 from mien.judge.text import (
     about_absent,
     absent_in,
@@ -50,7 +50,7 @@ def _by_name(judgement: Judgement) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
     for name, parts in judgement.verdicts.items():
         for part, verdict in reversed(parts.items()):
-            verdicts[name if part == "all" else f"{name}, {PARTS[part].removesuffix(' part')}"] = verdict
+            verdicts[name if part == "all" else f"{name}, {CLEAN[part]}"] = verdict
     return verdicts
 
 
