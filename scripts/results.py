@@ -8,6 +8,7 @@ stands; --check changes nothing and fails where a page or a recipe differs.
 import argparse
 import csv
 import hashlib
+import itertools
 import re
 import shutil
 import sys
@@ -128,6 +129,33 @@ def majority_table() -> str:
     scores = (*parts, ("clean", "balanced_accuracy"), ("all", "ece"))
     lines = networks_table(MAJORITY, "annotators' majority %", scores)
     return "\n".join([*lines, "", *map(trained_on, MAJORITY)])
+
+
+def rare_classes() -> str:
+    """Return how the models that ship read the two rarest classes of the annotators' majority."""
+    rows = [row for row in rows_of("majority-models") if row["class"] in ("disgust", "fear")]
+    lines = ["| class | test faces | model | recall % | precision % |", "| --- " * 5 + "|"]
+    for name, part in itertools.product(("disgust", "fear"), ("clean", "strict")):
+        for model in ("pocket", "pocket-photos", "sharp"):
+            at = [r for r in rows if (r["class"], r["part"], r["network"]) == (name, part, model)]
+            recall, precision = (
+                next(r for r in at if r["score"] == which) for which in ("recall", "precision")
+            )
+            faces = f"{recall['faces']} {CLEAN[part]}"
+            lines.append(f"| {name} | {faces} | `{model}` | {cell(recall)} | {cell(precision)} |")
+    return "\n".join(lines)
+
+
+def rendered_people() -> str:
+    """Return how the models that ship read rendered people."""
+    rows = rows_of("rendered-people")
+    head = ("model", "prior", "all %", "not mixed with a second class %", "anger found, not mixed %")
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    wanted = (("all", "accuracy"), ("not mixed", "accuracy"), ("not mixed", "recall of angry"))
+    for model, prior in dict.fromkeys((row["model"], row["prior"]) for row in rows):
+        at = {(r["part"], r["score"]): r for r in rows if (r["model"], r["prior"]) == (model, prior)}
+        lines.append(f"| `{model}` | {prior} | " + " | ".join(cell(at[one]) for one in wanted) + " |")
+    return "\n".join(lines)
 
 
 def packages() -> str:
@@ -291,7 +319,9 @@ def wanted_texts() -> dict[Path, str]:
         readme: filled(readme, packages=packages()),
         results: filled(results, results=results_table(), packages=packages_differences()),
         training: filled(training, **tables),
-        predicting: filled(predicting, majority=majority_table()),
+        predicting: filled(
+            predicting, majority=majority_table(), rare=rare_classes(), rendered=rendered_people()
+        ),
         web: filled(web, browser=browser()),
     }
     for kept, net in networks():

@@ -302,6 +302,13 @@ def test_json_csv_and_page_say_what_the_text_says(faces, tables, tmp_path):
     assert list(accuracy.values()) == pytest.approx([float(row[end]) for end in ("point", "low", "high")])
     assert f"{100 * accuracy['point']:.1f} [{100 * accuracy['low']:.1f}" in paths["html"].read_text()
     assert {"strict", "clean", "all"} == {r["part"] for r in rows if r["minus"] == "b"}
+    for one in told["networks"]["a"]["strict"]["per_class"]:
+        of_class = ("a", "strict", one["label"])
+        mine = [r for r in rows if (r["network"], r["part"], r["class"]) == of_class]
+        assert [(str(one["support"]), pytest.approx(one[r["score"]]["low"])) for r in mine] == [
+            (r["faces"], float(r["low"])) for r in mine
+        ]
+        assert ["precision", "recall", "f1"] == [r["score"] for r in mine]
 
 
 def test_parts_of_equal_size_are_one():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mien.judge import metrics
+from mien.judge import metrics, report
+from mien.judge.judgement import judge_files
 from mien.judge.parts import only_part
 from mien.labels import LABELS
 from mien.predictions import read_predictions
@@ -48,6 +49,21 @@ def test_predictions_give_the_intervals_of_the_table_of_packages():
     again = [tuple(map(str, row)) for row in packages().rows(packages().tables())]
 
     assert again == [tuple(row.values()) for row in published("packages")]
+
+
+def test_predictions_give_the_points_of_what_ships_on_the_annotators_majority():
+    """Each score, those of each class included, of the three models that ship is the published one."""
+    stems = {"pocket": "pocket-majority", "pocket-photos": "pocket-photos", "sharp": "sharp"}
+    tables = [f"{name}={PREDICTIONS / stem}.csv" for name, stem in stems.items()]
+    judged = judge_files(tables, draws=100)
+    rows = [dict(zip(report.HEAD, row, strict=True)) for row in report.rows(judged)]
+    known = published("majority-models")
+
+    assert len(known) == len(rows)
+    for row, kept in zip(rows, known, strict=True):
+        about = ("network", "minus", "part", "class", "faces", "score")
+        assert [str(row[name]) for name in about] == [kept[name] for name in about]
+        assert float(kept["point"]) == pytest.approx(row["point"], abs=1e-8)
 
 
 @pytest.mark.parametrize(

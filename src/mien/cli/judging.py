@@ -77,7 +77,7 @@ def judge(
     ] = "",
     split: Annotated[str | None, typer.Option(help="judge the rows of this split alone")] = None,
     draws: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap draws")] = 2000,
-    per_class: Annotated[bool, typer.Option("--per-class", help="precision, recall and F1 by class")] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="print those of each class, too")] = False,
     coverage: Annotated[
         Path | None,
         typer.Option(
@@ -88,7 +88,9 @@ def judge(
         float | None, typer.Option(min=0, max=1, help="the probability answered from, marked in --coverage")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="write all figures here as JSON")] = None,
-    csv: Annotated[Path | None, typer.Option(help="write a row a score here")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="write a row a score here, those of each class, too")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="write a page that opens anywhere here")] = None,
 ) -> None:
     """Judge anybody's predictions, with 95 % intervals.

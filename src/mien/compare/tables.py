@@ -256,11 +256,11 @@ def mcnemar_table(results: Results) -> Table:
 
 def _classes(results: Results) -> Data:
     rows = [
-        (name, part, c.label, c.support, figure, *_range(getattr(c, figure)))
+        (name, part, c.label, c.support, figure, *_range(share))
         for name, parts in results.verdicts.items()
         for part in results.inputs.parts
         for c in parts[part].per_class
-        for figure in ("precision", "recall", "f1")
+        for figure, share in c.shares.items()
     ]
     return Data.of(("network", "part", "class", "faces", "score", *RANGE), rows)
 
@@ -275,7 +275,7 @@ def class_tables(results: Results) -> list[Table]:
                 (
                     c.label,
                     thousands(c.support),
-                    *(_interval(METRICS["accuracy"], v) for v in (c.precision, c.recall, c.f1)),
+                    *(_interval(METRICS["accuracy"], v) for v in c.shares.values()),
                 )
                 for c in results.verdicts[net.name][part].per_class
             ]

@@ -25,7 +25,7 @@ from mien.pages.tables import Table
 from mien.predictions import Predictions
 from mien.text import Conclusion, joined, many, percent, seeds_in_words, typeset
 
-HEAD = ("network", "minus", "part", "group", "group_minus", "faces", "seeds", "score", "point", "low", "high",
+HEAD = ("network", "minus", "part", "group", "group_minus", "class", "faces", "seeds", "score", "point", "low", "high",
         "accuracy_p_holm", "conclusion")  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _group_tables(judgement: Judgement) -> Iterator[Table]:
 
 
 def rows(judgement: Judgement) -> Iterator[tuple[str | int | float, ...]]:
-    """Yield a row a score, of networks and of differences, on every part and in every group; see HEAD."""
+    """Yield a row a score of networks, classes and differences, on every part and in every group; see HEAD."""
     for network, parts in judgement.verdicts.items():
         for part, verdict in parts.items():
             yield from _of_verdict(network, part, "", verdict)
@@ -124,21 +124,25 @@ def rows(judgement: Judgement) -> Iterator[tuple[str | int | float, ...]]:
     for gap in grouped.gaps:
         faces = grouped.verdicts[gap.network][gap.a].faces + grouped.verdicts[gap.network][gap.b].faces
         for name, value in gap.scores.items():
-            yield (gap.network, "", part, gap.a, gap.b, faces, "", name, *_ends(value), "", "")
+            yield (gap.network, "", part, gap.a, gap.b, "", faces, "", name, *_ends(value), "", "")
 
 
 def _of_verdict(
     network: str, part: str, group: str, verdict: Verdict
 ) -> Iterator[tuple[str | int | float, ...]]:
     for name, value in verdict.scores.items():
-        yield (network, "", part, group, "", verdict.faces, verdict.seeds, name, *_ends(value), "", "")
+        yield (network, "", part, group, "", "", verdict.faces, verdict.seeds, name, *_ends(value), "", "")
+    for one in verdict.per_class:
+        for name, share in one.shares.items():
+            about = (network, "", part, group, "", one.label, one.support, verdict.seeds, name)
+            yield (*about, *_ends(share), "", "")
 
 
 def _of_pairs(part: str, group: str, pairs: Sequence[Difference]) -> Iterator[tuple[str | int | float, ...]]:
     for pair in pairs:
         for name, value in pair.scores.items():
             tested = (pair.p_holm, pair.conclusion) if name == "accuracy" else ("", "")
-            yield (pair.a, pair.b, part, group, "", pair.faces, "", name, *_ends(value), *tested)
+            yield (pair.a, pair.b, part, group, "", "", pair.faces, "", name, *_ends(value), *tested)
 
 
 def _ends(value: Interval) -> tuple[float, float, float]:

@@ -34,7 +34,7 @@ def class_table(verdict: Verdict, head: str = "class", caption: str = "Each clas
     """Return a table of one network: a row a class, with support (faces), precision, recall and F1 in %."""
     rows: list[tuple[str, ...]] = []
     for scores in verdict.per_class:
-        shares = [_percent(share) for share in (scores.precision, scores.recall, scores.f1)]
+        shares = [_percent(share) for share in scores.shares.values()]
         shares = shares if scores.support else [shares[0], NO_SHARE, NO_SHARE]
         rows.append((scores.label, f"{scores.support:,}", *shares))
     return Table(caption, (head, "faces", "precision %", "recall %", "F1 %"), [("", rows)])

@@ -35,6 +35,11 @@ class ClassScores:
     recall: Interval
     f1: Interval
 
+    @property
+    def shares(self) -> dict[str, Interval]:
+        """The three by name."""
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict(Shown):
