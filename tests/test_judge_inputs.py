@@ -180,6 +180,16 @@ def test_what_is_no_array_of_probabilities_is_refused(faces, tmp_path, content):
         judge_files([path], data=faces, split="test", classes=ALPHABET)
 
 
+@pytest.mark.parametrize("cut", [None, 60])
+def test_an_archive_of_arrays_is_refused_in_words(faces, tmp_path, cut):
+    """A `.npz` file, whole or cut short, names itself; what it holds is not guessed at."""
+    path = tmp_path / "p.npz"
+    np.savez(path, probs=np.full((210, 7), 1 / 7))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match=r"p\.npz: .*array"):
+        judge_files([path], data=faces, split="test", classes=ALPHABET)
+
+
 def test_labels_of_others_must_be_those_of_the_data_set(faces, tables, tmp_path):
     """A table whose label differs from the data set's names the face."""
     table = read_predictions(tables / "s0.csv")

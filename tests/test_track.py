@@ -1,4 +1,5 @@
 import csv
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from report_runs import write_fake_run, write_fake_runs
 
+from mien.dataset import read_dataset, write_families
 from mien.errors import MienError, MissingExtra, Stopped, StorageError
 from mien.judge import judge
 from mien.predictions import write_predictions
@@ -62,6 +64,25 @@ def test_the_strictly_clean_part_is_tracked_where_an_audit_told_it(runs, tmp_pat
     for part, faces in parts.items():
         correct = (table.probs[faces].argmax(1) == table.labels[faces]).mean()
         assert pytest.approx(correct) == figures[f"{part}/accuracy"]
+
+
+def test_an_audit_after_the_predictions_gives_the_strictly_clean_part(runs, tmp_path):
+    """Predictions that know no copies of other kinds are completed from the data set, where it still lies."""
+    shutil.copytree(runs[0].parent / "faces", tmp_path / "faces")
+    folder = write_fake_run(tmp_path / "s0", tmp_path / "faces", "quick-cnn", 0)
+    dataset = read_dataset(tmp_path / "faces")
+    pairs = zip(dataset.ids("train")[:9].tolist(), dataset.ids("test")[-9:].tolist(), strict=True)
+    write_families(dataset.info, list(map(list, pairs)))
+    known = read_dataset(tmp_path / "faces").annotations(read_run(folder).predictions("test").ids)
+    names = []
+    for out in ("there.csv", "gone.csv"):
+        track([folder], f"csv:{tmp_path / out}")
+        names.append({row["name"] for row in rows_of(tmp_path / out) if row["kind"] == "figure"})
+        shutil.rmtree(tmp_path / "faces", ignore_errors=True)
+
+    assert 0 < known.strict.sum() < known.clean.sum()
+    assert "test-strict/accuracy" in names[0]
+    assert "test-strict/accuracy" not in names[1] and "test-clean/accuracy" in names[1]
 
 
 @pytest.mark.parametrize("fault", ["kind", "place", "none", "twice", "no run", "report", "file"])

@@ -20,8 +20,8 @@ import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mien.dataset import DatasetInfo
-from mien.errors import RunError
+from mien.dataset import Dataset, DatasetInfo, read_dataset
+from mien.errors import DataError, RunError
 from mien.files import to_json, write_atomic
 from mien.folds import Fold
 from mien.predictions import Predictions, read_predictions
@@ -108,6 +108,16 @@ class RunData:
         path = str(info.folder.resolve())
         fields = (info.side, info.labels, info.counts, info.origin, info.notes, info.learned_sha256)
         return cls(path, info.fingerprint, *fields)
+
+    def read(self) -> Dataset:
+        """Return the data set from where it lay; DataError where it is gone, or another one now."""
+        try:
+            dataset = read_dataset(Path(self.path))
+        except DataError:
+            raise DataError(f"the data set is no longer at {self.path}") from None
+        if dataset.info.fingerprint != self.fingerprint:
+            raise DataError(f"the data set at {self.path} has changed since the training")
+        return dataset
 
 
 @dataclass(frozen=True, slots=True)

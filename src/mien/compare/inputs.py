@@ -1,7 +1,7 @@
 """Reads the runs and tables of predictions to compare and refuses what cannot be compared. Draws and judges nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mien.folds import Fold, folds_of
 from mien.judge import METRICS, Difference, Verdict, align
 from mien.judge.inputs import Source, is_table, named_tables, read_networks
 from mien.judge.metrics import scores_of
-from mien.judge.parts import PARTS, different_parts, only_part, parts_of, rows_of
+from mien.judge.parts import PARTS, audited, different_parts, only_part, parts_of, rows_of
 from mien.judge.sums import Sample
 from mien.labels import SPLITS, known_words
 from mien.pages.legend import Series
@@ -317,7 +317,7 @@ def _with_tables(
     whole = [pooled([read[run.folder] for run in folds]) for folds in seeds]
     for folds, table in zip(seeds, whole, strict=True):
         _refuse_missing_faces(folds[0], len(table))
-    whole = [t if folds[0].fold else _audited(t, dataset) for folds, t in zip(seeds, whole, strict=True)]
+    whole = [t if folds[0].fold else audited(t, dataset) for folds, t in zip(seeds, whole, strict=True)]
     places = [f"{name}, table {i}" for name, each in tables.items() for i in range(1, len(each) + 1)]
     given = [*whole, *(table for each in tables.values() for table in each)]
     aligned = align(given, [*(str(folds[0].folder) for folds in seeds), *places])
@@ -335,14 +335,6 @@ def _with_tables(
     return tuple(networks)
 
 
-def _audited(table: Predictions, dataset: Dataset | None) -> Predictions:
-    """Return a run's predictions with what an audit has told of the faces since they were made."""
-    if dataset is None or not dataset.audited or table.strict is not None:
-        return table
-    known = dataset.annotations(table.ids)
-    return replace(table, groups=known.groups, clean=known.clean, strict=known.strict)
-
-
 def _dataset(data_of_runs: Sequence[RunData], given: Path | None) -> tuple[Dataset | None, str]:
     """Return the data set that is given, or from the first path of runs that still holds it, or None and why."""
     if given is not None:
@@ -355,13 +347,9 @@ def _dataset(data_of_runs: Sequence[RunData], given: Path | None) -> tuple[Datas
     if not data_of_runs:
         return None, "This report has no pictures of faces: no data set was given with the tables."
     reason = ""
-    for path in dict.fromkeys(data.path for data in data_of_runs):
+    for data in {data.path: data for data in data_of_runs}.values():
         try:
-            dataset = read_dataset(Path(path))
-        except DataError:
-            reason = reason or f"the data set is no longer at {path}"
-            continue
-        if dataset.info.fingerprint == data_of_runs[0].fingerprint:
-            return dataset, ""
-        reason = f"the data set at {path} has changed since the training"
+            return data.read(), ""
+        except DataError as fault:
+            reason = str(fault)
     return None, f"This report has no pictures of faces: {reason}."

@@ -8,19 +8,23 @@ without names, as a `.npy` array and what `np.savetxt` writes.
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from mien.dataset import Dataset
 from mien.errors import DataError
+from mien.judge.parts import with_copies
 from mien.labels import SYNONYMS, did_you_mean, plain
 from mien.predictions import OPTIONAL, REQUIRED, Predictions, is_number, parse_predictions, read_rows
 from mien.reading import LARGEST_TABLE, read_bytes, reason
 from mien.text import escaped, many
 
 SEPARATOR = ","
+ARRAYS = (".npy", ".npz")  # endings of what numpy saves; of these .npz is refused in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,9 @@ class Given:
 def is_table(item: str | Path) -> bool:
     """Tell whether an item names tables, and is no folder of a run."""
     path = Path(item)
-    return not path.is_dir() and (path.suffix in (".csv", ".npy") or ("=" in str(item) and not path.exists()))
+    return not path.is_dir() and (
+        path.suffix in (".csv", *ARRAYS) or ("=" in str(item) and not path.exists())
+    )
 
 
 def named_tables(items: Sequence[str | Path]) -> dict[str, list[Path]]:
@@ -100,7 +106,7 @@ def read_networks(named: Mapping[str, Sequence[Path]], source: Source) -> Given:
 
 
 def _read(path: Path, source: Source, by: dict[str, str]) -> Predictions:
-    header, rows = _array(path) if path.suffix == ".npy" else read_rows(path)
+    header, rows = _array(path) if path.suffix in ARRAYS else read_rows(path)
     if not header[0]:  # the index of a data frame
         header, rows = header[1:], [row[1:] for row in rows]
     if header and all(map(is_number, header)):
@@ -115,11 +121,17 @@ def _read(path: Path, source: Source, by: dict[str, str]) -> Predictions:
 def _array(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return an array of probabilities (N, C) as the rows of a table whose columns are numbered."""
     try:
-        probs: np.ndarray = np.asarray(
-            np.load(io.BytesIO(read_bytes(path, LARGEST_TABLE)), allow_pickle=False)
+        loaded: np.ndarray | NpzFile = np.load(
+            io.BytesIO(read_bytes(path, LARGEST_TABLE)), allow_pickle=False
         )
-    except (OSError, ValueError, EOFError) as fault:
+    except (OSError, ValueError, EOFError, BadZipFile) as fault:
         raise DataError(f"{path}: no array of numbers ({reason(fault)})") from None
+    if isinstance(loaded, NpzFile):
+        names = ", ".join(map(escaped, loaded.files))
+        raise DataError(
+            f"{path}: an archive of arrays ({names}); save the probabilities alone, with numpy.save, as .npy"
+        )
+    probs: np.ndarray = loaded
     if probs.dtype.kind not in "fiu" or probs.ndim != 2 or not probs.size:
         raise DataError(f"{path}: an array of probabilities has a row a face and a column a class")
     return _numbers(probs.shape[1]), [[repr(x) for x in row] for row in probs.astype(np.float64).tolist()]
@@ -249,4 +261,4 @@ def _annotated(path: Path, table: Predictions, dataset: Dataset) -> Predictions:
             raise DataError(
                 f'{path}: face "{table.ids[i]}" is {what} "{here[i]}", in {dataset.info.folder} "{there[i]}"'
             )
-    return replace(table, groups=known.groups, clean=known.clean, strict=known.strict)
+    return with_copies(table, dataset)

@@ -6,10 +6,11 @@ part that is known: *strictly clean* has no copy of any kind in an earlier split
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mien.dataset import Faces
+from mien.dataset import Dataset, Faces
 from mien.errors import DataError
 from mien.predictions import Predictions
 
@@ -45,6 +46,19 @@ def different_parts(table: Predictions) -> tuple[str, ...]:
         for part, size, next_size in zip(parts, sizes, [*sizes[1:], -1], strict=True)
         if size != next_size
     )
+
+
+def with_copies(table: Predictions, dataset: Dataset) -> Predictions:
+    """Return a table with what a data set of its faces, which an audit may have told more, knows of copies now."""
+    known = dataset.annotations(table.ids)
+    return replace(table, groups=known.groups, clean=known.clean, strict=known.strict)
+
+
+def audited(table: Predictions, dataset: Dataset | None) -> Predictions:
+    """Return a run's table with what an audit has told of the faces since it was made."""
+    if dataset is None or not dataset.audited or table.strict is not None:
+        return table
+    return with_copies(table, dataset)
 
 
 def only_part(tables: Sequence[Predictions], part: str) -> list[Predictions]:

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from mien.errors import DataError
 from mien.judge import METRICS, Verdict, judge
-from mien.judge.parts import different_parts, only_part
+from mien.judge.parts import audited, different_parts, only_part
 from mien.judge.text import ONE_SEED, class_table, scores_table
 from mien.labels import SPLITS
 from mien.recipe import SECTIONS, values
@@ -124,10 +124,14 @@ def result_of(run: Run) -> Result:
 def _verdicts(run: Run) -> dict[str, Verdict]:
     """Return the verdict on each split that has predictions, whole and on its clean and strictly clean parts."""
     verdicts: dict[str, Verdict] = {}
+    try:
+        dataset = run.data.read()  # an audit may have told more since the predictions were made
+    except DataError:
+        dataset = None
     for split in SPLITS:
         if not (run.folder / f"predictions-{split}.csv").exists():
             continue
-        predictions = run.predictions(split)
+        predictions = audited(run.predictions(split), dataset)
         for part in reversed(different_parts(predictions)):
             name = split if part == "all" else f"{split}-{part}"
             verdicts[name] = judge(only_part([predictions], part))
