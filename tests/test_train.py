@@ -191,7 +191,7 @@ def test_ten_runs_killed_at_random_moments_end_in_the_same_bytes(toy, toy_data, 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(toy, toy_data, tmp_path):
     """Ctrl-C ends the command with status 130 and one line; given again, it ends in the same bytes."""
-    epochs = "training.epochs=30"
+    epochs = "training.epochs=12"
     command = [
         sys.executable,
         "-m",
