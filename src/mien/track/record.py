@@ -124,8 +124,8 @@ def result_of(run: Run) -> Result:
 def _verdicts(run: Run) -> dict[str, Verdict]:
     """Return the verdict on each split that has predictions, whole and on its clean and strictly clean parts."""
     verdicts: dict[str, Verdict] = {}
-    try:
-        dataset = run.data.read()  # an audit may have told more since the predictions were made
+    try:  # an audit may have told more since the predictions were made; a fold has splits of its own
+        dataset = None if run.fold else run.data.read()
     except DataError:
         dataset = None
     for split in SPLITS:
