@@ -136,7 +136,7 @@ def rare_classes() -> str:
     rows = [row for row in rows_of("majority-models") if row["class"] in ("disgust", "fear")]
     lines = ["| class | test faces | model | recall % | precision % |", "| --- " * 5 + "|"]
     for name, part in itertools.product(("disgust", "fear"), ("clean", "strict")):
-        for model in ("pocket", "pocket-photos", "sharp"):
+        for model in SHIPPED:
             at = [r for r in rows if (r["class"], r["part"], r["network"]) == (name, part, model)]
             recall, precision = (
                 next(r for r in at if r["score"] == which) for which in ("recall", "precision")

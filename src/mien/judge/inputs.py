@@ -121,17 +121,17 @@ def _read(path: Path, source: Source, by: dict[str, str]) -> Predictions:
 def _array(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return an array of probabilities (N, C) as the rows of a table whose columns are numbered."""
     try:
-        loaded: np.ndarray | NpzFile = np.load(
+        content: np.ndarray | NpzFile = np.load(
             io.BytesIO(read_bytes(path, LARGEST_TABLE)), allow_pickle=False
         )
     except (OSError, ValueError, EOFError, BadZipFile) as fault:
         raise DataError(f"{path}: no array of numbers ({reason(fault)})") from None
-    if isinstance(loaded, NpzFile):
-        names = ", ".join(map(escaped, loaded.files))
+    if isinstance(content, NpzFile):
+        names = ", ".join(map(escaped, content.files))
         raise DataError(
             f"{path}: an archive of arrays ({names}); save the probabilities alone, with numpy.save, as .npy"
         )
-    probs: np.ndarray = loaded
+    probs: np.ndarray = content
     if probs.dtype.kind not in "fiu" or probs.ndim != 2 or not probs.size:
         raise DataError(f"{path}: an array of probabilities has a row a face and a column a class")
     return _numbers(probs.shape[1]), [[repr(x) for x in row] for row in probs.astype(np.float64).tolist()]
