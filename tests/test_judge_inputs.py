@@ -16,7 +16,7 @@ from mien.judge import judge
 from mien.judge.groups import judge_groups
 from mien.judge.inputs import Given, named_tables
 from mien.judge.judgement import judge_files, judge_given
-from mien.judge.parts import different_parts, only_part
+from mien.judge.parts import audited, different_parts, only_part
 from mien.judge.report import as_text
 from mien.labels import LABELS
 from mien.predictions import Predictions, read_predictions, write_predictions
@@ -65,6 +65,15 @@ def test_a_data_set_fills_in_copies_and_parts_by_id(faces, tables):
     assert parts["all"].groups == 210
     text = as_text(judged)
     assert "s0, strictly clean" in text and "s0, clean" in text
+
+
+def test_a_data_set_without_the_faces_leaves_a_table_as_it_is(faces, tables):
+    """What an audit of a data set without the test split tells changes no table of test faces."""
+    own = read_predictions(tables / "s0.csv")
+    elsewhere = replace(own, ids=np.char.add("other-", own.ids))
+
+    assert audited(elsewhere, read_dataset(faces)) is elsewhere
+    assert audited(own, read_dataset(faces)).strict is not None
 
 
 def test_conclusions_are_drawn_from_the_strictest_part(faces, tables):

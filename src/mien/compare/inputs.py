@@ -347,7 +347,8 @@ def _dataset(data_of_runs: Sequence[RunData], given: Path | None) -> tuple[Datas
     if not data_of_runs:
         return None, "This report has no pictures of faces: no data set was given with the tables."
     reason = ""
-    for data in {data.path: data for data in data_of_runs}.values():
+    same = (data for data in data_of_runs if data.fingerprint == data_of_runs[0].fingerprint)
+    for data in {data.path: data for data in same}.values():
         try:
             return data.read(), ""
         except DataError as fault:
